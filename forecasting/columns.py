@@ -1,0 +1,52 @@
+"""Column names of the long table and the axis letters of every array.
+
+Axis letters: B batch (windows), T context steps, H horizon steps, D input features, F known-future
+features, S static features, C target channels, Q quantiles, U units, N series.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from forecasting.errors import GatecastError
+
+__all__ = [
+    "CREATED",
+    "CUTOFF",
+    "DS",
+    "MODEL",
+    "STEP",
+    "UNIQUE_ID",
+    "VERSION",
+    "Y",
+    "check_axes",
+    "quantile_column",
+]
+
+UNIQUE_ID: Final = "unique_id"
+DS: Final = "ds"
+Y: Final = "y"
+
+CUTOFF: Final = "cutoff"  # the last timestamp a forecast was allowed to see
+STEP: Final = "step"  # 1 is the first timestamp after the cutoff
+MODEL: Final = "model"
+VERSION: Final = "version"  # of the model in the registry
+CREATED: Final = "created"  # when the forecast was made, UTC
+
+
+def quantile_column(quantile: float) -> str:
+    """The name of the forecast column that holds `quantile`: 0.1 gives `q0.1`."""
+    return f"q{quantile:g}"
+
+
+def check_axes(array: Any, axes: str, sizes: dict[str, int] | None = None, *, name: str = "array") -> None:
+    """Raise GatecastError unless `array` has one dimension per letter of `axes`, of the given `sizes`.
+
+    Example: `check_axes(past, "BTD", {"T": 72})`.
+    """
+    shape: Sequence[int] = array.shape
+    expected = [str((sizes or {}).get(axis, axis)) for axis in axes]
+    fits = len(shape) == len(axes) and all(
+        (sizes or {}).get(axis, size) == size for axis, size in zip(axes, shape, strict=True)
+    )
+    if not fits:
+        raise GatecastError(f"{name} has shape {tuple(shape)}, expected ({', '.join(expected)})")

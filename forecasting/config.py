@@ -1,0 +1,313 @@
+"""One YAML file is one forecasting job: `load(path)` reads it into frozen, checked models, once, at the edge."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from forecasting.errors import ConfigError
+
+__all__ = [
+    "Backtest",
+    "FileColumns",
+    "FileSource",
+    "Forecast",
+    "Gate",
+    "Head",
+    "Job",
+    "Model",
+    "Schedule",
+    "Series",
+    "Source",
+    "SqlSource",
+    "SyntheticSource",
+    "Train",
+    "Window",
+    "load",
+    "parse",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+class FileColumns(_Section):
+    """Which columns of a file become `unique_id, ds, y`; all other columns that `series` names keep their names."""
+
+    layout: Literal["long", "wide"] = "long"
+    ds: str | tuple[str, ...] = "ds"  # several columns (date and time, or year, month, day, hour) are joined
+    y: str | tuple[str, ...] | None = None  # long: default "y"; wide: the listed columns, default every other one
+    unique_id: str | tuple[str, ...] | None = None  # none: the file is one series, named like the job
+
+
+class FileSource(_Section):
+    """CSV (also compressed), Parquet or JSON-lines files; `path` is one glob or several."""
+
+    kind: Literal["file"] = "file"
+    path: str | tuple[str, ...]
+    columns: FileColumns = FileColumns()
+    separator: str = ","
+    decimal: str = "."
+    header: bool = True  # without a header the columns are named "0", "1", …
+    missing: tuple[str | float, ...] = ()  # codes that mean "no value", besides the empty cell and NaN
+    date_format: str | tuple[str, ...] | None = None  # strptime layouts, tried in order; none: ISO 8601
+    time_zone: str | None = None  # IANA name of local stamps; they are stored in UTC
+
+
+class SqlSource(_Section):
+    """A query on any database that SQLAlchemy knows; `url` may name environment variables as `${NAME}`."""
+
+    kind: Literal["sql"] = "sql"
+    url: str
+    query: str
+    columns: FileColumns = FileColumns()
+    missing: tuple[str | float, ...] = ()
+    time_zone: str | None = None
+
+
+class SyntheticSource(_Section):
+    """Made-up seasonal series with trend and noise, the same for the same seed."""
+
+    kind: Literal["synthetic"] = "synthetic"
+    series: int = Field(3, ge=1)
+    length: int = Field(1000, ge=1)
+    freq: str = "h"
+    season: int = Field(24, ge=1)
+    trend: float = 0.0  # per step, in units of the seasonal amplitude
+    noise: float = Field(0.1, ge=0)
+    missing: float = Field(0.0, ge=0, lt=1)  # share of readings that are dropped
+    seed: int = 1
+
+
+Source = Annotated[FileSource | SqlSource | SyntheticSource, Field(discriminator="kind")]
+
+
+class Series(_Section):
+    """What the rows mean and how they are put in order."""
+
+    freq: str  # a pandas offset alias: 5min, h, D, B, W-SUN, ME, QS, …
+    season: int | None = Field(None, ge=1)  # steps in a season; none: the natural one of `freq`
+    past: tuple[str, ...] = ()  # covariates known up to now
+    future: tuple[str, ...] = ()  # covariates known ahead
+    static: tuple[str, ...] = ()  # one value per series
+    categorical: tuple[str, ...] = ()  # those of the covariates above that are labels, not numbers
+    calendar: tuple[str, ...] = ()  # time features known ahead, see `gatecast check --help`
+    gaps: Literal["mask", "fill", "refuse"] = "mask"
+    max_gap: int | None = Field(None, ge=0)  # longer gaps split a series; none: the window's context
+    duplicates: Literal["mean", "first", "last", "sum", "refuse"] = "refuse"
+    lower: float | None = None  # readings below are treated as missing, forecasts are clipped
+    upper: float | None = None
+    integer: bool = False
+    transform: Literal["none", "log1p"] = "none"
+    scale: Literal["standard", "robust", "none"] = "standard"
+    start: str | None = None  # rows before are left out
+    end: str | None = None  # rows after are left out
+    min_length: int = Field(2, ge=1)  # shorter series are left out and reported
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Series:
+        named = [*self.past, *self.future, *self.static]
+        twice = sorted({name for name in named if named.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands in more than one of past, future and static")
+        unknown = sorted(set(self.categorical) - set(named))
+        if unknown:
+            raise ValueError(f"categorical names {', '.join(unknown)}, not among past, future or static")
+        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
+            raise ValueError(f"lower {self.lower} is not below upper {self.upper}")
+        if self.transform == "log1p" and self.lower is None:
+            raise ValueError("transform log1p needs a lower bound above -1, for example lower: 0")
+        if self.transform == "log1p" and self.lower is not None and self.lower <= -1:
+            raise ValueError(f"transform log1p needs a lower bound above -1, not {self.lower}")
+        return self
+
+
+class Window(_Section):
+    """How much of the past the network reads and how far ahead it forecasts, in steps."""
+
+    context: int = Field(ge=1, le=100_000)
+    horizon: int = Field(ge=1, le=10_000)
+    stride: int = Field(1, ge=1)
+    min_observed: float = Field(0.5, gt=0, le=1)  # share of the context that must be real readings
+
+
+class Model(_Section):
+    """A name of `MODELS` and its parameters, which are checked against that network's own Config."""
+
+    name: str = "stacked"
+    params: dict[str, Any] = {}
+
+
+class Head(_Section):
+    """A name of `HEADS` and the quantiles that are forecast; the median is always among them."""
+
+    name: str = "quantile"
+    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
+
+    @field_validator("quantiles")
+    @classmethod
+    def _increasing(cls, quantiles: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < q < 1 for q in quantiles) or list(quantiles) != sorted(set(quantiles)):
+            raise ValueError(f"{list(quantiles)} must increase strictly and lie between 0 and 1")
+        if 0.5 not in quantiles:
+            raise ValueError(f"{list(quantiles)} must hold the median, 0.5")
+        return quantiles
+
+
+class Train(_Section):
+    """How the network is fitted."""
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(256, ge=1)
+    learning_rate: float = Field(0.001, gt=0)
+    decay: Literal["constant", "cosine"] = "cosine"  # of the learning rate over all epochs
+    weight_decay: float = Field(0.0001, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    patience: int = Field(3, ge=1)  # epochs without a better validation loss
+    validation: int | float = 0.15  # last part of the training span: a share, or a number of steps
+    windows_per_epoch: int | None = Field(None, ge=1)  # none: all of them
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    jit: bool = False  # XLA
+    seed: int = 1
+    timeout: float | None = Field(None, gt=0)  # seconds
+    final_fit: bool = False  # fit the promoted network once more on all data
+
+    @field_validator("validation")
+    @classmethod
+    def _sensible(cls, value: int | float) -> int | float:
+        if (isinstance(value, float) and not 0 < value < 1) or value <= 0:
+            raise ValueError(f"{value} must be a share between 0 and 1, or a whole number of steps")
+        return value
+
+
+class Backtest(_Section):
+    """Rolling origins: the last `windows` cutoffs, `step` apart."""
+
+    windows: int = Field(50, ge=1)
+    step: int = Field(1, ge=1)
+    refit: int = Field(0, ge=0)  # refit after every k cutoffs; 0: fit once, before the first
+    gap: int = Field(0, ge=0)  # steps between the data a fit may see and its first cutoff
+
+
+class Gate(_Section):
+    """When a challenger goes live."""
+
+    primary: str = "wql"
+    margin: float = Field(0.0, ge=0)  # share by which the champion's primary metric must be beaten
+    confidence: float = Field(0.9, gt=0.5, lt=1)  # of the block-bootstrap interval
+    coverage: tuple[float, float] = (0.7, 0.95)  # band for the widest interval of the head
+    baselines: tuple[str, ...] = ("naive", "seasonal_naive", "ridge")  # to be beaten
+    max_revision: float = Field(2.0, gt=0)  # forecast revisions, as a multiple of the naive forecast's
+    max_latency_ms: float = Field(100.0, gt=0)
+    max_size_mb: float = Field(100.0, gt=0)
+    fallback: Literal["best_baseline", "none"] = "best_baseline"
+
+    @field_validator("coverage")
+    @classmethod
+    def _band(cls, band: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= band[0] < band[1] <= 1:
+            raise ValueError(f"{list(band)} must be [low, high] with 0 <= low < high <= 1")
+        return band
+
+
+class Forecast(_Section):
+    """What a forecast run gives besides the quantiles: prediction intervals of these levels, in per cent."""
+
+    levels: tuple[int, ...] = (80,)
+
+    @field_validator("levels")
+    @classmethod
+    def _percent(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 0 < level < 100 for level in levels):
+            raise ValueError(f"{list(levels)} must lie between 0 and 100")
+        return levels
+
+
+class Schedule(_Section):
+    """When the job's flows run by themselves."""
+
+    cron: str
+    time_zone: str = "UTC"
+
+
+class Job(_Section):
+    """A forecasting job."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    source: Source
+    series: Series
+    window: Window
+    model: Model = Model()
+    head: Head = Head()
+    train: Train = Train()
+    backtest: Backtest = Backtest()
+    gate: Gate = Gate()
+    forecast: Forecast = Forecast()
+    schedule: Schedule | None = None
+
+
+def load(path: str | Path) -> Job:
+    """Read a job from a YAML file; raise ConfigError that lists every violation."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a mapping with the keys {', '.join(Job.model_fields)}")
+    return parse(content, name=str(path))
+
+
+def parse(content: dict[str, Any], *, name: str = "configuration") -> Job:
+    """Check the content of a configuration; raise ConfigError that lists every violation."""
+    try:
+        return Job.model_validate(content)
+    except ValidationError as error:
+        lines = "\n".join(f"  - {_sentence(item, content)}" for item in error.errors())
+        raise ConfigError(f"{name} has {error.error_count()} violation(s):\n{lines}") from error
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "series": Series,
+    "window": Window,
+    "model": Model,
+    "head": Head,
+    "train": Train,
+    "backtest": Backtest,
+    "gate": Gate,
+    "forecast": Forecast,
+    "schedule": Schedule,
+    "columns": FileColumns,
+    "file": FileSource,
+    "sql": SqlSource,
+    "synthetic": SyntheticSource,
+}
+
+
+def _sentence(item: Any, content: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in item["loc"]) or "the whole"
+    if item["type"] == "extra_forbidden":
+        return f"{place}: unknown key; {_valid_keys(item['loc'])}"
+    if item["type"] == "missing":
+        return f"{place}: this key is required"
+    message = item["msg"].removeprefix("Value error, ")
+    got = item.get("input")
+    shown = "" if isinstance(got, dict | list | tuple | BaseModel) else f" (got {got!r})"
+    return f"{place}: {message}{shown}"
+
+
+def _valid_keys(location: tuple[Any, ...]) -> str:
+    parents = [part for part in location[:-1] if part in _SECTIONS]
+    section = _SECTIONS[str(parents[-1])] if parents else Job
+    keys = [key for key in section.model_fields if key != "kind" or section.__name__.endswith("Source")]
+    close = difflib.get_close_matches(str(location[-1]), keys, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}valid keys: {', '.join(keys)}"

@@ -1,0 +1,60 @@
+"""The exception tree: every error that a user can cause or must act on is one of these."""
+
+from collections.abc import Sequence
+
+__all__ = [
+    "ArtifactError",
+    "ConfigError",
+    "DataError",
+    "GatecastError",
+    "NothingPromotedError",
+    "RegistryError",
+    "SourceError",
+    "TrainingError",
+]
+
+
+class GatecastError(Exception):
+    """Base of all errors that Gatecast raises on purpose; its text is one clear message for a person.
+
+    `exit_code` is what the command line ends with.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(GatecastError):
+    """The configuration is wrong; the message lists every violation."""
+
+    exit_code = 2
+
+
+class SourceError(GatecastError):
+    """The source cannot be read: no file, no table, wrong columns, unreadable values."""
+
+
+class DataError(GatecastError):
+    """The data was read but cannot be used; `violations` holds one sentence each."""
+
+    def __init__(self, message: str, violations: Sequence[str] = ()) -> None:
+        lines = [message, *(f"  - {violation}" for violation in violations)]
+        super().__init__("\n".join(lines))
+        self.violations = tuple(violations)
+
+
+class ArtifactError(GatecastError):
+    """A bundle is damaged, incomplete, of an unknown format, or does not reproduce its golden forecast."""
+
+
+class TrainingError(GatecastError):
+    """Training could not start or ended without a usable network."""
+
+
+class RegistryError(GatecastError):
+    """The model registry has no such model, version or alias, or does not answer."""
+
+
+class NothingPromotedError(GatecastError):
+    """No candidate passed the gate and there is no champion to keep serving."""
+
+    exit_code = 3
