@@ -8,7 +8,6 @@ import pytest
 # Read by the packages when they are imported, so they are set before any test is.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests run on the CPU everywhere
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order on every machine
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

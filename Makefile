@@ -1,0 +1,59 @@
+# `make help` lists the verbs. Everything is installed into .venv/ from the locks in requirements/.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench lock
+
+BIN := .venv/bin
+STAMP := .venv/.setup-done
+LOCKS := requirements/uv.txt requirements/build.txt requirements/dev.txt
+CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3
+# Its name is not checked, its version is; venv needs ensurepip, which Debian ships separately.
+SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## install everything into .venv/ (nothing to do when it is up to date)
+
+$(STAMP): $(LOCKS) pyproject.toml
+	@python=""; for candidate in $(CANDIDATES); do \
+	  if "$$candidate" -c '$(SUITABLE)' 2>/dev/null; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Gatecast needs Python 3.11, 3.12 or 3.13 with its venv module (Debian: apt install python3-venv)." >&2; \
+	  echo "Where it has another name: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; exit 1; \
+	fi; \
+	$(BIN)/python -c '$(SUITABLE)' 2>/dev/null || "$$python" -m venv --clear .venv
+	@cmp -s requirements/uv.txt .venv/uv.txt || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes -r requirements/uv.txt
+	@cp requirements/uv.txt .venv/uv.txt
+	@echo "Installing the locked packages into .venv/ (a few minutes where they must be downloaded) ..." >&2
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --require-hashes -r requirements/build.txt -r requirements/dev.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## train, judge and promote a network on real sensor data, store its forecasts, write a report
+	$(BIN)/gatecast run configs/quickstart.yaml
+
+test: setup  ## all tests; those of the networks on JAX first, then everything on TensorFlow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q tests/nn
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q
+
+lint: setup  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict forecasting pipelines
+	$(BIN)/lint-imports
+
+bench: setup  ## the measurements of docs/benchmarks.md that take minutes, not hours
+	$(BIN)/python -m benchmarks.accuracy --help
+
+lock: setup  ## make the locks anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --upgrade -o requirements/dev.txt
+	$(BIN)/uv pip compile pyproject.toml --constraints requirements/dev.txt --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url -o requirements/serve.txt
+	$(BIN)/uv pip compile requirements/build.in --constraints requirements/dev.txt --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --upgrade -o requirements/build.txt
