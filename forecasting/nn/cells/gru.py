@@ -1,0 +1,10 @@
+"""The gated recurrent unit (Cho et al. 2014) in the form of cuDNN, which resets after the matrix product."""
+
+import keras
+
+__all__ = ["layer"]
+
+
+def layer(units: int, *, activation: str, sequences: bool, name: str) -> keras.layers.Layer:
+    """GRU over (B, T, D); cuDNN runs it fused while `activation` is tanh."""
+    return keras.layers.GRU(units, activation=activation, return_sequences=sequences, reset_after=True, name=name)

@@ -1,0 +1,101 @@
+"""Gatecast's own layers and heads as ONNX operators; each function repeats its layer's `call` line by line."""
+
+from typing import Any
+
+import numpy as np
+
+from forecasting.nn.exporters.graph import Graph
+from forecasting.nn.layers.reversible_norm import FLOOR
+
+__all__ = ["code_embedding", "highway", "normalise", "quantile_head", "window_frame"]
+
+
+def window_frame(graph: Graph, layer: Any, inputs: list[str]) -> str:
+    """(B, T, D) to (B, 2)."""
+    _, steps, channels = layer.input.shape
+    target = graph.add("Squeeze", graph.slice(inputs[0], 2, 0, 1), graph.constant([2]))  # (B, T)
+    if layer.method == "none":
+        zero = graph.add("Mul", graph.slice(target, 1, 0, 1), graph.constant(0.0))
+        return graph.add("Concat", zero, graph.add("Add", zero, graph.constant(1.0)), axis=1)
+    weight = _observed(graph, inputs[0], channels) if layer.mask else graph.constant(np.ones((1, steps)))
+    count = _sum(graph, weight)  # (B, 1)
+    divisor = graph.add("Max", count, graph.constant(1.0))
+    mean = graph.add("Div", _sum(graph, graph.add("Mul", target, weight)), divisor)
+    error = graph.add("Sub", target, mean)
+    squares = _sum(graph, graph.add("Mul", graph.add("Mul", error, error), weight))
+    variance = graph.add("Max", graph.add("Div", squares, divisor), graph.constant(FLOOR))
+    some = graph.add("Greater", count, graph.constant(0.0))
+    scale = graph.add("Where", some, graph.add("Sqrt", variance), graph.constant(1.0))
+    location = mean if layer.method == "window" else _last(graph, target, weight, steps)
+    return graph.add("Concat", location, scale, axis=1)
+
+
+def normalise(graph: Graph, layer: Any, inputs: list[str]) -> str:
+    """[(B, T, D), (B, 2)] to (B, T, D)."""
+    past, frame = inputs
+    channels = layer.input[0].shape[-1]
+    frame = graph.add("Unsqueeze", frame, graph.constant([1]))
+    error = graph.add("Sub", graph.slice(past, 2, 0, 1), graph.slice(frame, 2, 0, 1))
+    target = graph.add("Div", error, graph.slice(frame, 2, 1, 2))
+    return target if channels == 1 else graph.add("Concat", target, graph.slice(past, 2, 1, channels), axis=2)
+
+
+def highway(graph: Graph, layer: Any, inputs: list[str]) -> str:
+    """[(B, T, D), (B, H, 2)] to (B, H, 2)."""
+    past, frame = inputs
+    steps = layer.input[0].shape[1]
+    recent = graph.slice(graph.slice(past, 2, 0, 1), 1, steps - layer.steps, steps)  # (B, k, 1)
+    kernel, bias = (graph.constant(np.asarray(part)) for part in layer.get_weights())
+    lags = graph.add("Squeeze", recent, graph.constant([2]))
+    shift = graph.add("Unsqueeze", graph.add("Add", graph.add("MatMul", lags, kernel), bias), graph.constant([2]))
+    return graph.add("Concat", _denormalise(graph, shift, frame), graph.slice(frame, 2, 1, 2), axis=2)
+
+
+def code_embedding(graph: Graph, layer: Any, inputs: list[str]) -> str:
+    """(B, K) to (B, K * width)."""
+    codes = graph.add("Cast", inputs[0], to=7)  # int64
+    zero = graph.constant(0)
+    least = graph.add("GreaterOrEqual", codes, zero)
+    known = graph.add("And", least, graph.add("Less", codes, graph.constant(layer.cardinalities)))
+    rows = graph.add("Add", graph.add("Where", known, codes, zero), graph.constant(layer.offsets))
+    vectors = graph.add("Gather", graph.constant(np.asarray(layer.get_weights()[0])), rows, axis=0)
+    return graph.add("Reshape", vectors, graph.constant([0, len(layer.cardinalities) * layer.width]))
+
+
+def quantile_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
+    """[(B, H, W), (B, H, 2)] to (B, H, Q)."""
+    features, frame = inputs
+    kernel, bias = (graph.constant(np.asarray(part)) for part in layer.get_weights())
+    raw = graph.add("Add", graph.add("MatMul", features, kernel), bias)
+    steps = graph.add("Softplus", raw)
+    axis = graph.constant(2)
+    median = graph.slice(raw, 2, layer.anchor, layer.anchor + 1)
+    parts = [median]
+    if layer.anchor:
+        down = graph.add("CumSum", graph.slice(steps, 2, 0, layer.anchor), axis, reverse=1)
+        parts.insert(0, graph.add("Sub", median, down))
+    if layer.anchor + 1 < len(layer.levels):
+        up = graph.add("CumSum", graph.slice(steps, 2, layer.anchor + 1, len(layer.levels)), axis)
+        parts.append(graph.add("Add", median, up))
+    return _denormalise(graph, graph.add("Concat", *parts, axis=2), frame)
+
+
+def _denormalise(graph: Graph, values: str, frame: str) -> str:
+    scaled = graph.add("Mul", values, graph.slice(frame, 2, 1, 2))
+    return graph.add("Add", scaled, graph.slice(frame, 2, 0, 1))
+
+
+def _observed(graph: Graph, past: str, channels: int) -> str:
+    return graph.add("Squeeze", graph.slice(past, 2, channels - 1, channels), graph.constant([2]))
+
+
+def _last(graph: Graph, target: str, weight: str, steps: int) -> str:
+    position = graph.add("Mul", weight, graph.constant(np.arange(1.0, steps + 1.0)[None]))
+    latest = graph.add("ReduceMax", position, graph.constant([1]), keepdims=1)
+    chosen = graph.add("Mul", graph.add("Cast", graph.add("Equal", position, latest), to=1), weight)
+    return _sum(graph, graph.add("Mul", target, chosen))
+
+
+def _sum(graph: Graph, value: str) -> str:
+    """Over the steps: (B, T) to (B, 1)."""
+    return graph.add("ReduceSum", value, graph.constant([1]), keepdims=1)

@@ -1,0 +1,110 @@
+"""Recurrent layers on top of each other, each optionally bidirectional, decoded to all horizon steps at once."""
+
+from typing import Any, Literal
+
+import keras
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+from forecasting.errors import ConfigError
+from forecasting.nn.cells import CELLS
+from forecasting.nn.layers.code_embedding import CodeEmbedding
+from forecasting.nn.layers.highway import Highway
+from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.shapes import Shapes, inputs
+
+__all__ = ["Config", "build"]
+
+
+class Config(BaseModel):
+    """The parameters of `stacked`; lists have one entry per recurrent layer, the first reads the context."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    cell: str = "lstm"
+    units: tuple[PositiveInt, ...] = Field((64,), min_length=1)
+    bidirectional: bool | tuple[bool, ...] = False  # backward passes stay inside the observed context
+    activation: Literal["tanh", "relu", "sigmoid"] = "tanh"  # of the simple cell; gated cells keep tanh
+    dropout: float = Field(0.0, ge=0, lt=1)  # after every recurrent and decoder layer
+    normalise: Literal["window", "last", "none"] = "window"
+    embedding: PositiveInt = 8  # width of the vector of a static categorical
+    decoder: tuple[PositiveInt, ...] = Field((32,), min_length=1)  # widths of the layers of each horizon step
+    highway: int = Field(0, ge=0)  # lags of the linear autoregression that is added; 0: none
+
+    @field_validator("cell")
+    @classmethod
+    def _known(cls, cell: str) -> str:
+        if cell not in CELLS:
+            raise ValueError(f"there is no such cell; valid cells: {', '.join(CELLS)}")
+        return cell
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        wrong = []
+        if not isinstance(self.bidirectional, bool) and len(self.bidirectional) != len(self.units):
+            wrong.append(f"bidirectional has {len(self.bidirectional)} entries, units has {len(self.units)}")
+        if self.activation != "tanh" and self.cell != "simple":
+            wrong.append(f"activation {self.activation} is for cell simple; {self.cell} is built with tanh")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+
+def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
+    """The network: context → recurrent layers → one state → a vector per horizon step → head.
+
+    Raises ConfigError where the highway is longer than the context.
+    """
+    if config.highway > shapes.context:
+        raise ConfigError(f"params.highway is {config.highway}, more than the context of {shapes.context} steps")
+    arrays = inputs(shapes)
+    frame = WindowFrame(config.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, 2)
+    past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, D)
+    frame = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frame)  # (B, H, 2)
+    if config.highway:
+        frame = Highway(config.highway, name="highway")([past, frame])
+    features = _decode(config, shapes, arrays, _encode(config, past))
+    return keras.Model(arrays, head([features, frame]), name="stacked")
+
+
+def _encode(config: Config, past: Any) -> Any:
+    """The context (B, T, D) as one state (B, U)."""
+    both = config.bidirectional
+    directions = (both,) * len(config.units) if isinstance(both, bool) else both
+    hidden = past
+    for index, (units, bidirectional) in enumerate(zip(config.units, directions, strict=True), start=1):
+        last = index == len(config.units)
+        name = f"{config.cell}_{index}"
+        layer = CELLS[config.cell](units, activation=config.activation, sequences=not last, name=name)
+        hidden = (keras.layers.Bidirectional(layer, name=f"bidirectional_{index}") if bidirectional else layer)(hidden)
+        hidden = _dropout(config, hidden, f"dropout_{index}")
+    return hidden
+
+
+def _decode(config: Config, shapes: Shapes, arrays: dict[str, Any], state: Any) -> Any:
+    """The state, with what is known of the series, as features (B, H, W); each step sees its own covariates."""
+    known = [state]
+    if shapes.static:
+        known.append(arrays["static"])
+    if shapes.codes:
+        known.append(CodeEmbedding(shapes.codes, config.embedding, name="embedding")(arrays["codes"]))
+    summary = _concatenate(known, "summary")
+    width = config.decoder[0]
+    # a weight of its own for every (step, feature) gives the steps their identity
+    steps = keras.layers.Dense(shapes.horizon * width, activation="relu", name="steps")(summary)
+    features = keras.layers.Reshape((shapes.horizon, width), name="horizon")(steps)  # (B, H, W)
+    features = _dropout(config, features, "dropout_horizon")
+    if shapes.future:
+        features = _concatenate([features, arrays["future"]], "known_ahead")
+    widths = config.decoder if shapes.future else config.decoder[1:]
+    for index, size in enumerate(widths, start=1):
+        features = keras.layers.Dense(size, activation="relu", name=f"decoder_{index}")(features)
+        features = _dropout(config, features, f"dropout_decoder_{index}")
+    return features
+
+
+def _concatenate(tensors: list[Any], name: str) -> Any:
+    return keras.layers.Concatenate(axis=-1, name=name)(tensors) if len(tensors) > 1 else tensors[0]
+
+
+def _dropout(config: Config, tensor: Any, name: str) -> Any:
+    return keras.layers.Dropout(config.dropout, name=name)(tensor) if config.dropout else tensor
