@@ -1,0 +1,279 @@
+"""Accuracy metrics, each one a ratio of sums, and the tables per model, series, step and window made of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecasting.columns import CUTOFF, MODEL, STEP, UNIQUE_ID
+from forecasting.errors import ConfigError, GatecastError
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Scored",
+    "leaderboard",
+    "primary_metric",
+    "ratio",
+    "revision",
+    "spacing",
+    "summarise",
+    "sums",
+    "table",
+]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+By: TypeAlias = Literal["model", "series", "step", "window"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The forecasts of one model beside what happened, one row per window (a series at a cutoff).
+
+    An actual that is missing is left out of every metric; a forecast that is not finite never is: it makes
+    every metric of its group NaN. Raises GatecastError where shapes or quantiles do not fit together.
+    """
+
+    model: str
+    unique_id: npt.NDArray[np.str_]  # (N,)
+    cutoff: npt.NDArray[np.datetime64]  # (N,) the last timestamp the forecast was allowed to see
+    y: Floats  # (N, H) NaN where there is no actual
+    forecast: Floats  # (N, H, Q)
+    quantiles: tuple[float, ...]  # increasing, 0.5 is among them
+    scale: Floats  # (N,) mean absolute error of the seasonal naive forecast on the training data of the series
+    squared_scale: Floats  # (N,) its mean squared error
+
+    def __post_init__(self) -> None:
+        windows, horizon = self.y.shape if self.y.ndim == 2 else (len(self.y), -1)
+        expected = {
+            "y": (windows, horizon),
+            "forecast": (windows, horizon, len(self.quantiles)),
+            **dict.fromkeys(("unique_id", "cutoff", "scale", "squared_scale"), (windows,)),
+        }
+        wrong = [
+            f"{name} has shape {getattr(self, name).shape}, expected {shape}"
+            for name, shape in expected.items()
+            if getattr(self, name).shape != shape
+        ]
+        if 0.5 not in self.quantiles or list(self.quantiles) != sorted(set(self.quantiles)):
+            wrong.append(f"quantiles {list(self.quantiles)} must increase strictly and hold 0.5")
+        if wrong:
+            raise GatecastError(f"the scored forecasts of {self.model!r} do not fit together: {'; '.join(wrong)}")
+
+    @cached_property
+    def observed(self) -> Bools:
+        """(N, H) where there is an actual."""
+        return ~np.isnan(self.y)
+
+    @cached_property
+    def finite(self) -> Bools:
+        """(N, H) where every quantile of the forecast is a finite number."""
+        return np.asarray(np.isfinite(self.forecast).all(axis=-1))
+
+    @property
+    def point(self) -> Floats:
+        """(N, H) the median forecast."""
+        return self.forecast[..., self.quantiles.index(0.5)]
+
+
+class Metric(NamedTuple):
+    """`finish(sum of numerator / sum of denominator)` over the windows and steps of a group."""
+
+    numerator: Callable[[Scored], Floats]  # (N, H)
+    denominator: Callable[[Scored], Floats]  # (N, H)
+    finish: Callable[[Floats], Floats]
+    lower_is_better: bool | None  # none: neither small nor large is good by itself
+    title: str
+
+
+def _identity(values: Floats) -> Floats:
+    return values
+
+
+def _error(scored: Scored) -> Floats:
+    return scored.point - scored.y
+
+
+def _absolute_error(scored: Scored) -> Floats:
+    return np.abs(_error(scored))
+
+
+def _squared_error(scored: Scored) -> Floats:
+    return np.square(_error(scored))
+
+
+def _count(scored: Scored) -> Floats:
+    return np.ones(scored.y.shape)
+
+
+def _absolute_actual(scored: Scored) -> Floats:
+    return np.abs(scored.y)
+
+
+def _per_scale(values: Floats, scale: Floats) -> Floats:
+    """`values` (N, H) over the scale (N,) of their series; 0 where it has none: constant in training, too short."""
+    return np.where(scale[:, None] > 0, values / scale[:, None], 0.0)
+
+
+def _scaled_error(scored: Scored) -> Floats:
+    return _per_scale(_absolute_error(scored), scored.scale)  # Hyndman and Koehler (2006)
+
+
+def _scaled_count(scored: Scored) -> Floats:
+    return _count(scored) * (scored.scale[:, None] > 0)
+
+
+def _squared_scaled_error(scored: Scored) -> Floats:
+    return _per_scale(_squared_error(scored), scored.squared_scale)
+
+
+def _squared_scaled_count(scored: Scored) -> Floats:
+    return _count(scored) * (scored.squared_scale[:, None] > 0)
+
+
+def _symmetric_error(scored: Scored) -> Floats:
+    size = np.abs(scored.y) + np.abs(scored.point)
+    return np.where(size == 0, 0.0, 200 * _absolute_error(scored) / size)  # Makridakis et al. (2020), M4
+
+
+def _pinball(scored: Scored) -> Floats:
+    """Twice the pinball loss, averaged over the quantiles: an approximation of the CRPS."""
+    total = np.zeros(scored.y.shape)
+    for index, quantile in enumerate(scored.quantiles):
+        error = scored.y - scored.forecast[..., index]
+        total += np.maximum(quantile * error, (quantile - 1) * error)
+    return 2 * total / len(scored.quantiles)
+
+
+def _inside(scored: Scored) -> Floats:
+    low, high = scored.forecast[..., 0], scored.forecast[..., -1]
+    return _interval(scored, (low <= scored.y) & (scored.y <= high))
+
+
+def _width(scored: Scored) -> Floats:
+    return _interval(scored, scored.forecast[..., -1] - scored.forecast[..., 0])
+
+
+def _interval(scored: Scored, values: Floats | Bools) -> Floats:
+    """`values`, or NaN where the median alone was forecast: there is no interval then."""
+    return values.astype(np.float64) if len(scored.quantiles) > 1 else np.full(scored.y.shape, np.nan)
+
+
+METRICS: dict[str, Metric] = {
+    "wql": Metric(_pinball, _absolute_actual, _identity, True, "weighted quantile loss"),
+    "mae": Metric(_absolute_error, _count, _identity, True, "mean absolute error"),
+    "mse": Metric(_squared_error, _count, _identity, True, "mean squared error"),
+    "rmse": Metric(_squared_error, _count, np.sqrt, True, "root mean squared error"),
+    "mase": Metric(_scaled_error, _scaled_count, _identity, True, "mean absolute scaled error"),
+    "rmsse": Metric(_squared_scaled_error, _squared_scaled_count, np.sqrt, True, "root mean squared scaled error"),
+    "smape": Metric(_symmetric_error, _count, _identity, True, "symmetric mean absolute percentage error"),
+    "crps": Metric(_pinball, _count, _identity, True, "continuous ranked probability score"),
+    "coverage": Metric(_inside, _count, _identity, None, "share of actuals inside the widest interval"),
+    "width": Metric(_width, _count, _identity, None, "mean width of the widest interval"),
+    "bias": Metric(_error, _count, _identity, None, "mean of forecast minus actual"),
+}
+
+
+def primary_metric(name: str) -> Metric:
+    """The metric that models are ranked by; raise ConfigError unless it is one where less is better."""
+    usable = [key for key, metric in METRICS.items() if metric.lower_is_better]
+    if name not in usable:
+        raise ConfigError(f"models cannot be ranked by {name!r}; the primary metric is one of {', '.join(usable)}")
+    return METRICS[name]
+
+
+def table(scored: Sequence[Scored], by: By) -> pd.DataFrame:
+    """One row per model and group, one column per metric: `model, [unique_id | step | cutoff], *METRICS`.
+
+    `by` is `model` (one row each), `series`, `step` (1 is the first after the cutoff) or `window` (a cutoff,
+    all series together).
+    """
+    if not scored:
+        raise GatecastError("there is no scored forecast to make a table of")
+    return pd.concat([_table(one, by) for one in scored], ignore_index=True)
+
+
+def leaderboard(scored: Sequence[Scored], primary: str) -> pd.DataFrame:
+    """One row per model, best first by the metric `primary`; a model that has no finite value comes last."""
+    primary_metric(primary)
+    return table(scored, "model").sort_values(primary, kind="stable", ignore_index=True)
+
+
+def summarise(scored: Scored) -> dict[str, float]:
+    """Every metric over all windows and steps."""
+    overall = _table(scored, "model").iloc[0]
+    return {name: float(overall[name]) for name in METRICS}
+
+
+def sums(scored: Scored, metric: Metric) -> tuple[Floats, Floats]:
+    """Numerator and denominator (N, H): 0 where there is no actual, NaN where the forecast is not finite."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        parts = metric.numerator(scored), metric.denominator(scored)
+    numerator, denominator = (np.where(scored.finite, np.where(scored.observed, part, 0.0), np.nan) for part in parts)
+    return numerator, denominator
+
+
+def ratio(numerator: Floats, denominator: Floats, metric: Metric) -> Floats:
+    """The metric of groups whose sums are given; NaN where a group holds nothing to score."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return metric.finish(numerator / denominator)
+
+
+def spacing(scored: Scored) -> np.timedelta64:
+    """The smallest time between two cutoffs of one series; NaT where no series has two."""
+    _, between = _successors(scored)
+    return between.min() if between.size else np.timedelta64("NaT")
+
+
+def revision(scored: Scored, *, freq_step: int) -> float:
+    """How much the point forecast of a date moves from one cutoff to the next, as a share of the mean |actual|.
+
+    mean |f(c, t) - f(c', t)| / mean |y| over all pairs of neighbouring cutoffs c, c' of a series and all dates t
+    that both forecast. `freq_step` is how many steps neighbours lie apart; cutoffs between which one is missing
+    (further apart than 1.5 times the closest pair) are no neighbours. NaN where no date is forecast twice.
+    """
+    pairs, between = _successors(scored)
+    overlap = scored.y.shape[1] - freq_step
+    if overlap <= 0 or not between.size:
+        return float("nan")
+    earlier, later = pairs[between < 1.5 * between.min()].T
+    actuals = np.abs(scored.y[scored.observed])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = np.abs(scored.point[earlier, freq_step:] - scored.point[later, :overlap])
+        return float(moved.mean() * actuals.size / actuals.sum())
+
+
+def _successors(scored: Scored) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.timedelta64]]:
+    """Rows (P, 2) of each window and the next one of the same series, and the time between their cutoffs (P,)."""
+    series, _ = pd.factorize(scored.unique_id)
+    order = np.lexsort((scored.cutoff, series))
+    pairs = np.stack([order[:-1], order[1:]], axis=1)
+    pairs = pairs[series[pairs[:, 0]] == series[pairs[:, 1]]]
+    return pairs, scored.cutoff[pairs[:, 1]] - scored.cutoff[pairs[:, 0]]
+
+
+def _table(scored: Scored, by: By) -> pd.DataFrame:
+    labels, add = _grouping(scored, by)
+    parts = {name: sums(scored, metric) for name, metric in METRICS.items()}
+    columns = {name: ratio(add(parts[name][0]), add(parts[name][1]), METRICS[name]) for name in METRICS}
+    frame = pd.DataFrame({**labels, **columns})
+    frame.insert(0, MODEL, scored.model)
+    return frame
+
+
+def _grouping(scored: Scored, by: By) -> tuple[dict[str, Any], Callable[[Floats], Floats]]:
+    """The label column of a table and how (N, H) values add up to its rows."""
+    if by == "model":
+        return {}, lambda values: values.sum(keepdims=True)[0]
+    if by == "step":
+        return {STEP: np.arange(1, scored.y.shape[1] + 1)}, lambda values: values.sum(axis=0)
+    column, keys = (UNIQUE_ID, scored.unique_id) if by == "series" else (CUTOFF, scored.cutoff)
+    codes, labels = pd.factorize(keys, sort=True)
+    return {column: labels}, lambda values: np.bincount(
+        codes, weights=values.sum(axis=1), minlength=len(labels)
+    ).astype(np.float64)
