@@ -1,0 +1,1 @@
+"""Tables, never tensors: from a source to checked, ordered, scaled windows over long tables."""

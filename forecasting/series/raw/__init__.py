@@ -1,0 +1,1 @@
+"""What all sources share: a raw frame of any layout becomes a long table with UTC stamps."""

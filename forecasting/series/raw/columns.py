@@ -1,0 +1,140 @@
+"""The columns of a raw frame into a long table: which column is what, numbers, labels, long and wide layouts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.config import FileColumns, FileSource, Series, SqlSource
+from forecasting.errors import SourceError
+from forecasting.series.raw.stamps import Clock, as_text, concatenate, examples, join, to_utc
+
+__all__ = ["check", "covariates", "labels", "long_table", "wanted"]
+
+Codes = Sequence[str | float]
+
+
+def covariates(series: Series) -> list[str]:
+    """The covariate columns of a table, in their order: past, future, static."""
+    return [*series.past, *series.future, *series.static]
+
+
+def labels(columns: FileColumns, series: Series) -> list[str]:
+    """The columns that are read as text: stamps, identifiers and categorical covariates."""
+    return list(dict.fromkeys([*_names(columns.ds), *_names(columns.unique_id), *series.categorical]))
+
+
+def wanted(columns: FileColumns, series: Series) -> list[str] | None:
+    """The columns that a source must give; None for all of them (a wide file without a list)."""
+    if columns.layout == "wide" and columns.y is None:
+        return None
+    return list(dict.fromkeys([*labels(columns, series), *(_names(columns.y) or [Y]), *covariates(series)]))
+
+
+def check(available: Sequence[str], columns: FileColumns, series: Series, *, name: str) -> None:
+    """Raise SourceError that lists every column which `name` lacks, with close matches, and those it has."""
+    taken = [column for column in covariates(series) if column in (UNIQUE_ID, DS, Y)]
+    if taken:
+        raise SourceError(f"a covariate cannot be called {', '.join(taken)}: the table has a column of that name")
+    if columns.layout == "long" and len(_names(columns.y)) > 1:
+        raise SourceError("source.columns.y names several columns: with layout: wide each of them becomes a series")
+    needed = [*labels(columns, series), *covariates(series), *(wanted(columns, series) or [])]
+    missing = [column for column in dict.fromkeys(needed) if column not in available]
+    if missing:
+        shown = ", ".join(available[:40]) + (", …" if len(available) > 40 else "")
+        hints = [_hint(column, available) for column in missing]
+        raise SourceError(f"{name} has no column {', '.join(hints)}; its columns are: {shown}")
+
+
+def long_table(
+    frame: pd.DataFrame, source: FileSource | SqlSource, series: Series, *, name: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """The long table of one raw frame, and a sentence for every kind of unreadable value.
+
+    The index of `frame` is what messages call a row.
+    """
+    columns = source.columns
+    ids = _identifiers(frame, columns, name)
+    raw, clock = join([frame[column] for column in _names(columns.ds)], _clock(source, series))
+    stamps, problems = to_utc(raw, ids, clock)
+    values = _value_columns(frame, columns, series)
+    numeric = [column for column in dict.fromkeys([*values, *covariates(series)]) if column not in series.categorical]
+    read = {column: _numbers(frame[column], source.missing, problems) for column in numeric}
+    read |= {column: _labels(frame[column], source.missing) for column in series.categorical}
+    if columns.layout == "wide":
+        prefix = ids + "/" if columns.unique_id else pd.Series("", index=frame.index, dtype="str")
+        return _wide(prefix, stamps, read, (values, covariates(series))), problems
+    content = {UNIQUE_ID: ids, DS: stamps, Y: read[values[0]], **{name: read[name] for name in covariates(series)}}
+    return pd.DataFrame(content).reset_index(drop=True), problems
+
+
+def _wide(
+    prefix: pd.Series, stamps: pd.Series, read: dict[str, pd.Series], names: tuple[list[str], list[str]]
+) -> pd.DataFrame:
+    values, extra = names
+    content: dict[str, pd.Series | np.ndarray] = {
+        UNIQUE_ID: pd.concat([prefix + value for value in values], ignore_index=True),
+        DS: np.tile(stamps.to_numpy(), len(values)),
+        Y: np.concatenate([read[value].to_numpy() for value in values]),
+    }
+    content |= {name: pd.concat([read[name]] * len(values), ignore_index=True) for name in extra}
+    return pd.DataFrame(content)
+
+
+def _identifiers(frame: pd.DataFrame, columns: FileColumns, name: str) -> pd.Series:
+    names = _names(columns.unique_id)
+    if not names:
+        return pd.Series(name, index=frame.index, dtype="str")
+    return concatenate([frame[column] for column in names], "/")
+
+
+def _value_columns(frame: pd.DataFrame, columns: FileColumns, series: Series) -> list[str]:
+    if columns.layout == "long" or columns.y is not None:
+        return _names(columns.y) or [Y]
+    other = {*labels(columns, series), *covariates(series)}
+    values = [column for column in frame.columns if column not in other]
+    if not values:
+        raise SourceError("the wide layout finds no value column besides the time and the covariates")
+    return values
+
+
+def _numbers(column: pd.Series, missing: Codes, problems: list[str]) -> pd.Series:
+    text = not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
+    if text:
+        column = column.mask(as_text(column).isin([str(code) for code in missing]) | as_text(column).isna())
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    unreadable = column[numbers.isna() & column.notna()]
+    if len(unreadable):
+        problems.append(
+            f"column {column.name}: {len(unreadable)} unreadable number(s): {examples(unreadable)}; "
+            "correct the rows, set source.decimal, or list the codes for no value in source.missing"
+        )
+    return numbers.mask(numbers.isin(_numeric(missing)))
+
+
+def _labels(column: pd.Series, missing: Codes) -> pd.Series:
+    text = as_text(column)
+    return text.mask(text.isin([str(code) for code in missing]))
+
+
+def _numeric(missing: Codes) -> list[float]:
+    numbers = pd.to_numeric(pd.Series([str(code) for code in missing], dtype="str"), errors="coerce")
+    return [float(number) for number in numbers.dropna()]
+
+
+def _names(column: str | tuple[str, ...] | None) -> list[str]:
+    return [] if column is None else [column] if isinstance(column, str) else list(column)
+
+
+def _hint(column: str, available: Sequence[str]) -> str:
+    close = difflib.get_close_matches(column, available, n=1, cutoff=0.5)
+    return f"{column} (did you mean {close[0]}?)" if close else column
+
+
+def _clock(source: FileSource | SqlSource, series: Series) -> Clock:
+    formats = _names(source.date_format) if isinstance(source, FileSource) else []
+    return Clock(tuple(formats), source.time_zone, series.freq)

@@ -1,0 +1,143 @@
+"""Texts, numbers and dates into stamps: UTC without a zone, or plain dates where a step is a day or longer."""
+
+from __future__ import annotations
+
+import zoneinfo
+from dataclasses import dataclass
+
+import pandas as pd
+
+from forecasting.errors import SourceError
+from forecasting.series.frequency import is_calendar, offset_of
+
+__all__ = ["Clock", "as_text", "concatenate", "examples", "join", "to_utc"]
+
+_PARTS = ("%Y", "%m", "%d", "%H", "%M", "%S")
+_STEP_ORIGIN = "2000-01-01"
+_MOST_STEPS = 10_000_000
+_OFFSET = r"(?:\dZ|[T ]\d{2}:?\d{2}\S*\s?[+-]\d{2}:?(?:\d{2})?)$"  # a stamp that says its own distance from UTC
+_UNIX = {"unix": 1_000_000, "unix_ms": 1000}  # microseconds
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How a source writes its stamps: layouts tried in order (none: ISO 8601), zone of local ones, their frequency."""
+
+    formats: tuple[str, ...]
+    time_zone: str | None
+    freq: str
+
+    def __post_init__(self) -> None:
+        if self.time_zone is not None and self.time_zone not in zoneinfo.available_timezones():
+            raise SourceError(f"source.time_zone {self.time_zone!r} is no IANA time zone such as Europe/Berlin")
+
+
+def join(parts: list[pd.Series], clock: Clock) -> tuple[pd.Series, Clock]:
+    """One column of several (date and time, or year, month, day, hour), and the clock that reads it."""
+    if len(parts) == 1:
+        return parts[0], clock
+    joined = concatenate(parts, " ")
+    plain = len(parts) <= len(_PARTS) and joined.dropna().str.fullmatch(r"\d{1,4}( \d{1,2})+").all()
+    if plain and not clock.formats:
+        clock = Clock((" ".join(_PARTS[: len(parts)]),), clock.time_zone, clock.freq)
+    return joined, clock
+
+
+def to_utc(raw: pd.Series, ids: pd.Series, clock: Clock) -> tuple[pd.Series, list[str]]:
+    """Stamps of `raw` as datetime64[us] (NaT where there is none), and one sentence per kind of unreadable stamp.
+
+    Local times of the autumn hour that occurs twice are told apart by their order within each series: first
+    daylight saving, then standard time. Where it occurs once, it is taken as daylight saving time.
+    """
+    stamps, absolute = _parse(raw, clock)
+    unreadable = raw[stamps.isna() & raw.notna()]
+    problems = [_unreadable(unreadable, clock)] if len(unreadable) else []
+    if clock.time_zone is None:
+        return stamps, problems
+    if is_calendar(clock.freq):
+        local = stamps.dt.tz_localize("UTC").dt.tz_convert(clock.time_zone).dt.tz_localize(None)
+        return stamps.mask(absolute, local), problems
+    utc = _from_local(stamps, ids, clock.time_zone)
+    skipped = raw[utc.isna() & stamps.notna() & ~absolute]
+    if len(skipped):
+        problems.append(
+            f"{len(skipped)} stamp(s) do not exist in {clock.time_zone}, whose clocks skip them in spring: "
+            f"{examples(skipped)}; if the stamps are in UTC, or mark the end of an interval, leave out source.time_zone"
+        )
+    return utc.mask(absolute, stamps), problems
+
+
+def concatenate(parts: list[pd.Series], separator: str) -> pd.Series:
+    """The texts of several columns as one, NaN where any of them is empty."""
+    joined = as_text(parts[0])
+    for part in parts[1:]:
+        joined = joined + separator + as_text(part)
+    return joined
+
+
+def as_text(raw: pd.Series) -> pd.Series:
+    """Any column as stripped text, NaN where empty; whole numbers lose their fraction (2004.0 is "2004")."""
+    if pd.api.types.is_bool_dtype(raw) or not pd.api.types.is_numeric_dtype(raw):
+        text = raw.where(raw.isna(), raw.astype("str")).astype("str").str.strip()
+        return text.mask(text == "")
+    whole = raw.dropna()
+    if pd.api.types.is_float_dtype(raw) and (whole % 1 == 0).all():
+        raw = raw.astype("Int64")
+    return raw.astype("str").mask(raw.isna())
+
+
+def examples(rows: pd.Series) -> str:
+    """Up to five values with their rows: `row 2 '11:34', …`."""
+    shown = ", ".join(f"row {row} {str(value)!r}" for row, value in rows.head(5).items())
+    return shown + (", …" if len(rows) > 5 else "")
+
+
+def _parse(raw: pd.Series, clock: Clock) -> tuple[pd.Series, pd.Series]:
+    if pd.api.types.is_datetime64_any_dtype(raw) and not clock.formats:
+        absolute = pd.Series(raw.dt.tz is not None, index=raw.index)
+        naive = raw.dt.tz_convert("UTC").dt.tz_localize(None) if raw.dt.tz is not None else raw
+        return naive.astype("datetime64[us]"), absolute
+    text = as_text(raw)
+    stamps = pd.Series(pd.NaT, index=raw.index, dtype="datetime64[us]")
+    absolute = text.str.contains(_OFFSET, na=False)
+    for layout in clock.formats or ("ISO8601",):
+        todo = stamps.isna()
+        read = _read(text[todo], layout, clock.freq)
+        stamps = stamps.where(~todo, read)
+        if layout in _UNIX:
+            absolute |= todo & stamps.notna()
+    return stamps, absolute
+
+
+def _read(text: pd.Series, layout: str, freq: str) -> pd.Series:
+    if layout in _UNIX:
+        seconds = pd.to_numeric(text, errors="coerce") * _UNIX[layout]
+        return seconds.round().astype("Int64").astype("datetime64[us]")
+    if layout == "step":
+        count = pd.to_numeric(text, errors="coerce")
+        count = count.where((count % 1 == 0) & count.between(0, _MOST_STEPS))
+        steps = pd.date_range(
+            _STEP_ORIGIN, periods=int(count.max()) + 1 if count.notna().any() else 1, freq=offset_of(freq), unit="us"
+        )
+        return count.map(pd.Series(steps)).astype("datetime64[us]")
+    parsed = pd.to_datetime(text, format=layout, errors="coerce", utc=True)
+    return parsed.dt.tz_localize(None).astype("datetime64[us]")
+
+
+def _from_local(stamps: pd.Series, ids: pd.Series, time_zone: str) -> pd.Series:
+    unclear = stamps[stamps.dt.tz_localize(time_zone, ambiguous="NaT", nonexistent="NaT").isna() & stamps.notna()]
+    groups = unclear.groupby([ids[unclear.index], unclear])
+    # in a file that runs newest first, the second occurrence is read first
+    descending = bool((stamps.diff() < pd.Timedelta(0)).mean() > 0.5)
+    occurrence = groups.cumcount(ascending=not descending)
+    daylight = pd.Series(True, index=stamps.index)
+    daylight[unclear.index] = 2 * occurrence < groups.transform("size")
+    local = stamps.dt.tz_localize(time_zone, ambiguous=daylight.to_numpy(), nonexistent="NaT")
+    utc: pd.Series = local.dt.tz_convert("UTC").dt.tz_localize(None)
+    return utc
+
+
+def _unreadable(rows: pd.Series, clock: Clock) -> str:
+    expected = " or ".join(clock.formats) or "ISO 8601, such as 2024-01-31 or 2024-01-31 18:00:00"
+    remedy = "correct source.date_format" if clock.formats else "name their layout in source.date_format, e.g. %d.%m.%Y"
+    return f"{len(rows)} unreadable stamp(s): {examples(rows)}; expected {expected}; correct the rows or {remedy}"

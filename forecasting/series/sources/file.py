@@ -1,0 +1,117 @@
+"""CSV (also compressed), Parquet and JSON-lines files into a long table."""
+
+from __future__ import annotations
+
+import glob
+import lzma
+import zipfile
+import zlib
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forecasting.config import FileSource, Series
+from forecasting.errors import SourceError
+from forecasting.series.raw import columns as named
+from forecasting.series.raw.environment import expand
+
+__all__ = ["read"]
+
+_TEXT = (".csv", ".txt", ".tsv", ".data")
+_JSON = (".jsonl", ".ndjson", ".json")
+_PARQUET = (".parquet", ".pq")
+_PACKED = (".gz", ".zip", ".xz", ".bz2")
+_EMPTY = ("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "#N/A", "null", "NULL", "None", "<NA>")
+_BROKEN = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
+
+
+def read(source: FileSource, series: Series, name: str) -> pd.DataFrame:
+    """The long table of all files that match; without a `unique_id` column they are one series, called `name`.
+
+    Raise SourceError for no match, an unknown or damaged format, missing columns, no rows, unreadable values.
+    Messages count rows as an editor does: the header of a text file is row 1.
+    """
+    tables, problems = [], []
+    for path in _paths(source):
+        table, wrong = named.long_table(_frame(path, source, series), source, series, name=name)
+        tables.append(table)
+        problems += [f"  - {path}, {problem}" for problem in wrong]
+    if problems:
+        raise SourceError("\n".join(["the source has unreadable values:", *problems]))
+    table = pd.concat(tables, ignore_index=True)
+    if table.empty:
+        raise SourceError(f"{source.path} holds no rows")
+    return table
+
+
+def _paths(source: FileSource) -> list[Path]:
+    paths: list[Path] = []
+    for pattern in [source.path] if isinstance(source.path, str) else source.path:
+        found = sorted(_matches(expand(pattern, key="source.path")))
+        files = [Path(path) for path in found if Path(path).is_file()]
+        if not files:
+            raise SourceError(f"no file matches source.path {pattern!r} (working directory {Path.cwd()})")
+        paths += files
+    return list(dict.fromkeys(paths))
+
+
+def _matches(pattern: str) -> list[str]:
+    return glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one
+
+
+def _frame(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _PACKED]
+    kind = suffixes[-1] if suffixes else ""
+    if kind not in (*_TEXT, *_JSON, *_PARQUET):
+        raise SourceError(f"{path} is of no known format; known endings: {', '.join((*_TEXT, *_JSON, *_PARQUET))}")
+    try:
+        if kind in _TEXT:
+            return _text(path, source, series)
+        return _json(path, source, series) if kind in _JSON else _parquet(path, source, series)
+    except _BROKEN as error:
+        raise SourceError(f"cannot read {path}: {error}") from error
+
+
+def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
+    first = 0 if source.header else None
+    separator = r"\s+" if source.separator == " " else source.separator
+    head = pd.read_csv(path, sep=separator, header=first, nrows=0 if source.header else 1, encoding="utf-8-sig")
+    available = [str(column) for column in head.columns]
+    named.check(available, source.columns, series, name=str(path))
+    labels = named.labels(source.columns, series)
+    empty = {column: [""] if column in labels else list(_EMPTY) for column in available}
+    frame = pd.read_csv(
+        path,
+        sep=separator,
+        decimal=source.decimal,
+        header=first,
+        names=available,
+        usecols=named.wanted(source.columns, series),
+        dtype=dict.fromkeys(labels, "str"),
+        na_values=empty,
+        keep_default_na=False,  # "NA" and "None" are labels like any other
+        index_col=False,
+        low_memory=False,  # one type per column, not one per chunk
+        encoding="utf-8-sig",
+    )
+    frame.index += 2 if source.header else 1
+    return frame.dropna(how="all")
+
+
+def _json(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
+    frame = pd.read_json(path, lines=True, dtype=False, convert_dates=False, convert_axes=False)
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    if frame.empty:
+        raise SourceError(f"{path} holds no rows")
+    named.check(list(frame.columns), source.columns, series, name=str(path))
+    return frame
+
+
+def _parquet(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
+    with pq.ParquetFile(path) as file:
+        named.check(file.schema_arrow.names, source.columns, series, name=str(path))
+        frame: pd.DataFrame = file.read(columns=named.wanted(source.columns, series)).to_pandas(ignore_metadata=True)
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return frame

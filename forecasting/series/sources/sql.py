@@ -1,0 +1,56 @@
+"""A query on any database that SQLAlchemy knows, into a long table."""
+
+from __future__ import annotations
+
+import pandas as pd
+import sqlalchemy
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from forecasting.config import Series, SqlSource
+from forecasting.errors import SourceError
+from forecasting.series.raw import columns as named
+from forecasting.series.raw.environment import expand
+
+__all__ = ["read"]
+
+
+def read(source: SqlSource, series: Series, name: str) -> pd.DataFrame:
+    """The long table that `source.query` gives; without a `unique_id` column it is one series, called `name`.
+
+    Raise SourceError for no connection, a failing query, missing columns, no rows, unreadable values.
+    The password of the address never stands in a message.
+    """
+    frame = _frame(_engine(expand(source.url, key="source.url")), source.query)
+    named.check(list(frame.columns), source.columns, series, name="the result of source.query")
+    if frame.empty:
+        raise SourceError("source.query gives no rows")
+    table, problems = named.long_table(frame, source, series, name=name)
+    if problems:
+        raise SourceError("\n".join(["the source has unreadable values:", *(f"  - {problem}" for problem in problems)]))
+    return table
+
+
+def _engine(url: str) -> sqlalchemy.Engine:
+    try:
+        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    except ArgumentError as error:
+        raise SourceError("source.url is no SQLAlchemy address such as postgresql+psycopg://user@host/name") from error
+    except ModuleNotFoundError as error:
+        raise SourceError(f"the database driver {error.name} of source.url is not installed") from error
+
+
+def _frame(engine: sqlalchemy.Engine, query: str) -> pd.DataFrame:
+    place = engine.url.render_as_string(hide_password=True)
+    try:
+        with engine.connect() as connection:
+            # without parameters the text is passed on as it is, with its % and : signs
+            result = connection.execution_options(no_parameters=True).exec_driver_sql(query)
+            if not result.returns_rows:
+                raise SourceError("source.query must be a query that gives rows, such as SELECT …")
+            frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+    except DBAPIError as error:
+        raise SourceError(f"the database {place} refuses: {str(error.orig).strip()}") from error
+    except SQLAlchemyError as error:
+        raise SourceError(f"the database {place} cannot be read: {error}") from error
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return frame
