@@ -20,10 +20,10 @@ __all__ = [
     "primary_metric",
     "ratio",
     "revision",
-    "spacing",
     "summarise",
     "sums",
     "table",
+    "value",
 ]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -206,8 +206,7 @@ def leaderboard(scored: Sequence[Scored], primary: str) -> pd.DataFrame:
 
 def summarise(scored: Scored) -> dict[str, float]:
     """Every metric over all windows and steps."""
-    overall = _table(scored, "model").iloc[0]
-    return {name: float(overall[name]) for name in METRICS}
+    return {name: value(scored, metric) for name, metric in METRICS.items()}
 
 
 def sums(scored: Scored, metric: Metric) -> tuple[Floats, Floats]:
@@ -224,10 +223,10 @@ def ratio(numerator: Floats, denominator: Floats, metric: Metric) -> Floats:
         return metric.finish(numerator / denominator)
 
 
-def spacing(scored: Scored) -> np.timedelta64:
-    """The smallest time between two cutoffs of one series; NaT where no series has two."""
-    _, between = _successors(scored)
-    return between.min() if between.size else np.timedelta64("NaT")
+def value(scored: Scored, metric: Metric) -> float:
+    """The metric over all windows and steps; NaN where there is no actual or the forecast is not finite."""
+    numerator, denominator = sums(scored, metric)
+    return float(ratio(numerator.sum(keepdims=True), denominator.sum(keepdims=True), metric)[0, 0])
 
 
 def revision(scored: Scored, *, freq_step: int) -> float:

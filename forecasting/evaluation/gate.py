@@ -1,0 +1,165 @@
+"""Only better models go live: two or more backtests on the same windows become a verdict with its reasons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite, nan
+
+import numpy as np
+
+from forecasting.config import Gate
+from forecasting.errors import GatecastError
+from forecasting.evaluation.comparison import Improvement, better
+from forecasting.evaluation.metrics import METRICS, Scored, primary_metric, revision, value
+
+__all__ = ["Candidate", "Rule", "Verdict", "best_baseline", "judge"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that was backtested, and what it costs to serve."""
+
+    name: str
+    scored: Scored
+    latency_ms: float  # of one forecast
+    size_mb: float
+    weights: str  # sha256 of the weights that were scored
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the gate: the challenger's figure, what it is held against, and both in a sentence."""
+
+    rule: str
+    figure: float  # NaN where there is nothing to measure
+    bound: float
+    passed: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the challenger with these weights may go live."""
+
+    passed: bool
+    challenger: str
+    weights: str
+    rules: tuple[Rule, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it may not: the sentence of every rule that failed."""
+        return tuple(rule.sentence for rule in self.rules if not rule.passed)
+
+    def to_json(self) -> str:
+        """The verdict as one JSON object; NaN becomes null."""
+        content = asdict(self)
+        for rule in content["rules"]:
+            rule |= {key: rule[key] if isfinite(rule[key]) else None for key in ("figure", "bound")}
+        return json.dumps(content, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Verdict:
+        """What `to_json` wrote; raise GatecastError where the text is something else."""
+        try:
+            content = json.loads(text)
+            for rule in content["rules"]:
+                rule |= {key: nan if rule[key] is None else float(rule[key]) for key in ("figure", "bound")}
+            return cls(**(content | {"rules": tuple(Rule(**rule) for rule in content["rules"])}))
+        except (KeyError, TypeError, ValueError) as error:
+            raise GatecastError(f"this is not a verdict of the gate: {error!r}") from error
+
+
+def judge(
+    challenger: Candidate, champion: Candidate | None, baselines: Sequence[Candidate], gate: Gate, *, step: int
+) -> Verdict:
+    """Hold the challenger against every rule of the gate, docs/evaluation.md lists them.
+
+    `step` is how many steps neighbouring cutoffs lie apart. Raises ConfigError for a primary metric that cannot
+    rank, GatecastError where candidates were not scored on the same windows or a baseline to be beaten is missing.
+    """
+    named = {baseline.name: baseline for baseline in baselines}
+    missing = [name for name in gate.baselines if name not in named]
+    if missing:
+        raise GatecastError(
+            f"the gate compares with {', '.join(missing)}, which was not backtested; backtested: {', '.join(named)}"
+        )
+    rivals = [(name, named[name].scored, 0.0) for name in gate.baselines]
+    if champion:
+        rivals.append(("champion", champion.scored, gate.margin))
+    rules = [
+        _finite(challenger.scored),
+        *(
+            _beats(name, _improvement(challenger.scored, rival, gate, step), gate, margin)
+            for name, rival, margin in rivals
+        ),
+        *_coverage(challenger.scored, gate),
+        _stability(challenger.scored, named.get("naive"), gate, step),
+        _cap("latency", challenger.latency_ms, gate.max_latency_ms, "a forecast takes {:.3g} ms, allowed are {:.3g}"),
+        _cap("size", challenger.size_mb, gate.max_size_mb, "the bundle has {:.3g} MB, allowed are {:.3g}"),
+    ]
+    passed = all(rule.passed for rule in rules)
+    return Verdict(passed, challenger.name, challenger.weights, tuple(rules))
+
+
+def best_baseline(baselines: Sequence[Candidate], primary: str) -> Candidate:
+    """The baseline with the lowest finite primary metric; raise GatecastError if there is none."""
+    metric = primary_metric(primary)
+    values = {id(baseline): value(baseline.scored, metric) for baseline in baselines}
+    usable = [baseline for baseline in baselines if isfinite(values[id(baseline)])]
+    if not usable:
+        names = ", ".join(baseline.name for baseline in baselines) or "none"
+        raise GatecastError(f"no baseline has a finite {primary}; backtested: {names}")
+    return min(usable, key=lambda baseline: values[id(baseline)])
+
+
+def _finite(scored: Scored) -> Rule:
+    broken = int((~np.isfinite(scored.forecast)).sum())
+    return Rule("finite", broken, 0, broken == 0, f"{broken} of {scored.forecast.size} forecast values are not finite")
+
+
+def _improvement(challenger: Scored, rival: Scored, gate: Gate, step: int) -> Improvement:
+    return better(challenger, rival, metric=gate.primary, confidence=gate.confidence, step=step)
+
+
+def _beats(name: str, found: Improvement, gate: Gate, margin: float) -> Rule:
+    sentence = (
+        f"{gate.primary} is {_share(found.mean)} than that of {name}, with one-sided {gate.confidence:.0%} bounds"
+        f" {_share(found.low)} and {_share(found.high)}; the lower bound must exceed {margin:.1%}"
+    )
+    if not isfinite(found.low):
+        sentence = f"{gate.primary} cannot be compared with {name}: it is not finite, or there is only one window"
+    return Rule(f"beats_{name}", found.low, margin, found.low > margin, sentence)
+
+
+def _share(improvement: float) -> str:
+    return f"{abs(improvement):.1%} {'worse' if improvement < 0 else 'better'}"
+
+
+def _coverage(scored: Scored, gate: Gate) -> list[Rule]:
+    covered = value(scored, METRICS["coverage"])
+    low, high = gate.coverage
+    widest = f"{scored.quantiles[-1] - scored.quantiles[0]:.0%}"
+    sentence = f"{covered:.1%} of the actuals lie inside the {widest} interval, "
+    return [
+        Rule("min_coverage", covered, low, covered >= low, sentence + f"at least {low:.1%} must"),
+        Rule("max_coverage", covered, high, covered <= high, sentence + f"at most {high:.1%} may"),
+    ]
+
+
+def _stability(scored: Scored, naive: Candidate | None, gate: Gate, step: int) -> Rule:
+    figure = revision(scored, freq_step=step)
+    bound = gate.max_revision * revision(naive.scored, freq_step=step) if naive else nan
+    if np.isnan(bound):
+        why = "no date was forecast twice" if naive else "the naive forecast was not backtested"
+        return Rule("stability", figure, bound, True, f"forecast revisions were not judged: {why}")
+    sentence = (
+        f"forecasts are revised by {figure:.3g} of the mean actual from cutoff to cutoff, allowed are {bound:.3g}"
+    )
+    return Rule("stability", figure, bound, figure <= bound, sentence)
+
+
+def _cap(rule: str, figure: float, bound: float, sentence: str) -> Rule:
+    return Rule(rule, figure, bound, figure <= bound, sentence.format(figure, bound))
