@@ -1,0 +1,144 @@
+"""The house keeps its shape: small files, light imports, no dumping grounds."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("forecasting", "pipelines")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+FILES = sorted(
+    path for top in (*PACKAGES, "benchmarks", "examples", "data", "tests") for path in (ROOT / top).rglob("*")
+)
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+DUMPS = {"utils", "util", "helpers", "common", "misc"}
+HEAVY = {"tensorflow", "keras", "jax", "torch", "mlflow", "prefect", "sklearn"}
+
+# Packages whose __init__ holds a registry, a literal dict; all others hold their docstring.
+REGISTRIES = {"forecasting/series/sources", "forecasting/nn/cells", "forecasting/nn/heads", "forecasting/nn/models"}
+
+
+def name(path: Path) -> str:
+    """The path as seen from the root of the project."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function of a file, nested ones included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first to the last statement, the docstring left out."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def contracts() -> dict[str, dict[str, list[str]]]:
+    """The import contracts of pyproject.toml by name."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    return {contract["name"]: contract for contract in tools["importlinter"]["contracts"]}
+
+
+def loaded_by(*statements: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has loaded after these statements."""
+    code = "\n".join([*statements, "import sys", "print(*{name.partition('.')[0] for name in sys.modules})"])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_no_file_is_a_dumping_ground() -> None:
+    """A helper lives beside its only caller or gets a noun: no file is named utils.py or the like."""
+    assert [name(path) for path in FILES if path.stem in DUMPS] == []
+
+
+def test_files_fit_on_a_few_pages() -> None:
+    """No file of the library or the flows has more than 400 lines."""
+    lengths = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {path: length for path, length in lengths.items() if length > MAX_FILE_LINES} == {}
+
+
+def test_functions_fit_on_a_page() -> None:
+    """No function's body has more than 60 lines."""
+    lengths = {f"{name(path)}:{each.name}": body_lines(each) for path in MODULES for each in functions(path)}
+    assert lengths
+    assert {place: length for place, length in lengths.items() if length > MAX_FUNCTION_LINES} == {}
+
+
+def test_package_roots_hold_a_docstring_only() -> None:
+    """Importing a package costs nothing: its __init__ is empty but for the docstring, registries aside."""
+    crowded = []
+    for path in MODULES:
+        if path.name == "__init__.py" and name(path.parent) not in REGISTRIES:
+            nodes = ast.parse(path.read_text(encoding="utf-8")).body
+            crowded += [name(path)] if any(not _is_plain(node) for node in nodes) else []
+    assert crowded == []
+
+
+def _is_plain(node: ast.stmt) -> bool:
+    """A docstring, or a name set to a literal such as `__all__` or the version."""
+    value = node.value if isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign) else None
+    return isinstance(value, ast.Constant | ast.List)
+
+
+def test_every_module_says_what_is_public() -> None:
+    """A module opens with a docstring and names its public surface in `__all__`."""
+    silent = []
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assigned = {
+            t.id for node in tree.body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)
+        }
+        if ast.get_docstring(tree) is None or (path.name != "__init__.py" and "__all__" not in assigned):
+            silent.append(name(path))
+    assert silent == []
+
+
+def test_every_room_has_its_place_in_the_contracts() -> None:
+    """A new module of the library cannot escape the checks of import directions by not being named."""
+    rules = contracts()
+    layers = " ".join(rules["The house: imports point downwards"]["layers"])
+    placed = {word.strip("()") for word in layers.split()} - {"|"}
+    rooms = {f"forecasting.{path.stem}" for path in (ROOT / "forecasting").iterdir() if not path.stem.startswith("__")}
+    library = set(rules["The library does not know who schedules it or serves it"]["source_modules"])
+    assert rooms - placed == set()
+    assert rooms - library - {"forecasting.cli", "forecasting.serve"} == set()
+
+
+def test_every_flow_is_a_stranger_to_its_siblings() -> None:
+    """The contract that keeps flows apart names all of them."""
+    flows = {f"pipelines.{path.stem}" for path in (ROOT / "pipelines").glob("*.py")}
+    others = {"pipelines.__init__", "pipelines.tasks", "pipelines.schedule"}
+    assert flows - others == set(contracts()["Flows do not know each other"]["modules"])
+
+
+@pytest.mark.parametrize(
+    ("statements", "banned"),
+    [
+        pytest.param(
+            [f"import forecasting.{module}" for module in ("cli", "config", "columns", "errors", "settings")],
+            HEAVY | {"pandas", "onnxruntime"},
+            id="command line",
+        ),
+        pytest.param(["import forecasting.bundle.forecaster", "import forecasting.series.window"], HEAVY, id="bundle"),
+        pytest.param(["import forecasting.registry"], HEAVY - {"mlflow"}, id="registry"),
+        pytest.param(["import pipelines"], HEAVY, id="flows"),
+    ],
+)
+def test_light_imports_stay_light(statements: list[str], banned: set[str]) -> None:
+    """Help is instant and serving needs no training package: neither import pulls one in."""
+    assert loaded_by(*statements) & banned == set()
+
+
+def test_loaded_by_sees_a_heavy_import() -> None:
+    """The check above can fail: it sees a package that is imported on the way."""
+    assert "pandas" in loaded_by("import pandas")
