@@ -1,0 +1,361 @@
+"""MLflow: the runs of a job, its registered versions, and the aliases that say which of them is live."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from forecasting.bundle.artifact import Manifest, verify
+from forecasting.errors import ArtifactError, RegistryError
+from forecasting.tracking import connect
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Run", "Version"]
+
+CHAMPION: Final = "champion"  # serves
+CHALLENGER: Final = "challenger"  # registered last, judged, not (yet) promoted
+PREVIOUS: Final = "previous"  # was champion before; what a rollback brings back
+
+_KEY = "gatecast.key"  # of a run: the content address of everything that it depends on
+_CONTENT = "gatecast.content"  # of a version: the checksum of its bundle
+_MOVE = "gatecast.move"  # of a registered model: an alias move that has begun
+_LOCK_SECONDS = 600.0
+_BATCH = 1000  # metrics per request, MLflow's limit
+
+
+class Run(NamedTuple):
+    """A run of a job; `finished` runs need not be repeated."""
+
+    run_id: str
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version of a job's model."""
+
+    job: str
+    version: int
+    run_id: str
+    created: datetime  # UTC
+    aliases: tuple[str, ...] = ()
+    source: str = ""  # the pyfunc model's address
+    model: str = ""  # its name in MODELS or BASELINES
+    verdict: str = ""
+    weights: str = ""  # sha256 of model.onnx
+    content: str = ""  # checksum of the whole bundle
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The tracking server or database at `tracking_uri`; run files lie under `artifacts` unless a server keeps them.
+
+    Every method raises RegistryError when MLflow does not answer, or has no such run, version or alias.
+    Every writing method may be repeated after a kill and then ends where an undisturbed call ends.
+    """
+
+    tracking_uri: str
+    artifacts: Path
+    locks: Path
+
+    # Runs
+
+    def start_run(
+        self, job: str, key: str, params: Mapping[str, str | float | int], tags: Mapping[str, str] | None = None
+    ) -> Run:
+        """The run of `job` whose content address is `key`: the finished or interrupted one, else a new one."""
+        with self._mlflow() as client:
+            experiment = self._experiment(client, job)
+            found = client.search_runs([experiment], f"tags.`{_KEY}` = '{key}'", order_by=["start_time ASC"])
+            if any(run.info.status == "FINISHED" for run in found):
+                return Run(next(run.info.run_id for run in found if run.info.status == "FINISHED"), finished=True)
+            if found:
+                run_id = str(found[0].info.run_id)
+                client.update_run(run_id, status="RUNNING")
+            else:
+                run_id = str(client.create_run(experiment, tags={_KEY: key}, run_name=f"{job}-{key[:8]}").info.run_id)
+            for name, value in params.items():
+                client.log_param(run_id, name, value)
+        self.set_tags(run_id, tags or {})
+        return Run(run_id, finished=False)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float | Sequence[float]]) -> None:
+        """Log numbers, and curves with one value per step from 1 on."""
+        from mlflow.entities import Metric
+
+        with self._mlflow() as client:
+            # The run's own start, not now: a repeated call then repeats the same points instead of adding more.
+            stamp = client.get_run(run_id).info.start_time
+            points = [
+                Metric(name, float(value), stamp, step)
+                for name, curve in metrics.items()
+                for step, value in (enumerate(curve, 1) if isinstance(curve, Sequence) else [(0, curve)])
+            ]
+            for start in range(0, len(points), _BATCH):
+                client.log_batch(run_id, metrics=points[start : start + _BATCH])
+
+    def log_artifacts(self, run_id: str, directory: Path, artifact_path: str | None = None) -> None:
+        """Copy the files of `directory` into the run."""
+        with self._mlflow() as client:
+            client.log_artifacts(run_id, str(directory), artifact_path)
+
+    def log_text(self, run_id: str, text: str, artifact_path: str) -> None:
+        """Keep a text in the run as a file, for example `verdict.json`."""
+        with self._mlflow() as client:
+            client.log_text(run_id, text, artifact_path)
+
+    def read_text(self, run_id: str, artifact_path: str) -> str:
+        """The text of a run's file; raises RegistryError if the run has no such file."""
+        with tempfile.TemporaryDirectory() as scratch, self._mlflow() as client:
+            return Path(client.download_artifacts(run_id, artifact_path, scratch)).read_text(encoding="utf-8")
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set or replace tags of the run."""
+        with self._mlflow() as client:
+            for name, value in tags.items():
+                client.set_tag(run_id, name, value)
+
+    def finish(self, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
+        """End the run; only a FINISHED one is never repeated."""
+        with self._mlflow() as client:
+            client.set_terminated(run_id, status)
+
+    # Versions
+
+    def register(self, job: str, run_id: str, bundle: Path, *, verdict: str, metrics: Mapping[str, float]) -> int:
+        """Log a judged bundle as a pyfunc model of the run, register it as @challenger, return its version.
+
+        The same bundle of the same run is registered once, however often this is called.
+        """
+        checked = verify(bundle)
+        tags = {
+            _CONTENT: _content(checked.manifest),
+            "gatecast.weights": checked.manifest.weights,
+            "gatecast.model": checked.spec.model,
+            "gatecast.verdict": verdict,
+            "gatecast.metrics": json.dumps(dict(metrics)),
+        }
+        with self.promotion_lock(job), self._mlflow() as client:
+            # Other weights of the same run would be another model: they get their own place and their own version.
+            source = f"model-{tags[_CONTENT][:12]}"
+            version = next((v.version for v in self._versions(job) if v.source == f"runs:/{run_id}/{source}"), None)
+            if version is None:
+                _log_model(client, run_id, bundle, source)
+                if job not in self.jobs():
+                    client.create_registered_model(job)
+                created = client.create_model_version(job, f"runs:/{run_id}/{source}", run_id=run_id, tags=tags)
+                version = int(created.version)
+            aliases = self._aliases(client, job)
+            if version > max(aliases.values(), default=0):  # an old run that is repeated takes nobody's place
+                client.set_registered_model_alias(job, CHALLENGER, str(version))
+        return version
+
+    def jobs(self) -> list[str]:
+        """The names of all registered models."""
+        with self._mlflow() as client:
+            return sorted(model.name for model in client.search_registered_models(max_results=1000))
+
+    def champion(self, job: str) -> Version | None:
+        """The version that serves; None where nothing was promoted yet."""
+        return next((version for version in self._versions(job) if CHAMPION in version.aliases), None)
+
+    def version(self, job: str, name: str | int) -> Version:
+        """The version with this number or alias; raises RegistryError that says which ones there are."""
+        versions = self._registered(job)
+        for version in versions:
+            if str(name) in (str(version.version), *version.aliases):
+                return version
+        known = ", ".join(" @".join([str(v.version), *v.aliases]) for v in versions)
+        raise RegistryError(f"{job} has no version or alias {name}; it has: {known}")
+
+    def versions(self, job: str) -> pd.DataFrame:
+        """All versions, newest first: version, aliases, model, verdict, created, run_id and one column per metric."""
+        rows = [
+            {
+                "version": version.version,
+                "aliases": ", ".join(version.aliases),
+                "model": version.model,
+                "verdict": version.verdict,
+                "created": version.created.replace(tzinfo=None),
+                "run_id": version.run_id,
+                **version.metrics,
+            }
+            for version in self._registered(job)
+        ]
+        return pd.DataFrame(rows)
+
+    def download(self, job: str, name: str | int, cache: Path) -> Path:
+        """The directory `cache/job/version` with the verified bundle of a version or alias; downloaded once."""
+        version = self.version(job, name)
+        target = cache / job / str(version.version)
+        if target.is_dir() and _holds(target, version):
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{version.version}-", dir=target.parent) as scratch:
+            with self._mlflow() as client:
+                path = f"{version.source.split('/', 2)[2]}/artifacts/bundle"
+                fetched = Path(client.download_artifacts(version.run_id, path, scratch))
+            verify(fetched)
+            if not _holds(fetched, version):
+                raise ArtifactError(f"version {version.version} of {job} is not the bundle that was registered")
+            _put(fetched, target)
+        return target
+
+    # Aliases
+
+    def promote(self, job: str, version: int) -> None:
+        """Make `version` the champion; the champion before it becomes @previous."""
+        with self.promotion_lock(job), self._mlflow() as client:
+            self.version(job, version)
+            self._end_move(client, job)
+            champion = self._aliases(client, job).get(CHAMPION)
+            if champion != version:
+                self._move(client, job, {"by": "promote", CHAMPION: version, PREVIOUS: champion})
+
+    def rollback(self, job: str) -> int:
+        """Swap @champion and @previous and return the version that serves now.
+
+        Repeated after a kill it ends the swap that was begun; repeated after a completed one it swaps back.
+        """
+        with self.promotion_lock(job), self._mlflow() as client:
+            ended = self._end_move(client, job)
+            aliases = self._aliases(client, job)
+            if ended == "rollback":
+                return aliases[CHAMPION]
+            if PREVIOUS not in aliases:
+                raise RegistryError(f"{job} has no previous champion to roll back to")
+            self._move(client, job, {"by": "rollback", CHAMPION: aliases[PREVIOUS], PREVIOUS: aliases.get(CHAMPION)})
+            return aliases[PREVIOUS]
+
+    @contextmanager
+    def promotion_lock(self, job: str) -> Iterator[None]:
+        """Hold this home's lock on the aliases of `job`; MLflow writes them without compare-and-set.
+
+        Judging and promoting belong under one lock; `promote` and `rollback` may be called while it is held.
+        """
+        self.locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.locks / f"promotion-{job}.lock", timeout=_LOCK_SECONDS, is_singleton=True)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RegistryError(
+                f"another process has held the promotion lock of {job} for more than {_LOCK_SECONDS:.0f} s"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _move(self, client: MlflowClient, job: str, move: Mapping[str, Any]) -> None:
+        # Several aliases change together: what shall be is written down first, so that a kill can be made good.
+        client.set_registered_model_tag(job, _MOVE, json.dumps(move))
+        self._end_move(client, job)
+
+    def _end_move(self, client: MlflowClient, job: str) -> str | None:
+        text = client.get_registered_model(job).tags.get(_MOVE)
+        if text is None:
+            return None
+        move: dict[str, Any] = json.loads(text)
+        for alias in (CHAMPION, PREVIOUS):
+            if move[alias] is not None:
+                client.set_registered_model_alias(job, alias, str(move[alias]))
+        if self._aliases(client, job).get(CHALLENGER) == move[CHAMPION]:
+            client.delete_registered_model_alias(job, CHALLENGER)
+        client.delete_registered_model_tag(job, _MOVE)
+        return str(move["by"])
+
+    def _aliases(self, client: MlflowClient, job: str) -> dict[str, int]:
+        return {alias: int(version) for alias, version in client.get_registered_model(job).aliases.items()}
+
+    def _versions(self, job: str) -> list[Version]:
+        with self._mlflow() as client:
+            found = client.search_model_versions(f"name = '{job}'", max_results=10_000)
+            # The search gives versions without their aliases.
+            aliases = self._aliases(client, job) if found else {}
+        return sorted((_version(item, aliases) for item in found), key=lambda version: -version.version)
+
+    def _registered(self, job: str) -> list[Version]:
+        versions = self._versions(job)
+        if not versions:
+            known = ", ".join(self.jobs()) or "none"
+            raise RegistryError(f"no model named {job} is registered; registered are: {known}")
+        return versions
+
+    def _experiment(self, client: MlflowClient, job: str) -> str:
+        experiment = client.get_experiment_by_name(job)
+        if experiment is None:
+            location = None if self.tracking_uri.startswith("http") else (self.artifacts.absolute() / job).as_uri()
+            return str(client.create_experiment(job, artifact_location=location))
+        if experiment.lifecycle_stage != "active":
+            raise RegistryError(
+                f"the experiment {job} was deleted; bring it back with "
+                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+            )
+        return str(experiment.experiment_id)
+
+    def _mlflow(self) -> AbstractContextManager[MlflowClient]:
+        return connect(self.tracking_uri)
+
+
+def _version(item: ModelVersion, aliases: Mapping[str, int]) -> Version:
+    number = int(item.version)
+    return Version(
+        job=item.name,
+        version=number,
+        run_id=item.run_id or "",
+        created=datetime.fromtimestamp(item.creation_timestamp / 1000, UTC),
+        aliases=tuple(sorted(alias for alias, version in aliases.items() if version == number)),
+        source=item.source or "",
+        model=item.tags.get("gatecast.model", ""),
+        verdict=item.tags.get("gatecast.verdict", ""),
+        weights=item.tags.get("gatecast.weights", ""),
+        content=item.tags.get(_CONTENT, ""),
+        metrics=json.loads(item.tags.get("gatecast.metrics", "{}")),
+    )
+
+
+def _log_model(client: MlflowClient, run_id: str, bundle: Path, artifact_path: str) -> None:
+    from forecasting import pyfunc  # it imports MLflow, which takes seconds
+
+    with tempfile.TemporaryDirectory() as scratch:
+        pyfunc.save(bundle, Path(scratch) / "model")
+        client.log_artifacts(run_id, str(Path(scratch) / "model"), artifact_path)
+
+
+def _content(manifest: Manifest) -> str:
+    """One checksum of all that forecasts; when it was written and the Keras file do not count."""
+    files = {name: file.sha256 for name, file in sorted(manifest.files.items()) if name != "model.keras"}
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def _holds(directory: Path, version: Version) -> bool:
+    try:
+        return _content(verify(directory).manifest) == version.content
+    except ArtifactError:
+        return False
+
+
+def _put(fetched: Path, target: Path) -> None:
+    """Rename into place; what lay there was damaged, or another process has just put the same there."""
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        os.replace(fetched, target)
+    except OSError:
+        if not target.is_dir():
+            raise

@@ -1,0 +1,93 @@
+"""How MLflow is reached: quietly, without telemetry, and with one clear error when it does not answer."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from forecasting.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["connect"]
+
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SERVERS = ("http", "https")
+
+# Set before MLflow is imported, where the user has not decided otherwise.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own default keeps trying for four minutes
+}
+
+
+@contextmanager
+def connect(tracking_uri: str) -> Iterator[MlflowClient]:
+    """A client of the tracking server or database; what MLflow raises inside becomes one RegistryError."""
+    client = _client(tracking_uri)
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield client
+    except (MlflowException, SQLAlchemyError) as error:
+        raise RegistryError(f"MLflow at {_public(tracking_uri)} failed: {_reason(error, tracking_uri)}") from error
+
+
+@functools.cache
+def _client(tracking_uri: str) -> MlflowClient:
+    scheme = urlsplit(tracking_uri).scheme.split("+")[0]
+    if scheme not in (*_DATABASES, *_SERVERS):
+        raise RegistryError(
+            f"the tracking address must start with sqlite:///, postgresql:// or http(s)://, not {scheme or 'a path'}"
+        )
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        if scheme in _DATABASES:
+            _open_once(tracking_uri)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow warns about its own type hints
+            importlib.import_module("mlflow.pyfunc")
+            from mlflow import MlflowClient
+        logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
+        return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+    except ImportError as error:
+        raise RegistryError(f"MLflow at {_public(tracking_uri)} needs the package {error.name}") from error
+
+
+def _open_once(url: str) -> None:
+    """Fail at once and clearly where MLflow would try again for minutes."""
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        database = sqlalchemy.engine.make_url(url).database
+        if url.startswith("sqlite") and database:
+            Path(database).parent.mkdir(parents=True, exist_ok=True)
+        sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect().close()
+    except (SQLAlchemyError, OSError) as error:
+        raise RegistryError(f"MLflow's database {_public(url)} cannot be opened: {_reason(error, url)}") from error
+
+
+def _reason(error: Exception, uri: str) -> str:
+    """The first line of what MLflow says; it repeats the address, password and all."""
+    return str(error).strip().split("\n", 1)[0].replace(uri, _public(uri))
+
+
+def _public(uri: str) -> str:
+    """The address without its password."""
+    password = urlsplit(uri).password
+    return uri if password is None else uri.replace(f":{password}@", ":***@")
