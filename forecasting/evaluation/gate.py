@@ -162,4 +162,4 @@ def _stability(scored: Scored, naive: Candidate | None, gate: Gate, step: int) -
 
 
 def _cap(rule: str, figure: float, bound: float, sentence: str) -> Rule:
-    return Rule(rule, figure, bound, figure <= bound, sentence.format(figure, bound))
+    return Rule(rule, float(figure), bound, bool(figure <= bound), sentence.format(figure, bound))
