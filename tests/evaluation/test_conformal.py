@@ -1,0 +1,90 @@
+"""Split-conformal calibration keeps its promise: nominal coverage on exchangeable data, step by step."""
+
+import numpy as np
+import pytest
+
+from forecasting.errors import GatecastError
+from forecasting.evaluation.conformal import calibrate
+
+STEPS = 4000  # each step is calibrated by itself, so independent steps are independent repetitions
+
+
+def share_below(quantile: float, base_quantiles: tuple[float, ...], base: np.ndarray, y: np.ndarray) -> float:
+    """Calibrate on all windows but the last and return the share of its actuals below the wanted quantile."""
+    calibration = calibrate(y[:-1], base[:-1], base_quantiles)
+    return float((y[-1] <= calibration.apply(base[-1:], (quantile,))[0, :, 0]).mean())
+
+
+@pytest.mark.parametrize("quantile", [0.05, 0.1, 0.25, 0.75, 0.9, 0.95])
+def test_point_forecast_gets_nominal_quantiles(quantile: float) -> None:
+    """Nineteen residuals of a skewed, unscaled error: the next actual is below with probability k / 20."""
+    random = np.random.default_rng(7)
+    base = random.normal(size=(20, STEPS, 1)) * 5
+    y = base[..., 0] + random.gamma(1.0, size=(20, STEPS)) * np.linspace(0.1, 9, STEPS) - np.linspace(0.0, 5, STEPS)
+    if quantile < 0.5:
+        y -= 10  # keeps lower quantiles below the base median, which they would otherwise be clipped to
+    else:
+        y += 10
+
+    below = share_below(quantile, (0.5,), base, y)
+
+    assert abs(below - quantile) < 4 * np.sqrt(quantile * (1 - quantile) / STEPS)
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.8, 0.9])
+def test_wrong_quantile_forecast_is_corrected_to_nominal(quantile: float) -> None:
+    """A network whose intervals are four times too narrow is widened to the share that it promises."""
+    random = np.random.default_rng(8)
+    middle, spread = random.normal(size=(20, STEPS, 1)), random.uniform(0.5, 3, size=(20, STEPS, 1))
+    base = middle + spread * np.array([-0.3, 0.0, 0.3])
+    y = middle[..., 0] + spread[..., 0] * random.normal(size=(20, STEPS))
+    raw = (y <= base[..., 2]).mean()
+
+    below = share_below(quantile, (0.1, 0.5, 0.9), base, y)
+
+    assert raw < 0.65
+    assert abs(below - quantile) < 4 * np.sqrt(quantile * (1 - quantile) / STEPS)
+
+
+def test_each_step_gets_its_own_width() -> None:
+    """The error of step 2 is ten times that of step 1, and so is its interval."""
+    random = np.random.default_rng(9)
+    y = random.normal(size=(3000, 2)) * [1, 10]
+    low, high = np.moveaxis(calibrate(y, np.zeros((3000, 2, 1)), (0.5,)).apply(np.zeros((1, 2, 1)), (0.1, 0.9)), -1, 0)
+    np.testing.assert_allclose((high - low)[0], [2.563, 25.63], rtol=0.1)
+
+
+def test_missing_actuals_and_broken_forecasts_give_no_residual() -> None:
+    """What was not observed, or not forecast, is left out of that step alone, for all quantiles alike."""
+    y = np.array([[1.0, np.nan], [2.0, 5.0], [3.0, 6.0]])
+    base = np.zeros((3, 2, 2))
+    base[2, 0, 1] = np.inf
+    calibration = calibrate(y, base, (0.5, 0.9))
+    np.testing.assert_array_equal(calibration.residuals[0], [[1, 2], [1, 2]])
+    np.testing.assert_array_equal(calibration.residuals[1], [[5, 6], [5, 6]])
+
+
+def test_steps_of_unequal_count_end_in_nan() -> None:
+    """Residuals are sorted, what is missing stands last."""
+    y = np.array([[3.0, np.nan], [1.0, 5.0], [2.0, np.nan]])
+    calibration = calibrate(y, np.zeros((3, 2, 1)), (0.5,))
+    np.testing.assert_array_equal(calibration.residuals[:, 0], [[1, 2, 3], [5, np.nan, np.nan]])
+    assert calibration.counts.tolist() == [3, 1]
+
+
+def test_limit_keeps_a_fair_sample_and_is_deterministic() -> None:
+    """Windows of many series, one series after the other: the sample holds all of them, the same each time."""
+    y = np.repeat(np.arange(100.0), 200)[:, None]  # 100 series whose error is their number
+    first, second = (calibrate(y, np.zeros((20_000, 1, 1)), (0.5,), limit=1000) for _ in range(2))
+    assert first.residuals.shape == (1, 1, 1000)
+    np.testing.assert_array_equal(first.residuals, second.residuals)
+    assert len(np.unique(first.residuals)) == 100
+    assert abs(np.median(first.residuals) - 49.5) < 6
+
+
+def test_calibrate_refuses_shapes_and_quantiles_that_do_not_fit() -> None:
+    """The error says what came and what was expected."""
+    with pytest.raises(GatecastError, match=r"base has shape \(3, 2, 1\), expected \(3, 2, 2\)"):
+        calibrate(np.zeros((3, 2)), np.zeros((3, 2, 1)), (0.1, 0.5))
+    with pytest.raises(GatecastError, match="must increase strictly"):
+        calibrate(np.zeros((3, 2)), np.zeros((3, 2, 2)), (0.5, 0.1))
