@@ -1,0 +1,214 @@
+"""Delta Lake tables under home: observations and forecasts of every job, merged exactly once, read as of a version."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
+from forecasting.errors import DataError
+
+__all__ = ["Merged", "Store", "fingerprint"]
+
+_OBSERVATION = (UNIQUE_ID, DS)
+_FORECAST = (UNIQUE_ID, DS, CUTOFF, VERSION)
+_ATTEMPTS = 8
+_PAUSE = 0.05  # seconds, times the number of the attempt
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What an ingestion did: the version of the table after it, and how many rows are new or corrected."""
+
+    version: int
+    inserted: int
+    updated: int
+
+
+class Store:
+    """The tables `<home>/tables/<job>/observations` and `forecasts`; every write is one atomic commit."""
+
+    def __init__(self, home: Path) -> None:
+        self._tables = home / "tables"
+
+    def version(self, job: str) -> int | None:
+        """The version of the observations of `job`, None where there are none yet."""
+        path = self._path(job, "observations")
+        return DeltaTable(path).version() if DeltaTable.is_deltatable(path) else None
+
+    def merge_observations(self, job: str, table: pd.DataFrame) -> Merged:
+        """Insert new rows and replace corrected ones by (unique_id, ds); where nothing changes, nothing is written.
+
+        Rows and columns that `table` lacks are kept; new covariates become new columns.
+        """
+        _refuse_repeated(table, _OBSERVATION)
+        return _retried(lambda: self._merge_observations(self._path(job, "observations"), table))
+
+    def read_observations(self, job: str, version: int | None = None) -> pd.DataFrame:
+        """The long table of `job`, in order of (unique_id, ds), as of `version` (none: the latest).
+
+        Raise DataError where there is none.
+        """
+        path = self._path(job, "observations")
+        if not DeltaTable.is_deltatable(path):
+            raise DataError(f"no observations of {job} are stored; read them with: gatecast ingest CONFIG")
+        try:
+            stored = DeltaTable(path, version=version)
+        except DeltaError as error:
+            latest = DeltaTable(path).version()
+            raise DataError(f"the observations of {job} have no version {version}; the latest is {latest}") from error
+        return _frame(stored.to_pyarrow_table(), _OBSERVATION)
+
+    def append_forecasts(self, job: str, table: pd.DataFrame) -> int:
+        """Store forecasts once per (unique_id, ds, cutoff, version); the number of rows that were new."""
+        _refuse_repeated(table, _FORECAST)
+        return _retried(lambda: _append(self._path(job, "forecasts"), table, _FORECAST))
+
+    def read_forecasts(
+        self, job: str, *, cutoff: pd.Timestamp | None = None, version: int | str | None = None
+    ) -> pd.DataFrame:
+        """The stored forecasts of `job`, of one cutoff and of one model version where they are given."""
+        path = self._path(job, "forecasts")
+        if not DeltaTable.is_deltatable(path):
+            raise DataError(f"no forecasts of {job} are stored; make them with: gatecast forecast CONFIG")
+        filters: list[tuple[str, str, object]] = []
+        if cutoff is not None:
+            filters.append((CUTOFF, "=", cutoff.to_pydatetime()))
+        if version is not None:
+            filters.append((VERSION, "=", version))
+        return _frame(DeltaTable(path).to_pyarrow_table(filters=filters or None), _FORECAST)
+
+    def _path(self, job: str, name: str) -> str:
+        return str(self._tables / job / name)
+
+    def _merge_observations(self, path: str, table: pd.DataFrame) -> Merged:
+        if not DeltaTable.is_deltatable(path):
+            _create(path, table)
+            return Merged(0, len(table), 0)
+        stored = DeltaTable(path)
+        inserted, changed = _difference(stored, table)
+        if not (inserted | changed).any():
+            return Merged(stored.version(), 0, 0)
+        predicate = f"{_match(_OBSERVATION)} AND {_between(table[inserted | changed], DS)}"
+        merge = stored.merge(
+            _arrow(table[inserted | changed]), predicate, source_alias="new", target_alias="old", merge_schema=True
+        )
+        merge.when_matched_update_all().when_not_matched_insert_all().execute()
+        return Merged(stored.version(), int(inserted.sum()), int(changed.sum()))
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """SHA-256 of the content of a table, whatever the order of its rows and columns."""
+    names = sorted(table.columns)
+    keys = [name for name in _FORECAST if name in names]
+    if table.duplicated(keys).any():
+        keys = [*keys, *(name for name in names if name not in keys)]
+    ordered = table.sort_values(keys, ignore_index=True)
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(f"\x00{name}\x00".encode())
+        digest.update(_bytes(ordered[name]))
+    return digest.hexdigest()
+
+
+def _bytes(column: pd.Series) -> bytes:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return column.to_numpy().astype("datetime64[us]").tobytes()
+    if pd.api.types.is_numeric_dtype(column):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 is 0.0
+        return np.where(np.isnan(numbers), np.nan, numbers).tobytes()  # one bit pattern for every NaN
+    code, labels = pd.factorize(column)
+    return code.astype(np.int64).tobytes() + b"\x00".join(str(label).encode() for label in labels)
+
+
+def _difference(stored: DeltaTable, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of the rows of `table` that are not stored, and that are stored with another value."""
+    span = [(DS, ">=", table[DS].min().to_pydatetime()), (DS, "<=", table[DS].max().to_pydatetime())]
+    names = {field.name for field in stored.schema().fields}
+    known = [name for name in table.columns if name in names]
+    before = stored.to_pyarrow_table(columns=known, filters=span).to_pandas()
+    keys = list(_OBSERVATION)
+    row = pd.MultiIndex.from_frame(before[keys]).get_indexer(pd.MultiIndex.from_frame(table[keys]))
+    inserted = row < 0
+    changed = np.zeros(len(table), dtype=bool)
+    for name in table.columns.drop(keys):
+        if name not in names:
+            changed |= table[name].notna().to_numpy()
+            continue
+        old = before[name].array.take(row[~inserted])
+        new = table[name].array[~inserted]
+        differs = ~((old == new) | (pd.isna(old) & pd.isna(new)))
+        changed[~inserted] |= np.asarray(differs, dtype=bool)
+    return inserted, changed & ~inserted
+
+
+def _append(path: str, table: pd.DataFrame, keys: Sequence[str]) -> int:
+    if not DeltaTable.is_deltatable(path):
+        _create(path, table)
+        return len(table)
+    stored = DeltaTable(path)
+    predicate = f"{_match(keys)} AND {_between(table, CUTOFF)}"
+    merge = stored.merge(_arrow(table), predicate, source_alias="new", target_alias="old", merge_schema=True)
+    return int(merge.when_not_matched_insert_all().execute()["num_target_rows_inserted"])
+
+
+def _create(path: str, table: pd.DataFrame) -> None:
+    try:
+        write_deltalake(path, _arrow(table), mode="error")
+    except DeltaError as error:
+        if DeltaTable.is_deltatable(path):  # another writer was faster
+            raise CommitFailedError(str(error)) from error
+        raise
+
+
+def _retried(write: Callable[[], Result]) -> Result:
+    """The result of `write`, which is tried again where another writer was faster."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return write()
+        except CommitFailedError as error:
+            if attempt == _ATTEMPTS:
+                raise DataError(f"the table was changed by others {attempt} times; try again: {error}") from error
+            time.sleep(_PAUSE * attempt)
+        except DeltaError as error:
+            raise DataError(f"the rows do not fit the stored table: {error}") from error
+    raise AssertionError("unreachable")
+
+
+def _match(keys: Sequence[str]) -> str:
+    return " AND ".join(f"old.{key} = new.{key}" for key in keys)
+
+
+def _between(table: pd.DataFrame, column: str) -> str:
+    """Lets the merge skip files whose stamps lie elsewhere."""
+    first, last = table[column].min().isoformat(), table[column].max().isoformat()
+    return f"old.{column} >= TIMESTAMP '{first}' AND old.{column} <= TIMESTAMP '{last}'"
+
+
+def _arrow(table: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+
+
+def _frame(stored: pa.Table, keys: Sequence[str]) -> pd.DataFrame:
+    table: pd.DataFrame = stored.to_pandas()
+    return table.sort_values(list(keys), kind="stable", ignore_index=True)
+
+
+def _refuse_repeated(table: pd.DataFrame, keys: Sequence[str]) -> None:
+    repeated = table.duplicated(list(keys))
+    if repeated.any():
+        raise DataError(
+            f"{repeated.sum()} row(s) repeat a key ({', '.join(keys)}) and cannot be stored; clean them first"
+        )
