@@ -3,7 +3,9 @@
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from pydantic import BaseModel
@@ -167,3 +169,20 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_contributing_is_short() -> None:
     """What a newcomer must read before a change fits in a hundred lines."""
     assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) <= 100
+
+
+def test_worked_example_of_contributing_is_right() -> None:
+    """The cell that CONTRIBUTING adds computes the equations that it gives for it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    cell, _, loop = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    rng, units = np.random.default_rng(1), 3
+    added: dict[str, Any] = {}
+    exec(cell, added)
+    exec(loop, names := {"np": np, "UNITS": units, "sigmoid": lambda x: 1 / (1 + np.exp(-x))})
+    layer = added["layer"](units, activation="tanh", sequences=True, name="gru_2014")
+    layer.build((None, 5, 2))
+    layer.set_weights([rng.normal(size=weight.shape) for weight in layer.get_weights()])
+    x, state = rng.normal(size=(4, 5, 2)), rng.normal(size=(4, units))
+    expected = names["gru_2014"](x, [state], layer.get_weights(), "tanh")
+    computed = np.asarray(layer(x.astype(np.float32), initial_state=[state.astype(np.float32)]))
+    np.testing.assert_allclose(computed, expected, atol=1e-5)
