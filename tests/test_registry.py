@@ -21,9 +21,6 @@ from forecasting.series.panel import Features
 from forecasting.series.scale import Scaler
 from forecasting.tracking import connect
 
-# MLflow's store uses what SQLAlchemy 2.1 calls outdated.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
-
 JOB = "buoy"
 
 
