@@ -9,9 +9,9 @@ import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config import Series
-from forecasting.errors import ConfigError, DataError
+from forecasting.errors import DataError
 from forecasting.series.frequency import OFF_GRID, Grid
-from forecasting.series.ordered import known_ahead, outside
+from forecasting.series.ordered import after_end, before_start, known_ahead, outside
 
 __all__ = ["Cleaned", "clean", "regular_grid"]
 
@@ -65,22 +65,10 @@ def clean(table: pd.DataFrame, series: Series) -> Cleaned:
 
 
 def _truncated(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFrame:
-    if series.start is not None:
-        before = table[DS] < _span(series.start, "start").start_time
-        ledger.note("before_start", table[UNIQUE_ID][before], f"left out: before {series.start}")
-        table = table[~before]
-    if series.end is not None:
-        after = table[DS] > _span(series.end, "end").end_time
-        ledger.note("after_end", table[UNIQUE_ID][after], f"left out: after {series.end}")
-        table = table[~after]
-    return table
-
-
-def _span(date: str, key: str) -> pd.Period:
-    try:
-        return pd.Period(date)  # "2024-03" is the whole month
-    except ValueError as error:
-        raise ConfigError(f"series.{key} {date!r} is no date such as 2024-03-31") from error
+    before, after = before_start(table[DS], series), after_end(table[DS], series)
+    ledger.note("before_start", table[UNIQUE_ID][before], f"left out: before {series.start}")
+    ledger.note("after_end", table[UNIQUE_ID][after], f"left out: after {series.end}")
+    return table[~before & ~after]
 
 
 def _sorted(table: pd.DataFrame, ledger: _Ledger) -> pd.DataFrame:

@@ -9,9 +9,10 @@ import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config import Series
+from forecasting.errors import ConfigError
 from forecasting.series.frequency import OFF_GRID
 
-__all__ = ["Ordered", "known_ahead", "outside", "usual_phase"]
+__all__ = ["Ordered", "after_end", "before_start", "known_ahead", "outside", "usual_phase"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Ordered:
 
     @classmethod
     def of(cls, table: pd.DataFrame, series: Series) -> Ordered:
-        """Put `table` in order."""
+        """Put `table` in order, without the rows that `series.start` and `series.end` leave out."""
         keyed = table.reset_index(drop=True).dropna(subset=[UNIQUE_ID, DS])
+        keyed = keyed[~before_start(keyed[DS], series) & ~after_end(keyed[DS], series)]
         code, names = pd.factorize(keyed[UNIQUE_ID], sort=True)
         stamps = keyed[DS].to_numpy()
         order = np.lexsort((stamps, code))
@@ -61,6 +63,16 @@ class Ordered:
         return np.bincount(self.code[~self.missing], minlength=len(self.names))
 
 
+def before_start(ds: pd.Series, series: Series) -> pd.Series:
+    """The stamps before `series.start`; raise ConfigError where that is no date."""
+    return ds < _span(series.start, "start").start_time if series.start else pd.Series(False, index=ds.index)
+
+
+def after_end(ds: pd.Series, series: Series) -> pd.Series:
+    """The stamps after `series.end`, which stands for the whole day, month or year that it names."""
+    return ds > _span(series.end, "end").end_time if series.end else pd.Series(False, index=ds.index)
+
+
 def usual_phase(code: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """The most frequent phase of each row's series, (rows,); `code` is sorted."""
     if len(phase) == 0 or (phase == phase[0]).all():
@@ -86,3 +98,10 @@ def outside(code: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def known_ahead(table: pd.DataFrame, series: Series) -> np.ndarray:
     """The rows that carry a value of a known-ahead covariate, (rows,)."""
     return table[list(series.future)].notna().any(axis=1).to_numpy() if series.future else np.zeros(len(table), bool)
+
+
+def _span(date: str, key: str) -> pd.Period:
+    try:
+        return pd.Period(date)
+    except ValueError as error:
+        raise ConfigError(f"series.{key} {date!r} is no date such as 2024-03-31") from error

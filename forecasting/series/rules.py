@@ -82,7 +82,9 @@ def grid(body: Ordered) -> Iterator[Violation]:
         remedy = f"freq {fit} would fit" if fit else "no frequency fits: aggregate the readings to a regular grid"
         sentence = f"{{}} stamp(s) off the grid of {body.series.freq}, e.g. {shown}; {remedy}"
         yield from _found(body, off, "off_grid", "error", sentence)
-    yield from _gaps(body, np.flatnonzero(body.fresh & ~off), index)
+    leading, trailing = outside(body.code, body.missing)
+    ends = leading | (trailing & ~known_ahead(body.table, body.series))
+    yield from _gaps(body, np.flatnonzero(body.fresh & ~off & ~ends), index)
 
 
 def _gaps(body: Ordered, at: np.ndarray, index: np.ndarray) -> Iterator[Violation]:
