@@ -1,0 +1,243 @@
+"""The gate lets truly better models through and refuses every other kind, with the reason."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forecasting.config import Gate
+from forecasting.errors import ConfigError, GatecastError
+from forecasting.evaluation.gate import Candidate, Rule, Verdict, best_baseline, judge
+from forecasting.evaluation.metrics import Scored
+
+GATE = Gate(baselines=("naive", "seasonal_naive"))
+CUTOFFS, HORIZON, SERIES, SEASON = 120, 6, 2, 24
+QUANTILES = (0.1, 0.5, 0.9)
+NOISE = 0.5
+
+
+def world() -> tuple[np.ndarray, np.ndarray]:
+    """Seasonal series with noise: what happened (N, H), and the noiseless truth of the same windows."""
+    time = np.arange(CUTOFFS + HORIZON + SEASON)
+    truth = 10 + 3 * np.sin(2 * np.pi * time / SEASON) + np.arange(SERIES)[:, None]
+    readings = truth + NOISE * np.random.default_rng(5).normal(size=truth.shape)
+    return readings, truth
+
+
+def windows(values: np.ndarray) -> np.ndarray:
+    """(series, time) to (N, H): the horizon after each cutoff, series by series."""
+    steps = SEASON + np.arange(CUTOFFS)[:, None] + np.arange(HORIZON)
+    return values[:, steps].reshape(-1, HORIZON)
+
+
+def candidate(name: str, point: np.ndarray, *, half_width: float = 1.2816 * NOISE) -> Candidate:
+    """A model that forecasts `point` (N, H) and an interval around it; the default is right for the true mean."""
+    start = np.datetime64("2024-01-01", "us")
+    count = SERIES * CUTOFFS
+    scored = Scored(
+        model=name,
+        unique_id=np.repeat([f"s{i}" for i in range(SERIES)], CUTOFFS),
+        cutoff=np.tile(start + np.arange(CUTOFFS) * np.timedelta64(1, "h"), SERIES),
+        y=windows(world()[0]),
+        forecast=point[..., None] + half_width * np.array([-1, 0, 1]),
+        quantiles=QUANTILES,
+        scale=np.ones(count),
+        squared_scale=np.ones(count),
+    )
+    return Candidate(name, scored, latency_ms=1.0, size_mb=0.5, weights=f"sha-of-{name}")
+
+
+def naive() -> Candidate:
+    """The last reading, for all steps."""
+    last = world()[0][:, SEASON - 1 + np.arange(CUTOFFS)].reshape(-1, 1)
+    return candidate("naive", np.repeat(last, HORIZON, axis=1), half_width=2.0)
+
+
+def seasonal_naive() -> Candidate:
+    """The reading one season before."""
+    readings = world()[0]
+    return candidate("seasonal_naive", windows(np.roll(readings, SEASON, axis=1)), half_width=0.9)
+
+
+def good(name: str = "net", bias: float = 0.0) -> Candidate:
+    """The truth itself, up to a bias."""
+    return candidate(name, windows(world()[1]) + bias)
+
+
+def verdict(challenger: Candidate, champion: Candidate | None = None, gate: Gate = GATE) -> Verdict:
+    """Judge against both baselines, cutoffs one step apart."""
+    return judge(challenger, champion, [naive(), seasonal_naive()], gate, step=1)
+
+
+def failed(found: Verdict) -> set[str]:
+    """The names of the rules that failed; the verdict must agree with them."""
+    names = {rule.rule for rule in found.rules if not rule.passed}
+    assert found.passed == (not names)
+    assert len(found.reasons) == len(names)
+    return names
+
+
+def test_gate_promotes_a_model_that_is_truly_better() -> None:
+    """All rules pass, and the verdict names the weights that were scored."""
+    found = verdict(good())
+    assert failed(found) == set()
+    assert (found.challenger, found.weights) == ("net", "sha-of-net")
+    assert [rule.rule for rule in found.rules] == [
+        "finite",
+        "beats_naive",
+        "beats_seasonal_naive",
+        "min_coverage",
+        "max_coverage",
+        "stability",
+        "latency",
+        "size",
+    ]
+    seasonal = {rule.rule: rule for rule in found.rules}["beats_seasonal_naive"]
+    assert 0.15 < seasonal.figure < 0.35  # its error is sqrt(2) times as large
+
+
+def test_gate_promotes_a_model_that_beats_the_champion_and_refuses_the_other_way_round() -> None:
+    """The champion with a bias gives way, and does not come back."""
+    biased = good("champion", bias=0.3)
+    assert failed(verdict(good(), biased)) == set()
+    assert failed(verdict(biased, good())) == {"beats_champion"}
+
+
+def test_gate_refuses_the_champion_itself() -> None:
+    """A tie is not better."""
+    found = verdict(good(), good())
+    assert failed(found) == {"beats_champion"}
+    assert {rule.rule: rule.figure for rule in found.rules}["beats_champion"] == 0
+
+
+def test_gate_asks_for_the_margin() -> None:
+    """Better by less than the margin is refused."""
+    biased = good("champion", bias=0.3)
+    assert failed(verdict(good(), biased, GATE.model_copy(update={"margin": 0.05}))) == set()
+    assert failed(verdict(good(), biased, GATE.model_copy(update={"margin": 0.5}))) == {"beats_champion"}
+
+
+def test_gate_refuses_a_model_that_is_better_by_luck() -> None:
+    """Copies of the champion with fresh noise look better every second time; about one in ten may pass."""
+    random = np.random.default_rng(0)
+    truth = windows(world()[1])
+    champion = candidate("champion", truth + 0.2 * random.normal(size=truth.shape))
+    copies = [candidate("net", truth + 0.2 * random.normal(size=truth.shape)) for _ in range(40)]
+    rules = [{rule.rule: rule for rule in verdict(copy, champion).rules}["beats_champion"] for copy in copies]
+    assert sum(rule.passed for rule in rules) <= 10
+
+
+def test_gate_refuses_a_shuffled_model() -> None:
+    """Right values for the wrong windows: worse than naive."""
+    shuffled = np.random.default_rng(0).permutation(windows(world()[1]))
+    assert {"beats_naive", "beats_seasonal_naive"} <= failed(verdict(candidate("net", shuffled)))
+
+
+def test_gate_refuses_a_constant_model() -> None:
+    """The mean of the past, whatever happens, does not beat the season."""
+    mean = np.repeat([10.0, 11.0], CUTOFFS)[:, None] + np.zeros(HORIZON)
+    found = failed(verdict(candidate("net", mean, half_width=3.0)))
+    assert "beats_seasonal_naive" in found
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_gate_refuses_a_single_value_that_is_not_finite(bad: float) -> None:
+    """One NaN among 4,320 numbers: no metric can be trusted, and the count is told."""
+    challenger = good()
+    forecast = challenger.scored.forecast.copy()
+    forecast[17, 3, 0] = bad
+    found = verdict(replace(challenger, scored=replace(challenger.scored, forecast=forecast)))
+    assert {"finite", "beats_naive", "beats_seasonal_naive"} <= failed(found)
+    assert found.reasons[0] == "1 of 4320 forecast values are not finite"
+
+
+def test_gate_refuses_intervals_that_cover_too_little_or_too_much() -> None:
+    """Narrow and wide intervals each fail their side of the band, and the figure is the share that was covered."""
+    truth = windows(world()[1])
+    narrow = verdict(candidate("net", truth, half_width=0.2))
+    assert "min_coverage" in failed(narrow)
+    share = np.mean(np.abs(windows(world()[0]) - truth) <= 0.2)
+    assert {rule.rule: rule.figure for rule in narrow.rules}["min_coverage"] == pytest.approx(share)
+    assert "max_coverage" in failed(verdict(candidate("net", truth, half_width=1.2)))
+
+
+def test_gate_refuses_forecasts_that_jump_from_cutoff_to_cutoff() -> None:
+    """Good on average, but each cutoff tells another story."""
+    jumps = 0.45 * (-1.0) ** np.tile(np.arange(CUTOFFS), SERIES)[:, None]
+    jumpy = candidate("net", windows(world()[1]) + jumps)
+    strict = GATE.model_copy(update={"max_revision": 1.0})
+    assert failed(verdict(good(), gate=strict)) == set()
+    assert "stability" in failed(verdict(jumpy, gate=strict))
+
+
+def test_stability_is_not_judged_where_no_date_is_forecast_twice() -> None:
+    """Cutoffs a horizon apart: the rule passes and says why."""
+    rules = judge(good(), None, [naive(), seasonal_naive()], GATE, step=HORIZON).rules
+    rule = {rule.rule: rule for rule in rules}["stability"]
+    assert rule.passed
+    assert rule.sentence == "forecast revisions were not judged: no date was forecast twice"
+
+
+@pytest.mark.parametrize(("field", "rule"), [("latency_ms", "latency"), ("size_mb", "size")])
+def test_gate_refuses_what_is_too_slow_or_too_big(field: str, rule: str) -> None:
+    """At the cap is allowed, above is not."""
+    assert failed(verdict(replace(good(), **{field: 100.0}))) == set()  # type: ignore[arg-type]
+    assert failed(verdict(replace(good(), **{field: 100.5}))) == {rule}  # type: ignore[arg-type]
+
+
+def test_reasons_are_sentences_with_figures() -> None:
+    """A person reads what was measured and what was allowed."""
+    slow = verdict(replace(good(), latency_ms=250.0))
+    assert slow.reasons == ("a forecast takes 250 ms, allowed are 100",)
+    worse = verdict(naive()).reasons
+    assert "wql is 0.0% better than that of naive, with one-sided 90% bounds 0.0% better and 0.0% better" in worse[0]
+    assert "the lower bound must exceed 0.0%" in worse[0]
+
+
+def test_judge_is_deterministic() -> None:
+    """The same backtests give the same verdict."""
+    assert verdict(good(), good("champion", 0.1)) == verdict(good(), good("champion", 0.1))
+
+
+def test_judge_refuses_a_missing_baseline_other_windows_and_an_unknown_metric() -> None:
+    """What cannot be judged is an error, never a pass."""
+    with pytest.raises(
+        GatecastError, match="compares with seasonal_naive, which was not backtested; backtested: naive"
+    ):
+        judge(good(), None, [naive()], GATE, step=1)
+    early = good().scored
+    shorter = replace(good(), scored=replace(early, cutoff=early.cutoff - np.timedelta64(1, "h")))
+    with pytest.raises(GatecastError, match="net and naive cannot be compared: 4 window"):
+        verdict(shorter)
+    with pytest.raises(ConfigError, match=r"'wqll'.*wql, mae"):
+        verdict(good(), gate=GATE.model_copy(update={"primary": "wqll"}))
+
+
+def test_verdict_survives_json() -> None:
+    """Written and read again, also with a figure that does not exist; other programs read strict JSON."""
+    found = verdict(good(), good("champion", 0.3))
+    assert Verdict.from_json(found.to_json()) == found
+    odd = Verdict(False, "net", "sha", (Rule("beats_naive", float("nan"), 0.0, False, "“why” & <so>"),))
+    text = odd.to_json()
+    assert json.loads(text)["rules"][0]["figure"] is None
+    back = Verdict.from_json(text)
+    assert np.isnan(back.rules[0].figure)
+    assert back.reasons == odd.reasons
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"passed": true}', '{"rules": [], "surprise": 1}', '{"rules": [{}]}']
+)
+def test_text_that_is_no_verdict_is_refused(text: str) -> None:
+    """Damaged verdicts give one clear error."""
+    with pytest.raises(GatecastError, match="not a verdict of the gate"):
+        Verdict.from_json(text)
+
+
+def test_best_baseline_has_the_lowest_finite_metric() -> None:
+    """A broken baseline is never the best; where all are broken, that is an error."""
+    broken = replace(good("broken"), scored=replace(good().scored, forecast=np.full((240, 6, 3), np.nan)))
+    assert best_baseline([broken, naive(), seasonal_naive()], "wql").name == "seasonal_naive"
+    with pytest.raises(GatecastError, match="no baseline has a finite mae; backtested: broken"):
+        best_baseline([broken], "mae")
