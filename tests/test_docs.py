@@ -24,7 +24,7 @@ REGISTRIES = {
     "HEADS": ("forecasting/nn/heads/__init__.py", "networks.md"),
     "MODELS": ("forecasting/nn/models/__init__.py", "networks.md"),
     "METRICS": ("forecasting/evaluation/metrics.py", "evaluation.md"),
-    "BASELINES": ("forecasting/evaluation/baselines.py", "evaluation.md"),
+    "BASELINES": ("forecasting/evaluation/baselines.py", "baselines.md"),
 }
 
 # part of a job: the heading of docs/configuration.md under which its keys stand
