@@ -28,7 +28,7 @@ def hour(ds: pd.DatetimeIndex) -> np.ndarray:
 
 def day_of_week(ds: pd.DatetimeIndex) -> np.ndarray:
     """Day of the week from Monday, (N, 2)."""
-    return _circle(ds.dayofweek, 7)
+    return _circle(ds.day_of_week, 7)
 
 
 def day_of_month(ds: pd.DatetimeIndex) -> np.ndarray:
@@ -38,7 +38,7 @@ def day_of_month(ds: pd.DatetimeIndex) -> np.ndarray:
 
 def day_of_year(ds: pd.DatetimeIndex) -> np.ndarray:
     """Day of the year over the length of that year, (N, 2)."""
-    return _circle(ds.dayofyear - 1, 365 + ds.is_leap_year.astype(int))
+    return _circle(ds.day_of_year - 1, 365 + ds.is_leap_year.astype(int))
 
 
 def week_of_year(ds: pd.DatetimeIndex) -> np.ndarray:
@@ -58,7 +58,7 @@ def quarter(ds: pd.DatetimeIndex) -> np.ndarray:
 
 def weekend(ds: pd.DatetimeIndex) -> np.ndarray:
     """1 on Saturday and Sunday, else 0, (N, 1)."""
-    return np.asarray(ds.dayofweek >= 5, dtype=float)[:, None]
+    return np.asarray(ds.day_of_week >= 5, dtype=float)[:, None]
 
 
 TIME_FEATURES: Final[dict[str, Callable[[pd.DatetimeIndex], np.ndarray]]] = {

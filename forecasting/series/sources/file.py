@@ -101,7 +101,7 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
 
 
 def _json(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
-    frame = pd.read_json(path, lines=True, dtype=False, convert_dates=False, convert_axes=False)
+    frame = pd.read_json(path, lines=True, dtype=False, convert_axes=False)
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     if frame.empty:
         raise SourceError(f"{path} holds no rows")
