@@ -88,7 +88,7 @@ def _stretch(cutoffs: int, length: int, confidence: float) -> float:
     """How much wider than the bootstrap's the bounds must be when there are few blocks.
 
     Blocks on a circle of C cutoffs understate the variance by 1 - length / C, and with C / length independent
-    blocks the error has Student's distribution. Without this, bounds of 90 % hold in 70 % of small backtests.
+    blocks the error has Student's distribution. docs/evaluation.md shows how often the bounds hold with and without.
     """
     blocks = cutoffs // length
     return float(np.sqrt(cutoffs / (cutoffs - length)) * stdtrit(blocks - 1, confidence) / ndtri(confidence))
