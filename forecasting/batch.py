@@ -1,0 +1,62 @@
+"""Batch forecasts: the live model over every stored series, each forecast kept once as a vintage."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.columns import CREATED, DS, MODEL, VERSION, Y
+from forecasting.config import Job
+from forecasting.errors import DataError
+from forecasting.registry import Registry
+from forecasting.series.store import Store
+
+__all__ = ["Vintage", "forecast"]
+
+
+class Vintage(NamedTuple):
+    """Forecasts of one run: the table, and how many of its rows had not been stored before."""
+
+    table: pd.DataFrame
+    written: int
+    model: str
+    version: int
+
+
+def forecast(
+    store: Store,
+    registry: Registry,
+    job: Job,
+    *,
+    cache: Path,
+    model: str = "champion",
+    at: pd.Timestamp | None = None,
+) -> Vintage:
+    """Forecast every stored series of `job` from its last reading on, or from its last one up to `at`.
+
+    `model` is an alias or a version. The forecasts are stored once per (unique_id, ds, cutoff, version).
+    """
+    live = registry.version(job.name, model)
+    forecaster = Forecaster.load(registry.download(job.name, live.version, cache))
+    history = store.read_observations(job.name)
+    table = forecaster.forecast(history if at is None else _as_known_at(history, at, job))
+    table = table.assign(
+        **{MODEL: live.model, VERSION: live.version, CREATED: pd.Timestamp(datetime.now(UTC)).tz_localize(None)}
+    )
+    return Vintage(table, store.append_forecasts(job.name, table), live.model, live.version)
+
+
+def _as_known_at(history: pd.DataFrame, at: pd.Timestamp, job: Job) -> pd.DataFrame:
+    """What was known at `at`: later rows keep only what is known ahead."""
+    later = history[DS] > at
+    if later.all():
+        raise DataError(f"there is no reading at or before {at}; the first one is at {history[DS].min()}")
+    if not job.series.future:
+        return history[~later]
+    hidden = [Y, *(name for name in job.series.past)]
+    return history.assign(**{name: history[name].where(~later, np.nan) for name in hidden})

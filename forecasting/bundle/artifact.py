@@ -1,0 +1,188 @@
+"""The bundle on disk: written atomically, verified file by file before anything in it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from forecasting.bundle.calibration import Calibration
+from forecasting.bundle.engine import Engine
+from forecasting.bundle.spec import Spec
+from forecasting.errors import ArtifactError
+from forecasting.series.window import Batch
+
+__all__ = ["Bundle", "Manifest", "Origin", "verify", "write"]
+
+FORMAT = 1
+GOLDEN_TOLERANCE = 1e-5  # of the forecast's own scale
+_FILES = ("spec.json", "model.onnx", "conformal.npz", "golden.npz", "model.keras")
+_PACKAGES = ("gatecast", "keras", "tensorflow", "onnx", "onnxruntime", "numpy")
+
+
+class Origin(BaseModel):
+    """Where a bundle comes from: enough to make it again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_version: str = ""
+    git_commit: str = ""
+    seed: int = 0
+    parity: float = 0.0  # max abs difference between the trained network and its ONNX graph
+    steps: int = 0  # optimiser steps
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    size: int
+
+
+class Manifest(BaseModel):
+    """The list of files with their checksums, the versions that wrote them, and the origin."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    created: datetime
+    files: dict[str, _File]
+    versions: dict[str, str]
+    origin: Origin
+
+    @property
+    def weights(self) -> str:
+        """The sha256 of the model's graph and weights: what a verdict names."""
+        return self.files["model.onnx"].sha256
+
+
+class Bundle(NamedTuple):
+    """A verified bundle, ready to forecast."""
+
+    path: Path
+    manifest: Manifest
+    spec: Spec
+    engine: Engine
+    calibration: Calibration
+
+
+def write(
+    directory: Path,
+    spec: Spec,
+    model: bytes,
+    *,
+    calibration: Calibration,
+    golden: Batch,
+    origin: Origin,
+    keras_file: Path | None = None,
+) -> Path:
+    """Write a bundle so that `directory` either holds all of it or is not there; an old one is replaced.
+
+    `golden` is a small batch of inputs; the forecast that it must give for ever is computed here.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        (scratch / "spec.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+        (scratch / "model.onnx").write_bytes(model)
+        np.savez(scratch / "conformal.npz", allow_pickle=False, **calibration.to_arrays())
+        expected = calibration.apply(Engine(model, threads=1).run(golden), spec.wanted)
+        np.savez(scratch / "golden.npz", allow_pickle=False, expected=expected, **golden)
+        if keras_file is not None:
+            shutil.copyfile(keras_file, scratch / "model.keras")
+        manifest = Manifest(
+            format=FORMAT,
+            created=datetime.now(UTC),
+            files={name: _measure(scratch / name) for name in _FILES if (scratch / name).exists()},
+            versions=_versions(),
+            origin=origin,
+        )
+        (scratch / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        _replace(scratch, directory)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return directory
+
+
+def verify(directory: Path, *, threads: int = 0) -> Bundle:
+    """Check sizes and checksums, open the model and replay the golden forecast; raise ArtifactError if any fails."""
+    manifest = _read_manifest(directory)
+    _check_files(directory, manifest)
+    try:
+        spec = Spec.model_validate_json((directory / "spec.json").read_bytes())
+        with np.load(directory / "conformal.npz", allow_pickle=False) as arrays:
+            calibration = Calibration.from_arrays({name: arrays[name] for name in arrays.files})
+    except (ValidationError, ValueError, KeyError) as error:
+        raise ArtifactError(f"the bundle {directory} cannot be read: {error}") from error
+    bundle = Bundle(directory, manifest, spec, Engine(directory / "model.onnx", threads=threads), calibration)
+    _replay(bundle)
+    return bundle
+
+
+def _read_manifest(directory: Path) -> Manifest:
+    path = directory / "manifest.json"
+    if not path.is_file():
+        raise ArtifactError(f"{directory} is no bundle: it has no manifest.json")
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ArtifactError(f"the manifest of {directory} cannot be read: {error}") from error
+    if manifest.format != FORMAT:
+        raise ArtifactError(f"the bundle {directory} has format {manifest.format}, this release reads {FORMAT}")
+    return manifest
+
+
+def _check_files(directory: Path, manifest: Manifest) -> None:
+    faults = [f"{name}: no such file belongs in a bundle" for name in manifest.files if name not in _FILES]
+    faults += [f"{name}: missing from the manifest" for name in _FILES[:4] if name not in manifest.files]
+    for name, expected in manifest.files.items():
+        path = directory / name
+        if name in _FILES and (not path.is_file() or path.stat().st_size != expected.size):
+            faults.append(f"{name}: missing or not {expected.size} bytes long")
+        elif name in _FILES and _measure(path) != expected:
+            faults.append(f"{name}: its checksum differs from the manifest's")
+    if faults:
+        raise ArtifactError("\n".join([f"the bundle {directory} is damaged:", *(f"  - {fault}" for fault in faults)]))
+
+
+def _replay(bundle: Bundle) -> None:
+    with np.load(bundle.path / "golden.npz", allow_pickle=False) as arrays:
+        golden = {name: arrays[name] for name in arrays.files}
+    expected = golden.pop("expected")
+    given = bundle.calibration.apply(bundle.engine.run(golden), bundle.spec.wanted)
+    error = np.max(np.abs(given - expected), initial=0.0) if given.shape == expected.shape else np.inf
+    bound = GOLDEN_TOLERANCE * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+    if not error <= bound:
+        raise ArtifactError(
+            f"the bundle {bundle.path} does not reproduce its golden forecast: off by {error:.3g}, allowed {bound:.3g}"
+        )
+
+
+def _measure(path: Path) -> _File:
+    with path.open("rb") as file:
+        return _File(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)
+
+
+def _versions() -> dict[str, str]:
+    installed = {distribution.name.lower() for distribution in importlib.metadata.distributions()}
+    return {name: importlib.metadata.version(name) for name in _PACKAGES if name in installed}
+
+
+def _replace(scratch: Path, directory: Path) -> None:
+    """Put `scratch` in the place of `directory`; whoever reads meets the old one, none, or the new one."""
+    scratch.chmod(0o755)
+    if directory.exists():
+        old = scratch.with_name(f"{scratch.name}.old")
+        os.replace(directory, old)
+        os.replace(scratch, directory)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(scratch, directory)

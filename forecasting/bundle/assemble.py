@@ -1,0 +1,80 @@
+"""From a fitted model to a bundle: its residuals on held-out windows, its golden forecast, its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.artifact import Bundle, Origin, write
+from forecasting.bundle.conformal import calibrate
+from forecasting.bundle.engine import Engine
+from forecasting.bundle.spec import Spec, level_quantiles
+from forecasting.config import Job, Window
+from forecasting.series.clean import regular_grid
+from forecasting.series.panel import Features, build
+from forecasting.series.scale import Scaler
+from forecasting.series.window import Windows, slide
+
+__all__ = ["assemble", "recalibrate", "spec_for"]
+
+BATCH = 1024
+MOST_WINDOWS = 20_000  # that residuals are taken from, evenly spread
+GOLDEN_WINDOWS = 4
+
+
+def spec_for(job: Job, model: str, features: Features, scaler: Scaler, *, context: int, quantiles: tuple[float, ...]) -> Spec:
+    """The spec of a model of this job; forecasts show the head's quantiles and the bounds of the job's levels."""
+    return Spec(
+        job=job.name,
+        model=model,
+        series=job.series,
+        features=features,
+        scaler=scaler,
+        context=context,
+        horizon=job.window.horizon,
+        quantiles=quantiles,
+        wanted=tuple(sorted({*job.head.quantiles, *level_quantiles(job.forecast.levels)})),
+    )
+
+
+def assemble(
+    directory: Path, spec: Spec, model: bytes, held_out: Windows, *, origin: Origin, keras_file: Path | None = None
+) -> Path:
+    """Write the bundle of `model`, calibrated on windows that it was not fitted on."""
+    engine = Engine(model)
+    chosen = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), MOST_WINDOWS)).astype(np.int64))
+    blocks = np.array_split(chosen, -(-len(chosen) // BATCH))
+    base = np.concatenate([engine.run(held_out.batch(block)) for block in blocks])
+    golden = held_out.batch(chosen[:: max(1, len(chosen) // GOLDEN_WINDOWS)][:GOLDEN_WINDOWS])
+    return write(
+        directory,
+        spec,
+        model,
+        calibration=calibrate(held_out.targets(chosen), base, spec.quantiles),
+        golden={name: golden[name] for name in engine.inputs},
+        origin=origin,
+        keras_file=keras_file,
+    )
+
+
+def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, directory: Path) -> Path:
+    """Write the same model with residuals of every window after `since`, which it was never fitted on.
+
+    Its weights, and so the verdict on them, stay the same. `table` must be clean.
+    """
+    spec = bundle.spec
+    panel = build(
+        regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True
+    )
+    window = Window(context=spec.context, horizon=spec.horizon)
+    keras_file = bundle.path / "model.keras"
+    return assemble(
+        directory,
+        spec,
+        (bundle.path / "model.onnx").read_bytes(),
+        slide(panel, window, begin=panel.rows_at(since)),
+        origin=bundle.manifest.origin,
+        keras_file=keras_file if keras_file.exists() else None,
+    )

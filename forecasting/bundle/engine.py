@@ -1,0 +1,42 @@
+"""Arrays in, arrays out: an ONNX Runtime session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from forecasting.columns import check_axes
+from forecasting.errors import ArtifactError
+from forecasting.series.window import Batch
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """A network, or a baseline, that maps a batch of windows to quantiles in the scaled space."""
+
+    def __init__(self, model: Path | bytes, *, threads: int = 0) -> None:
+        """Open an ONNX file or its content; `threads` 0 takes all cores. Raises ArtifactError if it cannot."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            source = model if isinstance(model, bytes) else str(model)
+            self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises its own unrelated classes, all mean the same here
+            raise ArtifactError(f"model.onnx cannot be opened: {error}") from error
+        self.inputs = {value.name: value.shape for value in self._session.get_inputs()}
+
+    def run(self, batch: Batch) -> np.ndarray:
+        """The quantiles (B, H, Q) of a batch; raises GatecastError when an input has the wrong shape."""
+        missing = sorted(set(self.inputs) - set(batch))
+        if missing:
+            raise ArtifactError(f"the model needs the input(s) {', '.join(missing)}, got {', '.join(sorted(batch))}")
+        for name, shape in self.inputs.items():
+            axes = "BTD"[: len(shape)] if name == "past" else "BHF"[: len(shape)]
+            sizes = {axis: size for axis, size in zip(axes, shape, strict=True) if isinstance(size, int)}
+            check_axes(batch[name], axes, sizes, name=name)
+        quantiles: np.ndarray = self._session.run(["quantiles"], {name: batch[name] for name in self.inputs})[0]
+        return quantiles

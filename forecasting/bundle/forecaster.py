@@ -1,0 +1,158 @@
+"""A history table in, a forecast table out: joins the series half to the engine of a verified bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.artifact import Bundle, verify
+from forecasting.bundle.spec import Spec, level_quantiles
+from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
+from forecasting.errors import DataError
+from forecasting.series.clean import clean, regular_grid
+from forecasting.series.panel import Panel, build
+from forecasting.series.validate import validate
+from forecasting.series.window import Windows, at_rows
+
+__all__ = ["Forecaster", "Forecasts"]
+
+BATCH = 1024  # windows per call of the engine: large enough to fill the cores, small enough for any memory
+
+
+class Forecasts(NamedTuple):
+    """Forecasts of N windows: whose, made when, and their values (N, H, Q) in units of the target."""
+
+    unique_id: np.ndarray
+    cutoff: np.ndarray
+    ds: np.ndarray  # (N, H)
+    values: np.ndarray
+    quantiles: tuple[float, ...]
+
+    def table(self) -> pd.DataFrame:
+        """One row per window and step: unique_id, ds, cutoff, step and one column per quantile."""
+        windows, horizon = self.ds.shape
+        keys = {
+            UNIQUE_ID: np.repeat(self.unique_id, horizon),
+            DS: self.ds.ravel(),
+            CUTOFF: np.repeat(self.cutoff, horizon),
+            STEP: np.tile(np.arange(1, horizon + 1), windows),
+        }
+        columns = {quantile_column(q): self.values[:, :, i].ravel() for i, q in enumerate(self.quantiles)}
+        return pd.DataFrame({**keys, **columns})
+
+
+class Forecaster:
+    """A bundle that answers: networks and baselines alike."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    @classmethod
+    def load(cls, directory: Path, *, threads: int = 0) -> Forecaster:
+        """Verify the bundle in `directory` and open it; raises ArtifactError if anything is wrong with it."""
+        return cls(verify(Path(directory), threads=threads))
+
+    @property
+    def spec(self) -> Spec:
+        """What the bundle reads and gives."""
+        return self.bundle.spec
+
+    def forecast(
+        self, history: pd.DataFrame, future: pd.DataFrame | None = None, *, levels: tuple[int, ...] | None = None
+    ) -> pd.DataFrame:
+        """Forecast every series of `history` from its last reading on.
+
+        `history` is a long table `unique_id, ds, y` with the past covariates; what is known ahead comes in `future`
+        or as rows of `history` without y. `levels` are per cent of central intervals; default: the configured
+        quantiles. Raises DataError listing everything that is wrong with the tables.
+        """
+        table = history if future is None else pd.concat([history, future], ignore_index=True)
+        validate(table, self.spec.series).raise_for_errors()
+        cleaned = clean(table, self.spec.series).table
+        panel = self._panel(cleaned)
+        wanted = self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
+        return self.windows(self._at_last_reading(panel), wanted).table()
+
+    def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex) -> Forecasts:
+        """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean.
+
+        A series that has no reading within the context of a cutoff gives no forecast there.
+        """
+        panel = self._panel(table, every_row=True)
+        spec = self.spec
+        ends = panel.offsets[1:] - spec.horizon
+        rows = [self._observed_rows(panel, panel.rows_at(cutoff), ends) for cutoff in cutoffs]
+        return self.windows(at_rows(panel, np.concatenate(rows), context=spec.context, horizon=spec.horizon))
+
+    def windows(self, windows: Windows, wanted: tuple[float, ...] | None = None) -> Forecasts:
+        """Forecast windows of a panel that was built with this bundle's features and scaler."""
+        quantiles = wanted or self.spec.wanted
+        blocks = [self._block(windows, indices, quantiles) for indices in windows.batches(BATCH)]
+        panel, rows = windows.panel, windows.rows(np.arange(len(windows)))
+        steps = rows[:, None] + np.arange(1, self.spec.horizon + 1)
+        empty = np.empty((0, self.spec.horizon, len(quantiles)))
+        return Forecasts(
+            panel.unique_id[panel.series_of(rows)],
+            panel.stamps[rows],
+            panel.stamps[steps],
+            np.concatenate(blocks) if blocks else empty,
+            quantiles,
+        )
+
+    def scaled(self, windows: Windows, indices: np.ndarray) -> np.ndarray:
+        """The model's own quantiles (B, H, Q) in the scaled space, before calibration."""
+        return self.bundle.engine.run(windows.batch(indices))
+
+    def _block(self, windows: Windows, indices: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
+        spec, panel = self.spec, windows.panel
+        self._check_known_ahead(windows, indices)
+        scaled = self.bundle.calibration.apply(self.scaled(windows, indices), quantiles)
+        series = panel.series_of(windows.rows(indices))
+        location, scale = (values[series][:, None, None] for values in (panel.location, panel.scale))
+        values = spec.scaler.invert(scaled.astype(np.float64), location, scale)
+        values = np.clip(values, spec.series.lower, spec.series.upper)
+        return np.round(values) if spec.series.integer else values
+
+    def _panel(self, table: pd.DataFrame, *, every_row: bool = False) -> Panel:
+        grid = regular_grid(table, self.spec.series)
+        return build(
+            grid,
+            self.spec.features,
+            self.spec.scaler,
+            context=self.spec.context,
+            horizon=self.spec.horizon,
+            every_row=every_row,
+        )
+
+    def _at_last_reading(self, panel: Panel) -> Windows:
+        real = ~np.isnan(panel.target)
+        last = np.maximum.accumulate(np.where(real, np.arange(len(real)), -1))[panel.offsets[1:] - 1]
+        return at_rows(panel, last, context=self.spec.context, horizon=self.spec.horizon)
+
+    def _observed_rows(self, panel: Panel, rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Those of the cutoff rows that lie on the series' own grid and see at least one reading."""
+        rows = rows[(rows >= panel.offsets[:-1] + self.spec.context - 1) & (rows < ends)]
+        real = np.concatenate([[0], np.cumsum(~np.isnan(panel.target))])
+        return rows[real[rows + 1] > real[rows + 1 - self.spec.context]]
+
+    def _check_known_ahead(self, windows: Windows, indices: np.ndarray) -> None:
+        features = self.spec.features
+        if not features.future:
+            return
+        lacking = np.isnan(windows.known_ahead(indices)).any(axis=1)  # (B, F)
+        if not lacking.any():
+            return
+        panel = windows.panel
+        violations = [
+            f"{panel.unique_id[panel.series_of(windows.rows(indices[[window]]))[0]]}: "
+            + ", ".join(name for name, lacks in zip(features.known_ahead, lacking[window], strict=True) if lacks)
+            for window in np.flatnonzero(lacking.any(axis=1))[:10]
+        ]
+        raise DataError(
+            f"{int(lacking.any(axis=1).sum())} series lack values that must be known for the next"
+            f" {self.spec.horizon} steps; give them as rows without {Y}, or as the future table:",
+            violations,
+        )

@@ -1,0 +1,40 @@
+"""What goes into a bundle's model and what comes out, as plain data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from forecasting.config import Series
+from forecasting.series.panel import Features
+from forecasting.series.scale import Scaler
+
+__all__ = ["Spec", "level_quantiles"]
+
+
+class Spec(BaseModel):
+    """Everything about a bundle but its weights: inputs, shapes, limits, vocabularies and scaling state.
+
+    `quantiles` are what the model computes; `wanted` is what a forecast shows: those and the bounds of the
+    configured prediction intervals.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    job: str
+    model: str  # its name in MODELS or BASELINES
+    series: Series  # freq, limits and policies, as configured
+    features: Features
+    scaler: Scaler
+    context: int
+    horizon: int
+    quantiles: tuple[float, ...]
+    wanted: tuple[float, ...]
+
+
+def level_quantiles(levels: tuple[int, ...]) -> tuple[float, ...]:
+    """The quantiles that bound central prediction intervals: 80 per cent gives 0.1 and 0.9."""
+    bounds = {round(50 + side * level / 2, 6) / 100 for level in levels for side in (-1, 1)}
+    return tuple(sorted(bounds))

@@ -1,0 +1,138 @@
+"""Rolling origins: every candidate forecasts the same windows, and is held against what happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.forecaster import Forecaster, Forecasts
+from forecasting.columns import UNIQUE_ID, Y
+from forecasting.config import Job
+from forecasting.errors import DataError, GatecastError
+from forecasting.evaluation.gate import Candidate
+from forecasting.evaluation.metrics import Scored
+from forecasting.series.clean import regular_grid
+from forecasting.series.time_features import season_length
+from forecasting.series.panel import Features, Panel, build
+from forecasting.series.scale import Scaler
+from forecasting.series.split import Fold, past
+from forecasting.series.window import Windows, at_rows
+
+__all__ = ["Origins", "candidate", "find_origins", "score"]
+
+
+class Origins(NamedTuple):
+    """The N windows that all candidates are judged on, and what happened (N, H), NaN where nothing was read."""
+
+    unique_id: np.ndarray
+    cutoff: np.ndarray
+    y: np.ndarray
+    scale: np.ndarray  # (N,) mean absolute seasonal difference of the series before the first cutoff
+    squared_scale: np.ndarray  # (N,) its mean square
+
+    @property
+    def keys(self) -> pd.MultiIndex:
+        """Series and cutoff of every window."""
+        return pd.MultiIndex.from_arrays([self.unique_id, self.cutoff])
+
+
+def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origins:
+    """Every series at every cutoff with enough readings in its context and at least one in its horizon.
+
+    `table` must be clean. Raises DataError when no window is left.
+    """
+    grid = regular_grid(table, job.series)
+    features = Features(freq=job.series.freq, mask=True)
+    panel = build(grid, features, Scaler(), context=job.window.context, every_row=True)
+    rows = [_scorable(panel, panel.rows_at(cutoff), job) for fold in folds for cutoff in fold.cutoffs]
+    windows = at_rows(panel, np.concatenate(rows), context=job.window.context, horizon=job.window.horizon)
+    if not len(windows):
+        raise DataError(
+            f"no window can be scored: at none of the {sum(len(fold.cutoffs) for fold in folds)} cutoffs has a series"
+            f" {job.window.min_observed:.0%} of its context of {job.window.context} steps and a reading after it"
+        )
+    return _origins(windows, grid, job, folds[0])
+
+
+def score(origins: Origins, forecasts: Sequence[Forecasts], name: str) -> Scored:
+    """Bring a candidate's forecasts into the order of the origins; raises GatecastError if any is missing."""
+    keys = pd.MultiIndex.from_arrays(
+        [np.concatenate([f.unique_id for f in forecasts]), np.concatenate([f.cutoff for f in forecasts])]
+    )
+    order = keys.get_indexer(origins.keys)
+    if (order < 0).any():
+        first = origins.keys[int(np.argmin(order))]
+        raise GatecastError(f"{name} gave no forecast for {(order < 0).sum()} window(s), the first is {first}")
+    return Scored(
+        model=name,
+        unique_id=origins.unique_id.astype(str),
+        cutoff=origins.cutoff,
+        y=origins.y,
+        forecast=np.concatenate([f.values for f in forecasts])[order],
+        quantiles=forecasts[0].quantiles,
+        scale=origins.scale,
+        squared_scale=origins.squared_scale,
+    )
+
+
+def candidate(
+    table: pd.DataFrame, origins: Origins, folds: Sequence[Fold], forecasters: Sequence[Forecaster], name: str
+) -> Candidate:
+    """Backtest one model: its forecaster of each fold at that fold's cutoffs, with its latency, size and weights.
+
+    The weights named are those of the last fold, which are what would go live.
+    """
+    forecasts = [forecaster.at(table, fold.cutoffs) for forecaster, fold in zip(forecasters, folds, strict=True)]
+    latest = forecasters[-1].bundle
+    return Candidate(
+        name=name,
+        scored=score(origins, forecasts, name),
+        latency_ms=latency(forecasters[-1]),
+        size_mb=sum(file.size for file in latest.manifest.files.values()) / 1e6,
+        weights=latest.manifest.weights,
+    )
+
+
+def latency(forecaster: Forecaster, repeats: int = 21) -> float:
+    """Milliseconds that the engine and its calibration take for one window, median of `repeats`."""
+    with np.load(forecaster.bundle.path / "golden.npz", allow_pickle=False) as golden:
+        batch = {name: golden[name][:1] for name in golden.files if name != "expected"}
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        forecaster.bundle.calibration.apply(forecaster.bundle.engine.run(batch), forecaster.spec.wanted)
+        seconds.append(time.perf_counter() - begin)
+    return 1000 * float(np.median(seconds))
+
+
+def _scorable(panel: Panel, rows: np.ndarray, job: Job) -> np.ndarray:
+    context, horizon = job.window.context, job.window.horizon
+    rows = rows[(rows >= panel.offsets[:-1] + context - 1) & (rows + horizon < panel.offsets[1:])]
+    real = np.concatenate([[0], np.cumsum(~np.isnan(panel.target))])
+    enough = real[rows + 1] - real[rows + 1 - context] >= job.window.min_observed * context
+    return rows[enough & (real[rows + 1 + horizon] > real[rows + 1])]
+
+
+def _origins(windows: Windows, grid: pd.DataFrame, job: Job, first: Fold) -> Origins:
+    indices = np.arange(len(windows))
+    rows = windows.rows(indices)
+    unique_id = windows.panel.unique_id[windows.panel.series_of(rows)]
+    scales = _seasonal_scales(past(grid, first.cutoffs[0]), job.series.season or season_length(job.series.freq))
+    of_window = scales.reindex(unique_id)
+    return Origins(
+        unique_id,
+        windows.panel.stamps[rows],
+        windows.targets(indices).astype(np.float64),
+        of_window["absolute"].to_numpy(),
+        of_window["squared"].to_numpy(),
+    )
+
+
+def _seasonal_scales(grid: pd.DataFrame, season: int) -> pd.DataFrame:
+    """Mean absolute and mean squared difference to one season before, per series."""
+    change = grid[Y] - grid.groupby(UNIQUE_ID)[Y].shift(season)
+    return pd.DataFrame({"absolute": change.abs(), "squared": change**2}).groupby(grid[UNIQUE_ID]).mean()

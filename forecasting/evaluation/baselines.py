@@ -1,0 +1,175 @@
+"""The forecasts that every network has to beat, each a linear map of its context, so each a bundle like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.linear_model import Ridge
+
+from forecasting.bundle.artifact import Origin
+from forecasting.bundle.assemble import assemble, spec_for
+from forecasting.config import Job
+from forecasting.series.panel import Features, build
+from forecasting.series.prepare import Prepared
+from forecasting.series.time_features import season_length
+from forecasting.series.window import Windows, at_rows
+
+__all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "naive", "ridge", "seasonal_naive", "to_onnx"]
+
+ALPHAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge penalty, chosen on the validation windows
+MOST_WINDOWS = 50_000  # that the ridge is fitted on, evenly spread
+_OPSET = 18
+
+
+class Fit(NamedTuple):
+    """What a baseline may learn from: training and validation windows, and the season in steps."""
+
+    train: Windows
+    valid: Windows
+    season: int
+
+
+class Linear(NamedTuple):
+    """forecast (B, H) = past (B, T·D) @ weights (T·D, H) + future (B, H·F) @ ahead (H·F, H) + bias (H,).
+
+    All in the scaled space; `ahead` is empty where nothing known ahead is used.
+    """
+
+    context: int
+    weights: np.ndarray
+    ahead: np.ndarray
+    bias: np.ndarray
+
+
+def naive(fit: Fit) -> Linear:
+    """The last reading, repeated."""
+    return _of_target(fit, _pick(fit.train.context, np.full(fit.train.horizon, fit.train.context - 1)))
+
+
+def seasonal_naive(fit: Fit) -> Linear:
+    """The reading one season before (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 5.2)."""
+    context = max(fit.train.context, fit.season)
+    lags = fit.season - np.arange(fit.train.horizon) % fit.season
+    return _of_target(fit, _pick(context, context - lags))
+
+
+def drift(fit: Fit) -> Linear:
+    """The line through the first and the last reading of the context, continued (same source, 5.2)."""
+    context, horizon = fit.train.context, fit.train.horizon
+    weights = _pick(context, np.full(horizon, context - 1))
+    slope = np.arange(1, horizon + 1) / max(context - 1, 1)
+    weights[-1] += slope
+    weights[0] -= slope
+    return _of_target(fit, weights)
+
+
+def ridge(fit: Fit) -> Linear:
+    """Pooled ridge regression on the whole context, with the last reading subtracted from target and lags.
+
+    It sees the same past and known-ahead inputs as the network. Windows with a missing target are left out.
+    """
+    past, future, y = _design(fit.train)
+    if not len(y):
+        return naive(fit)
+    valid_past, valid_future, valid_y = _design(fit.valid)
+    solutions = [Ridge(alpha=alpha, solver="cholesky").fit(np.hstack([past, future]), y) for alpha in ALPHAS]
+    errors = [
+        float(np.mean(np.abs(solution.predict(np.hstack([valid_past, valid_future])) - valid_y)))
+        if len(valid_y)
+        else 0.0
+        for solution in solutions
+    ]
+    best = solutions[int(np.argmin(errors))]
+    coefficients = np.asarray(best.coef_, dtype=np.float64).reshape(fit.train.horizon, -1).T
+    weights, ahead = coefficients[: past.shape[1]], coefficients[past.shape[1] :]
+    return Linear(fit.train.context, _undo_centring(fit.train, weights), ahead, np.atleast_1d(best.intercept_))
+
+
+BASELINES: dict[str, Callable[[Fit], Linear]] = {
+    "naive": naive,
+    "seasonal_naive": seasonal_naive,
+    "drift": drift,
+    "ridge": ridge,
+}
+
+
+def fit(name: str, data: Prepared, job: Job, directory: Path, *, origin: Origin) -> Path:
+    """Fit the baseline `name` on one fold and write its bundle, calibrated on the validation windows."""
+    season = job.series.season or season_length(job.series.freq)
+    linear = BASELINES[name](Fit(data.train, data.valid, season))
+    of_target = linear.weights.shape[0] == linear.context
+    features = Features(freq=data.features.freq, time_zone=data.features.time_zone) if of_target else data.features
+    held_out = _relay(data, features, linear.context) if of_target else data.valid
+    spec = spec_for(job, name, features, data.scaler, context=linear.context, quantiles=(0.5,))
+    model = to_onnx(linear, inputs=len(features.inputs), ahead=len(features.known_ahead))
+    return assemble(directory, spec, model, held_out, origin=origin)
+
+
+def _relay(data: Prepared, features: Features, context: int) -> Windows:
+    """The validation windows over a panel of other features and a longer context, padded where it starts too early."""
+    panel = build(data.seen, features, data.scaler, context=context, every_row=True)
+    rows = data.valid.rows(np.arange(len(data.valid)))
+    padding = (context - 1) * (data.valid.panel.series_of(rows) + 1)
+    return at_rows(panel, rows + padding, context=context, horizon=data.valid.horizon)
+
+
+def to_onnx(linear: Linear, *, inputs: int, ahead: int) -> bytes:
+    """The map as an ONNX model: "past" (B, T, D) and, if used, "future" (B, H, F) to "quantiles" (B, H, 1)."""
+    horizon = len(linear.bias)
+    constants = {"weights": linear.weights, "bias": linear.bias, "ahead": linear.ahead}
+    initializers = [numpy_helper.from_array(v.astype(np.float32), name) for name, v in constants.items() if v.size]
+    initializers.append(numpy_helper.from_array(np.array([0, horizon, 1], dtype=np.int64), "shape"))
+    nodes = [
+        helper.make_node("Flatten", ["past"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["lagged"]),
+        helper.make_node("Add", ["lagged", "bias"], ["sum"]),
+    ]
+    values = [helper.make_tensor_value_info("past", TensorProto.FLOAT, ["B", linear.context, inputs])]
+    if linear.ahead.size:
+        nodes.append(helper.make_node("Flatten", ["future"], ["flat_future"]))
+        nodes.append(helper.make_node("MatMul", ["flat_future", "ahead"], ["known"]))
+        nodes.append(helper.make_node("Add", ["sum", "known"], ["total"]))
+        values.append(helper.make_tensor_value_info("future", TensorProto.FLOAT, ["B", horizon, ahead]))
+    nodes.append(helper.make_node("Reshape", ["total" if linear.ahead.size else "sum", "shape"], ["quantiles"]))
+    out = helper.make_tensor_value_info("quantiles", TensorProto.FLOAT, ["B", horizon, 1])
+    graph = helper.make_graph(nodes, "linear", values, [out], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _pick(context: int, positions: np.ndarray) -> np.ndarray:
+    """Weights (T, H) that copy the context step `positions[h]` to horizon step h."""
+    weights = np.zeros((context, len(positions)))
+    weights[positions, np.arange(len(positions))] = 1.0
+    return weights
+
+
+def _of_target(fit: Fit, weights: np.ndarray) -> Linear:
+    """A map of the target alone."""
+    return Linear(len(weights), weights, np.empty((0, fit.train.horizon)), np.zeros(fit.train.horizon))
+
+
+def _design(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centred inputs (B, T·D), known-ahead inputs (B, H·F) and centred targets (B, H) of the complete windows."""
+    chosen = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), MOST_WINDOWS)).astype(np.int64))
+    y = windows.targets(chosen)
+    chosen, y = chosen[~np.isnan(y).any(axis=1)], y[~np.isnan(y).any(axis=1)]
+    batch = windows.batch(chosen)
+    past = batch["past"]
+    last = past[:, -1:, 0].copy()
+    past[:, :, 0] -= last
+    future = batch["future"].reshape(len(y), -1) if "future" in batch else np.empty((len(y), 0), dtype=np.float32)
+    return past.reshape(len(y), -1), future, y - last
+
+
+def _undo_centring(windows: Windows, weights: np.ndarray) -> np.ndarray:
+    """Weights for the raw context: what each lag weighs is taken off the last reading, which is added back."""
+    shaped = weights.reshape(windows.context, -1, windows.horizon).copy()  # (T, D, H)
+    shaped[-1, 0] += 1.0 - shaped[:, 0].sum(axis=0)
+    return shaped.reshape(weights.shape)

@@ -1,0 +1,102 @@
+"""The challenger, the champion and every baseline on the same rolling origins, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from forecasting.bundle.artifact import Origin
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.config import Job
+from forecasting.errors import ArtifactError
+from forecasting.evaluation import baselines, metrics
+from forecasting.evaluation.backtest import Origins, candidate, find_origins
+from forecasting.evaluation.gate import Candidate, Verdict, best_baseline, judge
+from forecasting.series.prepare import prepare
+from forecasting.series.split import Fold
+
+__all__ = ["Contest", "Entrant", "fit_baselines", "hold"]
+
+CHAMPION = "champion"  # the name of the live model's row, whatever it is
+
+
+class Entrant(NamedTuple):
+    """A model to be judged: its name and its bundle for each fold (one for all folds, if there is only one)."""
+
+    name: str
+    bundles: tuple[Path, ...]
+
+
+class Contest(NamedTuple):
+    """Everyone's backtest, the verdict on the challenger, and the baseline to fall back to."""
+
+    candidates: tuple[Candidate, ...]
+    verdict: Verdict
+    fallback: str
+
+    def candidate(self, name: str) -> Candidate:
+        """The candidate of that name."""
+        return next(candidate for candidate in self.candidates if candidate.name == name)
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row per model, one column per metric."""
+        return self.table("model")
+
+    def table(self, by: metrics.By) -> pd.DataFrame:
+        """Every metric of every model per model, series, step or window."""
+        return metrics.table([candidate.scored for candidate in self.candidates], by)
+
+
+def fit_baselines(
+    table: pd.DataFrame, job: Job, folds: Sequence[Fold], directory: Path, *, origin: Origin
+) -> tuple[Entrant, ...]:
+    """Fit every entry of BASELINES on every fold; what already lies whole in `directory` is kept."""
+    bundles: dict[str, list[Path]] = {name: [] for name in baselines.BASELINES}
+    for number, fold in enumerate(folds):
+        paths = {name: directory / f"{name}-{number}" for name in bundles}
+        missing = [name for name, path in paths.items() if not is_whole(path)]
+        data = prepare(table, job, fold) if missing else None
+        for name, path in paths.items():
+            if data is not None and name in missing:
+                baselines.fit(name, data, job, path, origin=origin)
+            bundles[name].append(path)
+    return tuple(Entrant(name, tuple(paths)) for name, paths in bundles.items())
+
+
+def hold(
+    table: pd.DataFrame,
+    job: Job,
+    folds: Sequence[Fold],
+    challenger: Entrant,
+    rivals: Sequence[Entrant],
+    champion: Path | None,
+) -> Contest:
+    """Backtest everyone on the same windows and judge the challenger; `table` must be clean."""
+    origins = find_origins(table, job, folds)
+    first = _score(table, origins, folds, challenger)
+    others = [_score(table, origins, folds, rival) for rival in rivals]
+    live = _score(table, origins, folds, Entrant(CHAMPION, (champion,))) if champion else None
+    return Contest(
+        candidates=(first, *([live] if live else []), *others),
+        verdict=judge(first, live, others, job.gate, step=job.backtest.step),
+        fallback=best_baseline(others, job.gate.primary).name,
+    )
+
+
+def is_whole(bundle: Path) -> bool:
+    """Whether a complete, verified bundle lies there."""
+    try:
+        Forecaster.load(bundle)
+    except ArtifactError:
+        return False
+    return True
+
+
+def _score(table: pd.DataFrame, origins: Origins, folds: Sequence[Fold], entrant: Entrant) -> Candidate:
+    opened = [Forecaster.load(path) for path in entrant.bundles]
+    forecasters = opened * len(folds) if len(opened) == 1 else opened
+    return candidate(table, origins, folds, forecasters, entrant.name)

@@ -1,0 +1,99 @@
+"""The leak audit: change everything after a cutoff and see that nothing before it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.columns import DS, Y
+from forecasting.config import Job
+from forecasting.evaluation import baselines
+from forecasting.series.clean import clean
+from forecasting.series.prepare import Prepared, prepare
+from forecasting.series.split import Fold, folds, past
+
+__all__ = ["Finding", "audit", "perturb_future"]
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at: did it move when the future was changed?"""
+
+    what: str
+    moved: bool
+    note: str
+
+
+def perturb_future(table: pd.DataFrame, cutoff: pd.Timestamp, job: Job, *, seed: int = 0) -> pd.DataFrame:
+    """The raw table with every value that is not known ahead changed after `cutoff`: shuffled, shifted, gaps made."""
+    draw = np.random.default_rng(seed)
+    later = (table[DS] > cutoff).to_numpy()
+    changed = table.copy()
+    for name in (Y, *(name for name in job.series.past if name not in job.series.categorical)):
+        values = changed[name].to_numpy(dtype=float, copy=True)
+        spread = np.nanstd(values) or 1.0
+        noise = np.nanmean(values) + spread * draw.normal(3.0, 2.0, later.sum())
+        values[later] = np.where(draw.random(later.sum()) < 0.1, np.nan, noise)
+        changed[name] = values
+    return changed
+
+
+def audit(table: pd.DataFrame, job: Job, forecasters: Sequence[Forecaster]) -> list[Finding]:
+    """Run cleaning, features, scaler, windows and forecasts on the table and on one with another future.
+
+    `table` is raw, as read from the source. Everything is compared at and before the first cutoff of the
+    job's backtest; `forecasters` are compared there besides the ridge, which is fitted anew on both.
+    """
+    fold = folds(clean(table, job.series).table, job)[0]
+    cutoff = fold.cutoffs[0]
+    before, after = (clean(raw, job.series).table for raw in (table, perturb_future(table, cutoff, job)))
+    findings = [_table(before, after, cutoff)]
+    one, other = (prepare(cleaned, job, fold) for cleaned in (before, after))
+    findings += [_state(name, read(one), read(other)) for name, read in _STATES.items()]
+    findings += [_windows("training windows", one, other, "train"), _windows("validation windows", one, other, "valid")]
+    findings.append(_ridge(one, other, job))
+    return findings + [_forecasts(forecaster, before, after, fold) for forecaster in forecasters]
+
+
+_STATES: dict[str, Callable[[Prepared], object]] = {
+    "features and vocabularies": lambda data: data.features,
+    "scaler": lambda data: data.scaler,
+    "calendar and grid": lambda data: data.seen[DS].tolist(),
+}
+
+
+def _table(before: pd.DataFrame, after: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
+    same = past(before, cutoff).reset_index(drop=True).equals(past(after, cutoff).reset_index(drop=True))
+    return Finding("cleaned table", not same, f"rows up to {cutoff}")
+
+
+def _state(name: str, one: object, other: object) -> Finding:
+    return Finding(name, one != other, "learned on the training span")
+
+
+def _windows(name: str, one: Prepared, other: Prepared, span: str) -> Finding:
+    first, second = getattr(one, span), getattr(other, span)
+    if len(first) != len(second):
+        return Finding(name, True, f"{len(first)} windows against {len(second)}")
+    same = all(
+        all(np.array_equal(a, b, equal_nan=True) for a, b in zip(x.values(), y.values(), strict=True))
+        and np.array_equal(first.targets(block), second.targets(block), equal_nan=True)
+        for block in first.batches(1024)
+        for x, y in [(first.batch(block), second.batch(block))]
+    )
+    return Finding(name, not same, f"{len(first):,} windows, inputs and targets")
+
+
+def _ridge(one: Prepared, other: Prepared, job: Job) -> Finding:
+    fits = [baselines.ridge(baselines.Fit(data.train, data.valid, 1)) for data in (one, other)]
+    same = np.array_equal(fits[0].weights, fits[1].weights) and np.array_equal(fits[0].bias, fits[1].bias)
+    return Finding("ridge fitted anew", not same, f"{fits[0].weights.size:,} weights of job {job.name}")
+
+
+def _forecasts(forecaster: Forecaster, before: pd.DataFrame, after: pd.DataFrame, fold: Fold) -> Finding:
+    one, other = (forecaster.at(table, fold.cutoffs[:1]).values for table in (before, after))
+    same = one.shape == other.shape and np.array_equal(one, other)
+    return Finding(f"forecasts of {forecaster.spec.model}", not same, f"{len(one):,} windows at {fold.cutoffs[0]}")

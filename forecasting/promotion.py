@@ -1,0 +1,96 @@
+"""From backtests to the registry: judge, register what was judged, move the alias only if the verdict says so."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from forecasting.bundle.artifact import verify
+from forecasting.bundle.assemble import recalibrate
+from forecasting.config import Job
+from forecasting.evaluation.contest import Contest, Entrant, hold
+from forecasting.evaluation.metrics import summarise
+from forecasting.registry import Registry
+from forecasting.series.split import Fold
+
+__all__ = ["Decision", "Judging", "decide"]
+
+
+class Judging(NamedTuple):
+    """What is to be judged: the run, its clean table and folds, the challenger first among the entrants."""
+
+    job: Job
+    run_id: str
+    table: pd.DataFrame
+    folds: tuple[Fold, ...]
+    entrants: tuple[Entrant, ...]
+    work: Path  # of the run; the same after a kill
+
+
+class Decision(NamedTuple):
+    """What came of it."""
+
+    contest: Contest
+    version: int  # that went live, else the refused challenger's
+    promoted: str | None  # the name of the model that went live by this run
+    fallback: bool  # a baseline went live in place of the refused challenger
+
+
+def decide(registry: Registry, judging: Judging) -> Decision:
+    """Judge against the champion of this moment and promote, under the lock that serialises promotions.
+
+    Registered models have the judged weights, with conformal residuals of all windows that no fit has seen. A run
+    that was killed anywhere in here ends, when repeated, where it would have ended.
+    """
+    job, entrants = judging.job, judging.entrants
+    with registry.promotion_lock(job.name):
+        opponent = _opponent(registry, judging)
+        bundle = registry.download(job.name, opponent, judging.work / "registry") if opponent else None
+        contest = hold(judging.table, job, judging.folds, entrants[0], entrants[1:], bundle)
+        version = _register(registry, judging, entrants[0], contest)
+        if contest.verdict.passed:
+            registry.promote(job.name, version)
+            return Decision(contest, version, entrants[0].name, fallback=False)
+        if opponent is None and job.gate.fallback == "best_baseline":
+            baseline = next(entrant for entrant in entrants if entrant.name == contest.fallback)
+            version = _register(registry, judging, baseline, contest)
+            registry.promote(job.name, version)
+            return Decision(contest, version, baseline.name, fallback=True)
+    return Decision(contest, version, None, fallback=False)
+
+
+def _opponent(registry: Registry, judging: Judging) -> int | None:
+    """The version to be beaten: the live one, or, if this very run went live before it was killed, the one before."""
+    live = registry.champion(judging.job.name)
+    note = judging.work / "opponent.json"
+    if live is not None and live.run_id == judging.run_id and note.exists():
+        recorded: int | None = json.loads(note.read_text(encoding="utf-8"))
+        return recorded
+    version = live.version if live else None
+    judging.work.mkdir(parents=True, exist_ok=True)
+    draft = note.with_suffix(".draft")
+    draft.write_text(json.dumps(version), encoding="utf-8")
+    os.replace(draft, note)
+    return version
+
+
+def _register(registry: Registry, judging: Judging, entrant: Entrant, contest: Contest) -> int:
+    """Recalibrate the entrant's last bundle on all held-out windows and register it, once."""
+    bundle = recalibrate(
+        verify(entrant.bundles[-1]),
+        judging.table,
+        judging.folds[-1].fit_until,
+        judging.work / f"registered-{entrant.name}",
+    )
+    passed = contest.verdict.passed and entrant.name == contest.verdict.challenger
+    return registry.register(
+        judging.job.name,
+        judging.run_id,
+        bundle,
+        verdict="passed" if passed else "refused" if entrant.name == contest.verdict.challenger else "fallback",
+        metrics=summarise(contest.candidate(entrant.name).scored),
+    )

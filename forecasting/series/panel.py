@@ -1,0 +1,299 @@
+"""Panel: all series of a table as dense arrays on their regular grids, one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+from pandas.tseries.offsets import Day, Tick
+from pydantic import BaseModel, ConfigDict
+
+from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.config import Series
+from forecasting.series.scale import Scaler
+from forecasting.series.time_features import calendar, channel_names
+
+__all__ = ["Features", "Panel", "build", "learn_features"]
+
+
+class Features(BaseModel):
+    """Which channels a model reads, and how labels become numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    freq: str
+    time_zone: str | None = None
+    past: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    calendar: tuple[str, ...] = ()
+    vocabulary: dict[str, tuple[str, ...]] = {}  # label covariate → its labels; any other label is "unknown"
+    mask: bool = False  # does the model read which readings are real
+
+    @property
+    def known_ahead(self) -> tuple[str, ...]:
+        """The F channels that are known ahead, in order."""
+        return (*self._channels(self.future), *channel_names(self.calendar))
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """The channels known up to the cutoff only: the target, then the past covariates."""
+        return (Y, *self._channels(self.past))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The D channels of the context, in order; the last is the mask where there is one."""
+        return (*self.observed, *self.known_ahead, *(("observed",) if self.mask else ()))
+
+    @property
+    def static_numbers(self) -> tuple[str, ...]:
+        """The S numeric static features."""
+        return tuple(name for name in self.static if name not in self.vocabulary)
+
+    @property
+    def static_labels(self) -> tuple[str, ...]:
+        """The static features that are embedded."""
+        return tuple(name for name in self.static if name in self.vocabulary)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """The number of codes of each static label; code 0 is "unknown"."""
+        return tuple(len(self.vocabulary[name]) + 1 for name in self.static_labels)
+
+    def _channels(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """One channel for a number; one for each label, and one for unknown labels, for a label covariate."""
+        return tuple(
+            channel
+            for name in names
+            for channel in (
+                (*(f"{name}={label}" for label in self.vocabulary[name]), f"{name}=?")
+                if name in self.vocabulary
+                else (name,)
+            )
+        )
+
+
+def learn_features(table: pd.DataFrame, series: Series, *, time_zone: str | None) -> Features:
+    """The features of a job; vocabularies are learned from `table`, which must hold nothing but the past."""
+    return Features(
+        freq=series.freq,
+        time_zone=time_zone,
+        past=series.past,
+        future=series.future,
+        static=series.static,
+        calendar=series.calendar,
+        vocabulary={name: tuple(sorted(table[name].dropna().unique())) for name in series.categorical},
+        mask=bool(table[Y].isna().any()),
+    )
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All series, one after the other; series i owns the rows `offsets[i]:offsets[i + 1]` (P rows in all).
+
+    `observed` (P, 1 + past channels) holds the scaled target and past covariates, missing values filled with the
+    last reading; `target` (P,) the scaled target with NaN where there was no reading; `ahead` (P, F) what is known
+    ahead, NaN where it was not given; `static` (N, S) and `codes` (N, K) one row a series; `start` (N,) the stamp
+    of each first row; `location`, `scale` (N,) what was subtracted and divided.
+    """
+
+    features: Features
+    unique_id: np.ndarray
+    offsets: np.ndarray
+    start: np.ndarray
+    observed: np.ndarray
+    target: np.ndarray
+    ahead: np.ndarray
+    static: np.ndarray
+    codes: np.ndarray
+    location: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Rows of each series (N,)."""
+        return np.diff(self.offsets)
+
+    def series_of(self, rows: np.ndarray) -> np.ndarray:
+        """Which series each of `rows` belongs to."""
+        return np.searchsorted(self.offsets, rows, side="right") - 1
+
+    def rows_at(self, stamp: pd.Timestamp) -> np.ndarray:
+        """Each series' last row at or before `stamp` (N,); -1 where the series starts later."""
+        step = _tick(self.features.freq)
+        moment = np.datetime64(stamp, "us")
+        if step is not None:
+            position = np.minimum((moment - self.start) // step, self.lengths - 1)
+        else:
+            grids = zip(self.offsets[:-1], self.offsets[1:], strict=True)
+            position = np.array([self.stamps[low:high].searchsorted(moment, side="right") - 1 for low, high in grids])
+        return np.where(position < 0, -1, self.offsets[:-1] + position)
+
+    @cached_property
+    def stamps(self) -> np.ndarray:
+        """The stamp of every row (P,), datetime64."""
+        return _stamps(self.start, self.lengths, self.features.freq)
+
+
+def build(
+    grid: pd.DataFrame,
+    features: Features,
+    scaler: Scaler,
+    *,
+    context: int = 1,
+    horizon: int = 0,
+    every_row: bool = False,
+) -> Panel:
+    """Arrays of a table on its regular grid (`clean.regular_grid`).
+
+    A series shorter than `context` is padded on the left with unobserved rows, so that its last row can be a
+    cutoff (with `every_row`: so that each of its rows can); `horizon` rows are appended to every series, for the
+    steps that are to be forecast.
+    """
+    bounds = np.flatnonzero(np.append(True, grid[UNIQUE_ID].to_numpy()[1:] != grid[UNIQUE_ID].to_numpy()[:-1]))
+    bounds = bounds[: len(grid)]
+    counts = np.diff(np.append(bounds, len(grid)))
+    lead = np.full_like(counts, context - 1) if every_row else np.maximum(context - _last_reading(grid, bounds), 0)
+    lengths = lead + counts + horizon
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    unique_id = grid[UNIQUE_ID].to_numpy()[bounds]
+    place = np.repeat(offsets[:-1] + lead - bounds, counts) + np.arange(len(grid)) if (lead + horizon).any() else None
+    start = _earlier(grid[DS].to_numpy()[bounds], lead, features.freq)
+    location, scale = scaler.of(pd.Index(unique_id, dtype="str"))
+    target = _spread(
+        scaler.apply(grid[Y].to_numpy(), np.repeat(location, counts), np.repeat(scale, counts)), place, offsets[-1]
+    )
+    return Panel(
+        features=features,
+        unique_id=unique_id,
+        offsets=offsets,
+        start=start,
+        observed=_observed(grid, features, scaler, target, place, offsets),
+        target=target,
+        ahead=_ahead(grid, features, scaler, place, start, lengths),
+        static=_static(grid.iloc[bounds], features, scaler),
+        codes=_codes(grid.iloc[bounds], features),
+        location=location,
+        scale=scale,
+    )
+
+
+def _last_reading(grid: pd.DataFrame, bounds: np.ndarray) -> np.ndarray:
+    """Rows of each series up to and including its last reading (N,); at least one."""
+    position = np.where(grid[Y].notna(), np.arange(len(grid)), 0)
+    last = np.maximum.reduceat(position, bounds) if len(bounds) else np.empty(0, dtype=np.int64)
+    return np.maximum(last - bounds + 1, 1)
+
+
+def _spread(values: np.ndarray, place: np.ndarray | None, rows: int) -> np.ndarray:
+    """Put table rows at their places among `rows` panel rows, NaN elsewhere; float32."""
+    if place is None:
+        return values.astype(np.float32)
+    spread = np.full(rows, np.nan, dtype=np.float32)
+    spread[place] = values
+    return spread
+
+
+def _observed(
+    grid: pd.DataFrame,
+    features: Features,
+    scaler: Scaler,
+    target: np.ndarray,
+    place: np.ndarray | None,
+    offsets: np.ndarray,
+) -> np.ndarray:
+    """Target and past covariates, each filled with its own last value; zero before the first one."""
+    channels = [target, *(_spread(c, place, offsets[-1]) for c in _covariates(grid, features.past, features, scaler))]
+    observed = np.empty((offsets[-1], len(channels)), dtype=np.float32)
+    for channel, values in enumerate(channels):
+        observed[:, channel] = _fill_forward(values, offsets)
+    return observed
+
+
+def _ahead(
+    grid: pd.DataFrame,
+    features: Features,
+    scaler: Scaler,
+    place: np.ndarray | None,
+    start: np.ndarray,
+    lengths: np.ndarray,
+) -> np.ndarray:
+    rows = int(lengths.sum())
+    ahead = np.empty((rows, len(features.known_ahead)), dtype=np.float32)
+    covariates = _covariates(grid, features.future, features, scaler)
+    for channel, values in enumerate(covariates):
+        ahead[:, channel] = _spread(values, place, rows)
+    if features.calendar:
+        stamps = pd.DatetimeIndex(_stamps(start, lengths, features.freq))
+        ahead[:, len(covariates) :] = calendar(stamps, features.calendar, time_zone=features.time_zone)
+    return ahead
+
+
+def _covariates(grid: pd.DataFrame, names: tuple[str, ...], features: Features, scaler: Scaler) -> list[np.ndarray]:
+    channels: list[np.ndarray] = []
+    for name in names:
+        if name in features.vocabulary:
+            labels = features.vocabulary[name]
+            missing = grid[name].isna().to_numpy()
+            known = [np.where(missing, np.nan, (grid[name] == label).to_numpy(dtype=float)) for label in labels]
+            unknown = np.where(missing, np.nan, (~grid[name].isin(labels)).to_numpy(dtype=float))
+            channels.extend([*known, unknown])
+        else:
+            channels.append(scaler.apply_covariate(name, grid[name].to_numpy(dtype=float)))
+    return channels
+
+
+def _static(first: pd.DataFrame, features: Features, scaler: Scaler) -> np.ndarray:
+    columns = [scaler.apply_covariate(name, first[name].to_numpy(dtype=float)) for name in features.static_numbers]
+    values = np.column_stack(columns) if columns else np.empty((len(first), 0))
+    return np.nan_to_num(values).astype(np.float32)
+
+
+def _codes(first: pd.DataFrame, features: Features) -> np.ndarray:
+    columns = [pd.Index(features.vocabulary[name]).get_indexer(first[name]) + 1 for name in features.static_labels]
+    return np.column_stack(columns).astype(np.int32) if columns else np.empty((len(first), 0), dtype=np.int32)
+
+
+def _fill_forward(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Replace NaN by the last value of the same series, by zero before the first one; never looks ahead."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    source = np.where(missing, 0, np.arange(len(values)))
+    starts = offsets[:-1][np.diff(offsets) > 0]
+    source[starts] = starts
+    return np.nan_to_num(values[np.maximum.accumulate(source)])
+
+
+def _stamps(start: np.ndarray, lengths: np.ndarray, freq: str) -> np.ndarray:
+    """The stamps of all rows; series that share start and length share the work."""
+    if not len(start):
+        return np.empty(0, dtype="datetime64[us]")
+    step = _tick(freq)
+    if step is not None:
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return np.repeat(start, lengths) + within * step
+    grids: dict[tuple[np.datetime64, int], np.ndarray] = {}
+    for key in zip(start, lengths, strict=True):
+        if key not in grids:
+            grids[key] = pd.date_range(key[0], periods=int(key[1]), freq=freq).to_numpy().astype("datetime64[us]")
+    return np.concatenate([grids[key] for key in zip(start, lengths, strict=True)])
+
+
+def _tick(freq: str) -> np.timedelta64 | None:
+    """The step of a frequency of fixed length; none for months, business days and the like."""
+    offset = to_offset(freq)
+    if isinstance(offset, Tick):
+        return np.timedelta64(pd.Timedelta(offset).value // 1000, "us")
+    return np.timedelta64(offset.n, "D").astype("timedelta64[us]") if isinstance(offset, Day) else None
+
+
+def _earlier(start: np.ndarray, steps: np.ndarray, freq: str) -> np.ndarray:
+    """Each stamp moved back by its number of steps."""
+    moved = start.astype("datetime64[us]")
+    for i in np.flatnonzero(steps):
+        moved[i] = pd.date_range(end=start[i], periods=int(steps[i]) + 1, freq=freq)[0].to_datetime64()
+    return moved

@@ -1,0 +1,53 @@
+"""From a table to what one fit may see: features, scaler, training windows and validation windows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from forecasting.config import Job
+from forecasting.errors import DataError
+from forecasting.series.clean import regular_grid
+from forecasting.series.panel import Features, build, learn_features
+from forecasting.series.scale import Scaler, fit
+from forecasting.series.split import Fold, past
+from forecasting.series.window import Windows, slide
+
+__all__ = ["Prepared", "prepare"]
+
+
+class Prepared(NamedTuple):
+    """The past of one fold, ready for a fit; `seen` is its table on the regular grid."""
+
+    seen: pd.DataFrame
+    features: Features
+    scaler: Scaler
+    train: Windows
+    valid: Windows
+
+
+def prepare(table: pd.DataFrame, job: Job, fold: Fold) -> Prepared:
+    """Learn features and scaler on the training span and lay windows over it and over the validation span.
+
+    `table` must be clean; rows after `fold.seen_until` are never looked at, and nothing is learned from rows after
+    `fold.fit_until`. Raises DataError when either span holds no window.
+    """
+    seen = regular_grid(past(table, fold.seen_until), job.series)
+    known = past(seen, fold.fit_until)
+    zone = getattr(job.source, "time_zone", None)
+    features = learn_features(known, job.series, time_zone=zone)
+    scaler = fit(known, job.series)
+    panel = build(seen, features, scaler)
+    border = panel.rows_at(fold.fit_until)
+    train = slide(panel, job.window, max_gap=job.series.max_gap, end=border)
+    valid = slide(panel, job.window, max_gap=job.series.max_gap, begin=border)
+    for name, windows in (("training", train), ("validation", valid)):
+        if not len(windows):
+            raise DataError(
+                f"the {name} span holds no window of {job.window.context} + {job.window.horizon} steps with"
+                f" {job.window.min_observed:.0%} of its context read and no gap of more than"
+                f" {job.series.max_gap or job.window.context} steps; shorten window.context, raise series.max_gap,"
+                " or bring more data"
+            )
+    return Prepared(seen, features, scaler, train, valid)

@@ -1,0 +1,91 @@
+"""Scaling of series and covariates: `fit` on the past, `apply` and `invert` anywhere, the state is plain data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from forecasting.columns import UNIQUE_ID, Y
+from forecasting.config import Series
+
+__all__ = ["Scaler", "fit"]
+
+_ROBUST = 1.3489795  # interquartile range of the standard normal distribution
+
+
+class Scaler(BaseModel):
+    """Location and scale of every series' target and of every numeric covariate.
+
+    The target is first transformed (`log1p` or not), then `(y - location) / scale` per series. A series that was
+    not there when the scaler was fitted takes the pooled location and scale, so no later reading is ever needed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transform: Literal["none", "log1p"] = "none"
+    unique_id: tuple[str, ...] = ()
+    location: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    pooled: tuple[float, float] = (0.0, 1.0)
+    covariates: dict[str, tuple[float, float]] = {}
+
+    def of(self, unique_ids: pd.Index) -> tuple[np.ndarray, np.ndarray]:
+        """Location and scale (N,) of the series named, each float64."""
+        known = pd.Index(self.unique_id, dtype="str").get_indexer(unique_ids)
+        location = np.append(np.asarray(self.location, dtype=np.float64), self.pooled[0])
+        scale = np.append(np.asarray(self.scale, dtype=np.float64), self.pooled[1])
+        return location[known], scale[known]  # -1, unknown, picks the pooled pair at the end
+
+    def apply(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Readings → the scaled space; `location` and `scale` broadcast against `y`."""
+        transformed = np.log1p(y) if self.transform == "log1p" else y
+        return (transformed - location) / scale
+
+    def invert(self, scaled: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The scaled space → readings; the exact inverse of `apply`."""
+        transformed = scaled * scale + location
+        return np.expm1(transformed) if self.transform == "log1p" else transformed
+
+    def apply_covariate(self, name: str, values: np.ndarray) -> np.ndarray:
+        """A covariate's values → standardised."""
+        location, scale = self.covariates[name]
+        return (values - location) / scale
+
+
+def fit(table: pd.DataFrame, series: Series) -> Scaler:
+    """Fit the scaler on `table`, which must hold nothing but the past that training may see.
+
+    `standard` uses mean and standard deviation, `robust` median and interquartile range; a constant series
+    keeps scale 1.
+    """
+    y = np.log1p(table[Y]) if series.transform == "log1p" else table[Y]
+    location, spread = _location_and_scale(y.groupby(table[UNIQUE_ID]), series.scale)
+    numeric = [name for name in (*series.past, *series.future, *series.static) if name not in series.categorical]
+    return Scaler(
+        transform=series.transform,
+        unique_id=tuple(location.index),
+        location=tuple(location),
+        scale=tuple(spread),
+        pooled=_pooled(y, series.scale),
+        covariates={name: _pooled(table[name], "standard") for name in numeric},
+    )
+
+
+def _location_and_scale(groups: object, kind: str) -> tuple[pd.Series, pd.Series]:
+    grouped: pd.api.typing.SeriesGroupBy = groups  # type: ignore[assignment]  # pandas-stubs has no public generic
+    if kind == "robust":
+        location = grouped.median()
+        spread = (grouped.quantile(0.75) - grouped.quantile(0.25)) / _ROBUST
+    else:
+        location, spread = grouped.mean(), grouped.std(ddof=0)
+    if kind == "none":
+        return location * 0.0, spread * 0.0 + 1.0
+    return location.fillna(0.0), spread.where(spread > 1e-9 * (1.0 + location.abs()), 1.0).fillna(1.0)
+
+
+def _pooled(values: pd.Series, kind: str) -> tuple[float, float]:
+    location, spread = _location_and_scale(values.groupby(np.zeros(len(values), dtype=int)), kind)
+    return (float(location.iloc[0]), float(spread.iloc[0])) if len(location) else (0.0, 1.0)

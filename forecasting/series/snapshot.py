@@ -1,0 +1,38 @@
+"""The data of one run: a version of the stored observations, cleaned, with its rolling origins."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from forecasting.config import Job
+from forecasting.series.clean import clean
+from forecasting.series.split import Fold, folds
+from forecasting.series.store import Store, fingerprint
+
+__all__ = ["Snapshot", "take"]
+
+
+class Snapshot(NamedTuple):
+    """Everything that a run knows of the world; reading `version` again gives the same."""
+
+    version: int  # of the stored observations
+    fingerprint: str  # SHA-256 of the stored observations
+    table: pd.DataFrame  # clean
+    decisions: pd.DataFrame  # what cleaning did
+    folds: tuple[Fold, ...]
+
+
+def take(store: Store, job: Job, version: int | None = None) -> Snapshot:
+    """The latest observations of `job`, or those of `version`; raises DataError where there are none or too few."""
+    stored = store.read_observations(job.name, version)
+    cleaned = clean(stored, job.series)
+    number = store.version(job.name) if version is None else version
+    return Snapshot(
+        0 if number is None else number,
+        fingerprint(stored),
+        cleaned.table,
+        cleaned.decisions,
+        folds(cleaned.table, job),
+    )

@@ -1,0 +1,1 @@
+"""Fitting networks: the only place, besides `nn`, that needs Keras."""

@@ -1,0 +1,66 @@
+"""The state of a fit on disk after every epoch, so that a killed one goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+__all__ = ["Checkpoint", "Epoch"]
+
+Epoch = dict[str, float]  # epoch, loss, val_loss, seconds
+
+
+class Checkpoint:
+    """Weights, optimiser state and history of a fit in one folder.
+
+    `history.json` is written last and names what is complete; a file that it does not name is never read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.history: list[Epoch] = []
+
+    @property
+    def best(self) -> int:
+        """The epoch, counted from 1, with the lowest validation loss; the earlier one of two equals."""
+        return min(range(len(self.history)), key=lambda i: self.history[i]["val_loss"]) + 1
+
+    def exhausted(self, patience: int) -> bool:
+        """Whether the last `patience` epochs brought nothing better."""
+        return len(self.history) - self.best >= patience
+
+    def restore(self, network: keras.Model) -> int:
+        """Load the last complete epoch, if there is one, into the compiled network; return how many are done."""
+        log = self.directory / "history.json"
+        if not log.exists():
+            return 0
+        self.history = json.loads(log.read_text(encoding="utf-8"))
+        network.load_weights(self._weights(len(self.history)))
+        return len(self.history)
+
+    def save(self, network: keras.Model, epoch: Epoch) -> None:
+        """Add an epoch; its weights are complete before the history names it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.history.append(epoch)
+        count = len(self.history)
+        scratch = self.directory / "scratch.weights.h5"
+        network.save_weights(scratch)
+        os.replace(scratch, self._weights(count))
+        draft = self.directory / "history.json.draft"
+        draft.write_text(json.dumps(self.history), encoding="utf-8")
+        os.replace(draft, self.directory / "history.json")
+        for number in range(1, count):
+            if number != self.best:
+                self._weights(number).unlink(missing_ok=True)
+
+    def load_best(self, network: keras.Model) -> dict[str, Any]:
+        """Put the best epoch's weights into the network; return that epoch's line of the history."""
+        network.load_weights(self._weights(self.best))
+        return self.history[self.best - 1]
+
+    def _weights(self, epoch: int) -> Path:
+        return self.directory / f"epoch-{epoch}.weights.h5"
