@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from forecasting.errors import GatecastError
-from forecasting.evaluation.conformal import calibrate
+from forecasting.bundle.conformal import calibrate
 
 STEPS = 4000  # each step is calibrated by itself, so independent steps are independent repetitions
 
