@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from forecasting.errors import GatecastError
 from forecasting.bundle.conformal import calibrate
+from forecasting.errors import GatecastError
 
 STEPS = 4000  # each step is calibrated by itself, so independent steps are independent repetitions
 
