@@ -1,0 +1,137 @@
+"""The charts of a report: tables in, plotly figures out; colours that read on white and on black."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from forecasting.columns import CUTOFF, DS, MODEL, STEP, UNIQUE_ID, Y
+
+__all__ = [
+    "FORECAST",
+    "INTERVAL",
+    "READINGS",
+    "by_step",
+    "curves",
+    "forecast",
+    "nominal_coverage",
+    "panels",
+    "quantile_columns",
+]
+
+READINGS = "#7d8896"
+FORECAST = "#3b82f6"
+INTERVAL = "rgba(59,130,246,0.22)"
+_MODELS = ("#3b82f6", "#e8833a", "#2fa58d", "#c05fb0", "#b59f2e", "#d9534f", "#7d8896")
+_GRID = "rgba(128,128,128,0.22)"
+_TAIL = 6  # horizons of history shown before the cutoff
+_FEWEST, _MOST = 60, 1500  # readings shown before the cutoff
+_GAP = 4  # a pause of more steps than this breaks the line; a weekend of daily readings does not
+
+
+def quantile_columns(forecasts: pd.DataFrame) -> list[str]:
+    """The columns `q…` of a forecast table, lowest first."""
+    names = [str(name) for name in forecasts.columns if str(name)[:1] == "q" and str(name)[1:2].isdigit()]
+    return sorted(names, key=lambda name: float(name[1:]))
+
+
+def nominal_coverage(forecasts: pd.DataFrame) -> float | None:
+    """The share of actuals that the outermost interval promises to hold; None for a point forecast."""
+    quantiles = [float(name[1:]) for name in quantile_columns(forecasts)]
+    return round(quantiles[-1] - quantiles[0], 9) if len(quantiles) > 1 else None
+
+
+def panels(forecasts: pd.DataFrame, limit: int) -> list[tuple[str, pd.DataFrame]]:
+    """The first `limit` forecasts with their series' names, one per series and cutoff."""
+    if forecasts.empty:
+        return []
+    groups = forecasts.groupby([UNIQUE_ID, CUTOFF], sort=True)
+    return [(str(key[0]), group) for (key, group), _ in zip(groups, range(limit), strict=False)]
+
+
+def forecast(history: pd.DataFrame, forecasts: pd.DataFrame, *, height: int = 220) -> go.Figure:
+    """One series: readings before the cutoff (and after it, where they are known), median and intervals."""
+    figure = _figure(height=height)
+    figure.update_layout(showlegend=False)
+    shown = _broken_at_gaps(_around(history, forecasts))
+    _line(figure, shown[DS], shown[Y], "readings", READINGS, 1.6)
+    quantiles = quantile_columns(forecasts)
+    for depth in range(len(quantiles) // 2):
+        low, high = quantiles[depth], quantiles[-1 - depth]
+        _line(figure, forecasts[DS], forecasts[high], high, FORECAST, 0)
+        _line(figure, forecasts[DS], forecasts[low], low, FORECAST, 0)
+        figure.data[-1].update(fill="tonexty", fillcolor=INTERVAL)
+    median = min(quantiles, key=lambda name: abs(float(name[1:]) - 0.5))
+    _line(figure, forecasts[DS], forecasts[median], "forecast", FORECAST, 2.4)
+    figure.add_vline(x=forecasts[CUTOFF].iloc[0], line={"color": READINGS, "width": 1, "dash": "dot"})
+    return figure
+
+
+def by_step(table: pd.DataFrame, metric: str, models: Sequence[str], *, bound: float | None = None) -> go.Figure:
+    """One line per model: `metric` at every step of the horizon; `bound` is drawn across."""
+    figure = _figure(height=300)
+    for model, colour in zip(models, _cycle(len(models)), strict=True):
+        rows = table[table[MODEL] == model].sort_values(STEP)
+        _line(figure, rows[STEP], rows[metric], model, colour, 2)
+    if bound is not None:
+        figure.add_hline(y=bound, line={"color": READINGS, "width": 1.5, "dash": "dash"})
+        figure.update_yaxes(tickformat=".0%")
+    figure.update_xaxes(title="steps ahead")
+    return figure
+
+
+def curves(table: pd.DataFrame) -> go.Figure:
+    """Losses over the epochs of training."""
+    figure = _figure(height=300)
+    losses = [str(name) for name in table.columns if "loss" in str(name)]
+    for name, colour in zip(losses, _cycle(len(losses)), strict=True):
+        label = "validation" if name.startswith("val") else "training"
+        _line(figure, table["epoch"], table[name], label, colour, 2)
+    figure.update_xaxes(title="epoch")
+    return figure
+
+
+def _around(history: pd.DataFrame, forecasts: pd.DataFrame) -> pd.DataFrame:
+    """The readings that stand beside a forecast: some horizons before the cutoff, and what is known after it."""
+    cutoff, end = forecasts[CUTOFF].iloc[0], forecasts[DS].max()
+    own = history[(history[UNIQUE_ID] == forecasts[UNIQUE_ID].iloc[0]) & (history[DS] <= end)].sort_values(DS)
+    before = int((own[DS] <= cutoff).sum())
+    count = min(max(_TAIL * len(forecasts), _FEWEST), _MOST)
+    shown: pd.DataFrame = own.iloc[max(before - count, 0) :]
+    return shown
+
+
+def _broken_at_gaps(readings: pd.DataFrame) -> pd.DataFrame:
+    """With an empty row in every long pause, so that no line pretends to know what happened there."""
+    pauses = readings[DS].diff()
+    after = readings[pauses > _GAP * pauses.median()]
+    holes = pd.DataFrame({DS: after[DS] - pauses.median(), Y: float("nan")})
+    return pd.concat([readings[[DS, Y]], holes]).sort_values(DS, kind="stable")
+
+
+def _line(figure: go.Figure, x: pd.Series, y: pd.Series, name: str, colour: str, width: float) -> None:
+    figure.add_scatter(x=x, y=y, name=name, mode="lines", line={"color": colour, "width": width})
+
+
+def _cycle(count: int) -> list[str]:
+    return [_MODELS[position % len(_MODELS)] for position in range(count)]
+
+
+def _figure(*, height: int) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 12, "color": READINGS},
+        hovermode="x unified",
+        hoverlabel={"bgcolor": "#1a2028", "font": {"color": "#ffffff"}},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        template="none",
+    )
+    figure.update_xaxes(gridcolor=_GRID, zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor=_GRID, zeroline=False, automargin=True)
+    return figure

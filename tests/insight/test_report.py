@@ -1,0 +1,257 @@
+"""The report is one offline file that shows what it was given, whatever the names hold."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.insight import figures
+from forecasting.insight.report import Report, write
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Reader(HTMLParser):
+    """Collects tags, visible text and tables; fails where a tag is closed that is not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.cells: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "td":
+            self.cells.append((dict(attrs).get("class") or "", ""))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+        if self.open and self.open[-1] == "td":
+            self.cells[-1] = (self.cells[-1][0], self.cells[-1][1] + data)
+
+
+def read(path: Path) -> Reader:
+    """The parsed page."""
+    reader = Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    assert reader.open == []
+    return reader
+
+
+def forecasts(name: str, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """Three hours ahead of a cutoff."""
+    return pd.DataFrame(
+        {
+            "unique_id": name,
+            "ds": pd.date_range(cutoff, periods=4, freq="h", unit="us")[1:],
+            "cutoff": cutoff,
+            "step": [1, 2, 3],
+            "q0.1": [1.0, 1.0, 1.0],
+            "q0.5": [2.0, 2.5, 3.0],
+            "q0.9": [4.0, 5.0, 6.0],
+        }
+    )
+
+
+@pytest.fixture
+def content() -> Report:
+    """A small report with every section."""
+    stamps = pd.date_range("2026-01-01", periods=200, freq="h", unit="us")
+    history = pd.DataFrame({"unique_id": "north", "ds": stamps, "y": np.sin(np.arange(200) / 4)})
+    models = ["stacked", "naive"]
+    return Report(
+        job="buoy",
+        promoted=False,
+        summary="stacked does not beat naive",
+        facts={"run": "4711", "data version": "3"},
+        history=history,
+        forecasts=forecasts("north", stamps[-1]),
+        verdict=pd.DataFrame(
+            {
+                "rule": ["finite", "beats_naive"],
+                "figure": [np.nan, -0.0123],
+                "bound": [0.0, 0.0],
+                "passed": [True, False],
+                "sentence": ["all finite", "worse than naive"],
+            }
+        ),
+        leaderboard=pd.DataFrame(
+            {"model": models, "mae": [3.0, 1.0], "wql": [0.2, 0.3], "coverage": [0.9, 0.72], "bias": [0.5, -0.1]}
+        ),
+        by_step=pd.DataFrame(
+            {"model": np.repeat(models, 3), "step": [1, 2, 3] * 2, "wql": np.arange(6.0), "coverage": [0.8] * 6}
+        ),
+        examples=forecasts("north", stamps[100]),
+        curves=pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "val_loss": [2.5, 1.5]}),
+        validation=pd.DataFrame({"rule": ["gaps"], "severity": ["warning"], "count": [3], "ids": [("north", "south")]}),
+        decisions=pd.DataFrame({"decision": ["sorted"], "count": [12]}),
+        config="name: buoy\n",
+    )
+
+
+def test_page_needs_nothing_from_outside(content: Report, tmp_path: Path) -> None:
+    """Well formed, readable on a phone, in light and dark; no tag and no style refers to another file."""
+    write(tmp_path / "report.html", content)
+    reader = read(tmp_path / "report.html")
+
+    for tag, attributes in reader.tags:
+        assert not {"src", "href", "srcset", "action"} & set(attributes), tag
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    style = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "prefers-color-scheme: dark" in style
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in reader.tags
+
+
+def test_verdict_shows_every_rule_with_figure_bound_and_mark(content: Report, tmp_path: Path) -> None:
+    """The banner says what happened; a rule without a figure shows a dash, never nan."""
+    write(tmp_path / "report.html", content)
+    write(tmp_path / "promoted.html", replace(content, promoted=True, summary="version 3"))
+    cells = read(tmp_path / "report.html").cells
+
+    assert "Refused: stacked does not beat naive" in "".join(read(tmp_path / "report.html").text)
+    assert "Promoted: version 3" in "".join(read(tmp_path / "promoted.html").text)
+    shown = [text for _, text in cells[:10]]
+    assert shown[:5] == ["finite", "✓ passed", "all finite", "–", "0"]
+    assert shown[5:] == ["beats_naive", "✗ failed", "worse than naive", "-0.0123", "0"]
+    assert "nan" not in "".join(text.lower() for _, text in cells)
+
+
+def test_leaderboard_marks_the_best_of_each_column(content: Report, tmp_path: Path) -> None:
+    """Small errors, the coverage nearest to nominal and the bias nearest to zero; the primary metric comes first."""
+    write(tmp_path / "report.html", content)
+    rows = read(tmp_path / "report.html").cells[10:20]
+
+    assert [text for _, text in rows] == ["stacked", "0.2", "3", "0.9", "0.5", "naive", "0.3", "1", "0.72", "-0.1"]
+    assert [text for kind, text in rows if "best" in kind.split()] == ["0.2", "1", "0.72", "-0.1"]
+
+
+def test_names_are_escaped_everywhere(content: Report, tmp_path: Path) -> None:
+    """Markup in a job, a series, a sentence or the configuration stays text and breaks no script."""
+    evil = "</script><script>alert(1)</script>&\"'"
+    spoilt = replace(
+        content,
+        job=evil,
+        summary=evil,
+        facts={evil: evil, "data version": evil},
+        config=evil,
+        history=content.history.assign(unique_id=evil),
+        forecasts=content.forecasts.assign(unique_id=evil),
+        examples=content.examples.assign(unique_id=evil),
+        verdict=content.verdict.assign(sentence=evil, rule=evil),
+        leaderboard=content.leaderboard.assign(model=[evil, "naive"]),
+        by_step=content.by_step.replace("stacked", evil),
+        validation=content.validation.assign(ids=[(evil, evil)]),
+        decisions=content.decisions.assign(decision=evil),
+    )
+    write(tmp_path / "plain.html", content)
+    write(tmp_path / "report.html", spoilt)
+
+    tags = [tag for tag, _ in read(tmp_path / "report.html").tags]
+    assert tags == [tag for tag, _ in read(tmp_path / "plain.html").tags]
+    assert "<script>alert(1)" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_empty_tables_leave_their_sections_out(content: Report, tmp_path: Path) -> None:
+    """A baseline has no curves, a refused input no forecasts: the page still stands."""
+    nothing = pd.DataFrame()
+    bare = Report("buoy", True, "first model", {}, nothing, nothing, nothing, nothing)
+    write(tmp_path / "bare.html", bare)
+    write(tmp_path / "report.html", content)
+
+    headings = re.findall("<h2>(.*?)</h2>", (tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert re.findall("<h2>(.*?)</h2>", (tmp_path / "bare.html").read_text(encoding="utf-8")) == []
+    assert headings == [
+        "Forecasts",
+        "Leaderboard",
+        "Step by step",
+        "Backtest examples",
+        "Training",
+        "How the data came in",
+        "Input",
+    ]
+
+
+def test_at_most_twelve_panels_are_drawn_and_the_rest_is_told(content: Report, tmp_path: Path) -> None:
+    """Of thirty series twelve are drawn; the page says how many are not."""
+    cutoff = content.forecasts["cutoff"].iloc[0]
+    many = pd.concat([forecasts(f"s{number:02}", cutoff) for number in range(30)])
+    write(tmp_path / "report.html", replace(content, forecasts=many))
+    reader = read(tmp_path / "report.html")
+
+    drawn = [attributes["id"] for _, attributes in reader.tags if "plotly-graph-div" in (attributes.get("class") or "")]
+    assert sum(str(name).startswith("forecasts-") for name in drawn) == 12
+    assert "18 more are stored but not drawn." in "".join(reader.text)
+
+
+def test_failed_write_leaves_the_old_report(content: Report, tmp_path: Path) -> None:
+    """What cannot be drawn raises, and neither replaces the old page nor leaves half of a new one."""
+    write(tmp_path / "report.html", content)
+    before = (tmp_path / "report.html").read_bytes()
+
+    with pytest.raises(KeyError):
+        write(tmp_path / "report.html", replace(content, job="other", leaderboard=pd.DataFrame({"wql": [1.0]})))
+
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["report.html"]
+
+
+def test_forecast_figure_shows_the_readings_around_its_cutoff(content: Report) -> None:
+    """Readings before the cutoff, those of the horizon, none after it, and none of another series."""
+    other = content.history.assign(unique_id="south", y=99.0)
+    figure = figures.forecast(pd.concat([content.history, other]), content.examples)
+    lines = {line.name: line for line in figure.data}
+    shown = pd.Series(lines["readings"].x)
+
+    assert shown.max() == content.examples["ds"].max()
+    assert shown.min() == content.history["ds"][101 - 60]
+    assert max(lines["readings"].y) <= 1
+    assert list(lines["forecast"].y) == [2.0, 2.5, 3.0]
+    assert list(lines["q0.9"].y) == [4.0, 5.0, 6.0]
+    assert lines["q0.1"].fill == "tonexty"
+
+
+def test_long_pause_breaks_the_line_and_a_weekend_does_not() -> None:
+    """Daily readings of working days stay one line; a missing month is a hole."""
+    days = pd.bdate_range("2026-01-01", "2026-03-31", unit="us")
+    kept = days[(days < "2026-02-02") | (days > "2026-02-27")]
+    history = pd.DataFrame({"unique_id": "a", "ds": kept, "y": 1.0})
+
+    figure = figures.forecast(history, forecasts("a", kept[-1]))
+    y = np.asarray(figure.data[0].y, dtype=float)
+
+    assert np.isnan(y).sum() == 1
+    assert pd.Timestamp(figure.data[0].x[np.isnan(y).argmax()]) == pd.Timestamp("2026-03-01")
+
+
+def test_charts_are_drawn_in_a_real_browser(content: Report, tmp_path: Path) -> None:
+    """Chromium, without a network, draws every chart of the page."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("install Chromium to look at the report in a browser")
+    write(tmp_path / "report.html", content)
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+    command += ["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=5000"]
+    command += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    done = subprocess.run(
+        [*command, (tmp_path / "report.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="plotly-graph-div"') == 5
+    assert done.stdout.count('class="cartesianlayer"') == 5
