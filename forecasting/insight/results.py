@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import pandas as pd
 import yaml
@@ -16,11 +18,14 @@ from forecasting.batch import Vintage
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
 from forecasting.config import Job
+from forecasting.evaluation.contest import Contest
 from forecasting.insight.report import Report, write
 from forecasting.promotion import Decision
+from forecasting.registry import Registry
+from forecasting.series import ingestion
 from forecasting.series.snapshot import Snapshot
 
-__all__ = ["Outcome", "Trained", "summary", "write_results"]
+__all__ = ["Fitted", "Outcome", "conclude", "parameters", "records", "summary"]
 
 _EXAMPLES = 6  # backtest forecasts that the report draws
 _SHOWN_HISTORY = 3  # contexts of history that the report draws of each series
@@ -44,12 +49,20 @@ class Outcome(BaseModel):
     report: str
 
 
-class Trained(NamedTuple):
-    """How the network was fitted: curves (epoch, loss, val_loss, seconds, fold) and what trained it."""
+class Fitted(Protocol):
+    """What this module needs of a fit, without importing what fitted it."""
 
-    curves: pd.DataFrame
-    devices: tuple[str, ...]
-    bundle: Path  # of the last fold
+    @property
+    def bundle(self) -> Path:
+        """The bundle of the fold."""
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """epoch, loss, val_loss, seconds."""
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What trained it."""
 
 
 def summary(outcome: Outcome) -> str:
@@ -66,46 +79,127 @@ def summary(outcome: Outcome) -> str:
     return f"{refused} Version {outcome.champion} stays the champion."
 
 
-def write_results(
-    directory: Path,
-    outcome: Outcome,
+def conclude(
+    registry: Registry,
+    home: Path,
     job: Job,
+    run_id: str,
     data: Snapshot,
     *,
-    trained: Trained,
+    fits: Sequence[Fitted],
     decision: Decision,
     vintage: Vintage | None,
-) -> None:
-    """Write every table of the run and its report into `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
+) -> Outcome:
+    """Write the results, log them to the run, end the run; what was begun before a kill is written anew."""
+    report = home / "reports" / job.name / f"{run_id}.html"
+    outcome = _outcome(registry, job, run_id, decision, vintage, report, home)
     contest = decision.contest
+    results = home / "work" / job.name / "results" / run_id
+    results.mkdir(parents=True, exist_ok=True)
     for by in ("model", "series", "step", "window"):
-        contest.table(by).to_csv(directory / f"by_{by}.csv", index=False)
-    trained.curves.to_csv(directory / "curves.csv", index=False)
-    data.decisions.to_csv(directory / "cleaning.csv", index=False)
-    (directory / "verdict.json").write_text(contest.verdict.to_json(), encoding="utf-8")
-    (directory / "config.yaml").write_text(_yaml(job), encoding="utf-8")
-    write(
-        directory / "report.html",
-        Report(
-            job=job.name,
-            promoted=outcome.promoted,
-            summary=summary(outcome),
-            facts=_facts(outcome, data, trained),
-            history=_history(data, job),
-            forecasts=pd.DataFrame() if vintage is None else vintage.table,
-            verdict=pd.DataFrame([asdict(rule) for rule in contest.verdict.rules]),
-            leaderboard=contest.leaderboard,
-            primary=job.gate.primary,
-            by_step=contest.table("step"),
-            examples=_examples(data, trained),
-            curves=trained.curves,
-            validation=_validation(data, job),
-            decisions=data.decisions,
-            config=_yaml(job),
-        ),
+        contest.table(by).to_csv(results / f"by_{by}.csv", index=False)
+    curves = pd.concat([fit.curves.assign(fold=n) for n, fit in enumerate(fits)], ignore_index=True)
+    curves.to_csv(results / "curves.csv", index=False)
+    (results / "verdict.json").write_text(contest.verdict.to_json(), encoding="utf-8")
+    (results / "config.yaml").write_text(_yaml(job), encoding="utf-8")
+    (results / "outcome.json").write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
+    write(report, _report(home, job, data, fits, decision, vintage, outcome, curves))
+    shutil.copyfile(report, results / "report.html")
+    registry.log_metrics(run_id, _metrics(contest, curves))
+    registry.log_artifacts(run_id, results)
+    registry.set_tags(run_id, {"gatecast.verdict": "passed" if outcome.promoted else "refused", "gatecast.summary": summary(outcome)[:5000]})
+    registry.finish(run_id)
+    shutil.rmtree(results)
+    return outcome
+
+
+def _outcome(
+    registry: Registry,
+    job: Job,
+    run_id: str,
+    decision: Decision,
+    vintage: Vintage | None,
+    report: Path,
+    home: Path,
+) -> Outcome:
+    champion = registry.champion(job.name)
+    return Outcome(
+        name=job.name,
+        run_id=run_id,
+        version=decision.version,
+        model=decision.promoted,
+        promoted=decision.promoted is not None and not decision.fallback,
+        fallback=decision.fallback,
+        champion=champion.version if champion else None,
+        verdict=json.loads(decision.contest.verdict.to_json())["rules"],
+        leaderboard=records(decision.contest.leaderboard),
+        forecasts={}
+        if vintage is None
+        else {
+            "table": str(home / "tables" / job.name / "forecasts"),
+            "rows": len(vintage.table),
+            "model": vintage.model,
+            "version": vintage.version,
+        },
+        report=str(report),
     )
-    (directory / "outcome.json").write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
+
+
+def _metrics(contest: Contest, curves: pd.DataFrame) -> dict[str, float | Sequence[float]]:
+    """The challenger's metrics by name, everyone else's as `model.metric`, and the curves of the last fold."""
+    challenger = contest.candidates[0].name
+    board = contest.leaderboard.set_index("model")
+    metrics: dict[str, float | Sequence[float]] = {
+        name if model == challenger else f"{model}.{name}": float(value)
+        for model, row in board.iterrows()
+        for name, value in row.items()
+        if math.isfinite(value)
+    }
+    last = curves[curves["fold"] == curves["fold"].max()]
+    return metrics | {"loss": last["loss"].tolist(), "val_loss": last["val_loss"].tolist()}
+
+
+def _report(
+    home: Path,
+    job: Job,
+    data: Snapshot,
+    fits: Sequence[Fitted],
+    decision: Decision,
+    vintage: Vintage | None,
+    outcome: Outcome,
+    curves: pd.DataFrame,
+) -> Report:
+    contest = decision.contest
+    met = ingestion.recall(home, job.name)
+    forecaster = Forecaster.load(fits[-1].bundle)
+    return Report(
+        job=job.name,
+        promoted=outcome.promoted,
+        summary=summary(outcome),
+        facts=_facts(outcome, data, fits[-1], forecaster),
+        history=_history(data, job),
+        forecasts=pd.DataFrame() if vintage is None else vintage.table,
+        verdict=pd.DataFrame([asdict(rule) for rule in contest.verdict.rules]),
+        leaderboard=contest.leaderboard,
+        primary=job.gate.primary,
+        by_step=contest.table("step"),
+        examples=_examples(data, forecaster),
+        curves=curves,
+        validation=met.violations,
+        decisions=pd.concat([met.decisions, data.decisions], ignore_index=True),
+        config=_yaml(job),
+    )
+
+
+def parameters(job: Job) -> dict[str, str | float | int]:
+    """The job as flat names and values, for the tables of MLflow."""
+    sections = job.model_dump(mode="json", exclude={"schedule"})
+    flat: dict[str, str | float | int] = {}
+    for section, content in sections.items():
+        for name, value in (content.items() if isinstance(content, dict) else [("", content)]):
+            key = f"{section}.{name}" if name else section
+            flat[key] = value if isinstance(value, str | int | float) else json.dumps(value)
+    return flat
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -114,8 +208,9 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _facts(outcome: Outcome, data: Snapshot, trained: Trained) -> dict[str, str]:
-    manifest = Forecaster.load(trained.bundle).bundle.manifest
+def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, forecaster: Forecaster) -> dict[str, str]:
+    manifest = forecaster.bundle.manifest
+    shown = ("gatecast", "keras", "tensorflow", "onnxruntime")
     return {
         "Run": outcome.run_id,
         "Data version": f"{data.version} ({data.fingerprint[:12]})",
@@ -123,11 +218,11 @@ def _facts(outcome: Outcome, data: Snapshot, trained: Trained) -> dict[str, str]
         "Span": f"{data.table[DS].min()} to {data.table[DS].max()}",
         "Fitted until": str(data.folds[-1].fit_until),
         "Cutoffs": f"{sum(len(fold.cutoffs) for fold in data.folds)} from {data.folds[0].cutoffs[0]}",
-        "Trained on": "; ".join(trained.devices),
+        "Trained on": "; ".join(fitted.devices),
         "Weights": manifest.weights[:12],
         "Commit": manifest.origin.git_commit[:12] or "not a working copy",
         "Export parity": f"{manifest.origin.parity:.1e}",
-        **{name: version for name, version in manifest.versions.items() if name in ("gatecast", "keras", "onnxruntime")},
+        "Versions": ", ".join(f"{name} {manifest.versions[name]}" for name in shown if name in manifest.versions),
     }
 
 
@@ -143,27 +238,16 @@ def _span(job: Job) -> pd.Timedelta:
     return stamps[-1] - stamps[0]
 
 
-def _examples(data: Snapshot, trained: Trained) -> pd.DataFrame:
-    """Forecasts of the challenger at evenly spread cutoffs of the last fold, of the first series."""
+def _examples(data: Snapshot, forecaster: Forecaster) -> pd.DataFrame:
+    """Forecasts of the challenger at evenly spread cutoffs of the last fold, of one series after the other."""
     cutoffs = data.folds[-1].cutoffs
     chosen = cutoffs[:: max(1, len(cutoffs) // _EXAMPLES)][:_EXAMPLES]
-    table = Forecaster.load(trained.bundle).at(data.table, chosen).table()
+    table = forecaster.at(data.table, chosen).table()
     names = sorted(table[UNIQUE_ID].unique())
     picked = {cutoff: names[i % len(names)] for i, cutoff in enumerate(chosen)}
     return table[table[UNIQUE_ID] == table[CUTOFF].map(picked)].reset_index(drop=True)
 
 
-def _validation(data: Snapshot, job: Job) -> pd.DataFrame:
-    from forecasting.series.validate import validate
-
-    return validate(data.table, job.series).table()
-
-
 def _yaml(job: Job) -> str:
     content = json.loads(job.model_dump_json(exclude_defaults=True))
     return yaml.safe_dump({"name": job.name, **content}, sort_keys=False, allow_unicode=True)
-
-
-def curves_of(fits: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The curves of all folds under each other, with the number of the fold."""
-    return pd.concat([curves.assign(fold=number) for number, curves in enumerate(fits)], ignore_index=True)

@@ -1,0 +1,50 @@
+"""What the last ingestion of a job met: its validation report and what cleaning did, kept beside the tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from forecasting.series.clean import Cleaned
+from forecasting.series.validate import Report
+
+__all__ = ["Ingestion", "recall", "record"]
+
+_VIOLATIONS = ("rule", "severity", "count", "message", "ids", "rows")
+_DECISIONS = ("decision", "count", "series", "note")
+
+
+class Ingestion(NamedTuple):
+    """Violations (rule, severity, count, message, ids, rows) and decisions (decision, count, series, note)."""
+
+    violations: pd.DataFrame
+    decisions: pd.DataFrame
+
+
+def record(home: Path, job: str, report: Report, cleaned: Cleaned) -> None:
+    """Keep the report of an ingestion; the one before is replaced whole."""
+    path = _path(home, job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    content = {"violations": json.loads(report.to_json())["violations"]}
+    content["decisions"] = json.loads(cleaned.decisions.to_json(orient="records"))
+    draft.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(draft, path)
+
+
+def recall(home: Path, job: str) -> Ingestion:
+    """The report of the last ingestion; empty tables where there was none."""
+    path = _path(home, job)
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return Ingestion(
+        pd.DataFrame(content.get("violations", []), columns=list(_VIOLATIONS)),
+        pd.DataFrame(content.get("decisions", []), columns=list(_DECISIONS)),
+    )
+
+
+def _path(home: Path, job: str) -> Path:
+    return home / "tables" / job / "ingestion.json"

@@ -1,0 +1,17 @@
+"""Batch: the live model → forecasts of every series → vintages."""
+
+from datetime import datetime
+
+from prefect import flow
+
+from forecasting.batch import Vintage
+from forecasting.config import Job
+from pipelines import tasks
+
+__all__ = ["batch"]
+
+
+@flow(name="batch", persist_result=False)
+def batch(job: Job, model: str = "champion", at: datetime | None = None) -> Vintage:
+    """Forecast every stored series from its last reading, or from its last one up to `at`."""
+    return tasks.forecast(job, model=model, at=at)

@@ -1,0 +1,164 @@
+"""The steps that flows are made of: each calls the library, and says how it is retried and for how long it may run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
+from rich.console import Console
+
+from forecasting import batch, provenance
+from forecasting.batch import Vintage
+from forecasting.bundle.artifact import Origin
+from forecasting.config import Job
+from forecasting.evaluation import contest
+from forecasting.evaluation.contest import Entrant
+from forecasting.insight import results
+from forecasting.insight.results import Outcome
+from forecasting.promotion import Decision, Judging
+from forecasting.promotion import decide as decide_under_lock
+from forecasting.registry import Run
+from forecasting.series import clean as cleaning
+from forecasting.series import ingestion, snapshot, sources
+from forecasting.series import validate as validation
+from forecasting.series.snapshot import Snapshot
+from forecasting.series.store import Merged
+from pipelines import child
+from pipelines.workspace import workspace
+
+if TYPE_CHECKING:  # training needs Keras, which only the child process imports
+    from forecasting.training.fit import Fitted
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def step(title: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A Prefect task inside a flow run; a plain call where a flow's body runs in process, without a server."""
+
+    def wrap(function: Callable[P, R]) -> Callable[P, R]:
+        tracked = task(name=title, persist_result=False, cache_policy=NO_CACHE, **options)(function)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **named: P.kwargs) -> R:
+            if FlowRunContext.get() is not None:
+                return tracked(*args, **named)
+            Console(stderr=True).print(f"[dim]·[/dim] {title}", highlight=False)
+            return function(*args, **named)
+
+        return call
+
+    return wrap
+
+
+@step("reading the source", retries=2, retry_delay_seconds=[2, 20])
+def read(job: Job) -> pd.DataFrame:
+    """The source's rows as a long table."""
+    return sources.read(job)
+
+
+@step("checking every row")
+def validate(job: Job, raw: pd.DataFrame) -> validation.Report:
+    """All violations; raises DataError when the table cannot be used."""
+    report = validation.validate(raw, _any_length(job).series)
+    report.raise_for_errors()
+    return report
+
+
+@step("cleaning")
+def clean(job: Job, raw: pd.DataFrame) -> cleaning.Cleaned:
+    """Order, duplicates, bounds, ends."""
+    return cleaning.clean(raw, _any_length(job).series)
+
+
+@step("storing the observations")
+def store(job: Job, report: validation.Report, cleaned: cleaning.Cleaned) -> Merged:
+    """Merge into the job's Delta table; the same rows twice change nothing."""
+    merged = workspace().store.merge_observations(job.name, cleaned.table)
+    ingestion.record(workspace().home, job.name, report, cleaned)
+    return merged
+
+
+@step("taking the data of this run")
+def take_snapshot(job: Job) -> Snapshot:
+    """The stored observations of now, clean, with their rolling origins."""
+    return snapshot.take(workspace().store, job)
+
+
+@step("opening the run")
+def open_run(job: Job, data: Snapshot) -> Run:
+    """The MLflow run of this content: new, interrupted, or finished already."""
+    tags = {"gatecast.data": data.fingerprint, "gatecast.data_version": str(data.version)}
+    tags["gatecast.commit"] = provenance.git_commit()
+    return workspace().registry.start_run(job.name, _key(job, data), results.parameters(job), tags)
+
+
+@step("training the network")
+def train(job: Job, data: Snapshot, number: int) -> Fitted:
+    """Fit fold `number` in a process of its own."""
+    work, function = workspace().run(job.name, _key(job, data)), "forecasting.training.fit:fit_stored"
+    places = {"directory": work / f"network-{number}", "work": work / f"fit-{number}", "origin": _origin(data)}
+    return child.call(function, workspace().home, job, data.version, number, timeout=job.train.timeout, **places)
+
+
+@step("fitting the baselines")
+def fit_baselines(job: Job, data: Snapshot) -> tuple[Entrant, ...]:
+    """Every baseline on every fold."""
+    directory = workspace().run(job.name, _key(job, data)) / "baselines"
+    return contest.fit_baselines(data.table, job, data.folds, directory, origin=_origin(data))
+
+
+@step("backtesting everyone on the same cutoffs, judging, registering")
+def decide(job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], rivals: tuple[Entrant, ...]) -> Decision:
+    """The verdict, and its consequence for the aliases."""
+    entrants = (Entrant(job.model.name, tuple(fitted.bundle for fitted in fits)), *rivals)
+    work = workspace().run(job.name, _key(job, data))
+    return decide_under_lock(
+        workspace().registry, Judging(job, run.run_id, data.table, data.folds, entrants, work)
+    )
+
+
+@step("forecasting with the live model")
+def forecast(job: Job, *, model: str = "champion", at: pd.Timestamp | None = None) -> Vintage:
+    """Forecast every series and store the vintage, once."""
+    place = workspace()
+    return batch.forecast(place.store, place.registry, job, cache=place.cache, model=model, at=at)
+
+
+@step("is there a live model")
+def is_live(job: Job) -> bool:
+    """Whether the job has a champion."""
+    return workspace().registry.champion(job.name) is not None
+
+
+@step("writing the report, closing the run")
+def conclude(
+    job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], decision: Decision, vintage: Vintage | None
+) -> Outcome:
+    """Results and report into the run."""
+    place, found = workspace(), {"fits": fits, "decision": decision, "vintage": vintage}
+    return results.conclude(place.registry, place.home, job, run.run_id, data, **found)
+
+
+@step("recalling the finished run of the same data, job and code")
+def recall(run: Run) -> Outcome:
+    """The outcome of a run that need not be repeated."""
+    return Outcome.model_validate_json(workspace().registry.read_text(run.run_id, "outcome.json"))
+
+
+def _any_length(job: Job) -> Job:
+    """An ingestion may bring a single new row; what is too short to train on is judged when a run begins."""
+    return job.model_copy(update={"series": job.series.model_copy(update={"min_length": 1})})
+
+
+def _key(job: Job, data: Snapshot) -> str:
+    return provenance.run_key(job, data.fingerprint)
+
+
+def _origin(data: Snapshot) -> Origin:
+    return Origin(data_version=data.fingerprint, git_commit=provenance.git_commit())

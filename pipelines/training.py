@@ -1,0 +1,23 @@
+"""Training: snapshot → network and baselines → backtest → gate → registry → forecast → report."""
+
+from prefect import flow
+
+from forecasting.config import Job
+from forecasting.insight.results import Outcome
+from pipelines import tasks
+
+__all__ = ["training"]
+
+
+@flow(name="training", persist_result=False)
+def training(job: Job) -> Outcome:
+    """Train a challenger on the stored observations and promote it only if the gate says so."""
+    data = tasks.take_snapshot(job)
+    run = tasks.open_run(job, data)
+    if run.finished:
+        return tasks.recall(run)
+    fits = [tasks.train(job, data, number) for number in range(len(data.folds))]
+    rivals = tasks.fit_baselines(job, data)
+    decision = tasks.decide(job, data, run, fits, rivals)
+    vintage = tasks.forecast(job) if tasks.is_live(job) else None
+    return tasks.conclude(job, data, run, fits, decision, vintage)
