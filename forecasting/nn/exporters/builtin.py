@@ -28,7 +28,7 @@ def embedding(graph: Graph, layer: Any, inputs: list[str]) -> str:
     return graph.add("Gather", graph.constant(np.asarray(layer.get_weights()[0])), inputs[0], axis=0)
 
 
-def identity(graph: Graph, layer: Any, inputs: list[str]) -> str:
+def identity(_graph: Graph, _layer: Any, inputs: list[str]) -> str:
     """A layer that does nothing when it is not trained: its input."""
     return inputs[0]
 

@@ -24,8 +24,8 @@ def window_frame(graph: Graph, layer: Any, inputs: list[str]) -> str:
     error = graph.add("Sub", target, mean)
     squares = _sum(graph, graph.add("Mul", graph.add("Mul", error, error), weight))
     variance = graph.add("Max", graph.add("Div", squares, divisor), graph.constant(FLOOR))
-    some = graph.add("Greater", count, graph.constant(0.0))
-    scale = graph.add("Where", some, graph.add("Sqrt", variance), graph.constant(1.0))
+    several = graph.add("Greater", count, graph.constant(1.0))
+    scale = graph.add("Where", several, graph.add("Sqrt", variance), graph.constant(1.0))
     location = mean if layer.method == "window" else _last(graph, target, weight, steps)
     return graph.add("Concat", location, scale, axis=1)
 

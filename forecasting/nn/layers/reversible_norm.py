@@ -21,7 +21,8 @@ class WindowFrame(keras.layers.Layer):
     """The frame (B, 2) of each context (B, T, D): location and scale of channel 0, from its observed steps alone.
 
     `method` is "window" (mean, standard deviation), "last" (last reading, standard deviation) or "none" (0, 1).
-    With `mask` the last channel tells which steps were observed; without one observed step the frame is (0, 1).
+    With `mask` the last channel tells which steps were observed; fewer than two have no spread, so their scale is
+    1, and without any the frame is (0, 1): the scaled space itself.
     Raises ConfigError for another method.
     """
 
@@ -52,7 +53,7 @@ class WindowFrame(keras.layers.Layer):
         squares = ops.sum(ops.square(target - mean) * observed, axis=1, keepdims=True)
         variance = squares / ops.maximum(count, 1.0)
         # the floor stands inside the root, whose slope at zero is infinite
-        scale = ops.where(count > 0.0, ops.sqrt(ops.maximum(variance, FLOOR)), ops.ones_like(count))
+        scale = ops.where(count > 1.0, ops.sqrt(ops.maximum(variance, FLOOR)), ops.ones_like(count))
         location = mean if self.method == "window" else _last(target, observed)
         return ops.concatenate([location, scale], axis=-1)
 

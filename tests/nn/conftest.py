@@ -1,0 +1,68 @@
+"""What the tests of the networks share: random weights and random batches that fit a job's shapes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forecasting.nn import heads, models
+from forecasting.nn.models import Shapes
+
+LEVELS = (0.1, 0.25, 0.5, 0.9)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keras reads variables with np.array, which warns under NumPy 2; nothing here can change that."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that starts the same in every test."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def randomise(rng: np.random.Generator) -> Callable[[Any], Any]:
+    """Give every weight of a layer or model, zeros included, a random value of its own."""
+
+    def apply(built: Any) -> Any:
+        built.set_weights([rng.normal(0.0, 0.4, weight.shape).astype("float32") for weight in built.get_weights()])
+        return built
+
+    return apply
+
+
+@pytest.fixture
+def network(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A `stacked` network with random weights."""
+
+    def make(shapes: Shapes, **params: Any) -> Any:
+        return randomise(models.build("stacked", params, shapes, heads.build("quantile", LEVELS)))
+
+    return make
+
+
+@pytest.fixture
+def batch(rng: np.random.Generator) -> Callable[..., dict[str, Any]]:
+    """Random inputs: gaps where there is a mask, codes that are also out of range."""
+
+    def make(shapes: Shapes, size: int = 5) -> dict[str, Any]:
+        arrays = {
+            "past": rng.normal(0.5, 2.0, (size, shapes.context, shapes.past)),
+            "future": rng.normal(size=(size, shapes.horizon, shapes.future)),
+            "static": rng.normal(size=(size, shapes.static)),
+        }
+        if shapes.mask:
+            arrays["past"][..., -1] = rng.random((size, shapes.context)) > 0.3
+        filled = {name: array.astype("float32") for name, array in arrays.items() if array.shape[-1]}
+        if shapes.codes:
+            columns = [rng.integers(-1, cardinality + 1, size) for cardinality in shapes.codes]
+            filled["codes"] = np.stack(columns, axis=1).astype("int32")
+        return filled
+
+    return make
