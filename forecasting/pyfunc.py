@@ -24,7 +24,7 @@ from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
 __all__ = ["GatecastModel", "save", "signature"]
 
 # What forecasting from a bundle imports. Named one by one: leaving it to MLflow takes half a minute a model.
-_REQUIREMENTS: Final = ("mlflow", "numpy", "onnxruntime", "pandas", "pandera", "pydantic", "pyyaml")
+_REQUIREMENTS: Final = ("numpy", "onnxruntime", "pandas", "pandera", "pydantic", "pyyaml")
 
 
 class GatecastModel(PythonModel):
@@ -80,7 +80,10 @@ def save(bundle: Path, directory: Path) -> None:
             python_model=__file__,
             artifacts={"bundle": str(copy)},
             signature=signature(verify(bundle).spec),
-            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+            pip_requirements=[
+                f"mlflow=={version('mlflow-skinny')}",  # released together; here either may be installed
+                *(f"{name}=={version(name)}" for name in _REQUIREMENTS),
+            ],
             code_paths=[str(Path(forecasting.__file__).parent)],
         )
 
