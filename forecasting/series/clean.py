@@ -47,8 +47,11 @@ def clean(table: pd.DataFrame, series: Series) -> Cleaned:
 
     Rows after the last reading stay where they carry known-ahead covariates. No grid is filled: see
     `regular_grid`. Cleaning twice changes nothing. Raise DataError for contradicting rows of one stamp where
-    `series.duplicates` is `refuse`, and where no series remains.
+    `series.duplicates` is `refuse`, where no series remains, and for rows that `validate` calls unusable.
     """
+    unusable = int(table[_KEY].isna().any(axis=1).sum() + np.isinf(table[Y]).sum())
+    if unusable:
+        raise DataError(f"{unusable} row(s) have no unique_id, no ds or an infinite y; see the validation report")
     ledger = _Ledger()
     table = _truncated(table, series, ledger)
     table = _sorted(table, ledger)
@@ -73,11 +76,11 @@ def _truncated(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataF
 
 def _sorted(table: pd.DataFrame, ledger: _Ledger) -> pd.DataFrame:
     code, _ = pd.factorize(table[UNIQUE_ID], sort=True)
-    stamps = table[DS].to_numpy()
-    same, back = np.diff(code) == 0, np.diff(stamps) < np.timedelta64(0)
-    ledger.note("sorted", table[UNIQUE_ID].iloc[1:][same & back], "put in order: rows that step back in time")
-    if (np.diff(code) < 0).any() or (same & back).any():
-        table = table.iloc[np.lexsort((stamps, code))]
+    table = table.iloc[np.argsort(code, kind="stable")] if (np.diff(code) < 0).any() else table
+    back = (np.diff(np.sort(code)) == 0) & (np.diff(table[DS].to_numpy()) < np.timedelta64(0))
+    ledger.note("sorted", table[UNIQUE_ID].iloc[1:][back], "put in order: rows that step back in time")
+    if back.any():
+        table = table.iloc[np.lexsort((table[DS].to_numpy(), np.sort(code)))]
     return table.reset_index(drop=True)
 
 

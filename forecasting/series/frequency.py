@@ -94,7 +94,8 @@ def fitting(ds: pd.Series) -> str | None:
     step = int(np.gcd.reduce(apart))
     if step % 1000:
         return None
-    return str(pd.tseries.frequencies.to_offset(pd.Timedelta(step, unit="us")).freqstr)
+    offset = Day(step // _DAY) if step % _DAY == 0 else pd.tseries.frequencies.to_offset(pd.Timedelta(step, unit="us"))
+    return str(offset.freqstr)
 
 
 def _microseconds(offset: BaseOffset) -> int:

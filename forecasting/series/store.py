@@ -136,7 +136,7 @@ def _bytes(column: pd.Series) -> bytes:
 def _difference(stored: DeltaTable, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Masks of the rows of `table` that are not stored, and that are stored with another value."""
     span = [(DS, ">=", table[DS].min().to_pydatetime()), (DS, "<=", table[DS].max().to_pydatetime())]
-    names = {field.name for field in stored.schema().fields}
+    names = set(_refuse_other_types(stored, table))
     known = [name for name in table.columns if name in names]
     before = stored.to_pyarrow_table(columns=known, filters=span).to_pandas()
     keys = list(_OBSERVATION)
@@ -159,9 +159,30 @@ def _append(path: str, table: pd.DataFrame, keys: Sequence[str]) -> int:
         _create(path, table)
         return len(table)
     stored = DeltaTable(path)
+    _refuse_other_types(stored, table)
     predicate = f"{_match(keys)} AND {_between(table, CUTOFF)}"
     merge = stored.merge(_arrow(table), predicate, source_alias="new", target_alias="old", merge_schema=True)
     return int(merge.when_not_matched_insert_all().execute()["num_target_rows_inserted"])
+
+
+def _refuse_other_types(stored: DeltaTable, table: pd.DataFrame) -> list[str]:
+    """The stored columns; raise DataError that lists those to which `table` has values of another type."""
+    before, after = stored.to_pyarrow_dataset().schema, _arrow(table[:0]).schema
+    names: list[str] = before.names
+    other = [
+        f"column {name} holds {before.field(name).type}, the new rows {after.field(name).type}"
+        for name in after.names
+        if name in names and _kind(before.field(name).type) != _kind(after.field(name).type)
+    ]
+    if other:
+        raise DataError("the rows do not fit the stored table; call the column by another name:", other)
+    return names
+
+
+def _kind(type_: pa.DataType) -> str:
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        return "text"
+    return "stamp" if pa.types.is_timestamp(type_) else "number"
 
 
 def _create(path: str, table: pd.DataFrame) -> None:

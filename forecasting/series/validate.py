@@ -61,7 +61,7 @@ def validate(table: pd.DataFrame, series: Series) -> Report:
 
 
 def _schema(series: Series) -> pa.DataFrameSchema:
-    finite = pa.Check(lambda values: ~np.isinf(values), name="infinite")
+    finite = pa.Check(lambda values: ~values.isin([np.inf, -np.inf]), name="infinite")
     columns = {
         UNIQUE_ID: pa.Column("str", nullable=False),
         DS: pa.Column("datetime64[us]", nullable=False),
@@ -86,7 +86,7 @@ def _sentence(error: pa.errors.SchemaError, table: pd.DataFrame) -> Violation:
     if kind == "COLUMN_NOT_IN_DATAFRAME":
         message = f"column {error.failure_cases} is missing; the table has {', '.join(map(str, table.columns))}"
         return Violation("missing_column", "error", 1, message)
-    if kind == "WRONG_DATATYPE" or table[name].dtype.kind not in "fmMO":
+    if kind == "WRONG_DATATYPE":
         expected = error.schema.dtype
         message = f"column {name} is {table[name].dtype}, expected {expected}; convert it before"
         return Violation("wrong_type", "error", len(table), message)
