@@ -1,8 +1,13 @@
 """Runs, versions and aliases against a real MLflow database, and what a kill between two writes leaves behind."""
 
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -441,3 +446,54 @@ def test_fresh_database_is_made_without_a_word(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "new" / "mlflow.db").is_file()
+
+
+def test_tracking_server_serves_as_well_as_a_database(tmp_path: Path) -> None:
+    """Over HTTP, with the server keeping the files: the same calls, the same answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts-destination", f"{tmp_path}/kept"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, cwd=tmp_path, start_new_session=True
+        )
+    try:
+        wait_until_ready(port, server, tmp_path / "log")
+        registry = Registry(f"http://127.0.0.1:{port}", tmp_path / "artifacts", tmp_path / "locks")
+        bundle = write_bundle(tmp_path / "bundle", seed=1)
+        for key in ("aa", "bb", "bb"):
+            run = registry.start_run(JOB, key, {"units": 64})
+            registry.log_metrics(run.run_id, {"loss": [2.0, 1.0]})
+            registry.log_text(run.run_id, "yes", "verdict.txt")
+            version = registry.register(JOB, run.run_id, bundle, verdict="passed", metrics={"wql": 0.25})
+            registry.promote(JOB, version)
+            registry.finish(run.run_id)
+        found = registry.download(JOB, "champion", tmp_path / "cache")
+
+        assert registry.start_run(JOB, "bb", {}) == (run.run_id, True)
+        assert registry.read_text(run.run_id, "verdict.txt") == "yes"
+        assert aliases(registry) == {"champion": 2, "previous": 1}
+        assert (found / "model.onnx").read_bytes() == (bundle / "model.onnx").read_bytes()
+        assert registry.rollback(JOB) == 1
+        assert not (tmp_path / "artifacts").exists()
+        with pytest.raises(RegistryError, match="no model named other"):
+            registry.version("other", 1)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def wait_until_ready(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when the server says that it is well."""
+    for _ in range(240):
+        if server.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.25)
+    pytest.fail(f"the server did not start:\n{log.read_text()}")
