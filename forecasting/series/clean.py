@@ -68,6 +68,8 @@ def clean(table: pd.DataFrame, series: Series) -> Cleaned:
 
 
 def _truncated(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFrame:
+    if series.start is None and series.end is None:
+        return table
     before, after = before_start(table[DS], series), after_end(table[DS], series)
     ledger.note("before_start", table[UNIQUE_ID][before], f"left out: before {series.start}")
     ledger.note("after_end", table[UNIQUE_ID][after], f"left out: after {series.end}")
@@ -115,9 +117,13 @@ def _unique(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFram
     return _merged(table, series)
 
 
-def _repeated(table: pd.DataFrame) -> pd.Series:
-    """The rows whose key stood before; `table` is sorted."""
-    return (table[UNIQUE_ID] == table[UNIQUE_ID].shift()) & (table[DS] == table[DS].shift())
+def _repeated(table: pd.DataFrame) -> np.ndarray:
+    """The rows whose key stood before, (rows,); `table` is sorted."""
+    same_stamp = np.flatnonzero(np.diff(table[DS].to_numpy(), prepend=np.datetime64("NaT")) == np.timedelta64(0))
+    ids = table[UNIQUE_ID]
+    repeated = np.zeros(len(table), dtype=bool)
+    repeated[same_stamp] = ids.take(same_stamp).to_numpy() == ids.take(same_stamp - 1).to_numpy()
+    return repeated
 
 
 def _merged(table: pd.DataFrame, series: Series) -> pd.DataFrame:
