@@ -15,13 +15,13 @@ from forecasting.nn.cells import CELLS
 from forecasting.nn.export import parity, to_onnx
 from forecasting.nn.models import Shapes
 
-FULL = Shapes(context=7, horizon=3, past=3, future=2, static=2, codes=(3, 2), mask=True)
+FULL = Shapes(context=8, horizon=4, past=3, future=2, static=2, codes=(3, 2), mask=True)
 JOBS = {
-    "bare": Shapes(7, 3, 1),
-    "mask": Shapes(7, 3, 2, mask=True),
-    "future": Shapes(7, 3, 2, future=2),
-    "static": Shapes(7, 3, 2, static=1),
-    "codes": Shapes(7, 3, 1, codes=(4,)),
+    "bare": Shapes(8, 4, 1),
+    "mask": Shapes(8, 4, 2, mask=True),
+    "future": Shapes(8, 4, 2, future=2),
+    "static": Shapes(8, 4, 2, static=1),
+    "codes": Shapes(8, 4, 1, codes=(4,)),
     "full": FULL,
 }
 NATIVE = {"simple": "RNN", "lstm": "LSTM", "gru": "GRU"}
@@ -56,7 +56,7 @@ def test_export_agrees_with_each_input_alone(job: str, network: Any, batch: Any)
 )
 def test_export_agrees_in_every_frame(normalise: str, highway: int, mask: bool, network: Any, batch: Any) -> None:
     """Normalisation, highway and mask in all combinations, constant and unobserved contexts among the windows."""
-    shapes = Shapes(7, 3, 3, mask=mask)
+    shapes = Shapes(8, 4, 3, mask=mask)
     arrays = batch(shapes)
     arrays["past"][0, :, 0], arrays["past"][1, :, -1] = 1.5, 0.0
     model = network(shapes, units=[3], normalise=normalise, highway=highway)
@@ -86,7 +86,7 @@ def test_batch_is_dynamic_and_names_are_fixed(network: Any, batch: Any) -> None:
     assert kinds == {**numbers, "codes": "tensor(int32)"}
     assert [value.name for value in session.get_outputs()] == ["quantiles"]
     for size in (1, 6):
-        assert session.run(["quantiles"], batch(FULL, size))[0].shape == (size, 3, 4)
+        assert session.run(["quantiles"], batch(FULL, size))[0].shape == (size, 4, 4)
 
 
 def test_export_of_the_same_weights_is_the_same_file(network: Any) -> None:
