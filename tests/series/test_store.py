@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
 from pandas.testing import assert_frame_equal
 
 from forecasting.errors import DataError
+from forecasting.series import store as store_module
 from forecasting.series.store import Merged, Store, fingerprint
 
 
@@ -157,6 +159,29 @@ def test_processes_at_the_same_time_lose_nothing_and_write_nothing_twice(tmp_pat
     stored = store.read_forecasts("j")
     assert len(stored) == 40
     assert not stored.duplicated(["unique_id", "ds", "cutoff", "version"]).any()
+
+
+def test_faster_writer_makes_the_slower_one_look_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process commits the same new rows between the reading and the writing of this one."""
+    store, other = Store(tmp_path), Store(tmp_path)
+    store.merge_observations("j", table([1]))
+    store.append_forecasts("j", forecasts(1))
+    look, looks = store_module._refuse_other_types, []
+
+    def interrupted(stored: DeltaTable, frame: pd.DataFrame) -> list[str]:
+        looks.append(stored.version())
+        if len(looks) == 1:
+            (other.append_forecasts if "cutoff" in frame else other.merge_observations)("j", frame[:2])
+        return look(stored, frame)
+
+    monkeypatch.setattr(store_module, "_refuse_other_types", interrupted)
+    assert store.merge_observations("j", table([1, 2, 3])) == Merged(2, 1, 0)
+    assert looks == [0, 0, 1]
+    assert_frame_equal(store.read_observations("j"), table([1, 2, 3]))
+    looks.clear()
+    assert store.append_forecasts("j", forecasts(2)) == 1
+    assert looks == [0, 0, 1]
+    assert len(store.read_forecasts("j", version=2)) == 3
 
 
 def write_forever(home: str) -> None:
