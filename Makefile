@@ -47,8 +47,13 @@ lint: setup  ## style, types and the direction of imports
 	$(BIN)/mypy --strict forecasting pipelines
 	$(BIN)/lint-imports
 
-bench: setup  ## the measurements of docs/benchmarks.md that take minutes, not hours
-	$(BIN)/python -m benchmarks.accuracy --help
+bench: setup  ## the measurements of docs/benchmarks.md; that on ETTh1 where GATECAST_DATASETS names the data
+	@for job in quickstart sensors stocks $${GATECAST_DATASETS:+ett}; do \
+	  echo "== gatecast run configs/$$job.yaml"; $(BIN)/gatecast run "configs/$$job.yaml"; \
+	done
+	@for file in benchmarks/[a-z]*.py; do \
+	  if [ -e "$$file" ]; then echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; fi; \
+	done
 
 lock: setup  ## make the locks anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
