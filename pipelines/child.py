@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -45,9 +48,25 @@ def call(function: str, *args: object, timeout: float | None = None, **named: ob
 def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: dict[str, object]) -> None:
     module, name = function.split(":")
     try:
-        pipe.send((getattr(importlib.import_module(module), name)(*args, **named), None))
+        with _quiet():
+            found = importlib.import_module(module)
+        pipe.send((getattr(found, name)(*args, **named), None))
     except GatecastError as error:
         pipe.send((None, error))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing reaches standard error: TensorFlow's libraries greet there, below anything that Python can set."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    terminal = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def _how(code: int | None) -> str:

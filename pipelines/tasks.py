@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pandas as pd
 from prefect import task
@@ -28,11 +28,9 @@ from forecasting.series import ingestion, snapshot, sources
 from forecasting.series import validate as validation
 from forecasting.series.snapshot import Snapshot
 from forecasting.series.store import Merged
+from forecasting.training.fitted import Fitted
 from pipelines import child
 from pipelines.workspace import workspace
-
-if TYPE_CHECKING:  # training needs Keras, which only the child process imports
-    from forecasting.training.fit import Fitted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +52,12 @@ def step(title: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
         return call
 
     return wrap
+
+
+@step("checking the network's parameters")
+def check(job: Job) -> None:
+    """Raises ConfigError before any data is read; in a process of its own, which alone needs Keras."""
+    child.call("forecasting.nn.check:check", job)
 
 
 @step("reading the source", retries=2, retry_delay_seconds=[2, 20])
@@ -103,7 +107,10 @@ def train(job: Job, data: Snapshot, number: int) -> Fitted:
     """Fit fold `number` in a process of its own."""
     work, function = workspace().run(job.name, _key(job, data)), "forecasting.training.fit:fit_stored"
     places = {"directory": work / f"network-{number}", "work": work / f"fit-{number}", "origin": _origin(data)}
-    return child.call(function, workspace().home, job, data.version, number, timeout=job.train.timeout, **places)
+    fitted: Fitted = child.call(
+        function, workspace().home, job, data.version, number, timeout=job.train.timeout, **places
+    )
+    return fitted
 
 
 @step("fitting the baselines")
@@ -118,9 +125,7 @@ def decide(job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], rivals: t
     """The verdict, and its consequence for the aliases."""
     entrants = (Entrant(job.model.name, tuple(fitted.bundle for fitted in fits)), *rivals)
     work = workspace().run(job.name, _key(job, data))
-    return decide_under_lock(
-        workspace().registry, Judging(job, run.run_id, data.table, data.folds, entrants, work)
-    )
+    return decide_under_lock(workspace().registry, Judging(job, run.run_id, data.table, data.folds, entrants, work))
 
 
 @step("forecasting with the live model")

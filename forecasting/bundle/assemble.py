@@ -24,7 +24,9 @@ MOST_WINDOWS = 20_000  # that residuals are taken from, evenly spread
 GOLDEN_WINDOWS = 4
 
 
-def spec_for(job: Job, model: str, features: Features, scaler: Scaler, *, context: int, quantiles: tuple[float, ...]) -> Spec:
+def spec_for(
+    job: Job, model: str, features: Features, scaler: Scaler, *, context: int, quantiles: tuple[float, ...]
+) -> Spec:
     """The spec of a model of this job; forecasts show the head's quantiles and the bounds of the job's levels."""
     return Spec(
         job=job.name,
@@ -65,9 +67,7 @@ def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, direct
     Its weights, and so the verdict on them, stay the same. `table` must be clean.
     """
     spec = bundle.spec
-    panel = build(
-        regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True
-    )
+    panel = build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
     window = Window(context=spec.context, horizon=spec.horizon)
     keras_file = bundle.path / "model.keras"
     return assemble(

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -24,8 +24,9 @@ from forecasting.promotion import Decision
 from forecasting.registry import Registry
 from forecasting.series import ingestion
 from forecasting.series.snapshot import Snapshot
+from forecasting.training.fitted import Fitted
 
-__all__ = ["Fitted", "Outcome", "conclude", "parameters", "records", "summary"]
+__all__ = ["Outcome", "conclude", "parameters", "records", "summary"]
 
 _EXAMPLES = 6  # backtest forecasts that the report draws
 _SHOWN_HISTORY = 3  # contexts of history that the report draws of each series
@@ -47,22 +48,6 @@ class Outcome(BaseModel):
     leaderboard: list[dict[str, Any]]  # model and its metrics
     forecasts: dict[str, Any]  # table, rows, version
     report: str
-
-
-class Fitted(Protocol):
-    """What this module needs of a fit, without importing what fitted it."""
-
-    @property
-    def bundle(self) -> Path:
-        """The bundle of the fold."""
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """epoch, loss, val_loss, seconds."""
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """What trained it."""
 
 
 def summary(outcome: Outcome) -> str:
@@ -107,7 +92,10 @@ def conclude(
     shutil.copyfile(report, results / "report.html")
     registry.log_metrics(run_id, _metrics(contest, curves))
     registry.log_artifacts(run_id, results)
-    registry.set_tags(run_id, {"gatecast.verdict": "passed" if outcome.promoted else "refused", "gatecast.summary": summary(outcome)[:5000]})
+    registry.set_tags(
+        run_id,
+        {"gatecast.verdict": "passed" if outcome.promoted else "refused", "gatecast.summary": summary(outcome)[:5000]},
+    )
     registry.finish(run_id)
     shutil.rmtree(results)
     return outcome
@@ -196,7 +184,7 @@ def parameters(job: Job) -> dict[str, str | float | int]:
     sections = job.model_dump(mode="json", exclude={"schedule"})
     flat: dict[str, str | float | int] = {}
     for section, content in sections.items():
-        for name, value in (content.items() if isinstance(content, dict) else [("", content)]):
+        for name, value in content.items() if isinstance(content, dict) else [("", content)]:
             key = f"{section}.{name}" if name else section
             flat[key] = value if isinstance(value, str | int | float) else json.dumps(value)
     return flat

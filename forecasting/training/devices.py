@@ -33,7 +33,10 @@ def _gpus() -> list[str]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in tf.config.list_physical_devices("GPU")]
+        return [
+            str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
+            for gpu in tf.config.list_physical_devices("GPU")
+        ]
     return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
 
 

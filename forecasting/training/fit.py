@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -23,19 +22,12 @@ from forecasting.series.store import Store
 from forecasting.training.batches import Batches
 from forecasting.training.checkpoint import Checkpoint, Epoch
 from forecasting.training.devices import describe, make_deterministic
+from forecasting.training.fitted import Fitted
 from forecasting.training.progress import FitProgress
 
-__all__ = ["Fitted", "fit", "fit_stored"]
+__all__ = ["fit", "fit_stored"]
 
 PARITY = 1e-5  # most that the exported graph may differ from the network, in the scaled space
-
-
-class Fitted(NamedTuple):
-    """A finished fit: where its bundle is, how the loss went, and what trained it."""
-
-    bundle: Path
-    curves: pd.DataFrame  # epoch, loss, val_loss, seconds
-    devices: tuple[str, ...]
 
 
 def fit(table: pd.DataFrame, job: Job, fold: Fold, directory: Path, *, origin: Origin, work: Path) -> Fitted:
@@ -81,9 +73,7 @@ def optimizer(config: Train, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
 
 
-def train(
-    network: keras.Model, data: Prepared, job: Job, checkpoint: Checkpoint, *, devices: list[str]
-) -> Checkpoint:
+def train(network: keras.Model, data: Prepared, job: Job, checkpoint: Checkpoint, *, devices: list[str]) -> Checkpoint:
     """Epoch by epoch, each saved, until the validation loss stops falling or the epochs are used up."""
     config = job.train
     done = checkpoint.restore(network)

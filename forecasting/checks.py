@@ -1,0 +1,123 @@
+"""What `gatecast check` and `gatecast backtest` look at: the configuration, the source, leaks, and standings."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forecasting import config
+from forecasting.bundle.artifact import Origin
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.config import Job
+from forecasting.errors import ConfigError
+from forecasting.evaluation import metrics
+from forecasting.evaluation.backtest import candidate, find_origins
+from forecasting.evaluation.baselines import BASELINES
+from forecasting.evaluation.contest import CHAMPION, Entrant, fit_baselines
+from forecasting.evaluation.leakage import audit
+from forecasting.insight.results import records
+from forecasting.registry import Registry
+from forecasting.series import snapshot, sources
+from forecasting.series.clean import clean
+from forecasting.series.frequency import offset_of
+from forecasting.series.split import folds
+from forecasting.series.store import Store
+from forecasting.series.time_features import channel_names
+from forecasting.series.validate import validate
+
+__all__ = ["Findings", "configuration", "leakage", "source", "standings"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Rows for a table, and one sentence if something is wrong."""
+
+    title: str
+    rows: list[dict[str, Any]]
+    failed: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {"title": self.title, "findings": self.rows, "failed": self.failed}
+
+
+def configuration(path: Path) -> Job:
+    """The job in a YAML file, with every name in it looked up; raises ConfigError that lists all violations.
+
+    The network's own parameters are checked where Keras is, see `forecasting.nn.check`.
+    """
+    job = config.load(path)
+    lookups: tuple[Callable[[], object], ...] = (
+        lambda: offset_of(job.series.freq),
+        lambda: channel_names(job.series.calendar),
+        lambda: metrics.primary_metric(job.gate.primary),
+        lambda: _known_baselines(job.gate.baselines),
+    )
+    violations = []
+    for look_up in lookups:
+        try:
+            look_up()
+        except ConfigError as error:
+            violations.append(f"  - {error}")
+    if violations:
+        raise ConfigError("\n".join([f"{path} has {len(violations)} violation(s):", *violations]))
+    return job
+
+
+def source(job: Job) -> Findings:
+    """Every violation of the source's rows, and every decision that cleaning would take."""
+    raw = sources.read(job)
+    report = validate(raw, job.series)
+    rows = [{"severity": v.severity, "rule": v.rule, "count": v.count, "message": v.message} for v in report.violations]
+    failed = f"{len(report.errors)} error(s) in {report.rows:,} rows: see the messages" if report.errors else ""
+    if not report.errors:
+        decisions = clean(raw, job.series).decisions
+        rows += [
+            {"severity": "cleaned", "rule": row.decision, "count": int(row.count), "message": row.note}
+            for row in decisions.itertuples(index=False, name="Decision")
+        ]
+    return Findings(f"{job.name}: {report.rows:,} rows of {report.series:,} series", rows, failed)
+
+
+def leakage(job: Job) -> Findings:
+    """The leak audit on the source's rows, with all baselines fitted anew."""
+    raw = sources.read(job)
+    validate(raw, job.series).raise_for_errors()
+    table = clean(raw, job.series).table
+    first = folds(table, job)[:1]
+    with tempfile.TemporaryDirectory() as scratch:
+        entrants = fit_baselines(table, job, first, Path(scratch), origin=Origin())
+        findings = audit(raw, job, [Forecaster.load(entrant.bundles[0]) for entrant in entrants])
+    rows = [{"what": f.what, "moved": f.moved, "note": f.note} for f in findings]
+    moved = [finding.what for finding in findings if finding.moved]
+    return Findings(
+        f"{job.name}: everything after {first[0].cutoffs[0]} was changed",
+        rows,
+        f"the future leaks into: {', '.join(moved)}" if moved else "",
+    )
+
+
+def standings(store: Store, registry: Registry, job: Job, names: Sequence[str], cache: Path) -> dict[str, Any]:
+    """Backtest the named models, by default the champion and all baselines, on the job's rolling origins."""
+    data = snapshot.take(store, job)
+    live = [CHAMPION] if registry.champion(job.name) else []
+    origins = find_origins(data.table, job, data.folds)
+    with tempfile.TemporaryDirectory() as scratch:
+        fitted = {e.name: e for e in fit_baselines(data.table, job, data.folds, Path(scratch), origin=Origin())}
+        scored = []
+        for name in names or [*live, *BASELINES]:
+            entrant = fitted.get(name) or Entrant(name, (registry.download(job.name, name, cache),))
+            bundles = entrant.bundles * (len(data.folds) if len(entrant.bundles) == 1 else 1)
+            forecasters = [Forecaster.load(path) for path in bundles]
+            scored.append(candidate(data.table, origins, data.folds, forecasters, name).scored)
+    tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}
+    return {"name": job.name, "leaderboard": tables.pop("model"), **tables}
+
+
+def _known_baselines(names: Sequence[str]) -> None:
+    unknown = sorted(set(names) - set(BASELINES))
+    if unknown:
+        raise ConfigError(f"gate.baselines: unknown {', '.join(unknown)}; valid baselines: {', '.join(BASELINES)}")

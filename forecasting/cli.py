@@ -1,0 +1,237 @@
+"""The command `gatecast`: progress on standard error, results on standard output, exit codes 0, 1, 2 and 3."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from forecasting.errors import GatecastError, NothingPromotedError
+
+if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
+    import pandas as pd
+
+    from forecasting.config import Job
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="gatecast",
+    help="Forecasts with recurrent networks: trained, judged on rolling origins, promoted only if better."
+    " Every command takes --debug for a traceback.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The job's YAML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The job, which is also the registered model's name.")]
+
+
+@app.command()
+def run(config: Config, as_json: Json = False) -> None:
+    """The main job: ingest, train, backtest, gate, register, forecast, report."""
+    from pipelines import tasks
+    from pipelines.ingest import ingest
+    from pipelines.training import training
+
+    job = _job(config)
+    tasks.check(job)
+    _in_process(ingest, job)
+    _show_outcome(_in_process(training, job), as_json)
+
+
+@app.command()
+def ingest(config: Config, as_json: Json = False) -> None:
+    """Read the source, validate, clean, and merge the readings into the job's table."""
+    from forecasting.cli_tables import show
+    from pipelines.ingest import ingest as flow
+    from pipelines.workspace import workspace
+
+    job = _job(config)
+    merged = _in_process(flow, job)
+    result = {"name": job.name, "version": merged.version, "inserted": merged.inserted, "updated": merged.updated}
+    if as_json:
+        _print_json(result | {"table": str(workspace().home / "tables" / job.name / "observations")})
+    else:
+        show(f"{job.name}: data version {merged.version}", [result])
+
+
+@app.command()
+def check(
+    config: Config,
+    leakage: Annotated[
+        bool, typer.Option("--leakage", help="Prove that nothing before a cutoff sees after it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read the source and list every violation; with --leakage, change the future and see that the past stays."""
+    from forecasting import checks
+    from forecasting.cli_tables import show
+
+    job = _job(config)
+    findings = checks.leakage(job) if leakage else checks.source(job)
+    if as_json:
+        _print_json(findings.to_dict())
+    else:
+        show(findings.title, findings.rows)
+    if findings.failed:
+        raise GatecastError(findings.failed)
+
+
+@app.command()
+def train(config: Config, as_json: Json = False) -> None:
+    """Train a challenger on the stored observations, judge it, and promote it only if it is better."""
+    from pipelines.training import training
+
+    _show_outcome(_in_process(training, _job(config)), as_json)
+
+
+@app.command()
+def backtest(
+    config: Config,
+    model: Annotated[list[str] | None, typer.Option("--model", help="champion, a version, or a baseline.")] = None,
+    output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all tables to FILE.")] = None,
+) -> None:
+    """Judge live models and baselines on the job's rolling origins."""
+    from forecasting import checks
+    from forecasting.cli_tables import show
+    from pipelines.workspace import workspace
+
+    job, place = _job(config), workspace()
+    tables = checks.standings(place.store, place.registry, job, model or [], place.cache)
+    if output:
+        output.write_text(json.dumps(tables, allow_nan=False), encoding="utf-8")
+    show(f"{job.name}: rolling origins", tables["leaderboard"])
+
+
+@app.command()
+def forecast(
+    config: Config,
+    model: Annotated[str, typer.Option(help="An alias or a version.")] = "champion",
+    at: Annotated[datetime | None, typer.Option(help="The cutoff: forecast as if it were then.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the forecasts to this .csv or .parquet file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Forecast every stored series with the live model and keep the vintage."""
+    from forecasting.cli_tables import show, write
+    from pipelines.batch import batch
+
+    job = _job(config)
+    vintage = _in_process(batch, job, model=model, at=at)
+    if out:
+        write(out, vintage.table)
+    result = {
+        "name": job.name,
+        "model": vintage.model,
+        "version": vintage.version,
+        "rows": len(vintage.table),
+        "written": vintage.written,
+    }
+    if as_json:
+        _print_json(result)
+    else:
+        show(f"{job.name}: forecasts", [result])
+        show("first rows", vintage.table.drop(columns=["created"]).head(12).to_dict("records"))
+
+
+@app.command()
+def promote(name: Name, version: Annotated[int, typer.Argument(metavar="VERSION")]) -> None:
+    """Make a version the champion by hand; the champion before it becomes @previous."""
+    from pipelines.workspace import workspace
+
+    workspace().registry.promote(name, version)
+    typer.echo(f"{name}: version {version} is the champion")
+
+
+@app.command()
+def rollback(name: Name) -> None:
+    """Put the previous champion back."""
+    from pipelines.workspace import workspace
+
+    typer.echo(f"{name}: version {workspace().registry.rollback(name)} is the champion")
+
+
+@app.command()
+def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: Json = False) -> None:
+    """List the registered models, or the versions of one with their aliases and metrics."""
+    from forecasting.cli_tables import records, show
+    from pipelines.workspace import workspace
+
+    registry = workspace().registry
+    names = [name] if name else registry.jobs()
+    tables = {job: records(registry.versions(job)) for job in names}
+    if as_json:
+        _print_json(tables)
+    elif not tables:
+        typer.echo("no model is registered yet: gatecast run CONFIG")
+    else:
+        for job, rows in tables.items():
+            show(job, rows)
+
+
+def main() -> None:
+    """Run a command; an error becomes one clear message and its exit code."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        code = app(arguments, standalone_mode=False)
+    except click.exceptions.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        typer.echo("stopped", err=True)
+        sys.exit(130)
+    except GatecastError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"error: unexpected {type(error).__name__}: {error} (--debug shows where)", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _job(path: Path) -> Job:
+    from forecasting.checks import configuration
+
+    return configuration(path)
+
+
+def _in_process(flow: Any, *args: Any, **named: Any) -> Any:
+    """Run a flow: tracked where a Prefect server is named, else its body alone, without any server."""
+    call: Callable[..., Any] = flow if os.environ.get("PREFECT_API_URL") else flow.fn
+    return call(*args, **named)
+
+
+def _show_outcome(outcome: Any, as_json: bool) -> None:
+    from forecasting.cli_tables import show
+    from forecasting.insight.results import summary
+
+    if as_json:
+        typer.echo(outcome.model_dump_json(indent=1))
+    else:
+        show(f"{outcome.name}: leaderboard", outcome.leaderboard)
+        show("verdict", [{k: rule[k] for k in ("passed", "rule", "sentence")} for rule in outcome.verdict])
+        typer.echo(summary(outcome))
+        if outcome.forecasts:
+            typer.echo(f"{outcome.forecasts['rows']} forecasts in {outcome.forecasts['table']}")
+        typer.echo(f"report: {outcome.report}")
+    if outcome.champion is None:
+        raise NothingPromotedError(summary(outcome))
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=1, default=str, allow_nan=False))

@@ -1,0 +1,57 @@
+"""Tables on the terminal and in files, for the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from forecasting.errors import ConfigError
+
+__all__ = ["records", "show", "write"]
+
+
+def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as a table on standard output: as wide as the terminal, or as its content where there is none."""
+    console = Console()
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for name in rows[0] if rows else []:
+        numeric = all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    if not console.is_terminal:
+        console.width = max(console.width, 200)
+    console.print(table if rows else f"{title}: nothing")
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON objects: stamps in ISO 8601, what is not finite as null."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", date_format="iso"))
+    return rows
+
+
+def write(path: Path, table: pd.DataFrame) -> None:
+    """Write a table to a .csv or .parquet file, whole or not at all; raises ConfigError for any other suffix."""
+    writers = {".csv": lambda draft: table.to_csv(draft, index=False), ".parquet": table.to_parquet}
+    if path.suffix not in writers:
+        raise ConfigError(f"cannot write {path}: the suffix must be one of {', '.join(writers)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    writers[path.suffix](draft)
+    os.replace(draft, path)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return "" if value is None else str(value)
