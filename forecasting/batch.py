@@ -35,7 +35,7 @@ def forecast(
     *,
     cache: Path,
     model: str = "champion",
-    at: pd.Timestamp | None = None,
+    at: datetime | None = None,
 ) -> Vintage:
     """Forecast every stored series of `job` from its last reading on, or from its last one up to `at`.
 
@@ -45,13 +45,12 @@ def forecast(
     forecaster = Forecaster.load(registry.download(job.name, live.version, cache))
     history = store.read_observations(job.name)
     table = forecaster.forecast(history if at is None else _as_known_at(history, at, job))
-    table = table.assign(
-        **{MODEL: live.model, VERSION: live.version, CREATED: pd.Timestamp(datetime.now(UTC)).tz_localize(None)}
-    )
+    table[MODEL], table[VERSION] = live.model, live.version
+    table[CREATED] = pd.Timestamp(datetime.now(UTC)).tz_localize(None)
     return Vintage(table, store.append_forecasts(job.name, table), live.model, live.version)
 
 
-def _as_known_at(history: pd.DataFrame, at: pd.Timestamp, job: Job) -> pd.DataFrame:
+def _as_known_at(history: pd.DataFrame, at: datetime, job: Job) -> pd.DataFrame:
     """What was known at `at`: later rows keep only what is known ahead."""
     later = history[DS] > at
     if later.all():

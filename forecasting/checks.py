@@ -76,8 +76,8 @@ def source(job: Job) -> Findings:
     if not report.errors:
         decisions = clean(raw, job.series).decisions
         rows += [
-            {"severity": "cleaned", "rule": row.decision, "count": int(row.count), "message": row.note}
-            for row in decisions.itertuples(index=False, name="Decision")
+            {"severity": "cleaned", "rule": row["decision"], "count": row["count"], "message": row["note"]}
+            for row in records(decisions)
         ]
     return Findings(f"{job.name}: {report.rows:,} rows of {report.series:,} series", rows, failed)
 

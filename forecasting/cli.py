@@ -16,8 +16,6 @@ import typer
 from forecasting.errors import GatecastError, NothingPromotedError
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
-    import pandas as pd
-
     from forecasting.config import Job
 
 __all__ = ["app", "main"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,10 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def write(path: Path, table: pd.DataFrame) -> None:
     """Write a table to a .csv or .parquet file, whole or not at all; raises ConfigError for any other suffix."""
-    writers = {".csv": lambda draft: table.to_csv(draft, index=False), ".parquet": table.to_parquet}
+    writers: dict[str, Callable[[Path], object]] = {
+        ".csv": lambda draft: table.to_csv(draft, index=False),
+        ".parquet": table.to_parquet,
+    }
     if path.suffix not in writers:
         raise ConfigError(f"cannot write {path}: the suffix must be one of {', '.join(writers)}")
     path.parent.mkdir(parents=True, exist_ok=True)

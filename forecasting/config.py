@@ -271,7 +271,7 @@ def parse(content: dict[str, Any], *, name: str = "configuration") -> Job:
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        lines = "\n".join(f"  - {_sentence(item, content)}" for item in error.errors())
+        lines = "\n".join(f"  - {_sentence(item)}" for item in error.errors())
         raise ConfigError(f"{name} has {error.error_count()} violation(s):\n{lines}") from error
 
 
@@ -292,7 +292,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 }
 
 
-def _sentence(item: Any, content: dict[str, Any]) -> str:
+def _sentence(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"]) or "the whole"
     if item["type"] == "extra_forbidden":
         return f"{place}: unknown key; {_valid_keys(item['loc'])}"

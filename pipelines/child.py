@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from forecasting.errors import GatecastError, TrainingError
@@ -60,7 +61,7 @@ def _quiet() -> Iterator[None]:
     """Nothing reaches standard error: TensorFlow's libraries greet there, below anything that Python can set."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     terminal = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
+    with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar, cast
 
 import pandas as pd
 from prefect import task
@@ -129,7 +130,7 @@ def decide(job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], rivals: t
 
 
 @step("forecasting with the live model")
-def forecast(job: Job, *, model: str = "champion", at: pd.Timestamp | None = None) -> Vintage:
+def forecast(job: Job, *, model: str = "champion", at: datetime | None = None) -> Vintage:
     """Forecast every series and store the vintage, once."""
     place = workspace()
     return batch.forecast(place.store, place.registry, job, cache=place.cache, model=model, at=at)
@@ -146,8 +147,8 @@ def conclude(
     job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], decision: Decision, vintage: Vintage | None
 ) -> Outcome:
     """Results and report into the run."""
-    place, found = workspace(), {"fits": fits, "decision": decision, "vintage": vintage}
-    return results.conclude(place.registry, place.home, job, run.run_id, data, **found)
+    finished = results.Finished(job, run.run_id, data, fits, decision, vintage)
+    return results.conclude(workspace().registry, workspace().home, finished)
 
 
 @step("recalling the finished run of the same data, job and code")

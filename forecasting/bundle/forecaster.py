@@ -114,7 +114,8 @@ class Forecaster:
         location, scale = (values[series][:, None, None] for values in (panel.location, panel.scale))
         values = spec.scaler.invert(scaled.astype(np.float64), location, scale)
         values = np.clip(values, spec.series.lower, spec.series.upper)
-        return np.round(values) if spec.series.integer else values
+        rounded: np.ndarray = np.round(values) if spec.series.integer else values
+        return rounded
 
     def _panel(self, table: pd.DataFrame, *, every_row: bool = False) -> Panel:
         grid = regular_grid(table, self.spec.series)
@@ -136,7 +137,8 @@ class Forecaster:
         """Those of the cutoff rows that lie on the series' own grid and see at least one reading."""
         rows = rows[(rows >= panel.offsets[:-1] + self.spec.context - 1) & (rows < ends)]
         real = np.concatenate([[0], np.cumsum(~np.isnan(panel.target))])
-        return rows[real[rows + 1] > real[rows + 1 - self.spec.context]]
+        seen: np.ndarray = rows[real[rows + 1] > real[rows + 1 - self.spec.context]]
+        return seen
 
     def _check_known_ahead(self, windows: Windows, indices: np.ndarray) -> None:
         features = self.spec.features

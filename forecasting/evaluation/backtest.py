@@ -16,10 +16,10 @@ from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.gate import Candidate
 from forecasting.evaluation.metrics import Scored
 from forecasting.series.clean import regular_grid
-from forecasting.series.time_features import season_length
 from forecasting.series.panel import Features, Panel, build
 from forecasting.series.scale import Scaler
 from forecasting.series.split import Fold, past
+from forecasting.series.time_features import season_length
 from forecasting.series.window import Windows, at_rows
 
 __all__ = ["Origins", "candidate", "find_origins", "score"]
@@ -114,7 +114,8 @@ def _scorable(panel: Panel, rows: np.ndarray, job: Job) -> np.ndarray:
     rows = rows[(rows >= panel.offsets[:-1] + context - 1) & (rows + horizon < panel.offsets[1:])]
     real = np.concatenate([[0], np.cumsum(~np.isnan(panel.target))])
     enough = real[rows + 1] - real[rows + 1 - context] >= job.window.min_observed * context
-    return rows[enough & (real[rows + 1 + horizon] > real[rows + 1])]
+    good: np.ndarray = rows[enough & (real[rows + 1 + horizon] > real[rows + 1])]
+    return good
 
 
 def _origins(windows: Windows, grid: pd.DataFrame, job: Job, first: Fold) -> Origins:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
@@ -26,7 +26,7 @@ from forecasting.series import ingestion
 from forecasting.series.snapshot import Snapshot
 from forecasting.training.fitted import Fitted
 
-__all__ = ["Outcome", "conclude", "parameters", "records", "summary"]
+__all__ = ["Finished", "Outcome", "conclude", "parameters", "records", "summary"]
 
 _EXAMPLES = 6  # backtest forecasts that the report draws
 _SHOWN_HISTORY = 3  # contexts of history that the report draws of each series
@@ -64,33 +64,40 @@ def summary(outcome: Outcome) -> str:
     return f"{refused} Version {outcome.champion} stays the champion."
 
 
-def conclude(
-    registry: Registry,
-    home: Path,
-    job: Job,
-    run_id: str,
-    data: Snapshot,
-    *,
-    fits: Sequence[Fitted],
-    decision: Decision,
-    vintage: Vintage | None,
-) -> Outcome:
+class Finished(NamedTuple):
+    """Everything that a run has made when nothing is left to do but to tell."""
+
+    job: Job
+    run_id: str
+    data: Snapshot
+    fits: Sequence[Fitted]
+    decision: Decision
+    vintage: Vintage | None  # none where nothing is live
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The training curves of all folds: epoch, loss, val_loss, seconds, fold."""
+        numbered = [fit.curves.assign(fold=number) for number, fit in enumerate(self.fits)]
+        return pd.concat(numbered, ignore_index=True)
+
+
+def conclude(registry: Registry, home: Path, run: Finished) -> Outcome:
     """Write the results, log them to the run, end the run; what was begun before a kill is written anew."""
+    job, run_id = run.job, run.run_id
     report = home / "reports" / job.name / f"{run_id}.html"
-    outcome = _outcome(registry, job, run_id, decision, vintage, report, home)
-    contest = decision.contest
+    outcome = _outcome(registry, home, run, report)
+    contest = run.decision.contest
     results = home / "work" / job.name / "results" / run_id
     results.mkdir(parents=True, exist_ok=True)
     for by in ("model", "series", "step", "window"):
         contest.table(by).to_csv(results / f"by_{by}.csv", index=False)
-    curves = pd.concat([fit.curves.assign(fold=n) for n, fit in enumerate(fits)], ignore_index=True)
-    curves.to_csv(results / "curves.csv", index=False)
+    run.curves.to_csv(results / "curves.csv", index=False)
     (results / "verdict.json").write_text(contest.verdict.to_json(), encoding="utf-8")
     (results / "config.yaml").write_text(_yaml(job), encoding="utf-8")
     (results / "outcome.json").write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
-    write(report, _report(home, job, data, fits, decision, vintage, outcome, curves))
+    write(report, _report(home, run, outcome))
     shutil.copyfile(report, results / "report.html")
-    registry.log_metrics(run_id, _metrics(contest, curves))
+    registry.log_metrics(run_id, _metrics(contest, run.curves))
     registry.log_artifacts(run_id, results)
     registry.set_tags(
         run_id,
@@ -101,19 +108,12 @@ def conclude(
     return outcome
 
 
-def _outcome(
-    registry: Registry,
-    job: Job,
-    run_id: str,
-    decision: Decision,
-    vintage: Vintage | None,
-    report: Path,
-    home: Path,
-) -> Outcome:
+def _outcome(registry: Registry, home: Path, run: Finished, report: Path) -> Outcome:
+    job, decision, vintage = run.job, run.decision, run.vintage
     champion = registry.champion(job.name)
     return Outcome(
         name=job.name,
-        run_id=run_id,
+        run_id=run.run_id,
         version=decision.version,
         model=decision.promoted,
         promoted=decision.promoted is not None and not decision.fallback,
@@ -138,7 +138,7 @@ def _metrics(contest: Contest, curves: pd.DataFrame) -> dict[str, float | Sequen
     challenger = contest.candidates[0].name
     board = contest.leaderboard.set_index("model")
     metrics: dict[str, float | Sequence[float]] = {
-        name if model == challenger else f"{model}.{name}": float(value)
+        str(name) if model == challenger else f"{model}.{name}": float(value)
         for model, row in board.iterrows()
         for name, value in row.items()
         if math.isfinite(value)
@@ -147,24 +147,15 @@ def _metrics(contest: Contest, curves: pd.DataFrame) -> dict[str, float | Sequen
     return metrics | {"loss": last["loss"].tolist(), "val_loss": last["val_loss"].tolist()}
 
 
-def _report(
-    home: Path,
-    job: Job,
-    data: Snapshot,
-    fits: Sequence[Fitted],
-    decision: Decision,
-    vintage: Vintage | None,
-    outcome: Outcome,
-    curves: pd.DataFrame,
-) -> Report:
-    contest = decision.contest
+def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
+    job, data, vintage, contest = run.job, run.data, run.vintage, run.decision.contest
     met = ingestion.recall(home, job.name)
-    forecaster = Forecaster.load(fits[-1].bundle)
+    forecaster = Forecaster.load(run.fits[-1].bundle)
     return Report(
         job=job.name,
         promoted=outcome.promoted,
         summary=summary(outcome),
-        facts=_facts(outcome, data, fits[-1], forecaster),
+        facts=_facts(outcome, data, run.fits[-1], forecaster),
         history=_history(data, job),
         forecasts=pd.DataFrame() if vintage is None else vintage.table,
         verdict=pd.DataFrame([asdict(rule) for rule in contest.verdict.rules]),
@@ -172,7 +163,7 @@ def _report(
         primary=job.gate.primary,
         by_step=contest.table("step"),
         examples=_examples(data, forecaster),
-        curves=curves,
+        curves=run.curves,
         validation=met.violations,
         decisions=pd.concat([met.decisions, data.decisions], ignore_index=True),
         config=_yaml(job),

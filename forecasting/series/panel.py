@@ -126,7 +126,8 @@ class Panel:
         step = _tick(self.features.freq)
         moment = np.datetime64(stamp, "us")
         if step is not None:
-            position = np.minimum((moment - self.start) // step, self.lengths - 1)
+            steps = (moment - self.start).astype("timedelta64[us]").astype(np.int64) // step.astype(np.int64)
+            position = np.minimum(steps, self.lengths - 1)
         else:
             grids = zip(self.offsets[:-1], self.offsets[1:], strict=True)
             position = np.array([self.stamps[low:high].searchsorted(moment, side="right") - 1 for low, high in grids])
@@ -185,7 +186,8 @@ def _last_reading(grid: pd.DataFrame, bounds: np.ndarray) -> np.ndarray:
     """Rows of each series up to and including its last reading (N,); at least one."""
     position = np.where(grid[Y].notna(), np.arange(len(grid)), 0)
     last = np.maximum.reduceat(position, bounds) if len(bounds) else np.empty(0, dtype=np.int64)
-    return np.maximum(last - bounds + 1, 1)
+    counts: np.ndarray = np.maximum(last - bounds + 1, 1)
+    return counts
 
 
 def _spread(values: np.ndarray, place: np.ndarray | None, rows: int) -> np.ndarray:
@@ -253,7 +255,9 @@ def _static(first: pd.DataFrame, features: Features, scaler: Scaler) -> np.ndarr
 
 
 def _codes(first: pd.DataFrame, features: Features) -> np.ndarray:
-    columns = [pd.Index(features.vocabulary[name]).get_indexer(first[name]) + 1 for name in features.static_labels]
+    columns = [
+        pd.Index(features.vocabulary[name]).get_indexer(pd.Index(first[name])) + 1 for name in features.static_labels
+    ]
     return np.column_stack(columns).astype(np.int32) if columns else np.empty((len(first), 0), dtype=np.int32)
 
 
@@ -265,7 +269,8 @@ def _fill_forward(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     source = np.where(missing, 0, np.arange(len(values)))
     starts = offsets[:-1][np.diff(offsets) > 0]
     source[starts] = starts
-    return np.nan_to_num(values[np.maximum.accumulate(source)])
+    filled: np.ndarray = np.nan_to_num(values[np.maximum.accumulate(source)])
+    return filled
 
 
 def _stamps(start: np.ndarray, lengths: np.ndarray, freq: str) -> np.ndarray:
@@ -275,7 +280,8 @@ def _stamps(start: np.ndarray, lengths: np.ndarray, freq: str) -> np.ndarray:
     step = _tick(freq)
     if step is not None:
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return np.repeat(start, lengths) + within * step
+        stamps: np.ndarray = np.repeat(start, lengths) + within * step
+        return stamps
     grids: dict[tuple[np.datetime64, int], np.ndarray] = {}
     for key in zip(start, lengths, strict=True):
         if key not in grids:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -42,17 +42,20 @@ class Scaler(BaseModel):
     def apply(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Readings → the scaled space; `location` and `scale` broadcast against `y`."""
         transformed = np.log1p(y) if self.transform == "log1p" else y
-        return (transformed - location) / scale
+        scaled: np.ndarray = (transformed - location) / scale
+        return scaled
 
     def invert(self, scaled: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The scaled space → readings; the exact inverse of `apply`."""
         transformed = scaled * scale + location
-        return np.expm1(transformed) if self.transform == "log1p" else transformed
+        readings: np.ndarray = np.expm1(transformed) if self.transform == "log1p" else transformed
+        return readings
 
     def apply_covariate(self, name: str, values: np.ndarray) -> np.ndarray:
         """A covariate's values → standardised."""
         location, scale = self.covariates[name]
-        return (values - location) / scale
+        standard: np.ndarray = (values - location) / scale
+        return standard
 
 
 def fit(table: pd.DataFrame, series: Series) -> Scaler:
@@ -74,8 +77,8 @@ def fit(table: pd.DataFrame, series: Series) -> Scaler:
     )
 
 
-def _location_and_scale(groups: object, kind: str) -> tuple[pd.Series, pd.Series]:
-    grouped: pd.api.typing.SeriesGroupBy = groups  # type: ignore[assignment]  # pandas-stubs has no public generic
+def _location_and_scale(grouped: Any, kind: str) -> tuple[pd.Series, pd.Series]:
+    """Of every group of a pandas SeriesGroupBy."""
     if kind == "robust":
         location = grouped.median()
         spread = (grouped.quantile(0.75) - grouped.quantile(0.25)) / _ROBUST

@@ -41,7 +41,8 @@ class Windows:
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """The panel rows of the cutoffs of windows `indices` (B,)."""
         run = np.searchsorted(self._ends, indices, side="right")
-        return self.first[run] + (indices - self._ends[run] + self.count[run]) * self.stride
+        rows: np.ndarray = self.first[run] + (indices - self._ends[run] + self.count[run]) * self.stride
+        return rows
 
     def batch(self, indices: np.ndarray) -> Batch:
         """The inputs of windows `indices`, gathered now."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 
@@ -12,7 +14,7 @@ __all__ = ["Batches"]
 _LARGEST_SHUFFLE = 20_000_000  # above this, windows are drawn instead of shuffled: an order takes 8 bytes each
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no type hints
+class Batches(keras.utils.PyDataset):
     """The windows of one epoch: the order depends on `seed` and `epoch` alone, so a resumed fit sees the same.
 
     Without a seed the windows come in their own order. `most` bounds the windows of the epoch.
@@ -28,7 +30,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no type
 
     def __len__(self) -> int:
         """Batches in the epoch."""
-        return -(-len(self.order) // self.size)
+        return math.ceil(len(self.order) / self.size)
 
     def __getitem__(self, index: int) -> tuple[Batch, np.ndarray]:
         """Inputs and targets (B, H) of one batch."""

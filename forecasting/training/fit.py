@@ -30,8 +30,8 @@ __all__ = ["fit", "fit_stored"]
 PARITY = 1e-5  # most that the exported graph may differ from the network, in the scaled space
 
 
-def fit(table: pd.DataFrame, job: Job, fold: Fold, directory: Path, *, origin: Origin, work: Path) -> Fitted:
-    """Train the job's network on what `fold` may see and write its bundle to `directory`.
+def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin) -> Fitted:
+    """Train the job's network on what `fold` may see and write its bundle to `work/bundle`.
 
     `table` must be clean. `work` keeps the state after each epoch: a killed fit goes on from there and ends with
     the same weights. Raises DataError when there is too little to train on, TrainingError when the loss is lost.
@@ -47,7 +47,7 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, directory: Path, *, origin: O
     checkpoint = train(network, data, job, Checkpoint(work), devices=devices)
     best = checkpoint.load_best(network)
     return Fitted(
-        write_bundle(network, data, job, directory, origin=origin, work=work, steps=int(best["epoch"]) * steps),
+        write_bundle(network, data, job, work, origin=origin, steps=int(best["epoch"]) * steps),
         pd.DataFrame(checkpoint.history),
         tuple(devices),
     )
@@ -96,9 +96,7 @@ def train(network: keras.Model, data: Prepared, job: Job, checkpoint: Checkpoint
                 seconds=time.perf_counter() - begin,
             )
             if not np.isfinite([epoch["loss"], epoch["val_loss"]]).all():
-                raise TrainingError(
-                    f"the loss became {epoch['loss']} in epoch {number + 1}: lower train.learning_rate or train.clip_norm"
-                )
+                raise TrainingError(f"the loss became {epoch['loss']} in epoch {number + 1}: lower train.learning_rate")
             checkpoint.save(network, epoch)
             progress.say(
                 f"epoch {number + 1}/{config.epochs}  loss {epoch['loss']:.4f}  validation {epoch['val_loss']:.4f}"
@@ -107,9 +105,7 @@ def train(network: keras.Model, data: Prepared, job: Job, checkpoint: Checkpoint
     return checkpoint
 
 
-def write_bundle(
-    network: keras.Model, data: Prepared, job: Job, directory: Path, *, origin: Origin, work: Path, steps: int
-) -> Path:
+def write_bundle(network: keras.Model, data: Prepared, job: Job, work: Path, *, origin: Origin, steps: int) -> Path:
     """Export the network, hold the graph against it, and write the bundle."""
     model = export.to_onnx(network)
     parity = export.parity(network, model, data.valid.batch(np.arange(min(len(data.valid), 64))))
@@ -126,12 +122,10 @@ def write_bundle(
         quantiles=job.head.quantiles,
     )
     origin = origin.model_copy(update={"parity": parity, "steps": steps, "seed": job.train.seed})
-    return assemble(directory, spec, model, data.valid, origin=origin, keras_file=keras_file)
+    return assemble(work / "bundle", spec, model, data.valid, origin=origin, keras_file=keras_file)
 
 
-def fit_stored(
-    home: Path, job: Job, version: int, number: int, *, directory: Path, origin: Origin, work: Path
-) -> Fitted:
+def fit_stored(home: Path, job: Job, version: int, number: int, *, work: Path, origin: Origin) -> Fitted:
     """Fit fold `number` of the observations stored as `version`: what a child process is asked to do."""
     data = take(Store(home), job, version)
-    return fit(data.table, job, data.folds[number], directory, origin=origin, work=work)
+    return fit(data.table, job, data.folds[number], work, origin=origin)

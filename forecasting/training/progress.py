@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 __all__ = ["FitProgress"]
 
 
-class FitProgress(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no type hints
+class FitProgress(keras.callbacks.Callback):
     """A bar on standard error, drawn only where that is a terminal; epoch lines are printed everywhere."""
 
     def __init__(self, title: str, batches: int, *, done: int = 0) -> None:
