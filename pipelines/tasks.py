@@ -106,12 +106,9 @@ def open_run(job: Job, data: Snapshot) -> Run:
 @step("training the network")
 def train(job: Job, data: Snapshot, number: int) -> Fitted:
     """Fit fold `number` in a process of its own."""
-    work, function = workspace().run(job.name, _key(job, data)), "forecasting.training.fit:fit_stored"
-    places = {"directory": work / f"network-{number}", "work": work / f"fit-{number}", "origin": _origin(data)}
-    fitted: Fitted = child.call(
-        function, workspace().home, job, data.version, number, timeout=job.train.timeout, **places
-    )
-    return fitted
+    function, arguments = "forecasting.training.fit:fit_stored", (workspace().home, job, data.version, number)
+    named = {"work": workspace().run(job.name, _key(job, data)) / f"network-{number}", "origin": _origin(data)}
+    return cast(Fitted, child.call(function, *arguments, timeout=job.train.timeout, **named))
 
 
 @step("fitting the baselines")

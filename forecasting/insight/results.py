@@ -228,5 +228,5 @@ def _examples(data: Snapshot, forecaster: Forecaster) -> pd.DataFrame:
 
 
 def _yaml(job: Job) -> str:
-    content = json.loads(job.model_dump_json(exclude_defaults=True))
-    return yaml.safe_dump({"name": job.name, **content}, sort_keys=False, allow_unicode=True)
+    """The job as it was written: reading it again gives the same job."""
+    return yaml.safe_dump(job.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
