@@ -16,7 +16,7 @@ from forecasting.errors import ConfigError
 from forecasting.evaluation import metrics
 from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.baselines import BASELINES
-from forecasting.evaluation.contest import CHAMPION, Entrant, fit_baselines
+from forecasting.evaluation.contest import CHAMPION, fit_baselines
 from forecasting.evaluation.leakage import audit
 from forecasting.insight.results import records
 from forecasting.registry import Registry
@@ -109,10 +109,8 @@ def standings(store: Store, registry: Registry, job: Job, names: Sequence[str], 
         fitted = {e.name: e for e in fit_baselines(data.table, job, data.folds, Path(scratch), origin=Origin())}
         scored = []
         for name in names or [*live, *BASELINES]:
-            entrant = fitted.get(name) or Entrant(name, (registry.download(job.name, name, cache),))
-            bundles = entrant.bundles * (len(data.folds) if len(entrant.bundles) == 1 else 1)
-            forecasters = [Forecaster.load(path) for path in bundles]
-            scored.append(candidate(data.table, origins, data.folds, forecasters, name).scored)
+            bundles = fitted[name].bundles if name in fitted else (registry.download(job.name, name, cache),)
+            scored.append(candidate(data.table, origins, bundles, name).scored)
     tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}
     return {"name": job.name, "leaderboard": tables.pop("model"), **tables}
 

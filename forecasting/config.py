@@ -175,7 +175,6 @@ class Train(_Section):
     jit: bool = False  # XLA
     seed: int = 1
     timeout: float | None = Field(None, gt=0)  # seconds
-    final_fit: bool = False  # fit the promoted network once more on all data
 
     @field_validator("validation")
     @classmethod

@@ -10,7 +10,7 @@ import pandas as pd
 from forecasting.bundle.artifact import Bundle, Origin, write
 from forecasting.bundle.conformal import calibrate
 from forecasting.bundle.engine import Engine
-from forecasting.bundle.spec import Spec, level_quantiles
+from forecasting.bundle.spec import Spec, wanted_quantiles
 from forecasting.config import Job, Window
 from forecasting.series.clean import regular_grid
 from forecasting.series.panel import Features, build
@@ -37,7 +37,7 @@ def spec_for(
         context=context,
         horizon=job.window.horizon,
         quantiles=quantiles,
-        wanted=tuple(sorted({*job.head.quantiles, *level_quantiles(job.forecast.levels)})),
+        wanted=wanted_quantiles(job),
     )
 
 

@@ -76,16 +76,18 @@ class Forecaster:
         wanted = self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
         return self.windows(self._at_last_reading(panel), wanted).table()
 
-    def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex) -> Forecasts:
+    def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None) -> Forecasts:
         """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean.
 
-        A series that has no reading within the context of a cutoff gives no forecast there.
+        `wanted` are the quantiles, by default the bundle's own. A series that has no reading within the context
+        of a cutoff gives no forecast there.
         """
         panel = self._panel(table, every_row=True)
         spec = self.spec
         ends = panel.offsets[1:] - spec.horizon
         rows = [self._observed_rows(panel, panel.rows_at(cutoff), ends) for cutoff in cutoffs]
-        return self.windows(at_rows(panel, np.concatenate(rows), context=spec.context, horizon=spec.horizon))
+        found = np.concatenate([np.empty(0, dtype=np.int64), *rows])
+        return self.windows(at_rows(panel, found, context=spec.context, horizon=spec.horizon), wanted)
 
     def windows(self, windows: Windows, wanted: tuple[float, ...] | None = None) -> Forecasts:
         """Forecast windows of a panel that was built with this bundle's features and scaler."""
@@ -131,6 +133,7 @@ class Forecaster:
     def _at_last_reading(self, panel: Panel) -> Windows:
         real = ~np.isnan(panel.target)
         last = np.maximum.accumulate(np.where(real, np.arange(len(real)), -1))[panel.offsets[1:] - 1]
+        last = last[last >= panel.offsets[:-1]]  # a series without any reading has none
         return at_rows(panel, last, context=self.spec.context, horizon=self.spec.horizon)
 
     def _observed_rows(self, panel: Panel, rows: np.ndarray, ends: np.ndarray) -> np.ndarray:

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from forecasting.config import Series
+from forecasting.config import Job, Series
 from forecasting.series.panel import Features
 from forecasting.series.scale import Scaler
 
-__all__ = ["Spec", "level_quantiles"]
+__all__ = ["Spec", "level_quantiles", "wanted_quantiles"]
 
 
 class Spec(BaseModel):
@@ -32,6 +32,11 @@ class Spec(BaseModel):
     horizon: int
     quantiles: tuple[float, ...]
     wanted: tuple[float, ...]
+
+
+def wanted_quantiles(job: Job) -> tuple[float, ...]:
+    """What a forecast of this job shows: the head's quantiles and the bounds of the intervals asked for."""
+    return tuple(sorted({*job.head.quantiles, *level_quantiles(job.forecast.levels)}))
 
 
 def level_quantiles(levels: tuple[int, ...]) -> tuple[float, ...]:

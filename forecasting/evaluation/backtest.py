@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster, Forecasts
+from forecasting.bundle.spec import wanted_quantiles
 from forecasting.columns import UNIQUE_ID, Y
 from forecasting.config import Job
 from forecasting.errors import DataError, GatecastError
@@ -33,6 +35,8 @@ class Origins(NamedTuple):
     y: np.ndarray
     scale: np.ndarray  # (N,) mean absolute seasonal difference of the series before the first cutoff
     squared_scale: np.ndarray  # (N,) its mean square
+    folds: tuple[Fold, ...]
+    quantiles: tuple[float, ...]  # that everyone is asked for
 
     @property
     def keys(self) -> pd.MultiIndex:
@@ -55,11 +59,17 @@ def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origin
             f"no window can be scored: at none of the {sum(len(fold.cutoffs) for fold in folds)} cutoffs has a series"
             f" {job.window.min_observed:.0%} of its context of {job.window.context} steps and a reading after it"
         )
-    return _origins(windows, grid, job, folds[0])
+    return _origins(windows, grid, job, tuple(folds))
 
 
 def score(origins: Origins, forecasts: Sequence[Forecasts], name: str) -> Scored:
     """Bring a candidate's forecasts into the order of the origins; raises GatecastError if any is missing."""
+    horizon = origins.y.shape[1]
+    if forecasts[0].values.shape[1] < horizon:
+        raise GatecastError(
+            f"{name} forecasts {forecasts[0].values.shape[1]} steps ahead, this job asks for {horizon}: they cannot be"
+            " compared; give the job with the new horizon a new name"
+        )
     keys = pd.MultiIndex.from_arrays(
         [np.concatenate([f.unique_id for f in forecasts]), np.concatenate([f.cutoff for f in forecasts])]
     )
@@ -72,21 +82,24 @@ def score(origins: Origins, forecasts: Sequence[Forecasts], name: str) -> Scored
         unique_id=origins.unique_id.astype(str),
         cutoff=origins.cutoff,
         y=origins.y,
-        forecast=np.concatenate([f.values for f in forecasts])[order],
+        forecast=np.concatenate([f.values[:, :horizon] for f in forecasts])[order],
         quantiles=forecasts[0].quantiles,
         scale=origins.scale,
         squared_scale=origins.squared_scale,
     )
 
 
-def candidate(
-    table: pd.DataFrame, origins: Origins, folds: Sequence[Fold], forecasters: Sequence[Forecaster], name: str
-) -> Candidate:
-    """Backtest one model: its forecaster of each fold at that fold's cutoffs, with its latency, size and weights.
+def candidate(table: pd.DataFrame, origins: Origins, bundles: Sequence[Path], name: str) -> Candidate:
+    """Backtest one model: its bundle of each fold at that fold's cutoffs, with its latency, size and weights.
 
-    The weights named are those of the last fold, which are what would go live.
+    A single bundle is used for all folds. The weights named are those of the last one, which would go live.
     """
-    forecasts = [forecaster.at(table, fold.cutoffs) for forecaster, fold in zip(forecasters, folds, strict=True)]
+    opened = [Forecaster.load(path) for path in bundles]
+    forecasters = opened * len(origins.folds) if len(opened) == 1 else opened
+    forecasts = [
+        forecaster.at(table, fold.cutoffs, origins.quantiles)
+        for forecaster, fold in zip(forecasters, origins.folds, strict=True)
+    ]
     latest = forecasters[-1].bundle
     return Candidate(
         name=name,
@@ -118,11 +131,11 @@ def _scorable(panel: Panel, rows: np.ndarray, job: Job) -> np.ndarray:
     return good
 
 
-def _origins(windows: Windows, grid: pd.DataFrame, job: Job, first: Fold) -> Origins:
+def _origins(windows: Windows, grid: pd.DataFrame, job: Job, folds: tuple[Fold, ...]) -> Origins:
     indices = np.arange(len(windows))
     rows = windows.rows(indices)
     unique_id = windows.panel.unique_id[windows.panel.series_of(rows)]
-    scales = _seasonal_scales(past(grid, first.cutoffs[0]), job.series.season or season_length(job.series.freq))
+    scales = _seasonal_scales(past(grid, folds[0].cutoffs[0]), job.series.season or season_length(job.series.freq))
     of_window = scales.reindex(unique_id)
     return Origins(
         unique_id,
@@ -130,6 +143,8 @@ def _origins(windows: Windows, grid: pd.DataFrame, job: Job, first: Fold) -> Ori
         windows.targets(indices).astype(np.float64),
         of_window["absolute"].to_numpy(),
         of_window["squared"].to_numpy(),
+        folds,
+        wanted_quantiles(job),
     )
 
 

@@ -13,7 +13,7 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.config import Job
 from forecasting.errors import ArtifactError
 from forecasting.evaluation import baselines, metrics
-from forecasting.evaluation.backtest import Origins, candidate, find_origins
+from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.gate import Candidate, Verdict, best_baseline, judge
 from forecasting.series.prepare import prepare
 from forecasting.series.split import Fold
@@ -77,9 +77,8 @@ def hold(
 ) -> Contest:
     """Backtest everyone on the same windows and judge the challenger; `table` must be clean."""
     origins = find_origins(table, job, folds)
-    first = _score(table, origins, folds, challenger)
-    others = [_score(table, origins, folds, rival) for rival in rivals]
-    live = _score(table, origins, folds, Entrant(CHAMPION, (champion,))) if champion else None
+    first, *others = (candidate(table, origins, entrant.bundles, entrant.name) for entrant in (challenger, *rivals))
+    live = candidate(table, origins, (champion,), CHAMPION) if champion else None
     return Contest(
         candidates=(first, *([live] if live else []), *others),
         verdict=judge(first, live, others, job.gate, step=job.backtest.step),
@@ -94,9 +93,3 @@ def is_whole(bundle: Path) -> bool:
     except ArtifactError:
         return False
     return True
-
-
-def _score(table: pd.DataFrame, origins: Origins, folds: Sequence[Fold], entrant: Entrant) -> Candidate:
-    opened = [Forecaster.load(path) for path in entrant.bundles]
-    forecasters = opened * len(folds) if len(opened) == 1 else opened
-    return candidate(table, origins, folds, forecasters, entrant.name)

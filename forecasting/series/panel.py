@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,9 @@ from forecasting.config import Series
 from forecasting.series.scale import Scaler
 from forecasting.series.time_features import calendar, channel_names
 
-__all__ = ["Features", "Panel", "build", "learn_features"]
+__all__ = ["Features", "Panel", "build", "join", "learn_features"]
+
+_BLOCK = 4_000_000  # rows
 
 
 class Features(BaseModel):
@@ -154,31 +158,77 @@ def build(
     cutoff (with `every_row`: so that each of its rows can); `horizon` rows are appended to every series, for the
     steps that are to be forecast.
     """
-    bounds = np.flatnonzero(np.append(True, grid[UNIQUE_ID].to_numpy()[1:] != grid[UNIQUE_ID].to_numpy()[:-1]))
-    bounds = bounds[: len(grid)]
+    padding = _Padding(context, horizon, every_row)
+    return join([_build(block, features, scaler, padding) for block in _blocks(grid)])
+
+
+def join(panels: Sequence[Panel]) -> Panel:
+    """One panel of the series of several that were built with the same features and scaler."""
+    first = panels[0]
+    if len(panels) == 1:
+        return first
+    lengths = np.concatenate([panel.lengths for panel in panels])
+    arrays = {name: np.concatenate([getattr(panel, name) for panel in panels]) for name in _ROWS}
+    return _shared(Panel(features=first.features, offsets=np.concatenate([[0], np.cumsum(lengths)]), **arrays))
+
+
+_ROWS = ("unique_id", "start", "observed", "target", "ahead", "static", "codes", "location", "scale")
+
+
+class _Padding(NamedTuple):
+    context: int
+    horizon: int
+    every_row: bool
+
+
+def _shared(panel: Panel) -> Panel:
+    """Where no reading is missing, the target is the first channel itself: one array instead of two."""
+    return panel if np.isnan(panel.target).any() else replace(panel, target=panel.observed[:, 0])
+
+
+def _bounds(grid: pd.DataFrame) -> np.ndarray:
+    """The first row of every series."""
+    return np.flatnonzero((grid[UNIQUE_ID] != grid[UNIQUE_ID].shift()).to_numpy(dtype=bool))
+
+
+def _blocks(grid: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The table in blocks of whole series: what is made on the way to float32 then never takes much memory."""
+    bounds = _bounds(grid)
+    low = 0
+    for bound in [*bounds[1:].tolist(), len(grid)]:
+        if bound - low >= _BLOCK or bound == len(grid):
+            yield grid.iloc[low:bound]
+            low = bound
+
+
+def _build(grid: pd.DataFrame, features: Features, scaler: Scaler, padding: _Padding) -> Panel:
+    context, horizon, every_row = padding
+    bounds = _bounds(grid)
     counts = np.diff(np.append(bounds, len(grid)))
     lead = np.full_like(counts, context - 1) if every_row else np.maximum(context - _last_reading(grid, bounds), 0)
     lengths = lead + counts + horizon
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    unique_id = grid[UNIQUE_ID].to_numpy()[bounds]
+    unique_id = grid[UNIQUE_ID].iloc[bounds].to_numpy()
     place = np.repeat(offsets[:-1] + lead - bounds, counts) + np.arange(len(grid)) if (lead + horizon).any() else None
     start = _earlier(grid[DS].to_numpy()[bounds], lead, features.freq)
     location, scale = scaler.of(pd.Index(unique_id, dtype="str"))
     target = _spread(
         scaler.apply(grid[Y].to_numpy(), np.repeat(location, counts), np.repeat(scale, counts)), place, offsets[-1]
     )
-    return Panel(
-        features=features,
-        unique_id=unique_id,
-        offsets=offsets,
-        start=start,
-        observed=_observed(grid, features, scaler, target, place, offsets),
-        target=target,
-        ahead=_ahead(grid, features, scaler, place, start, lengths),
-        static=_static(grid.iloc[bounds], features, scaler),
-        codes=_codes(grid.iloc[bounds], features),
-        location=location,
-        scale=scale,
+    return _shared(
+        Panel(
+            features=features,
+            unique_id=unique_id,
+            offsets=offsets,
+            start=start,
+            observed=_observed(grid, features, scaler, target, place, offsets),
+            target=target,
+            ahead=_ahead(grid, features, scaler, place, start, lengths),
+            static=_static(grid.iloc[bounds], features, scaler),
+            codes=_codes(grid.iloc[bounds], features),
+            location=location,
+            scale=scale,
+        )
     )
 
 

@@ -1,0 +1,1 @@
+"""Measurements that take minutes; each is a command, see docs/benchmarks.md."""
