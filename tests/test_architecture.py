@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from forecasting import config
+from forecasting.bundle.artifact import Origin
+from forecasting.evaluation import contest
+from forecasting.series import sources
+from forecasting.series.split import folds
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("forecasting", "pipelines")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -143,6 +149,31 @@ def _is_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def test_light_imports_stay_light(statements: list[str], banned: set[str]) -> None:
     """Help is instant and serving needs no training package: neither import pulls one in."""
     assert loaded_by(*statements) & banned == set()
+
+
+def test_forecasting_from_a_bundle_needs_no_training_package(tmp_path: Path) -> None:
+    """A process that opens a bundle and forecasts with it never loads TensorFlow, Keras, MLflow or Prefect."""
+    job = config.parse(
+        {
+            "name": "made-up",
+            "source": {"kind": "synthetic", "length": 200},
+            "series": {"freq": "h"},
+            "window": {"context": 24, "horizon": 3},
+            "backtest": {"windows": 5},
+        }
+    )
+    table = sources.read(job)
+    contest.fit_baselines(table, job, folds(table, job), tmp_path, origin=Origin())
+    table.to_parquet(tmp_path / "history.parquet")
+    loaded = loaded_by(
+        "import pandas",
+        "from forecasting.bundle.forecaster import Forecaster",
+        f"history = pandas.read_parquet({str(tmp_path / 'history.parquet')!r})",
+        f"forecast = Forecaster.load({str(tmp_path / 'ridge-0')!r}).forecast(history)",
+        "assert len(forecast) == 9 and forecast['q0.5'].notna().all()",
+    )
+    assert "onnxruntime" in loaded
+    assert loaded & HEAVY == set()
 
 
 def test_loaded_by_sees_a_heavy_import() -> None:
