@@ -15,8 +15,8 @@ FULL = Shapes(context=8, horizon=4, past=3, future=2, static=2, codes=(3, 2), ma
 BARE = Shapes(context=8, horizon=4, past=1)
 
 
-def forecast(model: Any, arrays: dict[str, Any]) -> Any:
-    """The quantiles as NumPy."""
+def forecast(model: Any, arrays: Any) -> Any:
+    """The output as NumPy."""
     return ops.convert_to_numpy(model(arrays, training=False))
 
 
@@ -47,6 +47,16 @@ def test_forecast_moves_with_level_and_scale_of_the_context(
     moved = {**arrays, "past": arrays["past"].copy()}
     moved["past"][..., 0] = 3.0 * moved["past"][..., 0] + 5.0
     np.testing.assert_allclose(forecast(model, moved), 3.0 * forecast(model, arrays) + 5.0, atol=1e-4)
+
+
+def test_frame_inside_the_network_ignores_what_fills_a_gap(network: Any, batch: Any) -> None:
+    """The network tells its frame which channel is the mask."""
+    model, arrays = network(FULL, units=[4]), batch(FULL)
+    changed = {**arrays, "past": arrays["past"].copy()}
+    changed["past"][..., 0] += 100.0 * (changed["past"][..., -1] == 0)
+    frame = keras.Model(model.inputs, model.get_layer("frame").output)
+    before, after = (forecast(frame, [given[tensor.name] for tensor in model.inputs]) for given in (arrays, changed))
+    np.testing.assert_array_equal(before, after)
 
 
 def test_known_ahead_covariate_reaches_its_own_step_alone(network: Any, batch: Any) -> None:
