@@ -82,15 +82,16 @@ def source(job: Job) -> Findings:
     return Findings(f"{job.name}: {report.rows:,} rows of {report.series:,} series", rows, failed)
 
 
-def leakage(job: Job) -> Findings:
-    """The leak audit on the source's rows, with all baselines fitted anew."""
+def leakage(job: Job, champion: Path | None = None) -> Findings:
+    """The leak audit on the source's rows, with all baselines fitted anew, and with the live model if there is one."""
     raw = sources.read(job)
     validate(raw, job.series).raise_for_errors()
     table = clean(raw, job.series).table
     first = folds(table, job)[:1]
     with tempfile.TemporaryDirectory() as scratch:
         entrants = fit_baselines(table, job, first, Path(scratch), origin=Origin())
-        findings = audit(raw, job, [Forecaster.load(entrant.bundles[0]) for entrant in entrants])
+        bundles = [*(entrant.bundles[0] for entrant in entrants), *([champion] if champion else [])]
+        findings = audit(raw, job, [Forecaster.load(bundle) for bundle in bundles])
     rows = [{"what": f.what, "moved": f.moved, "note": f.note} for f in findings]
     moved = [finding.what for finding in findings if finding.moved]
     return Findings(

@@ -75,9 +75,11 @@ def check(
     """Read the source and list every violation; with --leakage, change the future and see that the past stays."""
     from forecasting import checks
     from forecasting.cli_tables import show
+    from pipelines import tasks
 
     job = _job(config)
-    findings = checks.leakage(job) if leakage else checks.source(job)
+    tasks.check(job)
+    findings = checks.leakage(job, tasks.live_bundle(job)) if leakage else checks.source(job)
     if as_json:
         _print_json(findings.to_dict())
     else:
@@ -222,13 +224,17 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
         typer.echo(outcome.model_dump_json(indent=1))
     else:
         show(f"{outcome.name}: leaderboard", outcome.leaderboard)
-        show("verdict", [{k: rule[k] for k in ("passed", "rule", "sentence")} for rule in outcome.verdict])
+        show("verdict", [_rule(rule) for rule in outcome.verdict])
         typer.echo(summary(outcome))
         if outcome.forecasts:
             typer.echo(f"{outcome.forecasts['rows']} forecasts in {outcome.forecasts['table']}")
         typer.echo(f"report: {outcome.report}")
     if outcome.champion is None:
         raise NothingPromotedError(summary(outcome))
+
+
+def _rule(rule: dict[str, Any]) -> dict[str, Any]:
+    return {"": "passed" if rule["passed"] else "FAILED", "rule": rule["rule"], "why": rule["sentence"]}
 
 
 def _print_json(content: Any) -> None:

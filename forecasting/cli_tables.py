@@ -54,7 +54,7 @@ def write(path: Path, table: pd.DataFrame) -> None:
 
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "NO"
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     return "" if value is None else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import pandas as pd
@@ -137,6 +138,13 @@ def forecast(job: Job, *, model: str = "champion", at: datetime | None = None) -
 def is_live(job: Job) -> bool:
     """Whether the job has a champion."""
     return workspace().registry.champion(job.name) is not None
+
+
+@step("fetching the live model")
+def live_bundle(job: Job) -> Path | None:
+    """The verified bundle of the champion; none where nothing is live."""
+    place = workspace()
+    return place.registry.download(job.name, "champion", place.cache) if place.registry.champion(job.name) else None
 
 
 @step("writing the report, closing the run")

@@ -85,7 +85,7 @@ def _location_and_scale(grouped: Any, kind: str) -> tuple[pd.Series, pd.Series]:
     else:
         location, spread = grouped.mean(), grouped.std(ddof=0)
     if kind == "none":
-        return location * 0.0, spread * 0.0 + 1.0
+        return location.fillna(0.0) * 0.0, spread.fillna(0.0) * 0.0 + 1.0
     return location.fillna(0.0), spread.where(spread > 1e-9 * (1.0 + location.abs()), 1.0).fillna(1.0)
 
 

@@ -39,6 +39,7 @@ class Checkpoint:
         if not log.exists():
             return 0
         self.history = json.loads(log.read_text(encoding="utf-8"))
+        network.optimizer.build(network.trainable_variables)  # else Keras leaves its moments out of what it loads
         network.load_weights(self._weights(len(self.history)))
         return len(self.history)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
-__all__ = ["describe", "make_deterministic"]
+__all__ = ["describe", "make_deterministic", "seed_epoch"]
 
 
 def make_deterministic(seed: int) -> None:
@@ -16,6 +17,17 @@ def make_deterministic(seed: int) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def seed_epoch(network: keras.Model, seed: int, epoch: int) -> None:
+    """Let what `network` draws, its dropout, depend on `seed` and `epoch` alone: a resumed fit draws the same.
+
+    Keras keeps the state of these generators in no weights file.
+    """
+    states = [variable for variable in network.variables if variable.name == "seed_generator_state"]
+    drawn = np.random.SeedSequence([seed, epoch]).generate_state(2 * len(states)).reshape(-1, 2)
+    for state, value in zip(states, drawn, strict=True):
+        state.assign(value)
 
 
 def describe(network: keras.Model) -> list[str]:

@@ -21,7 +21,7 @@ from forecasting.series.split import Fold
 from forecasting.series.store import Store
 from forecasting.training.batches import Batches
 from forecasting.training.checkpoint import Checkpoint, Epoch
-from forecasting.training.devices import describe, make_deterministic
+from forecasting.training.devices import describe, make_deterministic, seed_epoch
 from forecasting.training.fitted import Fitted
 from forecasting.training.progress import FitProgress
 
@@ -85,6 +85,7 @@ def train(network: keras.Model, data: Prepared, job: Job, checkpoint: Checkpoint
             if number and checkpoint.exhausted(config.patience):
                 break
             begin = time.perf_counter()
+            seed_epoch(network, config.seed, number)
             batches = Batches(
                 data.train, config.batch_size, seed=config.seed, epoch=number, most=config.windows_per_epoch
             )
