@@ -1,9 +1,15 @@
 """What all tests share: a quiet, private environment and the folder of larger data sets."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+
+from forecasting.config import Job, parse
 
 # Read by the packages when they are imported, so they are set before any test is.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests run on the CPU everywhere
@@ -32,3 +38,53 @@ def datasets() -> Path:
     if not path.is_dir():
         pytest.skip("set GATECAST_DATASETS to the folder of the larger data sets")
     return path
+
+
+@pytest.fixture(scope="session")
+def make_job() -> Callable[..., Job]:
+    """Builds a job from the keys of `series`, and from whole other sections: `make_job({"season": 4}, window={…})`."""
+
+    def build(series: dict[str, Any] | None = None, **sections: dict[str, Any]) -> Job:
+        content = {"name": "job", "source": {"kind": "synthetic"}, "window": {"context": 6, "horizon": 3}, **sections}
+        return parse({**content, "series": {"freq": "h", **(series or {})}})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def make_table() -> Callable[..., pd.DataFrame]:
+    """Builds a long table of the readings of each series, from `start` on; a NaN is a row without a reading."""
+
+    def build(readings: dict[str, Any], freq: str = "h", start: str = "2024-01-01") -> pd.DataFrame:
+        stamps = [pd.date_range(start, periods=len(y), freq=freq, unit="us") for y in readings.values()]
+        return pd.DataFrame(
+            {
+                "unique_id": np.repeat(list(readings), [len(y) for y in readings.values()]),
+                "ds": np.concatenate(stamps),
+                "y": np.concatenate([np.asarray(y, dtype=float) for y in readings.values()]),
+            }
+        ).astype({"unique_id": "str", "ds": "datetime64[us]"})
+
+    return build
+
+
+@pytest.fixture
+def rich(make_job: Callable[..., Job], make_table: Callable[..., pd.DataFrame]) -> tuple[pd.DataFrame, Job]:
+    """Three hourly series of unequal length with gaps and every kind of covariate, and their job."""
+    draw = np.random.default_rng(7)
+    table = make_table({name: draw.normal(10 * n, n, length) for n, (name, length) in enumerate(_LENGTHS.items(), 1)})
+    hour = table["ds"].dt.hour.to_numpy()
+    table["y"] += 3 * np.sin(2 * np.pi * hour / 8)
+    table["p"], table["f"] = draw.normal(5, 2, len(table)), np.cos(hour) + draw.normal(0, 0.1, len(table))
+    table["label"] = pd.array(np.where(draw.random(len(table)) < 0.5, "low", "high"), dtype="str")
+    table["area"] = table["unique_id"].map({"a": 1.0, "b": 2.0, "c": 5.0})
+    table["kind"] = table["unique_id"].map({"a": "city", "b": "farm", "c": "city"}).astype("str")
+    table.loc[draw.random(len(table)) < 0.05, "y"] = np.nan
+    table.loc[draw.random(len(table)) < 0.05, ["p", "label"]] = np.nan
+    table = table[draw.random(len(table)) > 0.03].reset_index(drop=True)
+    series = {"past": ["p", "label"], "future": ["f"], "static": ["area", "kind"], "categorical": ["label", "kind"]}
+    plan = {"windows": 6, "step": 2}
+    return table, make_job({**series, "calendar": ["hour"], "season": 8}, backtest=plan, train={"validation": 20})
+
+
+_LENGTHS = {"a": 150, "b": 120, "c": 150}

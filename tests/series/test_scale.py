@@ -1,0 +1,109 @@
+"""Scaling against values computed by hand, its exact inverse, and what it does where there is nothing to scale by."""
+
+from collections.abc import Callable
+from math import log1p, sqrt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from forecasting.config import Series
+from forecasting.series.scale import Scaler, fit
+
+NAN = np.nan
+KINDS = ("standard", "robust", "none")
+FINITE = st.floats(-1e6, 1e6)
+
+
+def state(scaler: Scaler, name: str) -> tuple[float, float]:
+    """Location and scale of one series."""
+    location, scale = scaler.of(pd.Index([name], dtype="str"))
+    return float(location[0]), float(scale[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "readings", "expected"),
+    [
+        ("standard", [1, 2, 3, 6], (3.0, sqrt(3.5))),  # deviations -2, -1, 0, 3
+        ("standard", [1, NAN, 3], (2.0, 1.0)),
+        ("robust", [1, 2, 3, 4, 1000], (3.0, 2 / 1.3489795)),  # quartiles 2 and 4
+        ("none", [1, 2, 3], (0.0, 1.0)),
+    ],
+)
+def test_location_and_scale_are_those_computed_by_hand(
+    kind: str, readings: list[float], expected: tuple[float, float], make_table: Callable[..., pd.DataFrame]
+) -> None:
+    """Missing readings count for nothing; another series counts for nothing either."""
+    scaler = fit(make_table({"a": readings, "b": [500, 900]}), Series(freq="h", scale=kind))
+    assert state(scaler, "a") == pytest.approx(expected, rel=1e-12)
+
+
+def test_log1p_is_taken_before_location_and_scale(make_table: Callable[..., pd.DataFrame]) -> None:
+    """Readings 0 and e² - 1 are 0 and 2 on the log scale: location 1, scale 1."""
+    scaler = fit(make_table({"a": [0, np.e**2 - 1]}), Series(freq="h", lower=0, transform="log1p"))
+    assert state(scaler, "a") == pytest.approx((1.0, 1.0))
+    assert scaler.apply(np.array([9.0]), 1.0, 1.0)[0] == pytest.approx(log1p(9) - 1)
+
+
+def test_unseen_series_take_the_pooled_location_and_scale(make_table: Callable[..., pd.DataFrame]) -> None:
+    """A series that training never saw is scaled by all readings together, whatever the order asked for."""
+    scaler = fit(make_table({"a": [1, 3], "b": [5, 7]}), Series(freq="h"))
+    assert state(scaler, "new") == pytest.approx((4.0, sqrt(5.0)))
+    location, _ = scaler.of(pd.Index(["new", "b", "a"], dtype="str"))
+    assert location.tolist() == [4.0, 6.0, 2.0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("readings", [[5.0, 5.0, 5.0], [NAN, NAN], [7.0], [1e12, 1e12 + 1e-4]])
+def test_series_without_spread_keep_scale_one(
+    kind: str, readings: list[float], make_table: Callable[..., pd.DataFrame]
+) -> None:
+    """Constant, empty and single readings scale to finite numbers; rounding noise is no spread."""
+    scaler = fit(make_table({"a": readings}), Series(freq="h", scale=kind))
+    location, scale = state(scaler, "a")
+    assert scale == 1.0
+    assert np.isfinite([location, *scaler.pooled]).all()
+    assert Scaler.model_validate_json(scaler.model_dump_json()) == scaler
+
+
+def test_covariates_are_standardised_over_all_series_and_labels_left_alone(
+    make_table: Callable[..., pd.DataFrame],
+) -> None:
+    """One location and scale per numeric covariate; one without any value keeps 0 and 1."""
+    table = make_table({"a": [1, 2], "b": [3, 4]}).assign(p=[1.0, 3.0, NAN, 5.0], f=NAN, s=[2.0, 2, 2, 2], c="x")
+    series = Series(freq="h", past=("p", "c"), future=("f",), static=("s",), categorical=("c",))
+    scaler = fit(table, series)
+    assert scaler.covariates == {"p": pytest.approx((3.0, sqrt(8 / 3))), "f": (0.0, 1.0), "s": (2.0, 1.0)}
+    assert scaler.apply_covariate("s", np.array([2.0, 3.0])).tolist() == [0.0, 1.0]
+
+
+@given(
+    y=hnp.arrays(np.float64, 20, elements=st.floats(0, 1e5)),
+    other=hnp.arrays(np.float64, 5, elements=st.floats(0, 1e5)),
+    kind=st.sampled_from(KINDS),
+    transform=st.sampled_from(["none", "log1p"]),
+)
+def test_invert_undoes_apply(y: np.ndarray, other: np.ndarray, kind: Any, transform: Any) -> None:
+    """Every reading comes back, also those the scaler was not fitted on."""
+    table = pd.DataFrame({"unique_id": "a", "y": y})
+    scaler = fit(table, Series(freq="h", lower=0, scale=kind, transform=transform))
+    pair = state(scaler, "a")
+    for values in (y, other):
+        back = scaler.invert(scaler.apply(values, *pair), *pair)
+        assert back == pytest.approx(values, rel=1e-9, abs=1e-9 * (1 + float(np.max(y))))
+
+
+@given(
+    numbers=st.lists(st.tuples(st.text(min_size=1, max_size=4), FINITE, st.floats(1e-9, 1e9)), max_size=5),
+    pooled=st.tuples(FINITE, st.floats(1e-9, 1e9)),
+)
+def test_json_round_trip_is_exact(numbers: list[tuple[str, float, float]], pooled: tuple[float, float]) -> None:
+    """The state of a shipped bundle is the state that was fitted, to the last bit."""
+    names, location, scale = zip(*numbers, strict=True) if numbers else ((), (), ())
+    covariates = {name: (mean, spread) for name, mean, spread in numbers}
+    scaler = Scaler(unique_id=names, location=location, scale=scale, pooled=pooled, covariates=covariates)
+    assert Scaler.model_validate_json(scaler.model_dump_json()) == scaler
