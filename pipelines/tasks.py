@@ -34,6 +34,24 @@ from forecasting.training.fitted import Fitted
 from pipelines import child
 from pipelines.workspace import workspace
 
+__all__ = [
+    "check",
+    "clean",
+    "conclude",
+    "decide",
+    "fit_baselines",
+    "forecast",
+    "is_live",
+    "live_bundle",
+    "open_run",
+    "read",
+    "recall",
+    "store",
+    "take_snapshot",
+    "train",
+    "validate",
+]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -1,7 +1,6 @@
 """What the tests of the networks share: random weights and random batches that fit a job's shapes."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,6 @@ from forecasting.nn import heads, models
 from forecasting.nn.models import Shapes
 
 LEVELS = (0.1, 0.25, 0.5, 0.9)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keras reads variables with np.array, which warns under NumPy 2; nothing here can change that."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"))
 
 
 @pytest.fixture
