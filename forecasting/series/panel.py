@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config import Series
+from forecasting.series.frequency import is_calendar
 from forecasting.series.scale import Scaler
 from forecasting.series.time_features import calendar, channel_names
 
@@ -84,7 +85,7 @@ def learn_features(table: pd.DataFrame, series: Series, *, time_zone: str | None
     """The features of a job; vocabularies are learned from `table`, which must hold nothing but the past."""
     return Features(
         freq=series.freq,
-        time_zone=time_zone,
+        time_zone=None if is_calendar(series.freq) else time_zone,  # a day or longer: plain dates
         past=series.past,
         future=series.future,
         static=series.static,

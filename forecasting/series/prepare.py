@@ -42,12 +42,13 @@ def prepare(table: pd.DataFrame, job: Job, fold: Fold) -> Prepared:
     border = panel.rows_at(fold.fit_until)
     train = slide(panel, job.window, max_gap=job.series.max_gap, end=border)
     valid = slide(panel, job.window, max_gap=job.series.max_gap, begin=border)
+    longest = job.window.context if job.series.max_gap is None else job.series.max_gap
     for name, windows in (("training", train), ("validation", valid)):
         if not len(windows):
             raise DataError(
                 f"the {name} span holds no window of {job.window.context} + {job.window.horizon} steps with"
                 f" {job.window.min_observed:.0%} of its context read and no gap of more than"
-                f" {job.series.max_gap or job.window.context} steps; shorten window.context, raise series.max_gap,"
+                f" {longest} steps; shorten window.context, raise series.max_gap,"
                 " or bring more data"
             )
     return Prepared(seen, features, scaler, train, valid)

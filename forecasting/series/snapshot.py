@@ -26,9 +26,9 @@ class Snapshot(NamedTuple):
 
 def take(store: Store, job: Job, version: int | None = None) -> Snapshot:
     """The latest observations of `job`, or those of `version`; raises DataError where there are none or too few."""
-    stored = store.read_observations(job.name, version)
+    number = store.version(job.name) if version is None else version  # first: another process may write meanwhile
+    stored = store.read_observations(job.name, number)
     cleaned = clean(stored, job.series)
-    number = store.version(job.name) if version is None else version
     return Snapshot(
         0 if number is None else number,
         fingerprint(stored),

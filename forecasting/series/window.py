@@ -152,7 +152,7 @@ def _runs(missing: np.ndarray, low: int, high: int, window: Window, earliest: in
     cutoffs = np.arange(begin, high - horizon, stride)
     in_context = real[cutoffs + 1] - real[cutoffs + 1 - context]
     in_horizon = real[cutoffs + 1 + horizon] - real[cutoffs + 1]
-    good = (in_context >= window.min_observed * context) & (in_horizon > 0)
+    good = (in_context / context >= window.min_observed) & (in_horizon > 0)
     edges = np.diff(np.concatenate([[0], good.astype(np.int8), [0]]))
     starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     return cutoffs[starts] if len(starts) else np.empty(0, dtype=np.int64), stops - starts
