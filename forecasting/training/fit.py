@@ -89,7 +89,7 @@ def train(network: keras.Model, data: Prepared, job: Job, checkpoint: Checkpoint
             batches = Batches(
                 data.train, config.batch_size, seed=config.seed, epoch=number, most=config.windows_per_epoch
             )
-            logs = network.fit(batches, validation_data=valid, verbose=0, callbacks=[progress]).history
+            logs = network.fit(batches, validation_data=valid, shuffle=False, verbose=0, callbacks=[progress]).history
             epoch = Epoch(
                 epoch=number + 1,
                 loss=float(logs["loss"][0]),

@@ -1,0 +1,47 @@
+"""A small job for the tests of training, and its clean table."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from forecasting.config import Job, parse
+from forecasting.series import sources
+from forecasting.series.clean import clean
+from forecasting.series.split import Fold, folds
+
+
+class Task(NamedTuple):
+    """What a fit is asked to do."""
+
+    job: Job
+    table: pd.DataFrame
+    fold: Fold
+
+
+def make_job(params: dict[str, Any], **train: Any) -> Job:
+    """Three noisy sine waves of 260 hours, four ahead, one small recurrent layer."""
+    return parse(
+        {
+            "name": "tiny",
+            "source": {"kind": "synthetic", "series": 3, "length": 260, "season": 24, "noise": 0.2, "seed": 1},
+            "series": {"freq": "h"},
+            "window": {"context": 12, "horizon": 4},
+            "model": {"name": "stacked", "params": {"cell": "gru", "units": [4], **params}},
+            "train": {"epochs": 3, "batch_size": 64, "learning_rate": 0.02, "patience": 9, **train},
+            "backtest": {"windows": 5, "step": 2},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def task() -> Callable[..., Task]:
+    """A task whose network has these parameters and whose `train` section has these keys."""
+
+    def make(params: dict[str, Any] | None = None, **train: Any) -> Task:
+        job = make_job(params or {}, **train)
+        table = clean(sources.read(job), job.series).table
+        return Task(job, table, folds(table, job)[0])
+
+    return make
