@@ -176,7 +176,7 @@ def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
         typer.echo("no model is registered yet: gatecast run CONFIG")
     else:
         for job, rows in tables.items():
-            show(job, rows)
+            show(job, [_version_row(row) for row in rows])
 
 
 def main() -> None:
@@ -235,6 +235,12 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     return {"": "passed" if rule["passed"] else "FAILED", "rule": rule["rule"], "why": rule["sentence"]}
+
+
+def _version_row(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {"version": row["version"], "aliases": row["aliases"], "model": row["model"], "verdict": row["verdict"]}
+    shown |= {"created": row["created"][:16].replace("T", " "), "run": row["run_id"][:8]}
+    return shown | {name: row.get(name) for name in ("wql", "mae", "mase", "coverage")}
 
 
 def _print_json(content: Any) -> None:
