@@ -6,9 +6,10 @@ import importlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,15 @@ def call(function: str, *args: object, timeout: float | None = None, **named: ob
     process.start()
     there.close()
     try:
-        answered = here.poll(timeout)
-        result, error = here.recv() if answered else (None, TrainingError(f"stopped after {timeout:g} s"))
+        if not here.poll(timeout):
+            raise TrainingError(f"the training process was stopped after {timeout:g} s; raise train.timeout")
+        result, error = here.recv()
+        process.join(timeout=5)  # it has answered and ends by itself
     except EOFError:
         process.join()
         raise TrainingError(f"the training process died {_how(process.exitcode)}; run again to go on") from None
     finally:
-        if process.is_alive() and not here.closed:
-            process.join(timeout=5)
-        if process.is_alive():
-            process.kill()
+        process.kill()
         process.join()
         here.close()
     if error is not None:
@@ -48,12 +48,21 @@ def call(function: str, *args: object, timeout: float | None = None, **named: ob
 
 def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: dict[str, object]) -> None:
     module, name = function.split(":")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with _quiet():
             found = importlib.import_module(module)
         pipe.send((getattr(found, name)(*args, **named), None))
     except GatecastError as error:
         pipe.send((None, error))
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot stop its child, and two processes must not write the state of one fit."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager
