@@ -16,7 +16,7 @@ from forecasting.errors import ConfigError
 from forecasting.evaluation import metrics
 from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.baselines import BASELINES
-from forecasting.evaluation.contest import CHAMPION, fit_baselines
+from forecasting.evaluation.contest import CHAMPION, as_challenger, fit_baselines
 from forecasting.evaluation.leakage import audit
 from forecasting.insight.results import records
 from forecasting.registry import Registry
@@ -110,7 +110,11 @@ def standings(store: Store, registry: Registry, job: Job, names: Sequence[str], 
         fitted = {e.name: e for e in fit_baselines(data.table, job, data.folds, Path(scratch), origin=Origin())}
         scored = []
         for name in names or [*live, *BASELINES]:
-            bundles = fitted[name].bundles if name in fitted else (registry.download(job.name, name, cache),)
+            if name in fitted:
+                bundles = fitted[name].bundles
+            else:
+                bundle = registry.download(job.name, name, cache)
+                bundles = (as_challenger(bundle, data.table, data.folds[0], Path(scratch) / name),)
             scored.append(candidate(data.table, origins, bundles, name).scored)
     tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}
     return {"name": job.name, "leaderboard": tables.pop("model"), **tables}

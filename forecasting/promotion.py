@@ -12,7 +12,7 @@ import pandas as pd
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config import Job
-from forecasting.evaluation.contest import Contest, Entrant, hold
+from forecasting.evaluation.contest import Contest, Entrant, as_challenger, hold
 from forecasting.evaluation.metrics import summarise
 from forecasting.registry import Registry
 from forecasting.series.split import Fold
@@ -49,8 +49,9 @@ def decide(registry: Registry, judging: Judging) -> Decision:
     job, entrants = judging.job, judging.entrants
     with registry.promotion_lock(job.name):
         opponent = _opponent(registry, judging)
-        bundle = registry.download(job.name, opponent, judging.work / "registry") if opponent else None
-        contest = hold(judging.table, job, judging.folds, entrants[0], entrants[1:], bundle)
+        contest = hold(
+            judging.table, job, judging.folds, entrants[0], entrants[1:], _bundle(registry, judging, opponent)
+        )
         version = _register(registry, judging, entrants[0], contest)
         if contest.verdict.passed:
             registry.promote(job.name, version)
@@ -76,6 +77,14 @@ def _opponent(registry: Registry, judging: Judging) -> int | None:
     draft.write_text(json.dumps(version), encoding="utf-8")
     os.replace(draft, note)
     return version
+
+
+def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path | None:
+    """The opponent's bundle, made comparable; none where there is no opponent."""
+    if version is None:
+        return None
+    live = registry.download(judging.job.name, version, judging.work / "registry")
+    return as_challenger(live, judging.table, judging.folds[0], judging.work / "opponent")
 
 
 def _register(registry: Registry, judging: Judging, entrant: Entrant, contest: Contest) -> int:

@@ -47,7 +47,8 @@ class Origins(NamedTuple):
 def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origins:
     """Every series at every cutoff with enough readings in its context and at least one in its horizon.
 
-    `table` must be clean. Raises DataError when no window is left.
+    A series that ends within the horizon of a cutoff is not judged there. `table` must be clean. Raises DataError
+    when no window is left.
     """
     grid = regular_grid(table, job.series)
     features = Features(freq=job.series.freq, mask=True)
@@ -126,21 +127,22 @@ def _scorable(panel: Panel, rows: np.ndarray, job: Job) -> np.ndarray:
     context, horizon = job.window.context, job.window.horizon
     rows = rows[(rows >= panel.offsets[:-1] + context - 1) & (rows + horizon < panel.offsets[1:])]
     real = np.concatenate([[0], np.cumsum(~np.isnan(panel.target))])
-    enough = real[rows + 1] - real[rows + 1 - context] >= job.window.min_observed * context
+    enough = (real[rows + 1] - real[rows + 1 - context]) / context >= job.window.min_observed
     good: np.ndarray = rows[enough & (real[rows + 1 + horizon] > real[rows + 1])]
     return good
 
 
 def _origins(windows: Windows, grid: pd.DataFrame, job: Job, folds: tuple[Fold, ...]) -> Origins:
-    indices = np.arange(len(windows))
-    rows = windows.rows(indices)
-    unique_id = windows.panel.unique_id[windows.panel.series_of(rows)]
+    rows = windows.rows(np.arange(len(windows)))
+    series = windows.panel.series_of(rows)
+    unique_id = windows.panel.unique_id[series]
+    in_grid = rows - (job.window.context - 1) * (series + 1)  # the panel pads every series, and holds float32
     scales = _seasonal_scales(past(grid, folds[0].cutoffs[0]), job.series.season or season_length(job.series.freq))
     of_window = scales.reindex(unique_id)
     return Origins(
         unique_id,
         windows.panel.stamps[rows],
-        windows.targets(indices).astype(np.float64),
+        grid[Y].to_numpy()[in_grid[:, None] + np.arange(1, job.window.horizon + 1)],
         of_window["absolute"].to_numpy(),
         of_window["squared"].to_numpy(),
         folds,

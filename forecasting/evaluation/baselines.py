@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -164,8 +165,13 @@ def _design(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     past = batch["past"]
     last = past[:, -1:, 0].copy()
     past[:, :, 0] -= last
-    future = batch["future"].reshape(len(y), -1) if "future" in batch else np.empty((len(y), 0), dtype=np.float32)
-    return past.reshape(len(y), -1), future, y - last
+    future = batch.get("future", np.empty((len(y), 0), dtype=np.float32))
+    return _flat(past), _flat(future), y - last
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    """One row a window, also where there is none."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
 def _undo_centring(windows: Windows, weights: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from forecasting.bundle.artifact import Origin
+from forecasting.bundle.artifact import Origin, verify
+from forecasting.bundle.assemble import recalibrate
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config import Job
 from forecasting.errors import ArtifactError
@@ -16,9 +17,9 @@ from forecasting.evaluation import baselines, metrics
 from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.gate import Candidate, Verdict, best_baseline, judge
 from forecasting.series.prepare import prepare
-from forecasting.series.split import Fold
+from forecasting.series.split import Fold, past
 
-__all__ = ["Contest", "Entrant", "fit_baselines", "hold"]
+__all__ = ["CHAMPION", "Contest", "Entrant", "as_challenger", "fit_baselines", "hold"]
 
 CHAMPION = "champion"  # the name of the live model's row, whatever it is
 
@@ -75,7 +76,10 @@ def hold(
     rivals: Sequence[Entrant],
     champion: Path | None,
 ) -> Contest:
-    """Backtest everyone on the same windows and judge the challenger; `table` must be clean."""
+    """Backtest everyone on the same windows and judge the challenger; `table` must be clean.
+
+    `champion` is the live model's bundle, made comparable by `as_challenger`.
+    """
     origins = find_origins(table, job, folds)
     first, *others = (candidate(table, origins, entrant.bundles, entrant.name) for entrant in (challenger, *rivals))
     live = candidate(table, origins, (champion,), CHAMPION) if champion else None
@@ -84,6 +88,15 @@ def hold(
         verdict=judge(first, live, others, job.gate, step=job.backtest.step),
         fallback=best_baseline(others, job.gate.primary).name,
     )
+
+
+def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path) -> Path:
+    """A live model with the residuals that a challenger of `fold` has: of the validation span.
+
+    Live models are calibrated on all that was read before they went live, which is part of what they are judged on
+    later; with those residuals their intervals would know their own future. The weights stay the same.
+    """
+    return recalibrate(verify(bundle), past(table, fold.seen_until), fold.fit_until, directory)
 
 
 def is_whole(bundle: Path) -> bool:

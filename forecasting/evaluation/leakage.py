@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.columns import DS, Y
+from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config import Job
 from forecasting.evaluation import baselines
 from forecasting.series.clean import clean
@@ -17,6 +17,8 @@ from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.split import Fold, folds, past
 
 __all__ = ["Finding", "audit", "perturb_future"]
+
+_NEW_LABEL = "a label of the future"
 
 
 class Finding(NamedTuple):
@@ -28,16 +30,22 @@ class Finding(NamedTuple):
 
 
 def perturb_future(table: pd.DataFrame, cutoff: pd.Timestamp, job: Job, *, seed: int = 0) -> pd.DataFrame:
-    """The raw table with every value that is not known ahead changed after `cutoff`: shuffled, shifted, gaps made."""
+    """The raw table with every value that is not known ahead changed after `cutoff`: other numbers, labels and gaps.
+
+    Rows of one stamp that repeat each other still do.
+    """
     draw = np.random.default_rng(seed)
     later = (table[DS] > cutoff).to_numpy()
+    key = table.groupby([UNIQUE_ID, DS]).ngroup().to_numpy()
     changed = table.copy()
-    for name in (Y, *(name for name in job.series.past if name not in job.series.categorical)):
-        values = changed[name].to_numpy(dtype=float, copy=True)
-        spread = np.nanstd(values) or 1.0
-        noise = np.nanmean(values) + spread * draw.normal(3.0, 2.0, later.sum())
-        values[later] = np.where(draw.random(later.sum()) < 0.1, np.nan, noise)
-        changed[name] = values
+    for name in (Y, *job.series.past):
+        gaps = draw.random(len(table)) < 0.1
+        if name in job.series.categorical:
+            changed[name] = table[name].mask(later, _NEW_LABEL).mask(later & gaps[key])
+            continue
+        values = table[name].to_numpy(dtype=float)
+        noise = np.nanmean(values) + (np.nanstd(values) or 1.0) * draw.normal(3.0, 2.0, len(table))
+        changed[name] = np.where(later, np.where(gaps, np.nan, noise)[key], values)
     return changed
 
 
