@@ -219,7 +219,7 @@ def test_too_little_data_is_refused_before_any_epoch(trained: Trained, tmp_path:
     """One clear sentence instead of an empty data set in Keras."""
     job, table, fold = trained.task
     short = table.groupby("unique_id").tail(30).reset_index(drop=True)
-    with pytest.raises(DataError, match="the training span holds no window of 12 . 4 steps"):
+    with pytest.raises(DataError, match=r"the training span holds no window of 12 \+ 4 steps"):
         fit(short, job, fold, tmp_path, origin=ORIGIN)
     assert not list(tmp_path.iterdir())
 

@@ -1,0 +1,312 @@
+"""From backtests to aliases, against a real MLflow database: what goes live, what stays, and what a kill leaves."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from forecasting import promotion
+from forecasting.bundle.artifact import Origin, verify
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.config import Job, parse
+from forecasting.evaluation.contest import Entrant, fit_baselines
+from forecasting.promotion import Decision, Judging, decide
+from forecasting.registry import Registry
+from forecasting.series import sources
+from forecasting.series.clean import clean
+from forecasting.series.split import Fold, folds
+from forecasting.tracking import connect
+
+RIVALS = ("naive", "seasonal_naive", "drift")
+
+
+class Arena(NamedTuple):
+    """A table, its folds, and every baseline fitted on them."""
+
+    table: pd.DataFrame
+    folds: tuple[Fold, ...]
+    entrants: dict[str, Entrant]
+
+
+def make_job(**gate: Any) -> Job:
+    """Two seasonal series; the ridge is the challenger, so the gate compares with the others."""
+    return parse(
+        {
+            "name": "buoy",
+            "source": {"kind": "synthetic", "series": 2, "length": 400, "season": 24, "noise": 0.1, "seed": 1},
+            "series": {"freq": "h"},
+            "window": {"context": 30, "horizon": 4},
+            "backtest": {"windows": 30, "step": 2},
+            "gate": {"baselines": ["naive", "seasonal_naive"], "coverage": [0.5, 1.0], **gate},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Arena:
+    """Fitted once; no test changes a bundle."""
+    job = make_job()
+    table = clean(sources.read(job), job.series).table
+    cut = folds(table, job)
+    fitted = fit_baselines(table, job, cut, tmp_path_factory.mktemp("arena"), origin=Origin())
+    return Arena(table, cut, {entrant.name: entrant for entrant in fitted})
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database; making one takes seconds, copying it does not."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with connect(f"sqlite:///{path}") as client:
+        client.search_experiments()
+    return path
+
+
+@pytest.fixture
+def registry(database: Path, tmp_path: Path) -> Registry:
+    """A registry of this test alone."""
+    shutil.copy(database, tmp_path / "mlflow.db")
+    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", tmp_path / "locks")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing may catch it."""
+
+
+@pytest.fixture
+def judge(registry: Registry, arena: Arena, tmp_path: Path) -> Callable[..., Decision]:
+    """Runs `decide` for the run of this key with this challenger; called again with the same key it is a repetition."""
+
+    def call(key: str, challenger: str, **gate: Any) -> Decision:
+        job, rivals = make_job(**gate), [arena.entrants[name] for name in RIVALS]
+        run = registry.start_run(job.name, key, {})
+        entrants = (arena.entrants[challenger], *(rival for rival in rivals if rival.name != challenger))
+        if challenger == "naive":  # it cannot beat itself, and must be refused
+            entrants = (Entrant("poor", arena.entrants["naive"].bundles), *rivals)
+        return decide(registry, Judging(job, run.run_id, arena.table, arena.folds, entrants, tmp_path / "work" / key))
+
+    return call
+
+
+def state(registry: Registry) -> list[tuple[int, str, str, str]]:
+    """Every version with its aliases, model and verdict, oldest first."""
+    table = registry.versions("buoy").sort_values("version")
+    return [tuple(row) for row in table[["version", "aliases", "model", "verdict"]].itertuples(index=False)]
+
+
+def test_challenger_that_passes_goes_live(registry: Registry, judge: Callable[..., Decision]) -> None:
+    """Beating both naive forecasts with nobody live, the ridge is the champion, and the only version."""
+    decision = judge("aa", "ridge")
+    assert decision.contest.verdict.passed, decision.contest.verdict.reasons
+    assert (decision.version, decision.promoted, decision.fallback) == (1, "ridge", False)
+    assert state(registry) == [(1, "champion", "ridge", "passed")]
+
+
+def test_refused_challenger_leaves_the_champion(registry: Registry, judge: Callable[..., Decision]) -> None:
+    """It is registered with its verdict, for whoever wants to look, and nothing falls back while one is live."""
+    judge("aa", "ridge")
+    decision = judge("bb", "naive")
+    failed = {rule.rule for rule in decision.contest.verdict.rules if not rule.passed}
+    assert {"beats_naive", "beats_champion"} <= failed
+    assert (decision.version, decision.promoted, decision.fallback) == (2, None, False)
+    assert state(registry) == [(1, "champion", "ridge", "passed"), (2, "challenger", "naive", "refused")]
+
+
+def test_better_challenger_takes_the_place_of_the_champion(registry: Registry, judge: Callable[..., Decision]) -> None:
+    """The live fallback is judged on the same origins, beaten, and becomes previous."""
+    judge("aa", "naive")
+    live = registry.champion("buoy")
+    assert live is not None
+    decision = judge("bb", "ridge")
+    assert [candidate.name for candidate in decision.contest.candidates][:2] == ["ridge", "champion"]
+    assert decision.promoted == "ridge"
+    champion, previous = registry.version("buoy", "champion"), registry.version("buoy", "previous")
+    assert (champion.model, previous.version) == ("ridge", live.version)
+
+
+def test_without_a_champion_the_best_baseline_serves(
+    registry: Registry, arena: Arena, judge: Callable[..., Decision], tmp_path: Path
+) -> None:
+    """It is a bundle like any other, with intervals, and says that it is a fallback."""
+    decision = judge("aa", "naive")
+    board = decision.contest.leaderboard.set_index("model")["wql"].drop("poor")
+    assert decision.promoted == board.idxmin() == "seasonal_naive"
+    assert (decision.version, decision.fallback) == (2, True)
+    assert state(registry) == [(1, "", "naive", "refused"), (2, "champion", "seasonal_naive", "fallback")]
+
+    served = Forecaster.load(registry.download("buoy", "champion", tmp_path / "cache")).forecast(arena.table)
+    assert (served["q0.1"] < served["q0.9"]).all()
+
+
+def test_without_fallback_nothing_goes_live(registry: Registry, judge: Callable[..., Decision]) -> None:
+    """`gate.fallback: none` registers the refused challenger and moves no alias but @challenger."""
+    decision = judge("aa", "naive", fallback="none")
+    assert (decision.version, decision.promoted, decision.fallback) == (1, None, False)
+    assert state(registry) == [(1, "challenger", "naive", "refused")]
+    assert registry.champion("buoy") is None
+
+
+def test_what_is_registered_is_what_was_judged(
+    registry: Registry, arena: Arena, judge: Callable[..., Decision], tmp_path: Path
+) -> None:
+    """The verdict names the weights of the registered version; only the residuals are of more windows."""
+    decision = judge("aa", "ridge")
+    fitted = verify(arena.entrants["ridge"].bundles[-1])
+    version = registry.version("buoy", decision.version)
+    served = verify(registry.download("buoy", decision.version, tmp_path / "cache"))
+    assert decision.contest.verdict.weights == version.weights == served.manifest.weights == fitted.manifest.weights
+    assert served.calibration.residuals.shape[-1] > fitted.calibration.residuals.shape[-1]
+    assert version.metrics["wql"] == pytest.approx(
+        decision.contest.leaderboard.set_index("model").loc["ridge", "wql"], rel=1e-9
+    )
+
+
+def die_before(step: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """Kill the process in the place of its first call of a step of the registry."""
+
+    def arrange(patch: pytest.MonkeyPatch) -> None:
+        def dying(*_: Any, **__: Any) -> None:
+            raise Killed
+
+        patch.setattr(Registry, step, dying)
+
+    return arrange
+
+
+def die_after(step: str, number: int = 1) -> Callable[[pytest.MonkeyPatch], None]:
+    """Kill the process right after the n-th call of a step of the registry."""
+
+    def arrange(patch: pytest.MonkeyPatch) -> None:
+        original: Callable[..., Any] = getattr(Registry, step)
+        left = [number]
+
+        def dying(*args: Any, **named: Any) -> Any:
+            result = original(*args, **named)
+            left[0] -= 1
+            if not left[0]:
+                raise Killed
+            return result
+
+        patch.setattr(Registry, step, dying)
+
+    return arrange
+
+
+def die_in_the_backtest(patch: pytest.MonkeyPatch) -> None:
+    """Kill the process when the opponent is noted and nobody is judged yet."""
+
+    def dying(*_: Any) -> None:
+        raise Killed
+
+    patch.setattr(promotion, "hold", dying)
+
+
+MOMENTS = {
+    "in the backtest": die_in_the_backtest,
+    "before registering": die_before("register"),
+    "after registering": die_after("register"),
+    "before promoting": die_before("promote"),
+    "after promoting": die_after("promote"),
+}
+
+
+@pytest.mark.parametrize(("moment", "champion"), [*((moment, True) for moment in MOMENTS), ("after promoting", False)])
+def test_promotion_killed_anywhere_ends_where_it_would_have_ended(
+    registry: Registry,
+    judge: Callable[..., Decision],
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    champion: bool,
+) -> None:
+    """Repeated it beats the opponent of then, not itself; one version, and the old champion is still @previous."""
+    if champion:
+        judge("aa", "naive")
+    with monkeypatch.context() as patch:
+        MOMENTS[moment](patch)
+        with pytest.raises(Killed):
+            judge("bb", "ridge")
+
+    decision = judge("bb", "ridge")
+    again = judge("bb", "ridge")
+
+    before = [(1, "", "naive", "refused"), (2, "previous", "seasonal_naive", "fallback")] if champion else []
+    assert state(registry) == [*before, (len(before) + 1, "champion", "ridge", "passed")]
+    names = [candidate.name for candidate in decision.contest.candidates]
+    assert ("champion" in names) == champion
+    for each in (decision, again):
+        assert (each.version, each.promoted, each.fallback) == (len(before) + 1, "ridge", False)
+
+
+@pytest.mark.parametrize(
+    "moment", [*MOMENTS.values(), die_after("register", 2)], ids=[*MOMENTS, "after registering the fallback"]
+)
+def test_fallback_killed_anywhere_ends_where_it_would_have_ended(
+    registry: Registry,
+    judge: Callable[..., Decision],
+    monkeypatch: pytest.MonkeyPatch,
+    moment: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    """Repeated after its own fallback went live, the run is not judged against it; two versions, each once."""
+    with monkeypatch.context() as patch:
+        moment(patch)
+        with pytest.raises(Killed):
+            judge("aa", "naive")
+
+    decision = judge("aa", "naive")
+
+    assert state(registry) == [(1, "", "naive", "refused"), (2, "champion", "seasonal_naive", "fallback")]
+    assert (decision.version, decision.promoted, decision.fallback) == (2, "seasonal_naive", True)
+    assert "champion" not in [candidate.name for candidate in decision.contest.candidates]
+
+
+def test_repeated_run_meets_the_champion_of_now(
+    registry: Registry, judge: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A run that was killed before it was live is judged against whoever went live meanwhile."""
+    with monkeypatch.context() as patch:
+        die_in_the_backtest(patch)
+        with pytest.raises(Killed):
+            judge("bb", "naive")
+    assert json.loads((tmp_path / "work" / "bb" / "opponent.json").read_text()) is None
+    judge("cc", "ridge")
+
+    decision = judge("bb", "naive")
+
+    assert decision.promoted is None
+    assert registry.version("buoy", "champion").model == "ridge"
+    assert json.loads((tmp_path / "work" / "bb" / "opponent.json").read_text()) == 1
+
+
+def test_two_decisions_at_once_are_taken_one_after_the_other(
+    registry: Registry, judge: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both find nobody live if they overlap; under the lock the second one meets the first one's champion."""
+    inside, overlaps, hold = [0], [], promotion.hold
+
+    def watched(*args: Any) -> Any:
+        inside[0] += 1
+        overlaps.append(inside[0])
+        contest = hold(*args)
+        inside[0] -= 1
+        return contest
+
+    monkeypatch.setattr(promotion, "hold", watched)
+    decisions: dict[str, Decision] = {}
+    threads = [
+        threading.Thread(target=lambda key=key, name=name: decisions.update({key: judge(key, name)}))
+        for key, name in (("aa", "ridge"), ("bb", "ridge"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert overlaps == [1, 1]
+    assert sorted(decision.promoted or "" for decision in decisions.values()) == ["", "ridge"]
+    loser = next(decision for decision in decisions.values() if decision.promoted is None)
+    assert "champion" in [candidate.name for candidate in loser.contest.candidates]
+    assert [row[1] for row in state(registry)] == ["champion", "challenger"]
