@@ -1,9 +1,12 @@
 """What all tests share: a quiet, private environment and the folder of larger data sets."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -88,3 +91,43 @@ def rich(make_job: Callable[..., Job], make_table: Callable[..., pd.DataFrame]) 
 
 
 _LENGTHS = {"a": 150, "b": 120, "c": 150}
+
+# A whole job in seconds: the network has four units and two epochs, so the gate refuses it and a baseline goes live.
+_TINY = """
+name: tiny
+source: {kind: synthetic, series: 3, length: 300, freq: h, season: 24, noise: 0.1, seed: 1}
+series: {freq: h}
+window: {context: 12, horizon: 4}
+model: {name: stacked, params: {cell: gru, units: [4], dropout: 0.1}}
+train: {epochs: 2, batch_size: 64, learning_rate: 0.01, seed: 1, windows_per_epoch: 256}
+backtest: {windows: 10, step: 2}
+"""
+GATECAST = [sys.executable, "-c", "from forecasting.cli import main; main()"]
+
+
+class Finished(NamedTuple):
+    """What `gatecast run` left behind; whoever changes anything copies the home first."""
+
+    config: Path
+    home: Path
+    outcome: dict[str, Any]
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def gatecast() -> list[str]:
+    """The command line as a process of its own."""
+    return GATECAST
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One undisturbed `gatecast run tiny.yaml --json` of the session."""
+    place = tmp_path_factory.mktemp("finished")
+    config = place / "tiny.yaml"
+    config.write_text(_TINY, encoding="utf-8")
+    environment = {**os.environ, "GATECAST_HOME": str(place / "home")}
+    command = [*GATECAST, "run", str(config), "--json"]
+    done = subprocess.run(command, env=environment, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Finished(config, place / "home", json.loads(done.stdout), done.stderr)

@@ -1,0 +1,196 @@
+"""The flows: with and without a Prefect server the same results, and a repetition that changes nothing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from forecasting.batch import forecast
+from forecasting.config import Job, load
+from forecasting.registry import Registry
+from forecasting.series.store import Store
+from forecasting.tracking import connect
+from pipelines import tasks
+from pipelines.ingest import ingest
+from pipelines.training import training
+from pipelines.workspace import workspace
+
+TRACKED = """
+import asyncio, json, os, sys
+from prefect.testing.utilities import prefect_test_harness
+from prefect import get_client
+from forecasting.config import load
+from forecasting.registry import Registry
+from pipelines.ingest import ingest
+from pipelines.training import training
+from pipelines.batch import batch
+from pipelines.workspace import workspace
+
+async def runs():
+    async with get_client() as client:
+        flows = {run.id: run for run in await client.read_flow_runs()}
+        done = await client.read_task_runs(limit=200)
+    names = {key: run.name for key, run in flows.items()}
+    return {
+        "flows": sorted((json.dumps(sorted(run.parameters)), run.state_name) for run in flows.values()),
+        "tasks": [(task.name.rsplit("-", 1)[0], task.state_name) for task in done],
+    }
+
+if __name__ == "__main__":
+    job = load(sys.argv[1])
+    with prefect_test_harness(server_startup_timeout=120):
+        merged = ingest(job)
+        outcome = training(job)
+        vintage = batch(job)
+        found = asyncio.run(runs())
+    print(json.dumps({
+        "merged": merged.__dict__, "outcome": outcome.model_dump(), "written": vintage.written,
+        "rows": len(vintage.table), **found, "heavy": sorted({"tensorflow", "keras"} & set(sys.modules)),
+    }))
+"""
+
+
+@pytest.fixture
+def place(finished: Any, home: Path) -> Any:
+    """A copy of the finished home as the home of this test."""
+    shutil.copytree(finished.home, home)
+    return workspace()
+
+
+def judged(outcome: dict[str, Any]) -> Any:
+    """What must be the same in every home: all but the run's id, its paths and how long a forecast took."""
+    rules = [rule for rule in outcome["verdict"] if rule["rule"] != "latency"]
+    rest = ("name", "version", "model", "promoted", "fallback", "champion", "leaderboard")
+    return rules, {key: outcome[key] for key in rest}, {k: v for k, v in outcome["forecasts"].items() if k != "table"}
+
+
+def kept(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The stored observations and forecasts, but for when they were made."""
+    return store.read_observations("tiny"), store.read_forecasts("tiny").drop(columns="created")
+
+
+@pytest.mark.timeout(600)
+def test_tracked_flows_give_what_untracked_ones_give(finished: Any, tmp_path: Path) -> None:
+    """Under a Prefect server every step is a named task that completed, and every table and figure is the same."""
+    (tmp_path / "tracked.py").write_text(TRACKED, encoding="utf-8")
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(tmp_path / "tracked.py"), str(finished.config)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+
+    assert judged(found["outcome"]) == judged(finished.outcome)
+    for one, other in zip(kept(Store(workspace().home)), kept(Store(finished.home)), strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    assert found["merged"] == {"version": 0, "inserted": 900, "updated": 0}
+    assert (found["rows"], found["written"]) == (12, 0)  # the training flow has stored this vintage already
+    assert [state for _, state in found["flows"]] == ["Completed"] * 3
+    assert {state for _, state in found["tasks"]} == {"Completed"}
+    assert sorted(name for name, _ in found["tasks"]) == sorted(
+        [
+            "reading the source",
+            "checking every row",
+            "cleaning",
+            "storing the observations",
+            "taking the data of this run",
+            "opening the run",
+            "training the network",
+            "fitting the baselines",
+            "backtesting everyone on the same cutoffs, judging, registering",
+            "is there a live model",
+            "forecasting with the live model",
+            "forecasting with the live model",
+            "writing the report, closing the run",
+        ]
+    )
+    assert found["heavy"] == []
+
+
+def census(registry: Registry, store: Store) -> dict[str, Any]:
+    """How much of everything there is."""
+    with connect(registry.tracking_uri) as client:
+        runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    return {
+        "runs": [(run.info.run_id, run.info.status) for run in runs],
+        "versions": registry.versions("tiny")[["version", "aliases", "run_id"]].to_dict("records"),
+        "data": store.version("tiny"),
+        "forecasts": len(store.read_forecasts("tiny")),
+    }
+
+
+def test_repeated_run_changes_nothing(finished: Any, place: Any) -> None:
+    """The same content: no new data version, run, model version or forecast, and the same outcome."""
+    before = census(place.registry, place.store)
+    job = load(finished.config)
+
+    merged = ingest.fn(job)
+    outcome = training.fn(job)
+
+    assert (merged.version, merged.inserted, merged.updated) == (0, 0, 0)
+    assert outcome.model_dump() == finished.outcome
+    assert census(place.registry, place.store) == before
+    assert [status for _, status in before["runs"]] == ["FINISHED"]
+
+
+def test_new_readings_are_another_run(finished: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One corrected reading is another data version and so another content address; the schedule is no part of it."""
+    job = load(finished.config)
+    first = tasks.open_run(job, tasks.take_snapshot(job))
+    planned = Job.model_validate({**job.model_dump(), "schedule": {"cron": "0 6 * * *"}})
+    assert tasks.open_run(planned, tasks.take_snapshot(planned)) == first
+    assert first.finished
+
+    corrected = place.store.read_observations("tiny").tail(1).assign(y=7.0)
+    assert place.store.merge_observations("tiny", corrected).updated == 1
+    other = tasks.open_run(job, tasks.take_snapshot(job))
+
+    assert not other.finished
+    assert other.run_id != first.run_id
+
+
+def test_results_lie_where_the_outcome_says(finished: Any, place: Any) -> None:
+    """Report, tables and curves are files, and the same files are in the run."""
+    outcome = finished.outcome
+    assert Path(outcome["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (Path(outcome["forecasts"]["table"]) / "_delta_log").is_dir()
+    run = outcome["run_id"]
+    assert json.loads(place.registry.read_text(run, "outcome.json")) == outcome
+    verdict = json.loads(place.registry.read_text(run, "verdict.json"))
+    assert verdict["rules"] == outcome["verdict"]
+    assert place.registry.read_text(run, "report.html") == Path(outcome["report"]).read_text(encoding="utf-8")
+    board = place.registry.read_text(run, "by_model.csv").splitlines()
+    assert [line.split(",")[0] for line in board] == ["model", *(row["model"] for row in outcome["leaderboard"])]
+    assert len(place.registry.read_text(run, "curves.csv").splitlines()) == 1 + 2
+    with connect(place.registry.tracking_uri) as client:
+        data = client.get_run(run).data
+    assert data.params["window.horizon"] == "4"
+    assert data.metrics["wql"] == pytest.approx(outcome["leaderboard"][0]["wql"])
+    assert data.metrics["naive.wql"] == pytest.approx(
+        next(row["wql"] for row in outcome["leaderboard"] if row["model"] == "naive")
+    )
+    assert data.tags["gatecast.verdict"] == "refused"
+
+
+def test_batch_of_the_same_data_writes_no_row_twice(finished: Any, place: Any) -> None:
+    """The vintage that the run has stored is not stored again; new readings are another vintage."""
+    job = load(finished.config)
+    rows = len(place.store.read_forecasts("tiny"))
+    again = forecast(place.store, place.registry, job, cache=place.cache)
+    assert (again.written, len(again.table), rows) == (0, 12, 12)
+
+    stored = place.store.read_observations("tiny")
+    newer = stored.groupby("unique_id").tail(1).assign(ds=lambda t: t["ds"] + pd.Timedelta(hours=1))
+    place.store.merge_observations("tiny", newer)
+    later = forecast(place.store, place.registry, job, cache=place.cache)
+    everything = place.store.read_forecasts("tiny")
+
+    assert later.written == 12
+    assert later.table["cutoff"].unique().tolist() == [newer["ds"].max()]
+    assert not everything.duplicated(["unique_id", "ds", "cutoff", "version"]).any()
+    assert len(everything) == 24
