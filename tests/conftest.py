@@ -71,9 +71,9 @@ def make_table() -> Callable[..., pd.DataFrame]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rich(make_job: Callable[..., Job], make_table: Callable[..., pd.DataFrame]) -> tuple[pd.DataFrame, Job]:
-    """Three hourly series of unequal length with gaps and every kind of covariate, and their job."""
+    """Three hourly series of unequal length with gaps and every kind of covariate, and their job; not to be changed."""
     draw = np.random.default_rng(7)
     table = make_table({name: draw.normal(10 * n, n, length) for n, (name, length) in enumerate(_LENGTHS.items(), 1)})
     hour = table["ds"].dt.hour.to_numpy()

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.spec import Spec
-from forecasting.errors import ArtifactError
+from forecasting.errors import ArtifactError, GatecastError
 from forecasting.series.window import Batch
 
 __all__ = ["Bundle", "Manifest", "Origin", "verify", "write"]
@@ -118,10 +119,9 @@ def verify(directory: Path, *, threads: int = 0) -> Bundle:
     _check_files(directory, manifest)
     try:
         spec = Spec.model_validate_json((directory / "spec.json").read_bytes())
-        with np.load(directory / "conformal.npz", allow_pickle=False) as arrays:
-            calibration = Calibration.from_arrays({name: arrays[name] for name in arrays.files})
-    except (ValidationError, ValueError, KeyError) as error:
+    except ValidationError as error:
         raise ArtifactError(f"the bundle {directory} cannot be read: {error}") from error
+    calibration = Calibration.from_arrays(_arrays(directory / "conformal.npz"))
     bundle = Bundle(directory, manifest, spec, Engine(directory / "model.onnx", threads=threads), calibration)
     _replay(bundle)
     return bundle
@@ -154,16 +154,29 @@ def _check_files(directory: Path, manifest: Manifest) -> None:
 
 
 def _replay(bundle: Bundle) -> None:
-    with np.load(bundle.path / "golden.npz", allow_pickle=False) as arrays:
-        golden = {name: arrays[name] for name in arrays.files}
+    golden = _arrays(bundle.path / "golden.npz")
+    if "expected" not in golden:
+        raise ArtifactError(f"the bundle {bundle.path} holds no golden forecast")
     expected = golden.pop("expected")
-    given = bundle.calibration.apply(bundle.engine.run(golden), bundle.spec.wanted)
+    try:
+        given = bundle.calibration.apply(bundle.engine.run(golden), bundle.spec.wanted)
+    except GatecastError as misfit:
+        raise ArtifactError(f"the files of the bundle {bundle.path} do not fit together: {misfit}") from misfit
     error = np.max(np.abs(given - expected), initial=0.0) if given.shape == expected.shape else np.inf
     bound = GOLDEN_TOLERANCE * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
     if not error <= bound:
         raise ArtifactError(
             f"the bundle {bundle.path} does not reproduce its golden forecast: off by {error:.3g}, allowed {bound:.3g}"
         )
+
+
+def _arrays(path: Path) -> Batch:
+    """All arrays of an npz file; never a pickled object."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
 
 
 def _measure(path: Path) -> _File:

@@ -12,6 +12,7 @@ from forecasting.bundle.conformal import calibrate
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.spec import Spec, wanted_quantiles
 from forecasting.config import Job, Window
+from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.panel import Features, build
 from forecasting.series.scale import Scaler
@@ -44,7 +45,11 @@ def spec_for(
 def assemble(
     directory: Path, spec: Spec, model: bytes, held_out: Windows, *, origin: Origin, keras_file: Path | None = None
 ) -> Path:
-    """Write the bundle of `model`, calibrated on windows that it was not fitted on."""
+    """Write the bundle of `model`, calibrated on windows that it was not fitted on; raises DataError without any."""
+    if not len(held_out):
+        raise DataError(
+            f"there is no window of {spec.context} + {spec.horizon} steps to calibrate {spec.model} on; bring more data"
+        )
     engine = Engine(model)
     chosen = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), MOST_WINDOWS)).astype(np.int64))
     blocks = np.array_split(chosen, -(-len(chosen) // BATCH))
@@ -74,7 +79,7 @@ def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, direct
         directory,
         spec,
         (bundle.path / "model.onnx").read_bytes(),
-        slide(panel, window, begin=panel.rows_at(since)),
+        slide(panel, window, max_gap=spec.series.max_gap, begin=panel.rows_at(since)),
         origin=bundle.manifest.origin,
         keras_file=keras_file if keras_file.exists() else None,
     )

@@ -74,13 +74,16 @@ class Forecaster:
         cleaned = clean(table, self.spec.series).table
         panel = self._panel(cleaned)
         wanted = self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
-        return self.windows(self._at_last_reading(panel), wanted).table()
+        windows = self._at_last_reading(panel)
+        self._check_known_ahead(windows)
+        return self.windows(windows, wanted).table()
 
     def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None) -> Forecasts:
         """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean.
 
         `wanted` are the quantiles, by default the bundle's own. A series that has no reading within the context
-        of a cutoff gives no forecast there.
+        of a cutoff gives no forecast there; a value known ahead that a row of the table lacks is taken as its mean,
+        as in training.
         """
         panel = self._panel(table, every_row=True)
         spec = self.spec
@@ -110,7 +113,6 @@ class Forecaster:
 
     def _block(self, windows: Windows, indices: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
         spec, panel = self.spec, windows.panel
-        self._check_known_ahead(windows, indices)
         scaled = self.bundle.calibration.apply(self.scaled(windows, indices), quantiles)
         series = panel.series_of(windows.rows(indices))
         location, scale = (values[series][:, None, None] for values in (panel.location, panel.scale))
@@ -143,10 +145,11 @@ class Forecaster:
         seen: np.ndarray = rows[real[rows + 1] > real[rows + 1 - self.spec.context]]
         return seen
 
-    def _check_known_ahead(self, windows: Windows, indices: np.ndarray) -> None:
+    def _check_known_ahead(self, windows: Windows) -> None:
         features = self.spec.features
         if not features.future:
             return
+        indices = np.arange(len(windows))
         lacking = np.isnan(windows.known_ahead(indices)).any(axis=1)  # (B, F)
         if not lacking.any():
             return

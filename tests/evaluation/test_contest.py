@@ -104,7 +104,7 @@ def test_a_damaged_champion_is_said_so(world: World, tmp_path: Path) -> None:
 
 def test_a_live_model_has_the_residuals_of_a_challenger(world: World, tmp_path: Path) -> None:
     """Of the validation span alone: equal to those of the same model fitted now, whatever happened later."""
-    table, job, cut = world
+    table, _, cut = world
     fitted = entrants(world, tmp_path)["seasonal_naive"].bundles[0]
     later = table.assign(y=table["y"].mask(table["ds"] > cut[0].seen_until, 1e6))
     live = as_challenger(fitted, later, cut[0], tmp_path / "live")

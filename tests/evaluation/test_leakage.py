@@ -25,7 +25,7 @@ CUTOFF = pd.Timestamp("2024-01-06 16:00")  # the first of the rich job
 @pytest.fixture
 def world(rich: tuple[pd.DataFrame, Job], tmp_path: Path) -> World:
     """A raw table whose series `a` has no reading at the first cutoff, its job, and two fitted baselines."""
-    table, job = rich
+    table, job = rich[0].copy(), rich[1]
     at_cutoff = (table["unique_id"] == "a") & (table["ds"] == CUTOFF)
     assert at_cutoff.sum() == 1
     table.loc[at_cutoff, ["y", "p"]] = np.nan

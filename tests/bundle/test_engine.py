@@ -1,0 +1,74 @@
+"""The engine computes every window by itself, and says which input is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forecasting.bundle.engine import Engine
+from forecasting.errors import ArtifactError, GatecastError
+from forecasting.series.window import Batch
+
+Fitted = Any  # the fixture of that name
+
+
+@pytest.fixture
+def model(fitted: Fitted) -> Path:
+    """The graph of a ridge over the past (6, 9) and what is known ahead (3, 3)."""
+    return Path(fitted.bundle / "model.onnx")
+
+
+@pytest.fixture
+def batch(fitted: Fitted) -> Batch:
+    """Its validation windows."""
+    windows: Batch = fitted.data.valid.batch(np.arange(10))
+    return windows
+
+
+def test_a_window_does_not_depend_on_its_neighbours(model: Path, batch: Batch) -> None:
+    """Alone, in another order or in the whole batch: the same forecast; from a file or its content: the same."""
+    engine = Engine(model)
+    together = engine.run(batch)
+    assert together.shape == (10, 3, 1)
+    alone = [engine.run({name: values[i : i + 1] for name, values in batch.items()})[0] for i in range(10)]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    content = Engine(model.read_bytes(), threads=1)
+    np.testing.assert_allclose(
+        content.run({name: values[::-1] for name, values in batch.items()})[::-1], together, atol=1e-5
+    )
+
+
+def test_inputs_that_the_model_does_not_read_are_left_alone(model: Path, batch: Batch) -> None:
+    """Static features and codes of the job, which the ridge does not know."""
+    assert {"static", "codes"} <= set(batch)
+    needed = {"past": batch["past"], "future": batch["future"]}
+    assert set(Engine(model).inputs) == set(needed)
+    assert np.array_equal(Engine(model).run(needed), Engine(model).run(batch))
+
+
+def test_an_input_that_is_missing_is_named(model: Path, batch: Batch) -> None:
+    """With those that were given."""
+    with pytest.raises(ArtifactError, match=r"needs the input\(s\) future, got past"):
+        Engine(model).run({"past": batch["past"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("past", (10, 5, 9), r"past has shape \(10, 5, 9\), expected \(B, 6, 9\)"),
+        ("past", (10, 54), r"past has shape \(10, 54\), expected \(B, 6, 9\)"),
+        ("future", (10, 3, 2), r"future has shape \(10, 3, 2\), expected \(B, 3, 3\)"),
+    ],
+)
+def test_a_wrong_shape_is_named(name: str, shape: tuple[int, ...], message: str, model: Path, batch: Batch) -> None:
+    """What came and what was expected, before anything is computed."""
+    with pytest.raises(GatecastError, match=message):
+        Engine(model).run({**batch, name: np.zeros(shape, dtype=np.float32)})
+
+
+def test_what_is_no_graph_cannot_be_opened(tmp_path: Path) -> None:
+    """Noise, and no file at all."""
+    for source in (b"noise", tmp_path / "none.onnx"):
+        with pytest.raises(ArtifactError, match=r"model\.onnx cannot be opened"):
+            Engine(source)
