@@ -104,13 +104,14 @@ def backtest(
 ) -> None:
     """Judge live models and baselines on the job's rolling origins."""
     from forecasting import checks
-    from forecasting.cli_tables import show
+    from forecasting.cli_tables import replace, show
     from pipelines.workspace import workspace
 
     job, place = _job(config), workspace()
     tables = checks.standings(place.store, place.registry, job, model or [], place.cache)
     if output:
-        output.write_text(json.dumps(tables, allow_nan=False), encoding="utf-8")
+        text = json.dumps(tables, allow_nan=False)
+        replace(output, lambda draft: draft.write_text(text, encoding="utf-8"))
     show(f"{job.name}: rolling origins", tables["leaderboard"])
 
 
@@ -123,10 +124,12 @@ def forecast(
     as_json: Json = False,
 ) -> None:
     """Forecast every stored series with the live model and keep the vintage."""
-    from forecasting.cli_tables import show, write
+    from forecasting.cli_tables import check_suffix, show, write
     from pipelines.batch import batch
 
     job = _job(config)
+    if out:
+        check_suffix(out)
     vintage = _in_process(batch, job, model=model, at=at)
     if out:
         write(out, vintage.table)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from forecasting.errors import ConfigError
 
-__all__ = ["records", "show", "write"]
+__all__ = ["check_suffix", "records", "replace", "show", "write"]
 
 
 def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -38,18 +38,35 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
+def check_suffix(path: Path) -> None:
+    """Raise ConfigError unless `write` knows the suffix, before the table is made at all."""
+    if path.suffix not in _WRITERS:
+        raise ConfigError(f"cannot write {path}: the suffix must be one of {', '.join(_WRITERS)}")
+
+
 def write(path: Path, table: pd.DataFrame) -> None:
-    """Write a table to a .csv or .parquet file, whole or not at all; raises ConfigError for any other suffix."""
-    writers: dict[str, Callable[[Path], object]] = {
-        ".csv": lambda draft: table.to_csv(draft, index=False),
-        ".parquet": table.to_parquet,
-    }
-    if path.suffix not in writers:
-        raise ConfigError(f"cannot write {path}: the suffix must be one of {', '.join(writers)}")
+    """Write a table to a `.csv` or `.parquet` file, whole or not at all."""
+    check_suffix(path)
+    replace(path, lambda draft: _WRITERS[path.suffix](table, draft))
+
+
+def replace(path: Path, writer: Callable[[Path], object]) -> None:
+    """Let `writer` write a file that appears under its name whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    writers[path.suffix](draft)
+    writer(draft)
     os.replace(draft, path)
+
+
+def _write_csv(table: pd.DataFrame, draft: Path) -> None:
+    table.to_csv(draft, index=False)
+
+
+def _write_parquet(table: pd.DataFrame, draft: Path) -> None:
+    table.to_parquet(draft)
+
+
+_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {".csv": _write_csv, ".parquet": _write_parquet}
 
 
 def _cell(value: Any) -> str:

@@ -42,7 +42,7 @@ class FileColumns(_Section):
     layout: Literal["long", "wide"] = "long"
     ds: str | tuple[str, ...] = "ds"  # several columns (date and time, or year, month, day, hour) are joined
     y: str | tuple[str, ...] | None = None  # long: default "y"; wide: the listed columns, default every other one
-    unique_id: str | tuple[str, ...] | None = None  # none: the file is one series, named like the job
+    unique_id: str | tuple[str, ...] | None = None  # none: the column unique_id, or one series named like the job
 
 
 class FileSource(_Section):

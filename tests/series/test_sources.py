@@ -89,6 +89,31 @@ def test_several_files_without_identifier_are_one_series(tmp_path: Path) -> None
     assert table["unique_id"].tolist() == ["j", "j"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_column_unique_id_needs_no_word(tmp_path: Path, kind: str) -> None:
+    """A long file in the usual layout is read as the series that its column `unique_id` names."""
+    frame = pd.DataFrame({"unique_id": ["b", "a"], "ds": ["2024-01-01", "2024-01-01"], "y": [1.0, 2.0]})
+    path = tmp_path / f"usual.{kind}"
+    if kind == "csv":
+        frame.to_csv(path, index=False)
+    elif kind == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_json(path, orient="records", lines=True)
+    assert read(path)["unique_id"].tolist() == ["b", "a"]
+
+
+def test_environment_variable_may_have_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`${NAME:-default}` is the variable where it is set, else the default."""
+    read(tmp_path / "a.csv", "ds,y\n2024-01-01,1\n")
+    read(tmp_path / "b.csv", "ds,y\n2024-01-01,2\n")
+    path = tmp_path / "${GATECAST_TEST_FILE:-a}.csv"
+    monkeypatch.delenv("GATECAST_TEST_FILE", raising=False)
+    assert read(path)["y"].tolist() == [1]
+    monkeypatch.setenv("GATECAST_TEST_FILE", "b")
+    assert read(path)["y"].tolist() == [2]
+
+
 def test_path_may_name_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`${NAME}` is replaced; all that are not set are named in the error."""
     (tmp_path / "a.csv").write_text(CONTENT)

@@ -23,6 +23,13 @@ def covariates(series: Series) -> list[str]:
     return [*series.past, *series.future, *series.static]
 
 
+def resolve(columns: FileColumns, available: Sequence[str]) -> FileColumns:
+    """The columns of a source that has the columns `available`: a long one with a `unique_id` need not name it."""
+    if columns.layout == "long" and columns.unique_id is None and UNIQUE_ID in available:
+        return columns.model_copy(update={"unique_id": UNIQUE_ID})
+    return columns
+
+
 def labels(columns: FileColumns, series: Series) -> list[str]:
     """The columns that are read as text: stamps, identifiers and categorical covariates."""
     return list(dict.fromkeys([*_names(columns.ds), *_names(columns.unique_id), *series.categorical]))
@@ -57,7 +64,7 @@ def long_table(
 
     The index of `frame` is what messages call a row.
     """
-    columns = source.columns
+    columns = resolve(source.columns, list(frame.columns))
     ids = _identifiers(frame, columns, name)
     raw, clock = join([frame[column] for column in _names(columns.ds)], _clock(source, series))
     stamps, problems = to_utc(raw, ids, clock)

@@ -7,12 +7,16 @@ from forecasting.errors import SourceError
 
 __all__ = ["expand"]
 
-_NAME = re.compile(r"\$\{(\w+)\}")
+_NAME = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 def expand(text: str, *, key: str) -> str:
-    """`text` with every `${NAME}` replaced; raise SourceError that names all variables that are not set."""
-    unset = [name for name in dict.fromkeys(_NAME.findall(text)) if name not in os.environ]
+    """`text` with every `${NAME}` and `${NAME:-default}` replaced, as a shell does.
+
+    Raise SourceError that names all variables that are not set and have no default.
+    """
+    found = _NAME.finditer(text)
+    unset = dict.fromkeys(match[1] for match in found if match[1] not in os.environ and match[2] is None)
     if unset:
         raise SourceError(f"{key} needs the environment variable(s) {', '.join(unset)}, which are not set")
-    return _NAME.sub(lambda match: os.environ[match[1]], text)
+    return _NAME.sub(lambda match: os.environ.get(match[1], match[2]), text)

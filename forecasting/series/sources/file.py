@@ -79,8 +79,9 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
     separator = r"\s+" if source.separator == " " else source.separator
     head = pd.read_csv(path, sep=separator, header=first, nrows=0 if source.header else 1, encoding="utf-8-sig")
     available = [str(column) for column in head.columns]
-    named.check(available, source.columns, series, name=str(path))
-    labels = named.labels(source.columns, series)
+    columns = named.resolve(source.columns, available)
+    named.check(available, columns, series, name=str(path))
+    labels = named.labels(columns, series)
     empty = {column: [""] if column in labels else list(_EMPTY) for column in available}
     frame = pd.read_csv(
         path,
@@ -88,7 +89,7 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
         decimal=source.decimal,
         header=first,
         names=available,
-        usecols=named.wanted(source.columns, series),
+        usecols=named.wanted(columns, series),
         dtype=dict.fromkeys(labels, "str"),
         na_values=empty,
         keep_default_na=False,  # "NA" and "None" are labels like any other
@@ -111,7 +112,8 @@ def _json(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
 
 def _parquet(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
     with pq.ParquetFile(path) as file:
-        named.check(file.schema_arrow.names, source.columns, series, name=str(path))
-        frame: pd.DataFrame = file.read(columns=named.wanted(source.columns, series)).to_pandas(ignore_metadata=True)
+        columns = named.resolve(source.columns, file.schema_arrow.names)
+        named.check(file.schema_arrow.names, columns, series, name=str(path))
+        frame: pd.DataFrame = file.read(columns=named.wanted(columns, series)).to_pandas(ignore_metadata=True)
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     return frame
