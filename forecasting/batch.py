@@ -16,7 +16,7 @@ from forecasting.errors import DataError
 from forecasting.registry import Registry
 from forecasting.series.store import Store
 
-__all__ = ["Vintage", "forecast"]
+__all__ = ["Absent", "Vintage", "forecast", "forecast_live"]
 
 
 class Vintage(NamedTuple):
@@ -26,6 +26,22 @@ class Vintage(NamedTuple):
     written: int
     model: str
     version: int
+
+
+class Absent(NamedTuple):
+    """No forecasts, and why."""
+
+    reason: str
+
+
+def forecast_live(store: Store, registry: Registry, job: Job, *, cache: Path) -> Vintage | Absent:
+    """The forecasts of the champion; a run that has none, or lacks what must be known ahead, goes on without."""
+    if registry.champion(job.name) is None:
+        return Absent("nothing is live")
+    try:
+        return forecast(store, registry, job, cache=cache)
+    except DataError as error:
+        return Absent(str(error))
 
 
 def forecast(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
-from forecasting.errors import GatecastError, NothingPromotedError
+from forecasting.errors import DataError, GatecastError, NothingPromotedError
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
     from forecasting.config import Job
@@ -229,11 +229,13 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
         show(f"{outcome.name}: leaderboard", outcome.leaderboard)
         show("verdict", [_rule(rule) for rule in outcome.verdict])
         typer.echo(summary(outcome))
-        if outcome.forecasts:
+        if outcome.forecasts["rows"]:
             typer.echo(f"{outcome.forecasts['rows']} forecasts in {outcome.forecasts['table']}")
         typer.echo(f"report: {outcome.report}")
     if outcome.champion is None:
         raise NothingPromotedError(summary(outcome))
+    if not outcome.forecasts["rows"]:
+        raise DataError(f"version {outcome.champion} is live, but gave no forecasts: {outcome.forecasts['reason']}")
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from prefect.context import FlowRunContext
 from rich.console import Console
 
 from forecasting import batch, provenance
-from forecasting.batch import Vintage
+from forecasting.batch import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config import Job
 from forecasting.evaluation import contest
@@ -41,7 +41,7 @@ __all__ = [
     "decide",
     "fit_baselines",
     "forecast",
-    "is_live",
+    "forecast_live",
     "live_bundle",
     "open_run",
     "read",
@@ -152,10 +152,11 @@ def forecast(job: Job, *, model: str = "champion", at: datetime | None = None) -
     return batch.forecast(place.store, place.registry, job, cache=place.cache, model=model, at=at)
 
 
-@step("is there a live model")
-def is_live(job: Job) -> bool:
-    """Whether the job has a champion."""
-    return workspace().registry.champion(job.name) is not None
+@step("forecasting with the live model, if there is one")
+def forecast_live(job: Job) -> Vintage | Absent:
+    """The forecasts of the champion, or why there are none."""
+    place = workspace()
+    return batch.forecast_live(place.store, place.registry, job, cache=place.cache)
 
 
 @step("fetching the live model")
@@ -167,7 +168,7 @@ def live_bundle(job: Job) -> Path | None:
 
 @step("writing the report, closing the run")
 def conclude(
-    job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], decision: Decision, vintage: Vintage | None
+    job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], decision: Decision, vintage: Vintage | Absent
 ) -> Outcome:
     """Results and report into the run."""
     finished = results.Finished(job, run.run_id, data, fits, decision, vintage)

@@ -19,5 +19,5 @@ def training(job: Job) -> Outcome:
     fits = [tasks.train(job, data, number) for number in range(len(data.folds))]
     rivals = tasks.fit_baselines(job, data)
     decision = tasks.decide(job, data, run, fits, rivals)
-    vintage = tasks.forecast(job) if tasks.is_live(job) else None
+    vintage = tasks.forecast_live(job)
     return tasks.conclude(job, data, run, fits, decision, vintage)

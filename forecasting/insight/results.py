@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from forecasting.batch import Vintage
+from forecasting.batch import Absent, Vintage
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
 from forecasting.config import Job
@@ -46,7 +46,7 @@ class Outcome(BaseModel):
     champion: int | None  # the version that is live now
     verdict: list[dict[str, Any]]  # rule, figure, bound, passed, sentence
     leaderboard: list[dict[str, Any]]  # model and its metrics
-    forecasts: dict[str, Any]  # table, rows, version
+    forecasts: dict[str, Any]  # rows, and table, model, version, or the reason why there are none
     report: str
 
 
@@ -72,7 +72,7 @@ class Finished(NamedTuple):
     data: Snapshot
     fits: Sequence[Fitted]
     decision: Decision
-    vintage: Vintage | None  # none where nothing is live
+    vintage: Vintage | Absent
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -121,16 +121,16 @@ def _outcome(registry: Registry, home: Path, run: Finished, report: Path) -> Out
         champion=champion.version if champion else None,
         verdict=json.loads(decision.contest.verdict.to_json())["rules"],
         leaderboard=records(decision.contest.leaderboard),
-        forecasts={}
-        if vintage is None
-        else {
-            "table": str(home / "tables" / job.name / "forecasts"),
-            "rows": len(vintage.table),
-            "model": vintage.model,
-            "version": vintage.version,
-        },
+        forecasts=_where(home, job, vintage),
         report=str(report),
     )
+
+
+def _where(home: Path, job: Job, vintage: Vintage | Absent) -> dict[str, Any]:
+    if isinstance(vintage, Absent):
+        return {"rows": 0, "reason": vintage.reason}
+    table = str(home / "tables" / job.name / "forecasts")
+    return {"rows": len(vintage.table), "table": table, "model": vintage.model, "version": vintage.version}
 
 
 def _metrics(contest: Contest, curves: pd.DataFrame) -> dict[str, float | Sequence[float]]:
@@ -157,7 +157,7 @@ def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
         summary=summary(outcome),
         facts=_facts(outcome, data, run.fits[-1], forecaster),
         history=_history(data, job),
-        forecasts=pd.DataFrame() if vintage is None else vintage.table,
+        forecasts=pd.DataFrame() if isinstance(vintage, Absent) else vintage.table,
         verdict=pd.DataFrame([asdict(rule) for rule in contest.verdict.rules]),
         leaderboard=contest.leaderboard,
         primary=job.gate.primary,
