@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from forecasting.errors import DataError, GatecastError, NothingPromotedError
@@ -187,13 +186,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        code = app(arguments, standalone_mode=False)
-    except click.exceptions.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        typer.echo("stopped", err=True)
-        sys.exit(130)
+        app(arguments, prog_name="gatecast")  # ends the process itself; wrong usage with 2, an interrupt with 130
     except GatecastError as error:
         if debug:
             raise
@@ -204,7 +197,6 @@ def main() -> None:
             raise
         typer.echo(f"error: unexpected {type(error).__name__}: {error} (--debug shows where)", err=True)
         sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _job(path: Path) -> Job:

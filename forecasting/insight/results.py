@@ -182,8 +182,8 @@ def parameters(job: Job) -> dict[str, str | float | int]:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON objects; what is not finite becomes null."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=10))
+    """Rows as JSON objects: stamps in ISO 8601, what is not finite as null."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=10, date_format="iso"))
     return rows
 
 
