@@ -63,15 +63,16 @@ class Forecaster:
     def forecast(
         self, history: pd.DataFrame, future: pd.DataFrame | None = None, *, levels: tuple[int, ...] | None = None
     ) -> pd.DataFrame:
-        """Forecast every series of `history` from its last reading on.
+        """Forecast every series of `history` from its last reading on, however short (`min_length` is for training).
 
         `history` is a long table `unique_id, ds, y` with the past covariates; what is known ahead comes in `future`
         or as rows of `history` without y. `levels` are per cent of central intervals; default: the configured
         quantiles. Raises DataError listing everything that is wrong with the tables.
         """
         table = history if future is None else pd.concat([history, future], ignore_index=True)
-        validate(table, self.spec.series).raise_for_errors()
-        cleaned = clean(table, self.spec.series).table
+        series = self.spec.series.model_copy(update={"min_length": 1})
+        validate(table, series).raise_for_errors()
+        cleaned = clean(table, series).table
         panel = self._panel(cleaned)
         wanted = self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
         windows = self._at_last_reading(panel)
@@ -81,9 +82,8 @@ class Forecaster:
     def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None) -> Forecasts:
         """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean.
 
-        `wanted` are the quantiles, by default the bundle's own. A series that has no reading within the context
-        of a cutoff gives no forecast there; a value known ahead that a row of the table lacks is taken as its mean,
-        as in training.
+        `wanted` are the quantiles, by default the bundle's own. A series that has no reading up to a cutoff gives no
+        forecast there; a value known ahead that a row of the table lacks is taken as its mean, as in training.
         """
         panel = self._panel(table, every_row=True)
         spec = self.spec
@@ -139,10 +139,11 @@ class Forecaster:
         return at_rows(panel, last, context=self.spec.context, horizon=self.spec.horizon)
 
     def _observed_rows(self, panel: Panel, rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Those of the cutoff rows that lie on the series' own grid and see at least one reading."""
-        rows = rows[(rows >= panel.offsets[:-1] + self.spec.context - 1) & (rows < ends)]
+        """Those of the cutoff rows that lie on the series' own grid and have a reading at them or before."""
+        inside = (rows >= panel.offsets[:-1] + self.spec.context - 1) & (rows < ends)
+        rows, first = rows[inside], panel.offsets[:-1][inside]
         real = np.concatenate([[0], np.cumsum(~np.isnan(panel.target))])
-        seen: np.ndarray = rows[real[rows + 1] > real[rows + 1 - self.spec.context]]
+        seen: np.ndarray = rows[real[rows + 1] > real[first]]
         return seen
 
     def _check_known_ahead(self, windows: Windows) -> None:

@@ -134,7 +134,7 @@ def levels(body: Ordered) -> Iterator[Violation]:
     constant = (readings > 1) & (grouped.max() == grouped.min()).to_numpy()
     yield from _whole(body, constant, "constant", "warning", "{} series never change")
     if not (readings >= max(least, 1)).any():
-        message = f"no series has {max(least, 1)} readings or more: nothing can be learnt"
+        message = f"no series has {max(least, 1)} reading(s) or more"
         yield Violation("nothing_left", "error", len(body.names), message, tuple(body.names[:_SHOWN]))
 
 

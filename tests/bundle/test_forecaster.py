@@ -114,11 +114,23 @@ def test_no_window_gives_an_empty_forecast(ridge: Forecaster, fitted: Fitted) ->
 def test_short_and_unknown_series_are_forecast(make_table: Tables, make_job: Jobs, fit_baseline: Fit) -> None:
     """Two readings where the context is six; a series that training never saw: naive still repeats its last reading."""
     fitted = fit_baseline(make_table({"a": walk(80)}), simple_job(make_job), "naive")
-    history = make_table({"new": [500.0, 700.0], "a": [1.0, 2.0, 3.0]})
+    history = make_table({"new": [500.0, 700.0], "a": [1.0, 2.0, 3.0], "single": [42.0]})
     table = Forecaster.load(fitted.bundle).forecast(history).set_index("unique_id")
     assert table.loc["new", "q0.5"].to_numpy() == pytest.approx([700.0] * 3, rel=1e-6)
+    assert table.loc["single", "q0.5"].to_numpy() == pytest.approx([42.0] * 3, rel=1e-5)
     assert table.loc["a", "q0.5"].to_numpy() == pytest.approx([3.0] * 3, rel=1e-6)
     assert np.isfinite(table[["q0.1", "q0.9"]]).all(axis=None)
+
+
+def test_a_gap_as_long_as_the_context_is_bridged(make_table: Tables, make_job: Jobs, fit_baseline: Fit) -> None:
+    """Naive repeats the last reading there is; before the first one there is no forecast, other series or not."""
+    job = simple_job(make_job, {"max_gap": 9})
+    fitted = fit_baseline(make_table({"a": walk(80), "b": walk(80)}), job, "naive")
+    late = make_table({"b": [5.0] * 20}, start="2024-01-01 10:00")
+    table = pd.concat([make_table({"a": [1.0, 2.0, *[np.nan] * 10, *[9.0] * 10]}), late], ignore_index=True)
+    forecasts = Forecaster.load(fitted.bundle).at(table, pd.DatetimeIndex(["2024-01-01 09:00", "2023-12-31"]))
+    assert forecasts.unique_id.tolist() == ["a"]
+    assert forecasts.values[0, :, 1] == pytest.approx([2.0] * 3, rel=1e-5)
 
 
 def test_padding_is_read_as_unobserved(make_table: Tables, make_job: Jobs, fit_baseline: Fit) -> None:
@@ -218,7 +230,7 @@ def _with(column: str, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (_with("ds", pd.NaT), "column ds: 1 empty"),
         (_with("unique_id", None), "column unique_id: 1 empty"),
         (lambda table: pd.concat([table, table[3:4].assign(y=99.0)], ignore_index=True), "repeat a stamp"),
-        (lambda table: table.assign(y=np.nan), "no series has 2 readings or more"),
+        (lambda table: table.assign(y=np.nan), r"no series has 1 reading\(s\) or more"),
         (lambda table: table.assign(ds=table["ds"].where(table.index != 3, table["ds"] + HOUR / 4)), "off the grid"),
         (lambda table: table.assign(y=table["y"].astype("str")), "column y is str, expected float64"),
         (lambda table: table.assign(ds=table["ds"].dt.tz_localize("UTC")), "column ds is datetime64"),
