@@ -66,8 +66,9 @@ def test_slide_finds_exactly_the_windows_of_a_plain_loop(
 ) -> None:
     """For any gaps, strides, borders and shares of readings; none crosses a series, a long gap or a border."""
     least = draws.draw(st.integers(1, context))
-    begin = [draws.draw(st.integers(-1, len(y) - 1)) for y in series]
-    end = [draws.draw(st.integers(-1, len(y) - 1)) for y in series]
+    bordered = draws.draw(st.booleans())
+    begin = [draws.draw(st.integers(-1, len(y) - 1)) if bordered else -1 for y in series]
+    end = [draws.draw(st.integers(-1, len(y) - 1)) if bordered else len(y) - 1 for y in series]
     window = Window(context=context, horizon=horizon, stride=stride, min_observed=least / context)
     panel = panel_of(series)
     offsets = panel.offsets[:-1]
@@ -89,6 +90,12 @@ def test_slide_without_borders_uses_every_row() -> None:
     """Two series of 5 and 4 rows, context 2, horizon 1: cutoffs at rows 1 to 3, and 6 to 7."""
     windows = slide(panel_of([[1.0] * 5, [2.0] * 4]), Window(context=2, horizon=1))
     assert windows.rows(np.arange(len(windows))).tolist() == [1, 2, 3, 6, 7]
+
+
+def test_a_horizon_without_a_reading_is_no_window() -> None:
+    """Row 0 is followed by two missing steps: nothing could be learned from it."""
+    windows = slide(panel_of([[1.0, NAN, NAN, 1.0, 1.0, 1.0]]), Window(context=1, horizon=2), max_gap=2)
+    assert windows.rows(np.arange(len(windows))).tolist() == [3]
 
 
 def test_min_observed_is_met_by_exactly_its_share() -> None:
