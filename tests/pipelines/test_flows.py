@@ -103,9 +103,8 @@ def test_tracked_flows_give_what_untracked_ones_give(finished: Any, tmp_path: Pa
             "training the network",
             "fitting the baselines",
             "backtesting everyone on the same cutoffs, judging, registering",
-            "is there a live model",
             "forecasting with the live model",
-            "forecasting with the live model",
+            "forecasting with the live model, if there is one",
             "writing the report, closing the run",
         ]
     )
