@@ -32,7 +32,7 @@ def spec_for(
     return Spec(
         job=job.name,
         model=model,
-        series=job.series,
+        series=job.series.model_copy(update={"start": None, "end": None}),  # they choose what to learn from
         features=features,
         scaler=scaler,
         context=context,

@@ -47,10 +47,10 @@ class Origins(NamedTuple):
 def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origins:
     """Every series at every cutoff with enough readings in its context and at least one in its horizon.
 
-    A series that ends within the horizon of a cutoff is not judged there. `table` must be clean. Raises DataError
-    when no window is left.
+    A series that ends within the horizon of a cutoff is not judged there, and what fills a gap (`gaps: fill`) is
+    no actual. `table` must be clean. Raises DataError when no window is left.
     """
-    grid = regular_grid(table, job.series)
+    grid = regular_grid(table, job.series.model_copy(update={"gaps": "mask"}))
     features = Features(freq=job.series.freq, mask=True)
     panel = build(grid, features, Scaler(), context=job.window.context, every_row=True)
     rows = [_scorable(panel, panel.rows_at(cutoff), job) for fold in folds for cutoff in fold.cutoffs]

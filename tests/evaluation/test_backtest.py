@@ -56,6 +56,16 @@ def test_actuals_keep_their_precision(make_table: Tables, make_job: Jobs) -> Non
     assert origins.y[origins.unique_id == "a"][-1].tolist() == [1e9 + 57.25, 1e9 + 58.25, 1e9 + 59.25]
 
 
+def test_what_fills_a_gap_is_no_actual(make_table: Tables, make_job: Jobs) -> None:
+    """Readings carried forward may be read by a model, but nobody is judged by them."""
+    y = np.arange(60.0)
+    y[[52, 53]] = np.nan
+    job = make_job({"gaps": "fill"}, backtest={"windows": 10}, train={"validation": 10})
+    origins, _, _ = origins_of(make_table({"a": y}), job)
+    at_51 = origins.y[list(origins.cutoff).index(np.datetime64("2024-01-03T03:00"))]
+    np.testing.assert_array_equal(at_51, [np.nan, np.nan, 54.0])
+
+
 def test_scales_are_seasonal_differences_before_the_first_cutoff(make_table: Tables, make_job: Jobs) -> None:
     """By hand: differences over two steps are 2, 2, 5, none where a reading is missing; later ones do not count."""
     job = make_job({"season": 2}, window={"context": 2, "horizon": 1}, backtest={"windows": 1}, train={"validation": 1})
