@@ -86,19 +86,18 @@ def main() -> int:
     place = Path(tempfile.mkdtemp(prefix="gatecast-kill-"))
     config = place / "tiny.yaml"
     config.write_text(JOB, encoding="utf-8")
-    begin = time.perf_counter()
-    run(config, place / "undisturbed")
-    life = time.perf_counter() - begin
-    print(f"an undisturbed run takes {life:.1f} s")
-    # One moment in each part of the run's life, in any order; the last tenth may be over before it is reached.
-    moments = 0.9 * life * draw.permutation((np.arange(options.kills) + draw.random(options.kills)) / options.kills)
+    life = _life(config, place / "undisturbed")
+    # One moment in each part of the run's life, in any order.
+    shares = draw.permutation((np.arange(options.kills) + draw.random(options.kills)) / options.kills)
     kills: list[dict[str, Any]] = []
     homes = [place / "home-1"]
     while len(kills) < options.kills:
-        moment = float(moments[len(kills)])
+        moment = float(shares[len(kills)]) * life
+        fresh = not homes[-1].exists()
         ended, said = run(config, homes[-1], moment)
         if ended:
             homes.append(place / f"home-{len(homes) + 1}")
+            life = min(life, 0.9 * moment) if fresh else life  # the machine is faster than it was
             continue
         kills.append({"home": len(homes), "seconds": round(moment, 2), "during": said})
         print(f"kill {len(kills):>3}  home {len(homes)}  after {moment:6.2f} s  during: {said}", flush=True)
@@ -108,6 +107,14 @@ def main() -> int:
         content = {"life_seconds": life, "kills": kills, "homes": len(homes), "differences": found}
         options.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return 1 if found else 0
+
+
+def _life(config: Path, home: Path) -> float:
+    begin = time.perf_counter()
+    run(config, home)
+    life = time.perf_counter() - begin
+    print(f"an undisturbed run takes {life:.1f} s", flush=True)
+    return life
 
 
 def _end(config: Path, home: Path, place: Path) -> list[str]:
