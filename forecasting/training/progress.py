@@ -38,4 +38,4 @@ class FitProgress(keras.callbacks.Callback):
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self.console.print(line, highlight=False)
+        self.console.print(line, highlight=False, soft_wrap=True)
