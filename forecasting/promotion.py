@@ -30,6 +30,11 @@ class Judging(NamedTuple):
     entrants: tuple[Entrant, ...]
     work: Path  # of the run; the same after a kill
 
+    @property
+    def went_live(self) -> Path:
+        """A file that is there once this run has promoted."""
+        return self.work / "went-live"
+
 
 class Decision(NamedTuple):
     """What came of it."""
@@ -54,21 +59,29 @@ def decide(registry: Registry, judging: Judging) -> Decision:
         )
         version = _register(registry, judging, entrants[0], contest)
         if contest.verdict.passed:
-            registry.promote(job.name, version)
+            _go_live(registry, judging, version)
             return Decision(contest, version, entrants[0].name, fallback=False)
         if opponent is None and job.gate.fallback == "best_baseline":
             baseline = next(entrant for entrant in entrants if entrant.name == contest.fallback)
             version = _register(registry, judging, baseline, contest)
-            registry.promote(job.name, version)
+            _go_live(registry, judging, version)
             return Decision(contest, version, baseline.name, fallback=True)
     return Decision(contest, version, None, fallback=False)
+
+
+def _go_live(registry: Registry, judging: Judging, version: int) -> None:
+    """Promote, once: what was rolled back by hand since does not come back because its run is repeated."""
+    if not judging.went_live.exists():
+        registry.promote(judging.job.name, version)
+        judging.went_live.touch()
 
 
 def _opponent(registry: Registry, judging: Judging) -> int | None:
     """The version to be beaten: the live one, or, if this very run went live before it was killed, the one before."""
     live = registry.champion(judging.job.name)
     note = judging.work / "opponent.json"
-    if live is not None and live.run_id == judging.run_id and note.exists():
+    mine = judging.went_live.exists() or (live is not None and live.run_id == judging.run_id)
+    if mine and note.exists():
         recorded: int | None = json.loads(note.read_text(encoding="utf-8"))
         return recorded
     version = live.version if live else None

@@ -263,6 +263,18 @@ def test_fallback_killed_anywhere_ends_where_it_would_have_ended(
     assert "champion" not in [candidate.name for candidate in decision.contest.candidates]
 
 
+def test_what_was_rolled_back_does_not_come_back(registry: Registry, judge: Callable[..., Decision]) -> None:
+    """A run went live, a person took it back, the run is repeated: the person's word stands, the verdict too."""
+    judge("aa", "naive")
+    judge("bb", "ridge")
+    registry.rollback("buoy")
+
+    decision = judge("bb", "ridge")
+
+    assert registry.version("buoy", "champion").model == "seasonal_naive"
+    assert (decision.promoted, decision.contest.verdict.passed) == ("ridge", True)
+
+
 def test_repeated_run_meets_the_champion_of_now(
     registry: Registry, judge: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
