@@ -24,6 +24,7 @@ __all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "naive", "ridge", "seas
 
 ALPHAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge penalty, chosen on the validation windows
 MOST_WINDOWS = 50_000  # that the ridge is fitted on, evenly spread
+MOST_VALUES = 50_000_000  # in all their contexts together: 400 MB
 _OPSET = 18
 
 
@@ -74,21 +75,17 @@ def ridge(fit: Fit) -> Linear:
 
     It sees the same past and known-ahead inputs as the network. Windows with a missing target are left out.
     """
-    past, future, y = _design(fit.train)
+    inputs, y = _design(fit.train)
     if not len(y):
         return naive(fit)
-    valid_past, valid_future, valid_y = _design(fit.valid)
-    solutions = [Ridge(alpha=alpha, solver="cholesky").fit(np.hstack([past, future]), y) for alpha in ALPHAS]
-    errors = [
-        float(np.mean(np.abs(solution.predict(np.hstack([valid_past, valid_future])) - valid_y)))
-        if len(valid_y)
-        else 0.0
-        for solution in solutions
-    ]
+    held_out, actual = _design(fit.valid)
+    solutions = [Ridge(alpha=alpha, solver="cholesky").fit(inputs, y) for alpha in ALPHAS]
+    errors = [np.abs(solution.predict(held_out) - actual).mean() if len(actual) else 0.0 for solution in solutions]
     best = solutions[int(np.argmin(errors))]
-    coefficients = np.asarray(best.coef_, dtype=np.float64).reshape(fit.train.horizon, -1).T
-    weights, ahead = coefficients[: past.shape[1]], coefficients[past.shape[1] :]
-    return Linear(fit.train.context, _undo_centring(fit.train, weights), ahead, np.atleast_1d(best.intercept_))
+    coefficients = np.asarray(best.coef_).reshape(fit.train.horizon, -1).T
+    lags = fit.train.context * len(fit.train.panel.features.inputs)
+    weights = _undo_centring(fit.train, coefficients[:lags])
+    return Linear(fit.train.context, weights, coefficients[lags:], np.atleast_1d(best.intercept_))
 
 
 BASELINES: dict[str, Callable[[Fit], Linear]] = {
@@ -156,22 +153,18 @@ def _of_target(fit: Fit, weights: np.ndarray) -> Linear:
     return Linear(len(weights), weights, np.empty((0, fit.train.horizon)), np.zeros(fit.train.horizon))
 
 
-def _design(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centred inputs (B, T·D), known-ahead inputs (B, H·F) and centred targets (B, H) of the complete windows."""
-    chosen = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), MOST_WINDOWS)).astype(np.int64))
-    y = windows.targets(chosen)
-    chosen, y = chosen[~np.isnan(y).any(axis=1)], y[~np.isnan(y).any(axis=1)]
-    batch = windows.batch(chosen)
-    past = batch["past"]
+def _design(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (B, T·D + H·F), their target centred, and centred targets (B, H) of the complete windows; float64."""
+    most = min(MOST_WINDOWS, MOST_VALUES // (windows.context * len(windows.panel.features.inputs)))
+    chosen = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(np.int64))
+    chosen = chosen[~np.isnan(windows.targets(chosen)).any(axis=1)]
+    y, batch = windows.targets(chosen).astype(np.float64), windows.batch(chosen)
+    past = batch["past"].astype(np.float64)
     last = past[:, -1:, 0].copy()
     past[:, :, 0] -= last
-    future = batch.get("future", np.empty((len(y), 0), dtype=np.float32))
-    return _flat(past), _flat(future), y - last
-
-
-def _flat(values: np.ndarray) -> np.ndarray:
-    """One row a window, also where there is none."""
-    return values.reshape(len(values), math.prod(values.shape[1:]))
+    parts = [past, batch["future"]] if "future" in batch else [past]
+    flat = [part.reshape(len(y), math.prod(part.shape[1:])) for part in parts]
+    return np.hstack(flat), y - last
 
 
 def _undo_centring(windows: Windows, weights: np.ndarray) -> np.ndarray:
