@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import pandas as pd
 import pytest
 
 from forecasting.config import Job, parse
+from forecasting.registry import Registry
+from forecasting.tracking import connect
 
 # Read by the packages when they are imported, so they are set before any test is.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests run on the CPU everywhere
@@ -113,6 +116,22 @@ class Finished(NamedTuple):
     home: Path
     outcome: dict[str, Any]
     stderr: str
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database; making one takes seconds, copying it does not."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with connect(f"sqlite:///{path}") as client:
+        client.search_experiments()
+    return path
+
+
+@pytest.fixture
+def registry(database: Path, tmp_path: Path) -> Registry:
+    """A registry of this test alone."""
+    shutil.copy(database, tmp_path / "mlflow.db")
+    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", tmp_path / "locks")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """From backtests to aliases, against a real MLflow database: what goes live, what stays, and what a kill leaves."""
 
 import json
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,6 @@ from forecasting.registry import Registry
 from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import Fold, folds
-from forecasting.tracking import connect
 
 RIVALS = ("naive", "seasonal_naive", "drift")
 
@@ -55,22 +53,6 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Arena:
     cut = folds(table, job)
     fitted = fit_baselines(table, job, cut, tmp_path_factory.mktemp("arena"), origin=Origin())
     return Arena(table, cut, {entrant.name: entrant for entrant in fitted})
-
-
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database; making one takes seconds, copying it does not."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    with connect(f"sqlite:///{path}") as client:
-        client.search_experiments()
-    return path
-
-
-@pytest.fixture
-def registry(database: Path, tmp_path: Path) -> Registry:
-    """A registry of this test alone."""
-    shutil.copy(database, tmp_path / "mlflow.db")
-    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", tmp_path / "locks")
 
 
 class Killed(BaseException):

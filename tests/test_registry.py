@@ -54,22 +54,6 @@ def write_bundle(directory: Path, *, seed: int = 0) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database; making one takes seconds, copying it does not."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    with connect(f"sqlite:///{path}") as client:
-        client.search_experiments()
-    return path
-
-
-@pytest.fixture
-def registry(database: Path, tmp_path: Path) -> Registry:
-    """A registry of this test alone."""
-    shutil.copy(database, tmp_path / "mlflow.db")
-    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", tmp_path / "locks")
-
-
 @pytest.fixture
 def register(registry: Registry, tmp_path: Path) -> Callable[[int], int]:
     """Registers the bundle of a seed in a run of its own."""
