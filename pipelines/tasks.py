@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -170,9 +171,11 @@ def live_bundle(job: Job) -> Path | None:
 def conclude(
     job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], decision: Decision, vintage: Vintage | Absent
 ) -> Outcome:
-    """Results and report into the run."""
-    finished = results.Finished(job, run.run_id, data, fits, decision, vintage)
-    return results.conclude(workspace().registry, workspace().home, finished)
+    """Results and report into the run; its working folder is not needed any more."""
+    finished, place = results.Finished(job, run.run_id, data, fits, decision, vintage), workspace()
+    outcome = results.conclude(place.registry, place.home, finished)
+    shutil.rmtree(place.run(job.name, _key(job, data)), ignore_errors=True)
+    return outcome
 
 
 @step("recalling the finished run of the same data, job and code")

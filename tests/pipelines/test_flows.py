@@ -13,7 +13,9 @@ import pytest
 
 from forecasting.batch import forecast
 from forecasting.config import Job, load
+from forecasting.provenance import run_key
 from forecasting.registry import Registry
+from forecasting.series.snapshot import take
 from forecasting.series.store import Store
 from forecasting.tracking import connect
 from pipelines import tasks
@@ -121,6 +123,13 @@ def census(registry: Registry, store: Store) -> dict[str, Any]:
         "data": store.version("tiny"),
         "forecasts": len(store.read_forecasts("tiny")),
     }
+
+
+def test_finished_run_leaves_no_working_folder(finished: Any, place: Any) -> None:
+    """Nights of retraining fill no disk: what a run needed to go on after a kill goes when it has ended."""
+    job = load(finished.config)
+    key = run_key(job, take(place.store, job).fingerprint)
+    assert not place.run(job.name, key).exists()
 
 
 def test_repeated_run_changes_nothing(finished: Any, place: Any) -> None:
