@@ -22,7 +22,8 @@ import pandas as pd
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config import Window
 from forecasting.series import scale
-from forecasting.series.panel import Features, Panel, build, join
+from forecasting.series.features import Features
+from forecasting.series.panel import Panel, build, join
 from forecasting.series.window import slide
 
 LENGTH = 100_000  # readings of one series

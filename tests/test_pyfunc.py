@@ -27,7 +27,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.config import Series
 from forecasting.errors import DataError
 from forecasting.evaluation.baselines import Linear, to_onnx
-from forecasting.series.panel import Features
+from forecasting.series.features import Features
 from forecasting.series.scale import Scaler
 
 CONTEXT, HORIZON = 4, 3

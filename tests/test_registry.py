@@ -22,7 +22,7 @@ from forecasting.config import Series
 from forecasting.errors import ArtifactError, RegistryError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.registry import Registry
-from forecasting.series.panel import Features
+from forecasting.series.features import Features
 from forecasting.series.scale import Scaler
 from forecasting.tracking import connect
 

@@ -14,7 +14,8 @@ from forecasting.bundle.spec import Spec, wanted_quantiles
 from forecasting.config import Job, Window
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
-from forecasting.series.panel import Features, build
+from forecasting.series.features import Features
+from forecasting.series.panel import build
 from forecasting.series.scale import Scaler
 from forecasting.series.window import Windows, slide
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.config import Job, Series
-from forecasting.series.panel import Features
+from forecasting.series.features import Features
 from forecasting.series.scale import Scaler
 
 __all__ = ["Spec", "level_quantiles", "wanted_quantiles"]

@@ -18,7 +18,8 @@ from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.gate import Candidate
 from forecasting.evaluation.metrics import Scored
 from forecasting.series.clean import regular_grid
-from forecasting.series.panel import Features, Panel, build
+from forecasting.series.features import Features
+from forecasting.series.panel import Panel, build
 from forecasting.series.scale import Scaler
 from forecasting.series.split import Fold, past
 from forecasting.series.time_features import season_length

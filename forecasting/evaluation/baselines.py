@@ -15,7 +15,8 @@ from sklearn.linear_model import Ridge
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.config import Job
-from forecasting.series.panel import Features, build
+from forecasting.series.features import Features
+from forecasting.series.panel import build
 from forecasting.series.prepare import Prepared
 from forecasting.series.time_features import season_length
 from forecasting.series.window import Windows, at_rows

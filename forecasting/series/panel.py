@@ -11,88 +11,15 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import Day, Tick
-from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Series
-from forecasting.series.frequency import is_calendar
+from forecasting.series.features import Features
 from forecasting.series.scale import Scaler
-from forecasting.series.time_features import calendar, channel_names
+from forecasting.series.time_features import calendar
 
-__all__ = ["Features", "Panel", "build", "join", "learn_features"]
+__all__ = ["Panel", "build", "join"]
 
 _BLOCK = 4_000_000  # rows
-
-
-class Features(BaseModel):
-    """Which channels a model reads, and how labels become numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    freq: str
-    time_zone: str | None = None
-    past: tuple[str, ...] = ()
-    future: tuple[str, ...] = ()
-    static: tuple[str, ...] = ()
-    calendar: tuple[str, ...] = ()
-    vocabulary: dict[str, tuple[str, ...]] = {}  # label covariate → its labels; any other label is "unknown"
-    mask: bool = False  # does the model read which readings are real
-
-    @property
-    def known_ahead(self) -> tuple[str, ...]:
-        """The F channels that are known ahead, in order."""
-        return (*self._channels(self.future), *channel_names(self.calendar))
-
-    @property
-    def observed(self) -> tuple[str, ...]:
-        """The channels known up to the cutoff only: the target, then the past covariates."""
-        return (Y, *self._channels(self.past))
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The D channels of the context, in order; the last is the mask where there is one."""
-        return (*self.observed, *self.known_ahead, *(("observed",) if self.mask else ()))
-
-    @property
-    def static_numbers(self) -> tuple[str, ...]:
-        """The S numeric static features."""
-        return tuple(name for name in self.static if name not in self.vocabulary)
-
-    @property
-    def static_labels(self) -> tuple[str, ...]:
-        """The static features that are embedded."""
-        return tuple(name for name in self.static if name in self.vocabulary)
-
-    @property
-    def cardinalities(self) -> tuple[int, ...]:
-        """The number of codes of each static label; code 0 is "unknown"."""
-        return tuple(len(self.vocabulary[name]) + 1 for name in self.static_labels)
-
-    def _channels(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """One channel for a number; one for each label, and one for unknown labels, for a label covariate."""
-        return tuple(
-            channel
-            for name in names
-            for channel in (
-                (*(f"{name}={label}" for label in self.vocabulary[name]), f"{name}=?")
-                if name in self.vocabulary
-                else (name,)
-            )
-        )
-
-
-def learn_features(table: pd.DataFrame, series: Series, *, time_zone: str | None) -> Features:
-    """The features of a job; vocabularies are learned from `table`, which must hold nothing but the past."""
-    return Features(
-        freq=series.freq,
-        time_zone=None if is_calendar(series.freq) else time_zone,  # a day or longer: plain dates
-        past=series.past,
-        future=series.future,
-        static=series.static,
-        calendar=series.calendar,
-        vocabulary={name: tuple(sorted(table[name].dropna().unique())) for name in series.categorical},
-        mask=bool(table[Y].isna().any()),
-    )
 
 
 @dataclass(frozen=True)

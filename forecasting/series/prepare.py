@@ -9,7 +9,8 @@ import pandas as pd
 from forecasting.config import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
-from forecasting.series.panel import Features, build, learn_features
+from forecasting.series.features import Features, learn_features
+from forecasting.series.panel import build
 from forecasting.series.scale import Scaler, fit
 from forecasting.series.split import Fold, past
 from forecasting.series.window import Windows, slide

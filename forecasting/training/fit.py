@@ -14,7 +14,7 @@ from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.config import Job, Train
 from forecasting.errors import TrainingError
 from forecasting.nn import export, heads, models
-from forecasting.series.panel import Features
+from forecasting.series.features import Features
 from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.snapshot import take
 from forecasting.series.split import Fold

@@ -16,7 +16,7 @@ from forecasting.config import Job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import ALPHAS, BASELINES, Fit, Linear, drift, naive, ridge, seasonal_naive
 from forecasting.series.clean import clean
-from forecasting.series.panel import Features
+from forecasting.series.features import Features
 from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.split import Fold, folds
 from forecasting.series.window import Windows

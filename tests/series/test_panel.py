@@ -9,7 +9,8 @@ import pytest
 from forecasting.config import Job, Series
 from forecasting.series import panel as module
 from forecasting.series.clean import clean, regular_grid
-from forecasting.series.panel import Features, Panel, build, join, learn_features
+from forecasting.series.features import Features, learn_features
+from forecasting.series.panel import Panel, build, join
 from forecasting.series.scale import Scaler, fit
 
 Tables = Callable[..., pd.DataFrame]

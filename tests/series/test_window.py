@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from forecasting.config import Job, Window
 from forecasting.series.clean import clean, regular_grid
-from forecasting.series.panel import Features, Panel, build, learn_features
+from forecasting.series.features import Features, learn_features
+from forecasting.series.panel import Panel, build
 from forecasting.series.scale import Scaler, fit
 from forecasting.series.window import Windows, at_rows, slide
 
