@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import Day, Tick
 
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.features import Features
+from forecasting.series.frequency import offset_of
 from forecasting.series.scale import Scaler
 from forecasting.series.time_features import calendar
 
@@ -269,7 +269,7 @@ def _stamps(start: np.ndarray, lengths: np.ndarray, freq: str) -> np.ndarray:
 
 def _tick(freq: str) -> np.timedelta64 | None:
     """The step of a frequency of fixed length; none for months, business days and the like."""
-    offset = to_offset(freq)
+    offset = offset_of(freq)
     if isinstance(offset, Tick):
         return np.timedelta64(pd.Timedelta(offset).value // 1000, "us")
     return np.timedelta64(offset.n, "D").astype("timedelta64[us]") if isinstance(offset, Day) else None
