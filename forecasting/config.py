@@ -132,8 +132,20 @@ class Window(_Section):
 
     context: int = Field(ge=1, le=100_000)
     horizon: int = Field(ge=1, le=10_000)
+    block: int | None = Field(None, ge=1)  # steps that the network gives at once, then goes on from its own; none: all
     stride: int = Field(1, ge=1)
     min_observed: float = Field(0.5, gt=0, le=1)  # share of the context that must be real readings
+
+    @model_validator(mode="after")
+    def _within(self) -> Window:
+        if self.block is not None and self.block > self.horizon:
+            raise ValueError(f"block {self.block} is longer than the horizon {self.horizon}")
+        return self
+
+    @property
+    def at_once(self) -> int:
+        """The steps that a direct network gives at once."""
+        return self.block or self.horizon
 
 
 class Model(_Section):
@@ -218,6 +230,7 @@ class Forecast(_Section):
     """What a forecast run gives besides the quantiles: prediction intervals of these levels, in per cent."""
 
     levels: tuple[int, ...] = (80,)
+    paths: int = Field(200, ge=10)  # sample paths of networks that go on from their own forecasts
 
     @field_validator("levels")
     @classmethod

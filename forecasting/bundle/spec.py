@@ -16,8 +16,9 @@ __all__ = ["Spec", "level_quantiles", "wanted_quantiles"]
 class Spec(BaseModel):
     """Everything about a bundle but its weights: inputs, shapes, limits, vocabularies and scaling state.
 
-    `quantiles` are what the model computes; `wanted` is what a forecast shows: those and the bounds of the
-    configured prediction intervals.
+    `quantiles` are what the model is asked for; `wanted` is what a forecast shows: those and the bounds of the
+    configured prediction intervals. `head` names the distribution that the graph puts out, `block` how many steps it
+    gives at once; a longer horizon is reached over `paths` sample paths.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,11 +26,14 @@ class Spec(BaseModel):
     format: Literal[1] = 1
     job: str
     model: str  # its name in MODELS or BASELINES
+    head: str = "quantile"  # its name in DISTRIBUTIONS
     series: Series  # freq, limits and policies, as configured
     features: Features
     scaler: Scaler
     context: int
     horizon: int
+    block: int | None = None  # none: the whole horizon
+    paths: int = 200
     quantiles: tuple[float, ...]
     wanted: tuple[float, ...]
 

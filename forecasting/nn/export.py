@@ -17,8 +17,6 @@ from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 
 __all__ = ["EXPORTERS", "parity", "to_onnx"]
 
-OUTPUT: Final = "quantiles"
-
 EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str]]] = {
     keras.layers.SimpleRNN: recurrent.recurrent,
     keras.layers.LSTM: recurrent.recurrent,
@@ -38,8 +36,8 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str]]] = {
 }
 
 
-def to_onnx(model: keras.Model) -> bytes:
-    """The serialised ONNX model of a functional network: same input names, output "quantiles", dynamic batch.
+def to_onnx(model: keras.Model, output: str = "quantiles") -> bytes:
+    """The serialised ONNX model of a functional network: same input names, its output named `output`, dynamic batch.
 
     Weights are written in fp32 whatever the precision of training. Raises GatecastError that names every layer
     which has no entry in `EXPORTERS`, or a layer that is used twice.
@@ -62,8 +60,8 @@ def to_onnx(model: keras.Model) -> bytes:
             sources = [names[id(tensor)] for tensor in _tensors(layer.input)]
             names[id(layer.output)] = EXPORTERS[type(layer)](graph, layer, sources)
         pending = [layer for layer in pending if layer not in ready]
-    output = model.outputs[0]
-    return bytes(graph.model(names[id(output)], OUTPUT, output.shape).SerializeToString())
+    result = model.outputs[0]
+    return bytes(graph.model(names[id(result)], output, result.shape).SerializeToString())
 
 
 def parity(model: keras.Model, content: bytes, batch: dict[str, Any]) -> float:
@@ -72,7 +70,7 @@ def parity(model: keras.Model, content: bytes, batch: dict[str, Any]) -> float:
     Keras runs in fp32 on the CPU, as the exported model does, whatever it was trained in.
     """
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    exported = np.asarray(session.run([OUTPUT], batch)[0])
+    exported = np.asarray(session.run(None, batch)[0])
     with keras.device("cpu"):
         twin = type(model).from_config(_in_float32(model.get_config()))
         twin.set_weights(model.get_weights())
