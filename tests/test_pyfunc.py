@@ -22,6 +22,7 @@ from mlflow.types import DataType
 from forecasting import pyfunc
 from forecasting.bundle.artifact import Origin, write
 from forecasting.bundle.calibration import Calibration
+from forecasting.bundle.engine import Graphs
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
 from forecasting.config import Series
@@ -58,7 +59,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(
         tmp_path_factory.mktemp("bundle") / "any-name",
         spec,
-        to_onnx(linear, inputs=3, ahead=1),
+        Graphs(to_onnx(linear, inputs=3, ahead=1)),
         calibration=Calibration((0.5,), np.sort(random.normal(size=(HORIZON, 1, 50)).astype(np.float32))),
         golden=golden,
         origin=Origin(),

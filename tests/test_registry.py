@@ -17,6 +17,7 @@ import pytest
 
 from forecasting.bundle.artifact import Origin, verify, write
 from forecasting.bundle.calibration import Calibration
+from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import Spec
 from forecasting.config import Series
 from forecasting.errors import ArtifactError, RegistryError
@@ -47,7 +48,7 @@ def write_bundle(directory: Path, *, seed: int = 0) -> Path:
     return write(
         directory,
         spec,
-        to_onnx(linear, inputs=1, ahead=0),
+        Graphs(to_onnx(linear, inputs=1, ahead=0)),
         calibration=Calibration((0.5,), np.sort(random.normal(size=(2, 1, 20)).astype(np.float32))),
         golden={"past": random.normal(size=(3, 4, 1)).astype(np.float32)},
         origin=Origin(),

@@ -16,16 +16,18 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from forecasting.bundle.calibration import Calibration
-from forecasting.bundle.engine import Engine
+from forecasting.bundle.engine import Graphs
+from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.series.window import Batch
 
-__all__ = ["Bundle", "Manifest", "Origin", "verify", "write"]
+__all__ = ["Bundle", "Manifest", "Origin", "read_graphs", "verify", "write"]
 
 FORMAT = 1
 GOLDEN_TOLERANCE = 1e-5  # of the forecast's own scale
-_FILES = ("spec.json", "model.onnx", "conformal.npz", "golden.npz", "model.keras")
+_FILES = ("spec.json", "model.onnx", "conformal.npz", "golden.npz", "step.onnx", "model.keras")
+_NEEDED = _FILES[:4]
 _PACKAGES = ("gatecast", "keras", "tensorflow", "onnx", "onnxruntime", "numpy")
 
 
@@ -61,8 +63,9 @@ class Manifest(BaseModel):
 
     @property
     def weights(self) -> str:
-        """The sha256 of the model's graph and weights: what a verdict names."""
-        return self.files["model.onnx"].sha256
+        """The sha256 of the model's graphs and weights: what a verdict names."""
+        sums = [self.files[name].sha256 for name in ("model.onnx", "step.onnx") if name in self.files]
+        return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
 class Bundle(NamedTuple):
@@ -71,14 +74,14 @@ class Bundle(NamedTuple):
     path: Path
     manifest: Manifest
     spec: Spec
-    engine: Engine
+    predictor: Predictor
     calibration: Calibration
 
 
 def write(
     directory: Path,
     spec: Spec,
-    model: bytes,
+    graphs: Graphs,
     *,
     calibration: Calibration,
     golden: Batch,
@@ -93,9 +96,11 @@ def write(
     scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
         (scratch / "spec.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
-        (scratch / "model.onnx").write_bytes(model)
+        (scratch / "model.onnx").write_bytes(graphs.model)
+        if graphs.step is not None:
+            (scratch / "step.onnx").write_bytes(graphs.step)
         np.savez(scratch / "conformal.npz", allow_pickle=False, **calibration.to_arrays())
-        expected = calibration.apply(Engine(model, threads=1).run(golden), spec.wanted)
+        expected = calibration.apply(Predictor(spec, graphs, threads=1).replay(golden), spec.wanted)
         np.savez(scratch / "golden.npz", allow_pickle=False, expected=expected, **golden)
         if keras_file is not None:
             shutil.copyfile(keras_file, scratch / "model.keras")
@@ -122,9 +127,15 @@ def verify(directory: Path, *, threads: int = 0) -> Bundle:
     except ValidationError as error:
         raise ArtifactError(f"the bundle {directory} cannot be read: {error}") from error
     calibration = Calibration.from_arrays(_arrays(directory / "conformal.npz"))
-    bundle = Bundle(directory, manifest, spec, Engine(directory / "model.onnx", threads=threads), calibration)
+    bundle = Bundle(directory, manifest, spec, Predictor(spec, directory, threads=threads), calibration)
     _replay(bundle)
     return bundle
+
+
+def read_graphs(directory: Path) -> Graphs:
+    """The graphs of a bundle, as they are."""
+    step = directory / "step.onnx"
+    return Graphs((directory / "model.onnx").read_bytes(), step.read_bytes() if step.exists() else None)
 
 
 def _read_manifest(directory: Path) -> Manifest:
@@ -142,7 +153,7 @@ def _read_manifest(directory: Path) -> Manifest:
 
 def _check_files(directory: Path, manifest: Manifest) -> None:
     faults = [f"{name}: no such file belongs in a bundle" for name in manifest.files if name not in _FILES]
-    faults += [f"{name}: missing from the manifest" for name in _FILES[:4] if name not in manifest.files]
+    faults += [f"{name}: missing from the manifest" for name in _NEEDED if name not in manifest.files]
     for name, expected in manifest.files.items():
         path = directory / name
         if name in _FILES and (not path.is_file() or path.stat().st_size != expected.size):
@@ -159,7 +170,7 @@ def _replay(bundle: Bundle) -> None:
         raise ArtifactError(f"the bundle {bundle.path} holds no golden forecast")
     expected = golden.pop("expected")
     try:
-        given = bundle.calibration.apply(bundle.engine.run(golden), bundle.spec.wanted)
+        given = bundle.calibration.apply(bundle.predictor.replay(golden), bundle.spec.wanted)
     except GatecastError as misfit:
         raise ArtifactError(f"the files of the bundle {bundle.path} do not fit together: {misfit}") from misfit
     error = np.max(np.abs(given - expected), initial=0.0) if given.shape == expected.shape else np.inf

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle, Origin, write
+from forecasting.bundle.artifact import Bundle, Origin, read_graphs, write
 from forecasting.bundle.conformal import calibrate
-from forecasting.bundle.engine import Engine
+from forecasting.bundle.engine import Graphs
+from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.spec import Spec, wanted_quantiles
 from forecasting.config import Job, Window
 from forecasting.errors import DataError
@@ -27,41 +28,54 @@ GOLDEN_WINDOWS = 4
 
 
 def spec_for(
-    job: Job, model: str, features: Features, scaler: Scaler, *, context: int, quantiles: tuple[float, ...]
+    job: Job,
+    model: str,
+    features: Features,
+    scaler: Scaler,
+    *,
+    context: int,
+    quantiles: tuple[float, ...] | None = None,
 ) -> Spec:
-    """The spec of a model of this job; forecasts show the head's quantiles and the bounds of the job's levels."""
+    """The spec of a model of this job; forecasts show the head's quantiles and the bounds of the job's levels.
+
+    A model with `quantiles` of its own gives just these, for the whole horizon at once; without, it is the network.
+    """
+    network = quantiles is None
     return Spec(
         job=job.name,
         model=model,
+        head=job.head.name if network else "quantile",
         series=job.series.model_copy(update={"start": None, "end": None}),  # they choose what to learn from
         features=features,
         scaler=scaler,
         context=context,
         horizon=job.window.horizon,
-        quantiles=quantiles,
+        block=job.window.block if network else None,
+        paths=job.forecast.paths,
+        quantiles=job.head.quantiles if quantiles is None else quantiles,
         wanted=wanted_quantiles(job),
     )
 
 
 def assemble(
-    directory: Path, spec: Spec, model: bytes, held_out: Windows, *, origin: Origin, keras_file: Path | None = None
+    directory: Path, spec: Spec, graphs: Graphs, held_out: Windows, *, origin: Origin, keras_file: Path | None = None
 ) -> Path:
-    """Write the bundle of `model`, calibrated on windows that it was not fitted on; raises DataError without any."""
+    """Write the bundle of `graphs`, calibrated on windows that it was not fitted on; raises DataError without any."""
     if not len(held_out):
         raise DataError(
             f"there is no window of {spec.context} + {spec.horizon} steps to calibrate {spec.model} on; bring more data"
         )
-    engine = Engine(model)
+    predictor = Predictor(spec, graphs)
     chosen = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), MOST_WINDOWS)).astype(np.int64))
     blocks = np.array_split(chosen, -(-len(chosen) // BATCH))
-    base = np.concatenate([engine.run(held_out.batch(block)) for block in blocks])
+    base = np.concatenate([predictor.windows(held_out, block) for block in blocks])
     golden = held_out.batch(chosen[:: max(1, len(chosen) // GOLDEN_WINDOWS)][:GOLDEN_WINDOWS])
     return write(
         directory,
         spec,
-        model,
+        graphs,
         calibration=calibrate(held_out.targets(chosen), base, spec.quantiles),
-        golden={name: golden[name] for name in engine.inputs},
+        golden={name: golden[name] for name in predictor.inputs},
         origin=origin,
         keras_file=keras_file,
     )
@@ -79,7 +93,7 @@ def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, direct
     return assemble(
         directory,
         spec,
-        (bundle.path / "model.onnx").read_bytes(),
+        read_graphs(bundle.path),
         slide(panel, window, max_gap=spec.series.max_gap, begin=panel.rows_at(since)),
         origin=bundle.manifest.origin,
         keras_file=keras_file if keras_file.exists() else None,

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import onnxruntime as ort
 
 from forecasting.columns import check_axes
 from forecasting.errors import ArtifactError
 from forecasting.series.window import Batch
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Graphs"]
+
+
+class Graphs(NamedTuple):
+    """The serialised ONNX models of a bundle: all at once, or a reader of the context and one step after it."""
+
+    model: bytes
+    step: bytes | None = None
 
 
 class Engine:
-    """A network, or a baseline, that maps a batch of windows to quantiles in the scaled space."""
+    """A network, or a baseline: named arrays to named arrays."""
 
     def __init__(self, model: Path | bytes, *, threads: int = 0) -> None:
         """Open an ONNX file or its content; `threads` 0 takes all cores. Raises ArtifactError if it cannot."""
@@ -28,15 +35,16 @@ class Engine:
         except Exception as error:  # ONNX Runtime raises its own unrelated classes, all mean the same here
             raise ArtifactError(f"model.onnx cannot be opened: {error}") from error
         self.inputs = {value.name: value.shape for value in self._session.get_inputs()}
+        self.outputs = [value.name for value in self._session.get_outputs()]
 
-    def run(self, batch: Batch) -> np.ndarray:
-        """The quantiles (B, H, Q) of a batch; raises GatecastError when an input has the wrong shape."""
+    def run(self, batch: Batch) -> Batch:
+        """All outputs of a batch by name; raises GatecastError when an input has the wrong shape."""
         missing = sorted(set(self.inputs) - set(batch))
         if missing:
             raise ArtifactError(f"the model needs the input(s) {', '.join(missing)}, got {', '.join(sorted(batch))}")
         for name, shape in self.inputs.items():
-            axes = "BTD"[: len(shape)] if name == "past" else "BHF"[: len(shape)]
+            axes = "BTD" if name == "past" and len(shape) == 3 else "BHFUVWX"[: len(shape)]
             sizes = {axis: size for axis, size in zip(axes, shape, strict=True) if isinstance(size, int)}
             check_axes(batch[name], axes, sizes, name=name)
-        quantiles: np.ndarray = self._session.run(["quantiles"], {name: batch[name] for name in self.inputs})[0]
-        return quantiles
+        results = self._session.run(None, {name: batch[name] for name in self.inputs})
+        return dict(zip(self.outputs, results, strict=True))

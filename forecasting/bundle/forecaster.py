@@ -109,7 +109,7 @@ class Forecaster:
 
     def scaled(self, windows: Windows, indices: np.ndarray) -> np.ndarray:
         """The model's own quantiles (B, H, Q) in the scaled space, before calibration."""
-        return self.bundle.engine.run(windows.batch(indices))
+        return self.bundle.predictor.windows(windows, indices)
 
     def _block(self, windows: Windows, indices: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
         spec, panel = self.spec, windows.panel

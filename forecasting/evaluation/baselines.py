@@ -14,6 +14,7 @@ from sklearn.linear_model import Ridge
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
+from forecasting.bundle.engine import Graphs
 from forecasting.config import Job
 from forecasting.series.features import Features
 from forecasting.series.panel import build
@@ -106,7 +107,7 @@ def fit(name: str, data: Prepared, job: Job, directory: Path, *, origin: Origin)
     held_out = _relay(data, features, linear.context) if of_target else data.valid
     spec = spec_for(job, name, features, data.scaler, context=linear.context, quantiles=(0.5,))
     model = to_onnx(linear, inputs=len(features.inputs), ahead=len(features.known_ahead))
-    return assemble(directory, spec, model, held_out, origin=origin)
+    return assemble(directory, spec, Graphs(model), held_out, origin=origin)
 
 
 def _relay(data: Prepared, features: Features, context: int) -> Windows:

@@ -68,6 +68,10 @@ class Windows:
         """The scaled target over the horizon (B, H), NaN where there was no reading."""
         return _gather(self.panel.target, self.rows(indices) + 1, self.horizon)
 
+    def previous(self, indices: np.ndarray) -> np.ndarray:
+        """The scaled target one step before each horizon step (B, H); a missing reading is the last one before it."""
+        return _gather(self.panel.observed[:, 0], self.rows(indices), self.horizon)
+
     def known_ahead(self, indices: np.ndarray) -> np.ndarray:
         """What is known ahead over the horizon (B, H, F), NaN where it was not given."""
         return _gather(self.panel.ahead, self.rows(indices) + 1, self.horizon)

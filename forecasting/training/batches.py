@@ -1,48 +1,77 @@
-"""Windows as the batches of one epoch, gathered when Keras asks for them."""
+"""Examples as the batches of one epoch, gathered when Keras asks for them."""
 
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import keras
 import numpy as np
 
-from forecasting.series.window import Batch, Windows
+from forecasting.series.window import Batch
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "Examples"]
 
 _LARGEST_SHUFFLE = 20_000_000  # above this, windows are drawn instead of shuffled: an order takes 8 bytes each
 
 
-class Batches(keras.utils.PyDataset):
-    """The windows of one epoch: the order depends on `seed` and `epoch` alone, so a resumed fit sees the same.
+class Examples(Protocol):
+    """What a network learns from: windows of a panel, frames, sequences."""
 
-    Without a seed the windows come in their own order. `most` bounds the windows of the epoch.
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The inputs of some of them, by name."""
+
+    def targets(self, indices: np.ndarray) -> np.ndarray:
+        """What the network is to give for them (B, N), NaN where that is not known."""
+
+    def previous(self, indices: np.ndarray) -> np.ndarray:
+        """The target one step before each of theirs (B, N), for networks that are told it while they learn."""
+
+
+class Batches(keras.utils.PyDataset):
+    """The examples of one epoch: the order depends on `seed` and `epoch` alone, so a resumed fit sees the same.
+
+    Without a seed they come in their own order. `most` bounds the examples of the epoch; `previous` adds the input of
+    that name.
     """
 
     def __init__(
-        self, windows: Windows, size: int, *, seed: int | None = None, epoch: int = 0, most: int | None = None
+        self,
+        examples: Examples,
+        size: int,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+        most: int | None = None,
+        previous: bool = False,
     ) -> None:
         super().__init__()
-        self.windows = windows
+        self.examples = examples
         self.size = size
-        self.order = _order(len(windows), seed, epoch, most)
+        self.previous = previous
+        self.order = _order(len(examples), seed, epoch, most)
 
     def __len__(self) -> int:
         """Batches in the epoch."""
         return math.ceil(len(self.order) / self.size)
 
     def __getitem__(self, index: int) -> tuple[Batch, np.ndarray]:
-        """Inputs and targets (B, H) of one batch."""
+        """Inputs and targets (B, N) of one batch."""
         chosen = self.order[index * self.size : (index + 1) * self.size]
-        return self.windows.batch(chosen), self.windows.targets(chosen)
+        inputs = self.examples.batch(chosen)
+        if self.previous:
+            inputs["previous"] = self.examples.previous(chosen)
+        return inputs, self.examples.targets(chosen)
 
 
-def _order(windows: int, seed: int | None, epoch: int, most: int | None) -> np.ndarray:
-    wanted = min(windows, most or windows)
+def _order(examples: int, seed: int | None, epoch: int, most: int | None) -> np.ndarray:
+    wanted = min(examples, most or examples)
     if seed is None:
-        return np.unique(np.linspace(0, windows - 1, wanted).astype(np.int64))
+        return np.unique(np.linspace(0, examples - 1, wanted).astype(np.int64))
     draw = np.random.default_rng((seed, epoch))
-    if windows <= _LARGEST_SHUFFLE:
-        return draw.permutation(windows)[:wanted]
-    return draw.integers(windows, size=wanted)
+    if examples <= _LARGEST_SHUFFLE:
+        return draw.permutation(examples)[:wanted]
+    return draw.integers(examples, size=wanted)

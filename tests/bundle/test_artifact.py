@@ -16,7 +16,8 @@ import pytest
 from onnx import numpy_helper
 
 from forecasting.bundle import artifact
-from forecasting.bundle.artifact import Bundle, Origin, verify, write
+from forecasting.bundle.artifact import Bundle, Origin, read_graphs, verify, write
+from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError
 
@@ -34,7 +35,7 @@ def rewrite(bundle: Bundle, directory: Path, **changes: Any) -> Path:
     """The same bundle written again, with other parts."""
     with np.load(bundle.path / "golden.npz") as arrays:
         golden = {name: arrays[name] for name in arrays.files if name != "expected"}
-    parts = {"model": (bundle.path / "model.onnx").read_bytes(), "calibration": bundle.calibration, "golden": golden}
+    parts = {"graphs": read_graphs(bundle.path), "calibration": bundle.calibration, "golden": golden}
     return write(directory, bundle.spec, **{**parts, "origin": bundle.manifest.origin, **changes})
 
 
@@ -147,7 +148,7 @@ def _nan_weights(bundle: Bundle) -> bytes:
 def test_weights_that_are_no_numbers_are_refused(bundle: Path, tmp_path: Path) -> None:
     """Such a bundle never answers, even where its golden forecast is as empty as its weights."""
     first = verify(bundle)
-    path = rewrite(first, tmp_path / "nan", model=_nan_weights(first))
+    path = rewrite(first, tmp_path / "nan", graphs=Graphs(_nan_weights(first)))
     with pytest.raises(ArtifactError, match="golden forecast: off by nan"):
         verify(path)
 
@@ -260,7 +261,7 @@ def test_a_write_that_fails_leaves_what_was_there(
 def test_a_model_that_cannot_be_opened_is_not_written(bundle: Path, tmp_path: Path) -> None:
     """It fails before anything is in place."""
     with pytest.raises(ArtifactError, match=r"model\.onnx cannot be opened"):
-        rewrite(verify(bundle), tmp_path / "room" / "bundle", model=b"no graph")
+        rewrite(verify(bundle), tmp_path / "room" / "bundle", graphs=Graphs(b"no graph"))
     assert list((tmp_path / "room").iterdir()) == []
 
 
@@ -275,7 +276,7 @@ old = artifact.verify(Path({str(bundle)!r}))
 artifact._measure = lambda path: os._exit(9)
 with np.load(old.path / "golden.npz") as arrays:
     golden = {{name: arrays[name] for name in arrays.files if name != "expected"}}
-artifact.write(old.path, old.spec, (old.path / "model.onnx").read_bytes(), calibration=old.calibration,
+artifact.write(old.path, old.spec, artifact.read_graphs(old.path), calibration=old.calibration,
                golden=golden, origin=artifact.Origin(seed=9))
 """
     before = (bundle / "manifest.json").read_bytes()

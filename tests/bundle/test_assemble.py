@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle import assemble as module
-from forecasting.bundle.artifact import Origin, verify
+from forecasting.bundle.artifact import Origin, read_graphs, verify
 from forecasting.bundle.assemble import assemble, recalibrate, spec_for
 from forecasting.config import Job
 from forecasting.errors import DataError
@@ -21,7 +21,7 @@ Fitted = Any  # the fixture of that name
 
 def again(fitted: Fitted, directory: Path) -> Path:
     """The model of a bundle assembled once more."""
-    model = (fitted.bundle / "model.onnx").read_bytes()
+    model = read_graphs(fitted.bundle)
     return assemble(directory, verify(fitted.bundle).spec, model, fitted.data.valid, origin=Origin())
 
 
@@ -32,7 +32,7 @@ def test_residuals_are_actual_minus_forecast_of_the_held_out_windows(fitted: Fit
         expected = []
         for k in range(len(valid)):
             window = valid.batch(np.array([k]))
-            error = valid.targets(np.array([k]))[0, step] - bundle.engine.run(window)[0, step, 0]
+            error = valid.targets(np.array([k]))[0, step] - bundle.predictor.quantiles(window)[0, step, 0]
             expected += [] if np.isnan(error) else [error]
         given = bundle.calibration.residuals[step, 0]
         np.testing.assert_allclose(given[~np.isnan(given)], sorted(expected), atol=1e-5)
@@ -74,7 +74,7 @@ def test_golden_inputs_are_windows_of_the_data(fitted: Fitted) -> None:
     assert all((pasts == past).all(axis=(1, 2)).any() for past in golden["past"])
     assert expected.shape == (4, 3, 3)
     np.testing.assert_allclose(
-        bundle.calibration.apply(bundle.engine.run(golden), (0.1, 0.5, 0.9)), expected, atol=1e-5
+        bundle.calibration.apply(bundle.predictor.quantiles(golden), (0.1, 0.5, 0.9)), expected, atol=1e-5
     )
 
 

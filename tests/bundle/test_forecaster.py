@@ -15,6 +15,7 @@ from pandas.testing import assert_frame_equal
 from forecasting.bundle import forecaster as module
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
+from forecasting.bundle.engine import Graphs
 from forecasting.bundle.forecaster import Forecaster, Forecasts
 from forecasting.config import Job, parse
 from forecasting.errors import DataError, GatecastError
@@ -143,7 +144,7 @@ def test_padding_is_read_as_unobserved(make_table: Tables, make_job: Jobs, fit_b
     scaled = (np.array([1.0, 2.0]) - forecaster.spec.scaler.location[0]) / forecaster.spec.scaler.scale[0]
     past = np.zeros((1, 6, 2), dtype=np.float32)
     past[0, 4:, 0], past[0, 4:, 1] = scaled, 1.0
-    raw = forecaster.bundle.engine.run({"past": past})[0, :, 0]
+    raw = forecaster.bundle.predictor.quantiles({"past": past})[0, :, 0]
     expected = raw * forecaster.spec.scaler.scale[0] + forecaster.spec.scaler.location[0]
     assert forecaster.forecast(windows)["q0.5"].to_numpy() == pytest.approx(expected, rel=1e-4)
 
@@ -261,7 +262,7 @@ def test_the_calendar_of_a_forecast_is_local_time(make_table: Tables, tmp_path: 
     ahead[np.arange(30) * 2, np.arange(30)] = 1.0
     linear = Linear(6, np.zeros((6 * 3, 30)), ahead, np.zeros(30))
     spec = spec_for(job, "clock", data.features, data.scaler, context=6, quantiles=(0.5,))
-    path = assemble(tmp_path / "clock", spec, to_onnx(linear, inputs=3, ahead=2), data.valid, origin=Origin())
+    path = assemble(tmp_path / "clock", spec, Graphs(to_onnx(linear, inputs=3, ahead=2)), data.valid, origin=Origin())
     for start in ("2024-03-30 12:00", "2024-10-26 12:00"):
         forecast = Forecaster.load(path).forecast(make_table({"a": walk(8)}, start=start))
         local = [stamp.tz_localize("UTC").astimezone(ZoneInfo("Europe/Berlin")) for stamp in forecast["ds"]]

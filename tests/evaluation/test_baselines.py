@@ -169,7 +169,7 @@ def test_onnx_computes_the_map(ahead: int) -> None:
     for windows in (1, 9):
         past = draw.normal(size=(windows, context, inputs)).astype(np.float32)
         future = draw.normal(size=(windows, horizon, ahead)).astype(np.float32)
-        quantiles = engine.run({"past": past, "future": future})
+        quantiles = engine.run({"past": past, "future": future})["quantiles"]
         assert quantiles.shape == (windows, horizon, 1)
         assert quantiles[:, :, 0] == pytest.approx(apply(linear, past, future), abs=1e-4)
     assert set(engine.inputs) == ({"past", "future"} if ahead else {"past"})

@@ -1,4 +1,7 @@
-"""Networks by name: one file each, with a frozen `Config` and `build(config, shapes, head) -> keras.Model`."""
+"""Networks by name: one file each, with a frozen `Config` and `build(config, shapes, head) -> keras.Model`.
+
+One that goes step by step also has `parts(network)`: its reader of the context and its single step.
+"""
 
 import difflib
 from types import ModuleType
@@ -8,12 +11,12 @@ import keras
 from pydantic import BaseModel, ValidationError
 
 from forecasting.errors import ConfigError
-from forecasting.nn.models import stacked
+from forecasting.nn.models import segrnn, stacked
 from forecasting.nn.shapes import Shapes
 
-__all__ = ["MODELS", "Shapes", "build", "check"]
+__all__ = ["MODELS", "Shapes", "build", "check", "parts"]
 
-MODELS: Final[dict[str, ModuleType]] = {"stacked": stacked}
+MODELS: Final[dict[str, ModuleType]] = {"stacked": stacked, "segrnn": segrnn}
 
 
 def build(name: str, params: dict[str, Any], shapes: Shapes, head: Any) -> keras.Model:
@@ -33,6 +36,13 @@ def check(name: str, params: dict[str, Any]) -> BaseModel:
     except ValidationError as error:
         lines = "\n".join(f"  - {_sentence(item, list(config.model_fields))}" for item in error.errors())
         raise ConfigError(f"model {name} has {error.error_count()} violation(s):\n{lines}") from error
+
+
+def parts(name: str, network: keras.Model) -> dict[str, keras.Model]:
+    """What of a trained network is exported: "model", and "step" where it goes step by step; the weights are shared."""
+    module = _module(name)
+    found: dict[str, keras.Model] = module.parts(network) if hasattr(module, "parts") else {"model": network}
+    return found
 
 
 def _module(name: str) -> ModuleType:
