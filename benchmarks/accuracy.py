@@ -1,10 +1,11 @@
 """Accuracy on public benchmarks, by their own protocol: all test windows, several seeds, next to naive and ridge.
 
     python -m benchmarks.accuracy etth1-96 --seeds 3 --json accuracy.json
+    python -m benchmarks.accuracy etth1-96 etth1-720 --model segrnn
 
 Long-horizon cells (Zhou et al. 2021): every channel is one series, standardised with the mean and deviation of the
-training rows; the error is the mean over all test windows, steps and channels on that scale. The network and its
-training are those of configs/ett.yaml. GATECAST_DATASETS names the folder of the data sets.
+training rows; the error is the mean over all test windows, steps and channels on that scale. The network, its
+context and its training are those of the model's file in CONFIGS. GATECAST_DATASETS names the folder of the data sets.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from forecasting.series import sources
 from forecasting.series.split import Fold
 from pipelines import child
 
-CONFIG = Path(__file__).parents[1] / "configs" / "ett.yaml"
+ROOT = Path(__file__).parents[1]
+CONFIGS = {"stacked": ROOT / "configs" / "ett.yaml", "segrnn": ROOT / "benchmarks" / "ett_segrnn.yaml"}
 
 
 class Cell(NamedTuple):
@@ -59,20 +61,21 @@ def main() -> None:
     """Measure the cells that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cells", nargs="+", choices=sorted(CELLS), metavar="CELL", help=", ".join(CELLS))
+    parser.add_argument("--model", choices=sorted(CONFIGS), default="stacked")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    os.environ.setdefault("GATECAST_DATASETS", str(Path(__file__).parents[2] / "shared" / "datasets"))
-    result = {"cells": {name: measure(name, options.seeds) for name in options.cells}}
+    os.environ.setdefault("GATECAST_DATASETS", str(ROOT.parent / "shared" / "datasets"))
+    result = {"cells": {name: measure(name, options.model, options.seeds) for name in options.cells}}
     print(json.dumps(result, indent=1))
     if options.json:
         options.json.write_text(json.dumps(result), encoding="utf-8")
 
 
-def measure(name: str, seeds: int) -> dict[str, Any]:
+def measure(name: str, model: str, seeds: int) -> dict[str, Any]:
     """Mean and deviation over the seeds, with naive and ridge on the same windows."""
     cell, horizon = CELLS[name]
-    job, table = standardised(cell, horizon)
+    job, table = standardised(config.load(CONFIGS[model]), cell, horizon)
     fold = standard_fold(table, cell, horizon)
     origins = find_origins(table, job, [fold])
     runs = []
@@ -84,14 +87,19 @@ def measure(name: str, seeds: int) -> dict[str, Any]:
                 "forecasting.training.fit:fit", table, seeded, fold, Path(scratch) / str(seed), origin=Origin()
             )
             scored = candidate(table, origins, (fitted.bundle,), job.model.name).scored
-            runs.append(summarise(scored) | {"seconds": time.perf_counter() - begin})
-            print(f"{name} seed {seed}: mse {runs[-1]['mse']:.4f} mae {runs[-1]['mae']:.4f}", file=sys.stderr)
+            loss = float(fitted.curves["val_loss"].min())
+            runs.append(summarise(scored) | {"val_loss": loss, "seconds": time.perf_counter() - begin})
+            errors = " ".join(f"{key} {runs[-1][key]:.4f}" for key in ("val_loss", "mse", "mae"))
+            print(f"{name} {model} seed {seed}: {errors}", file=sys.stderr)
         rivals = fit_baselines(table, job, [fold], Path(scratch) / "baselines", origin=Origin())
         others = {e.name: summarise(candidate(table, origins, e.bundles, e.name).scored)["mse"] for e in rivals}
     return {
+        "model": model,
+        "context": job.window.context,
         "mse": float(np.mean([run["mse"] for run in runs])),
         "mae": float(np.mean([run["mae"] for run in runs])),
         "sd_mse": float(np.std([run["mse"] for run in runs])),
+        "val_loss": float(np.mean([run["val_loss"] for run in runs])),
         "seconds": float(np.mean([run["seconds"] for run in runs])),
         "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6,
         "windows": len(origins.cutoff) // table[UNIQUE_ID].nunique(),
@@ -100,9 +108,8 @@ def measure(name: str, seeds: int) -> dict[str, Any]:
     }
 
 
-def standardised(cell: Cell, horizon: int) -> tuple[Job, pd.DataFrame]:
-    """The job of this cell, and its table on the scale of the training rows."""
-    base = config.load(CONFIG)
+def standardised(base: Job, cell: Cell, horizon: int) -> tuple[Job, pd.DataFrame]:
+    """The job `base` on this cell, and the cell's table on the scale of the training rows."""
     source = config.FileSource(
         path=f"${{GATECAST_DATASETS}}/{cell.path}", columns=config.FileColumns(layout="wide", ds="date")
     )

@@ -1,0 +1,71 @@
+"""SegRNN (Lin et al. 2023): a recurrent layer over segments of the context that forecasts all segments ahead at once."""
+
+from typing import Any, Literal
+
+import keras
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+
+from forecasting.nn.cells import CELLS
+from forecasting.nn.layers.code_embedding import CodeEmbedding
+from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
+from forecasting.nn.shapes import Shapes, inputs
+
+__all__ = ["Config", "build"]
+
+WIDTH = 8  # features of each step that the head gets: as many as any head needs for one step
+
+
+class Config(BaseModel):
+    """The parameters of `segrnn`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    segment: PositiveInt = 12  # steps in a segment; context and horizon need not be multiples of it
+    units: PositiveInt = 64  # width of the projected segments and of the recurrent layer
+    cell: str = "gru"
+    dropout: float = Field(0.0, ge=0, lt=1)  # of the recurrent layer's answers
+    normalise: Literal["window", "last", "none"] = "last"
+    embedding: PositiveInt = 8  # width of the vector of a static categorical
+
+    @field_validator("cell")
+    @classmethod
+    def _known(cls, cell: str) -> str:
+        if cell not in CELLS:
+            raise ValueError(f"there is no such cell; valid cells: {', '.join(CELLS)}")
+        return cell
+
+
+def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
+    """The network: context → segments → recurrent layer → one answer per segment ahead → steps → head."""
+    arrays = inputs(shapes)
+    frame = WindowFrame(config.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, 2)
+    past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, D)
+    segments = Segments(config.segment, name="segments")(past)  # (B, n, w * D)
+    segments = keras.layers.Dense(config.units, activation="relu", name="projection")(segments)
+    ahead = -(-shapes.horizon // config.segment)  # m
+    layer = CELLS[config.cell](config.units, activation="tanh", sequences=False, states=True, name=config.cell)
+    read = [segments, *_known(config, shapes, arrays, ahead)]
+    answers = SharedRecurrence(layer, ahead, name="recurrence")(read)  # (B, m, U)
+    if config.dropout:
+        answers = keras.layers.Dropout(config.dropout, name="dropout")(answers)
+    answers = keras.layers.Dense(config.segment * WIDTH, name="steps")(answers)
+    features = Steps(shapes.horizon, WIDTH, name="horizon")(answers)  # (B, H, W)
+    frames = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frame)  # (B, H, 2)
+    return keras.Model(arrays, head([features, frames]), name="segrnn")
+
+
+def _known(config: Config, shapes: Shapes, arrays: dict[str, Any], ahead: int) -> list[Any]:
+    """What is known of each segment ahead (B, m, U): of its series, and its own covariates; empty if nothing is."""
+    known = []
+    if shapes.static:
+        known.append(arrays["static"])
+    if shapes.codes:
+        known.append(CodeEmbedding(shapes.codes, config.embedding, name="embedding")(arrays["codes"]))
+    known = [keras.layers.RepeatVector(ahead, name=f"known_{index}")(part) for index, part in enumerate(known, start=1)]
+    if shapes.future:
+        known.append(Segments(config.segment, ahead=True, name="known_ahead")(arrays["future"]))
+    if not known:
+        return []
+    joined = keras.layers.Concatenate(axis=-1, name="known")(known) if len(known) > 1 else known[0]
+    return [keras.layers.Dense(config.units, use_bias=False, name="known_projection")(joined)]
