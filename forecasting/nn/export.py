@@ -8,83 +8,114 @@ import numpy as np
 import onnxruntime
 
 from forecasting.errors import GatecastError
-from forecasting.nn.exporters import builtin, own, recurrent
+from forecasting.nn.exporters import builtin, heads, own, recurrent, segments
 from forecasting.nn.exporters.graph import Graph
+from forecasting.nn.heads.categorical import CategoricalHead
+from forecasting.nn.heads.negative_binomial import NegativeBinomialHead
+from forecasting.nn.heads.normal import NormalHead
 from forecasting.nn.heads.quantile import QuantileHead
+from forecasting.nn.heads.student_t import StudentTHead
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.highway import Highway
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
 
 __all__ = ["EXPORTERS", "parity", "to_onnx"]
 
-EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str]]] = {
+# each writes one call of its layer, given the names of what the call reads, and gives the name of its output, or the
+# list of names of its outputs; `graph.shapes` knows the shapes of what is read
+EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[str]]]] = {
     keras.layers.SimpleRNN: recurrent.recurrent,
     keras.layers.LSTM: recurrent.recurrent,
     keras.layers.GRU: recurrent.recurrent,
+    keras.layers.RNN: recurrent.recurrent,
     keras.layers.Bidirectional: recurrent.bidirectional,
     keras.layers.Dense: builtin.dense,
     keras.layers.Dropout: builtin.identity,
     keras.layers.Concatenate: builtin.concatenate,
     keras.layers.Embedding: builtin.embedding,
+    keras.layers.Permute: builtin.permute,
     keras.layers.RepeatVector: builtin.repeat_vector,
     keras.layers.Reshape: builtin.reshape,
+    keras.layers.UpSampling1D: builtin.repeat_steps,
     WindowFrame: own.window_frame,
     Normalise: own.normalise,
     Highway: own.highway,
     CodeEmbedding: own.code_embedding,
-    QuantileHead: own.quantile_head,
+    Segments: segments.segments,
+    SharedRecurrence: segments.shared_recurrence,
+    Steps: segments.steps,
+    QuantileHead: heads.quantile_head,
+    NormalHead: heads.normal_head,
+    StudentTHead: heads.student_t_head,
+    NegativeBinomialHead: heads.negative_binomial_head,
+    CategoricalHead: heads.categorical_head,
 }
 
 
 def to_onnx(model: keras.Model, output: str = "quantiles") -> bytes:
-    """The serialised ONNX model of a functional network: same input names, its output named `output`, dynamic batch.
+    """The serialised ONNX model of a functional network: same input names, dynamic batch.
 
-    Weights are written in fp32 whatever the precision of training. Raises GatecastError that names every layer
-    which has no entry in `EXPORTERS`, or a layer that is used twice.
+    A single output is called `output`, those of a dict have their keys as names; one that is also the name of an
+    input, a state that is carried from call to call, becomes "next_" and that name, for ONNX has each name once.
+    Layers may be called several times. Weights are written in fp32 whatever the precision of training.
+    Raises GatecastError that names everything in the network which has no entry in `EXPORTERS`.
     """
-    unknown = [
-        f"{layer.name} ({type(layer).__name__})"
-        for layer in model.layers
-        if type(layer) not in EXPORTERS and not isinstance(layer, keras.layers.InputLayer)
-    ]
+    calls = _calls(model)
+    unknown = {call.operation.name: type(call.operation) for call in calls if type(call.operation) not in EXPORTERS}
     if unknown:
-        raise GatecastError(f"no ONNX form is known for {', '.join(unknown)}; add it to EXPORTERS")
+        listed = ", ".join(f"{name} ({kind.__name__})" for name, kind in unknown.items())
+        raise GatecastError(f"no ONNX form is known for {listed}; add it to EXPORTERS")
     graph = Graph()
-    names = {id(tensor): graph.input(name, tensor.shape, tensor.dtype) for name, tensor in _inputs(model).items()}
-    pending = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    while pending:  # the order of `model.layers` is not promised: take whichever layer has all its inputs
-        ready = [layer for layer in pending if all(id(tensor) in names for tensor in _tensors(layer.input))]
-        if not ready:
-            raise GatecastError(f"layer {pending[0].name} is used more than once, which cannot be exported")
-        for layer in ready:
-            sources = [names[id(tensor)] for tensor in _tensors(layer.input)]
-            names[id(layer.output)] = EXPORTERS[type(layer)](graph, layer, sources)
-        pending = [layer for layer in pending if layer not in ready]
-    result = model.outputs[0]
-    return bytes(graph.model(names[id(result)], output, result.shape).SerializeToString())
+    names = {id(tensor): graph.input(tensor.name, tensor.shape, tensor.dtype) for tensor in model.inputs}
+    for call in calls:
+        made = EXPORTERS[type(call.operation)](graph, call.operation, [names[id(read)] for read in call.input_tensors])
+        for tensor, name in zip(call.outputs, [made] if isinstance(made, str) else made, strict=True):
+            names[id(tensor)], graph.shapes[name] = name, tuple(tensor.shape)
+    for name, tensor in _outputs(model, output).items():
+        graph.output(name, names[id(tensor)], tensor.shape)
+    return bytes(graph.model().SerializeToString())
 
 
 def parity(model: keras.Model, content: bytes, batch: dict[str, Any]) -> float:
-    """The largest absolute difference between Keras and ONNX Runtime on one batch; infinite where one is not finite.
+    """The largest difference |a - b| / max(1, |b|) between ONNX Runtime (a) and Keras (b) on one batch, all outputs.
 
-    Keras runs in fp32 on the CPU, as the exported model does, whatever it was trained in.
+    Keras runs in fp32 on the CPU, as the exported model does, whatever it was trained in. What is not finite in
+    either makes the difference infinite.
     """
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    exported = np.asarray(session.run(None, batch)[0])
+    names = [value.name for value in session.get_outputs()]
+    exported = dict(zip(names, session.run(None, batch), strict=True))
     with keras.device("cpu"):
         twin = type(model).from_config(_in_float32(model.get_config()))
         twin.set_weights(model.get_weights())
-        expected = keras.ops.convert_to_numpy(twin(batch, training=False))
-    difference = float(np.max(np.abs(exported - expected), initial=0.0))
+        expected = _outputs(model, names[0], twin(batch, training=False))
+    pairs = ((exported[name], keras.ops.convert_to_numpy(tensor)) for name, tensor in expected.items())
+    return max(_difference(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs)
+
+
+def _calls(model: keras.Model) -> list[Any]:
+    """Every call of a layer that leads from the inputs to the outputs, each after those that it reads from.
+
+    A layer does not know which of its calls belong to this network; the network does.
+    """
+    depths = model._nodes_by_depth
+    return [call for depth in sorted(depths, reverse=True) for call in depths[depth] if not call.is_input]
+
+
+def _outputs(model: keras.Model, output: str, values: Any = None) -> dict[str, Any]:
+    """What the network gives, or `values` of the same structure, by the names in ONNX."""
+    values = model.output if values is None else values
+    if not isinstance(values, dict):
+        return {output: values}
+    taken = {tensor.name for tensor in model.inputs}
+    return {f"next_{name}" if name in taken else name: value for name, value in values.items()}
+
+
+def _difference(exported: Any, expected: Any) -> float:
+    relative = np.abs(exported - expected) / np.maximum(1.0, np.abs(expected))
+    difference = float(np.max(relative, initial=0.0))
     return difference if np.isfinite(difference) else float("inf")
-
-
-def _inputs(model: keras.Model) -> dict[str, Any]:
-    return {tensor.name: tensor for tensor in model.inputs}
-
-
-def _tensors(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _in_float32(config: Any) -> Any:

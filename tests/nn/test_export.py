@@ -24,7 +24,7 @@ JOBS = {
     "codes": Shapes(8, 4, 1, codes=(4,)),
     "full": FULL,
 }
-NATIVE = {"simple": "RNN", "lstm": "LSTM", "gru": "GRU"}
+NATIVE = {"simple": "RNN", "lstm": "LSTM", "gru": "GRU", "peephole_lstm": "LSTM", "coupled_lstm": "LSTM"}
 TOLERANCE = 1e-5
 
 
@@ -151,12 +151,30 @@ def test_unknown_layers_are_all_named() -> None:
         to_onnx(model)
 
 
-def test_layer_that_is_used_twice_is_refused() -> None:
-    """Only the first call of a shared layer is known, so it is refused instead of exported wrongly."""
-    source, shared = keras.Input((3,), name="past"), keras.layers.Dense(3, name="shared")
-    twice = keras.layers.Dense(2, name="end")(shared(shared(source)))
-    with pytest.raises(GatecastError, match="used more than once"):
-        to_onnx(keras.Model({"past": source}, twice))
+def test_layer_that_is_used_twice_is_written_twice(randomise: Any, rng: np.random.Generator) -> None:
+    """A shared layer has a place in the graph for each of its calls."""
+    source, shared = keras.Input((4, 3), name="past"), keras.layers.Dense(3, name="shared")
+    lstm = keras.layers.LSTM(3, return_sequences=True, return_state=True)
+    read, *states = lstm(shared(shared(source)))
+    last, *_ = lstm(source, initial_state=states)
+    model = randomise(keras.Model({"past": source}, keras.layers.Concatenate()([read, last])))
+    assert parity(model, to_onnx(model), {"past": rng.normal(size=(5, 4, 3)).astype("float32")}) <= TOLERANCE
+
+
+def test_network_is_exported_without_the_calls_of_another(randomise: Any, rng: np.random.Generator) -> None:
+    """Two networks over the same layers export each its own part, with the outputs that it names."""
+    source, given = keras.Input((4, 2), name="past"), keras.Input((3,), name="state_0")
+    gru, dense = keras.layers.GRU(3, return_sequences=True, return_state=True), keras.layers.Dense(2)
+    sequence, state = gru(source)
+    whole = randomise(keras.Model({"past": source}, dense(sequence)))
+    again, carried = gru(source, initial_state=[given])
+    step = keras.Model({"past": source, "state_0": given}, {"parameters": dense(again), "state_0": carried, "h": state})
+    batch = {name: rng.normal(size=size).astype("float32") for name, size in (("past", (5, 4, 2)), ("state_0", (5, 3)))}
+    assert parity(whole, to_onnx(whole), {"past": batch["past"]}) <= TOLERANCE
+    content = to_onnx(step)
+    assert parity(step, content, batch) <= TOLERANCE
+    names = [value.name for value in onnxruntime.InferenceSession(content).get_outputs()]
+    assert sorted(names) == ["h", "next_state_0", "parameters"]
 
 
 @pytest.mark.parametrize(

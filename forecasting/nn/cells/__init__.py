@@ -7,7 +7,7 @@ state (B, U) without.
 from collections.abc import Callable
 from typing import Any, Final
 
-from forecasting.nn.cells import gru, lstm, simple
+from forecasting.nn.cells import coupled_lstm, gru, lstm, peephole_lstm, simple
 
 __all__ = ["CELLS"]
 
@@ -15,4 +15,6 @@ CELLS: Final[dict[str, Callable[..., Any]]] = {
     "simple": simple.layer,
     "lstm": lstm.layer,
     "gru": gru.layer,
+    "peephole_lstm": peephole_lstm.layer,
+    "coupled_lstm": coupled_lstm.layer,
 }

@@ -5,6 +5,8 @@ import keras
 __all__ = ["layer"]
 
 
-def layer(units: int, *, activation: str, sequences: bool, name: str) -> keras.layers.Layer:
+def layer(units: int, *, activation: str, sequences: bool, states: bool = False, name: str) -> keras.layers.Layer:
     """GRU over (B, T, D); cuDNN runs it fused while `activation` is tanh."""
-    return keras.layers.GRU(units, activation=activation, return_sequences=sequences, reset_after=True, name=name)
+    return keras.layers.GRU(
+        units, activation=activation, reset_after=True, return_sequences=sequences, return_state=states, name=name
+    )

@@ -5,6 +5,6 @@ import keras
 __all__ = ["layer"]
 
 
-def layer(units: int, *, activation: str, sequences: bool, name: str) -> keras.layers.Layer:
+def layer(units: int, *, activation: str, sequences: bool, states: bool = False, name: str) -> keras.layers.Layer:
     """LSTM over (B, T, D); cuDNN runs it fused while `activation` is tanh."""
-    return keras.layers.LSTM(units, activation=activation, return_sequences=sequences, name=name)
+    return keras.layers.LSTM(units, activation=activation, return_sequences=sequences, return_state=states, name=name)

@@ -5,6 +5,8 @@ import keras
 __all__ = ["layer"]
 
 
-def layer(units: int, *, activation: str, sequences: bool, name: str) -> keras.layers.Layer:
+def layer(units: int, *, activation: str, sequences: bool, states: bool = False, name: str) -> keras.layers.Layer:
     """SimpleRNN over (B, T, D); `activation` is f."""
-    return keras.layers.SimpleRNN(units, activation=activation, return_sequences=sequences, name=name)
+    return keras.layers.SimpleRNN(
+        units, activation=activation, return_sequences=sequences, return_state=states, name=name
+    )

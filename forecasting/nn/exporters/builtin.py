@@ -6,7 +6,7 @@ import numpy as np
 
 from forecasting.nn.exporters.graph import Graph
 
-__all__ = ["concatenate", "dense", "embedding", "identity", "repeat_vector", "reshape"]
+__all__ = ["concatenate", "dense", "embedding", "identity", "permute", "repeat_steps", "repeat_vector", "reshape"]
 
 
 def dense(graph: Graph, layer: Any, inputs: list[str]) -> str:
@@ -31,6 +31,19 @@ def embedding(graph: Graph, layer: Any, inputs: list[str]) -> str:
 def identity(_graph: Graph, _layer: Any, inputs: list[str]) -> str:
     """A layer that does nothing when it is not trained: its input."""
     return inputs[0]
+
+
+def permute(graph: Graph, layer: Any, inputs: list[str]) -> str:
+    """All axes but the batch in another order."""
+    return graph.add("Transpose", inputs[0], perm=[0, *layer.dims])
+
+
+def repeat_steps(graph: Graph, layer: Any, inputs: list[str]) -> str:
+    """(B, T, D) to (B, n*T, D), every step n times in a row."""
+    _, _, channels = graph.shapes[inputs[0]]
+    column = graph.add("Unsqueeze", inputs[0], graph.constant([2]))  # (B, T, 1, D)
+    repeated = graph.add("Expand", column, graph.constant([1, 1, layer.size, 1]))
+    return graph.add("Reshape", repeated, graph.constant([0, -1, channels]))
 
 
 def repeat_vector(graph: Graph, layer: Any, inputs: list[str]) -> str:

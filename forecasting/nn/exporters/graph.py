@@ -9,33 +9,47 @@ from onnx import TensorProto, helper, numpy_helper
 
 from forecasting.errors import GatecastError
 
-__all__ = ["ACTIVATIONS", "OPSET", "Graph"]
+__all__ = ["ACTIVATIONS", "OPSET", "Graph", "onnx_activation"]
 
 OPSET: Final = 21  # the newest that every ONNX Runtime since 1.20 runs in full
 IR_VERSION: Final = 10  # that of ONNX 1.16, the release of this opset
 
 ACTIVATIONS: Final = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid", "softplus": "Softplus"}
 
+Shape = Sequence[int | None]
+
 
 class Graph:
-    """Nodes, constants and inputs of a model; every value is known by its name."""
+    """Nodes, constants, inputs and outputs; every value is known by its name.
 
-    def __init__(self) -> None:
+    `shapes` holds the shape in Keras of every value that passes from layer to layer, the batch being None.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.shapes: dict[str, tuple[Any, ...]] = {}
+        self._prefix = prefix  # the body of a loop may not repeat names of the graph around it
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
 
-    def input(self, name: str, shape: Sequence[int | None], dtype: str) -> str:
-        """An input whose first axis, the batch, is dynamic."""
+    def input(self, name: str, shape: Shape, dtype: str) -> str:
+        """An input; its first axis, the batch, and every other axis that is None are dynamic."""
         kind = TensorProto.INT32 if dtype == "int32" else TensorProto.FLOAT
-        self._inputs.append(helper.make_tensor_value_info(name, kind, ["batch", *shape[1:]]))
+        self._inputs.append(helper.make_tensor_value_info(name, kind, _axes(name, shape)))
+        self.shapes[name] = tuple(shape)
         return name
+
+    def output(self, name: str, value: str, shape: Shape) -> None:
+        """Give a value away under this name."""
+        self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
+        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, _axes(name, shape)))
 
     def constant(self, values: Any) -> str:
         """An array: integers as int64 (axes, shapes, indices), all else as float32."""
         array = np.asarray(values)
         array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
-        name = f"constant_{len(self._constants)}"
+        name = f"{self._prefix}constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
@@ -45,7 +59,7 @@ class Graph:
 
     def add_many(self, operator: str, inputs: Sequence[str], *, outputs: int, **attributes: Any) -> list[str]:
         """One operator with several outputs."""
-        name = f"{operator.lower()}_{len(self._nodes)}"
+        name = f"{self._prefix}{operator.lower()}_{len(self._nodes)}"
         names = [name] if outputs == 1 else [f"{name}_{index}" for index in range(outputs)]
         self._nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
         return names
@@ -60,15 +74,37 @@ class Graph:
         """`value[start:stop]` along one axis."""
         return self.add("Slice", value, self.constant([start]), self.constant([stop]), self.constant([axis]))
 
-    def model(self, output: str, name: str, shape: Sequence[int | None]) -> onnx.ModelProto:
-        """The checked model whose only output is the value `output`, called `name`."""
-        self._nodes.append(helper.make_node("Identity", [output], [name], name=name))
-        result = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape[1:]])
-        graph = helper.make_graph(self._nodes, "gatecast", self._inputs, [result], self._constants)
+    def body(self) -> "Graph":
+        """An empty graph for one step of a `scan`; it may use the values of this one."""
+        return Graph(f"{self._prefix}body_{len(self._nodes)}_")
+
+    def scan(self, body: "Graph", carried: Sequence[str], sequence: str, *, backwards: bool) -> list[str]:
+        """Run a body over the first axis of a sequence: the last carried values, then what was collected.
+
+        The body's inputs are the carried values and one element; its outputs are the new carried values and what is
+        collected. A backward scan reads from the end, and collects in the order of the sequence all the same.
+        """
+        collected = len(body._outputs) - len(carried)
+        directions = {"scan_output_directions": [int(backwards)] * collected} if collected else {}
+        return self.add_many(
+            "Scan",
+            [*carried, sequence],
+            outputs=len(body._outputs),
+            body=body._proto(),
+            num_scan_inputs=1,
+            scan_input_directions=[int(backwards)],
+            **directions,
+        )
+
+    def model(self) -> onnx.ModelProto:
+        """The checked model."""
         opset = helper.make_opsetid("", OPSET)
-        model = helper.make_model(graph, producer_name="gatecast", opset_imports=[opset], ir_version=IR_VERSION)
+        model = helper.make_model(self._proto(), producer_name="gatecast", opset_imports=[opset], ir_version=IR_VERSION)
         onnx.checker.check_model(model, full_check=True)
         return model
+
+    def _proto(self) -> onnx.GraphProto:
+        return helper.make_graph(self._nodes, "gatecast", self._inputs, self._outputs, self._constants)
 
 
 def onnx_activation(activation: str) -> str:
@@ -76,3 +112,7 @@ def onnx_activation(activation: str) -> str:
     if activation not in ACTIVATIONS:
         raise GatecastError(f"activation {activation!r} has no ONNX form here; known: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[activation]
+
+
+def _axes(name: str, shape: Shape) -> list[int | str]:
+    return ["batch", *(size or f"{name}_{axis}" for axis, size in enumerate(shape[1:], start=1))]

@@ -1,4 +1,4 @@
-"""Gatecast's own layers and heads as ONNX operators; each function repeats its layer's `call` line by line."""
+"""Gatecast's own layers as ONNX operators; each function repeats its layer's `call` line by line."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ import numpy as np
 from forecasting.nn.exporters.graph import Graph
 from forecasting.nn.layers.reversible_norm import FLOOR
 
-__all__ = ["code_embedding", "highway", "normalise", "quantile_head", "window_frame"]
+__all__ = ["code_embedding", "denormalise", "highway", "normalise", "window_frame"]
 
 
 def window_frame(graph: Graph, layer: Any, inputs: list[str]) -> str:
     """(B, T, D) to (B, 2)."""
-    _, steps, channels = layer.input.shape
+    _, steps, channels = graph.shapes[inputs[0]]
     target = graph.add("Squeeze", graph.slice(inputs[0], 2, 0, 1), graph.constant([2]))  # (B, T)
     if layer.method == "none":
         zero = graph.add("Mul", graph.slice(target, 1, 0, 1), graph.constant(0.0))
@@ -30,10 +30,10 @@ def window_frame(graph: Graph, layer: Any, inputs: list[str]) -> str:
     return graph.add("Concat", location, scale, axis=1)
 
 
-def normalise(graph: Graph, layer: Any, inputs: list[str]) -> str:
+def normalise(graph: Graph, _layer: Any, inputs: list[str]) -> str:
     """[(B, T, D), (B, 2)] to (B, T, D)."""
     past, frame = inputs
-    channels = layer.input[0].shape[-1]
+    channels = graph.shapes[past][-1]
     frame = graph.add("Unsqueeze", frame, graph.constant([1]))
     error = graph.add("Sub", graph.slice(past, 2, 0, 1), graph.slice(frame, 2, 0, 1))
     target = graph.add("Div", error, graph.slice(frame, 2, 1, 2))
@@ -43,12 +43,12 @@ def normalise(graph: Graph, layer: Any, inputs: list[str]) -> str:
 def highway(graph: Graph, layer: Any, inputs: list[str]) -> str:
     """[(B, T, D), (B, H, 2)] to (B, H, 2)."""
     past, frame = inputs
-    steps = layer.input[0].shape[1]
+    steps = graph.shapes[past][1]
     recent = graph.slice(graph.slice(past, 2, 0, 1), 1, steps - layer.steps, steps)  # (B, k, 1)
     kernel, bias = (graph.constant(np.asarray(part)) for part in layer.get_weights())
     lags = graph.add("Squeeze", recent, graph.constant([2]))
     shift = graph.add("Unsqueeze", graph.add("Add", graph.add("MatMul", lags, kernel), bias), graph.constant([2]))
-    return graph.add("Concat", _denormalise(graph, shift, frame), graph.slice(frame, 2, 1, 2), axis=2)
+    return graph.add("Concat", denormalise(graph, shift, frame), graph.slice(frame, 2, 1, 2), axis=2)
 
 
 def code_embedding(graph: Graph, layer: Any, inputs: list[str]) -> str:
@@ -62,25 +62,8 @@ def code_embedding(graph: Graph, layer: Any, inputs: list[str]) -> str:
     return graph.add("Reshape", vectors, graph.constant([0, len(layer.cardinalities) * layer.width]))
 
 
-def quantile_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """[(B, H, W), (B, H, 2)] to (B, H, Q)."""
-    features, frame = inputs
-    kernel, bias = (graph.constant(np.asarray(part)) for part in layer.get_weights())
-    raw = graph.add("Add", graph.add("MatMul", features, kernel), bias)
-    steps = graph.add("Softplus", raw)
-    axis = graph.constant(2)
-    median = graph.slice(raw, 2, layer.anchor, layer.anchor + 1)
-    parts = [median]
-    if layer.anchor:
-        down = graph.add("CumSum", graph.slice(steps, 2, 0, layer.anchor), axis, reverse=1)
-        parts.insert(0, graph.add("Sub", median, down))
-    if layer.anchor + 1 < len(layer.levels):
-        up = graph.add("CumSum", graph.slice(steps, 2, layer.anchor + 1, len(layer.levels)), axis)
-        parts.append(graph.add("Add", median, up))
-    return _denormalise(graph, graph.add("Concat", *parts, axis=2), frame)
-
-
-def _denormalise(graph: Graph, values: str, frame: str) -> str:
+def denormalise(graph: Graph, values: str, frame: str) -> str:
+    """Values (B, N, Q) out of their frame (B, N, 2)."""
     scaled = graph.add("Mul", values, graph.slice(frame, 2, 1, 2))
     return graph.add("Add", scaled, graph.slice(frame, 2, 0, 1))
 
