@@ -135,7 +135,7 @@ class Predictor:
             if "future" in step.inputs:
                 inputs["future"] = np.repeat(batch["future"][:, number : number + 1], paths, axis=0)
             outputs = step.run(inputs)
-            carried |= {name: values for name, values in outputs.items() if name in carried}
+            carried |= {name: outputs[f"next_{name}"] for name in carried if f"next_{name}" in outputs}
             flat = self._output(outputs)  # (B * S, 1, P)
             output = flat.reshape(-1, paths, *flat.shape[1:])
             yield output
