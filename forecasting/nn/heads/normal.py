@@ -1,0 +1,32 @@
+"""The normal distribution: location and scale."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from forecasting.nn.layers.head import Head
+from forecasting.nn.losses import normal
+
+__all__ = ["NormalHead"]
+
+FLOOR = 1e-4  # least scale, as a share of the frame's: a network that is sure must not divide by nothing
+
+
+@keras.saving.register_keras_serializable("gatecast")
+class NormalHead(Head):
+    """Features (B, N, W) in a frame (B, N, 2) to location and scale (B, N, 2) in the scaled space.
+
+    With the frame's location μ and scale s: location = μ + s r_1, scale = s (softplus(r_2) + 1e-4).
+    """
+
+    size = 2
+
+    def parameters(self, raw: Any, frame: Any) -> Any:
+        """(B, N, 2) and (B, N, 2) to (B, N, 2)."""
+        location = raw[..., :1] * frame[..., 1:] + frame[..., :1]
+        return ops.concatenate([location, (ops.softplus(raw[..., 1:]) + FLOOR) * frame[..., 1:]], axis=-1)
+
+    def loss(self, y_true: Any, output: Any) -> Any:
+        """The masked negative log likelihood of (B, N) targets, NaN where missing; a scalar."""
+        return normal(y_true, output)

@@ -1,0 +1,48 @@
+"""What every head shares: one linear map of the features, read as the parameters of a distribution."""
+
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+__all__ = ["Head"]
+
+
+class Head(keras.layers.Layer):
+    """Features (B, N, W) in a frame (B, N, 2) to the parameters (B, N, P) of N distributions in the scaled space.
+
+    N is whatever is forecast at once: horizon steps, time steps, or all cells of all steps. A head adds
+    `parameters(raw, frame)`, with raw = features · kernel + bias (B, N, size), and `loss(y_true, output)`, a scalar
+    over targets (B, N) that leaves out those that are NaN.
+    """
+
+    output_name: ClassVar[str] = "parameters"  # of the exported graph
+    size: int  # raw values per forecast
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = "float32",  # forecasts in half precision would be rounded to three digits
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+
+    def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
+        """One output unit per parameter, shared by all N."""
+        shape = (input_shape[0][-1], self.size)
+        self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
+        self.bias = self.add_weight(shape=shape[1:], initializer="zeros", name="bias")
+
+    def call(self, inputs: Any) -> Any:
+        """[(B, N, W), (B, N, 2)] to (B, N, P)."""
+        features, frame = inputs
+        return self.parameters(ops.matmul(features, self.kernel) + self.bias, frame)
+
+    def parameters(self, raw: Any, frame: Any) -> Any:
+        """Raw values (B, N, size) in a frame (B, N, 2) as parameters (B, N, P)."""
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        """(B, N, P)."""
+        return (*input_shape[0][:2], self.size)
