@@ -8,7 +8,8 @@ import numpy as np
 import onnxruntime
 
 from forecasting.errors import GatecastError
-from forecasting.nn.exporters import builtin, heads, own, recurrent, segments
+from forecasting.nn.cells.conv_lstm_peephole import ConvLSTMPeephole
+from forecasting.nn.exporters import builtin, convolutional, heads, own, recurrent, segments
 from forecasting.nn.exporters.graph import Graph
 from forecasting.nn.heads.categorical import CategoricalHead
 from forecasting.nn.heads.negative_binomial import NegativeBinomialHead
@@ -29,6 +30,9 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     keras.layers.LSTM: recurrent.recurrent,
     keras.layers.GRU: recurrent.recurrent,
     keras.layers.RNN: recurrent.recurrent,
+    keras.layers.ConvLSTM1D: convolutional.conv_recurrent,
+    keras.layers.ConvLSTM2D: convolutional.conv_recurrent,
+    ConvLSTMPeephole: convolutional.conv_recurrent,
     keras.layers.Bidirectional: recurrent.bidirectional,
     keras.layers.Dense: builtin.dense,
     keras.layers.Dropout: builtin.identity,

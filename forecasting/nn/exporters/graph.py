@@ -34,7 +34,8 @@ class Graph:
         self._outputs: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, shape: Shape, dtype: str) -> str:
-        """An input; its first axis, the batch, and every other axis that is None are dynamic."""
+        """An input, whose name is returned; the first axis, the batch, and any other that is None are dynamic."""
+        name = f"{self._prefix}{name}"
         kind = TensorProto.INT32 if dtype == "int32" else TensorProto.FLOAT
         self._inputs.append(helper.make_tensor_value_info(name, kind, _axes(name, shape)))
         self.shapes[name] = tuple(shape)
@@ -42,6 +43,7 @@ class Graph:
 
     def output(self, name: str, value: str, shape: Shape) -> None:
         """Give a value away under this name."""
+        name = f"{self._prefix}{name}"
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, _axes(name, shape)))
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from forecasting.errors import GatecastError
 from forecasting.nn.cells.coupled_lstm import CoupledLSTMCell
 from forecasting.nn.cells.peephole_lstm import PeepholeLSTMCell
+from forecasting.nn.exporters.convolutional import CONVOLUTIONAL, conv_bidirectional
 from forecasting.nn.exporters.graph import Graph, onnx_activation
 
 __all__ = ["bidirectional", "recurrent"]
@@ -39,9 +40,11 @@ def recurrent(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
 
 
 def bidirectional(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
-    """Bidirectional with concatenation: (B, T, D) to (B, T, 2U) or (B, 2U), forward states before backward ones."""
+    """Both directions side by side: (B, T, …, D) to (B, T, …, 2U) or (B, …, 2U); forward states before backward ones."""
     if layer.merge_mode != "concat":
         raise GatecastError(f"layer {layer.name} has merge_mode {layer.merge_mode!r}, expected 'concat'")
+    if type(layer.forward_layer) in CONVOLUTIONAL:
+        return conv_bidirectional(graph, layer, inputs)
     return _operator(graph, [layer.forward_layer, layer.backward_layer], inputs, "bidirectional")
 
 

@@ -1,0 +1,42 @@
+"""The LSTM whose products are convolutions and whose states are frames (Shi et al. 2015)."""
+
+from typing import Any, Final
+
+import keras
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+__all__ = ["Options", "layer"]
+
+
+class Options(BaseModel):
+    """What `cell_options` may say: how many neighbouring places a convolution sees, in each direction of the grid."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kernel: PositiveInt = 3
+
+
+DEFAULT: Final = Options()
+LAYERS: Final[dict[int, type[Any]]] = {1: keras.layers.ConvLSTM1D, 2: keras.layers.ConvLSTM2D}
+
+
+def layer(
+    units: int,
+    *,
+    activation: str,
+    sequences: bool,
+    states: bool = False,
+    name: str,
+    options: Options = DEFAULT,
+    rank: int = 1,
+) -> keras.layers.Layer:
+    """ConvLSTM over lines (B, T, L, D) for `rank` 1 or frames (B, T, R, C, D) for 2; the grid keeps its size."""
+    return LAYERS[rank](
+        units,
+        options.kernel,
+        padding="same",
+        activation=activation,
+        return_sequences=sequences,
+        return_state=states,
+        name=name,
+    )
