@@ -70,14 +70,19 @@ class Forecaster:
         quantiles. Raises DataError listing everything that is wrong with the tables.
         """
         table = history if future is None else pd.concat([history, future], ignore_index=True)
+        return self.windows(self.latest(table), self.asked(levels)).table()
+
+    def asked(self, levels: tuple[int, ...] | None) -> tuple[float, ...]:
+        """The quantiles that bound central intervals of these levels, with the median; by default the configured."""
+        return self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
+
+    def latest(self, table: pd.DataFrame) -> Windows:
+        """The window at the last reading of every series; raises DataError listing everything that is wrong."""
         series = self.spec.series.model_copy(update={"min_length": 1})
         validate(table, series).raise_for_errors()
-        cleaned = clean(table, series).table
-        panel = self._panel(cleaned)
-        wanted = self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
-        windows = self._at_last_reading(panel)
+        windows = self._at_last_reading(self._panel(clean(table, series).table))
         self._check_known_ahead(windows)
-        return self.windows(windows, wanted).table()
+        return windows
 
     def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None) -> Forecasts:
         """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean.
@@ -112,8 +117,14 @@ class Forecaster:
         return self.bundle.predictor.windows(windows, indices)
 
     def _block(self, windows: Windows, indices: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
+        return self.finish(self.scaled(windows, indices), windows, indices, quantiles)
+
+    def finish(
+        self, base: np.ndarray, windows: Windows, indices: np.ndarray, quantiles: tuple[float, ...]
+    ) -> np.ndarray:
+        """From the model's own quantiles (B, H, Q) to calibrated ones (B, H, W) in units of the target."""
         spec, panel = self.spec, windows.panel
-        scaled = self.bundle.calibration.apply(self.scaled(windows, indices), quantiles)
+        scaled = self.bundle.calibration.apply(base, quantiles)
         series = panel.series_of(windows.rows(indices))
         location, scale = (values[series][:, None, None] for values in (panel.location, panel.scale))
         values = spec.scaler.invert(scaled.astype(np.float64), location, scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from pandas.tseries.offsets import BaseOffset, Day, Tick
 
 from forecasting.errors import ConfigError
 
-__all__ = ["OFF_GRID", "Grid", "fitting", "is_calendar", "offset_of"]
+__all__ = ["OFF_GRID", "Grid", "fitting", "fixed_step", "is_calendar", "offset_of"]
 
 OFF_GRID = -1
 _DAY = 86_400_000_000  # microseconds, the unit of every stamp
@@ -34,6 +35,13 @@ def is_calendar(freq: str) -> bool:
     """Whether a step is a day or longer, so that stamps are dates and have no time zone."""
     offset = offset_of(freq)
     return not isinstance(offset, Tick) or _microseconds(offset) >= _DAY
+
+
+@functools.cache
+def fixed_step(freq: str) -> np.timedelta64 | None:
+    """The step of a frequency of fixed length, in microseconds; none for months, business days and the like."""
+    offset = offset_of(freq)
+    return np.timedelta64(_microseconds(offset), "us") if isinstance(offset, Tick | Day) else None
 
 
 @dataclass(frozen=True)

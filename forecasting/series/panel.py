@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.offsets import Day, Tick
 
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.features import Features
-from forecasting.series.frequency import offset_of
+from forecasting.series.frequency import fixed_step
 from forecasting.series.scale import Scaler
 from forecasting.series.time_features import calendar
 
@@ -55,7 +54,7 @@ class Panel:
 
     def rows_at(self, stamp: pd.Timestamp) -> np.ndarray:
         """Each series' last row at or before `stamp` (N,); -1 where the series starts later."""
-        step = _tick(self.features.freq)
+        step = fixed_step(self.features.freq)
         moment = np.datetime64(stamp, "us")
         if step is not None:
             steps = (moment - self.start).astype("timedelta64[us]").astype(np.int64) // step.astype(np.int64)
@@ -255,7 +254,7 @@ def _stamps(start: np.ndarray, lengths: np.ndarray, freq: str) -> np.ndarray:
     """The stamps of all rows; series that share start and length share the work."""
     if not len(start):
         return np.empty(0, dtype="datetime64[us]")
-    step = _tick(freq)
+    step = fixed_step(freq)
     if step is not None:
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         stamps: np.ndarray = np.repeat(start, lengths) + within * step
@@ -265,14 +264,6 @@ def _stamps(start: np.ndarray, lengths: np.ndarray, freq: str) -> np.ndarray:
         if key not in grids:
             grids[key] = pd.date_range(key[0], periods=int(key[1]), freq=freq).to_numpy().astype("datetime64[us]")
     return np.concatenate([grids[key] for key in zip(start, lengths, strict=True)])
-
-
-def _tick(freq: str) -> np.timedelta64 | None:
-    """The step of a frequency of fixed length; none for months, business days and the like."""
-    offset = offset_of(freq)
-    if isinstance(offset, Tick):
-        return np.timedelta64(pd.Timedelta(offset).value // 1000, "us")
-    return np.timedelta64(offset.n, "D").astype("timedelta64[us]") if isinstance(offset, Day) else None
 
 
 def _earlier(start: np.ndarray, steps: np.ndarray, freq: str) -> np.ndarray:
