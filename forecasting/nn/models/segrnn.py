@@ -1,4 +1,4 @@
-"""SegRNN (Lin et al. 2023): a recurrent layer over segments of the context that forecasts all segments ahead at once."""
+"""SegRNN (Lin et al. 2023): a recurrent layer reads segments of the context and answers all segments ahead at once."""
 
 from typing import Any, Literal
 

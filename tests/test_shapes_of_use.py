@@ -1,0 +1,59 @@
+"""The shapes in which a recurrent network is used: each shipped job of configs/shapes learns what it is about."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from forecasting import config
+from forecasting.bundle.artifact import Origin
+from forecasting.evaluation.backtest import candidate, find_origins
+from forecasting.evaluation.contest import fit_baselines
+from forecasting.series import sources
+from forecasting.series.clean import clean
+from forecasting.series.split import folds
+from forecasting.training.fit import fit
+
+SHAPES = Path(__file__).parents[1] / "configs" / "shapes"
+
+
+class Shape(NamedTuple):
+    """Steps read, steps told, and the most that the error may be, as a share of naive's and of seasonal naive's."""
+
+    context: int
+    horizon: int
+    of_naive: float
+    of_seasonal: float
+
+
+# The noise alone makes an error of 0.08: a tenth of naive's over a day, four tenths of naive's over one hour, and, where
+# there is no trend, 0.71 of seasonal naive's, which has the noise of two readings in it.
+WANTED = {
+    "one_to_many": Shape(context=1, horizon=24, of_naive=0.2, of_seasonal=0.6),
+    "many_to_one": Shape(context=48, horizon=1, of_naive=0.6, of_seasonal=0.9),
+    "after_reading": Shape(context=48, horizon=24, of_naive=0.15, of_seasonal=0.9),
+}
+
+
+def errors(job: config.Job, place: Path) -> dict[str, float]:
+    """The mean absolute error of the job's network and of the baselines, on the job's rolling origins."""
+    table = clean(sources.read(job), job.series).table
+    plan = folds(table, job)
+    origins = find_origins(table, job, plan)
+    rivals = fit_baselines(table, job, plan, place / "baselines", origin=Origin())
+    bundles: dict[str, Any] = {rival.name: rival.bundles for rival in rivals}
+    bundles["network"] = (fit(table, job, plan[0], place / "fit", origin=Origin()).bundle,)
+    scored = {name: candidate(table, origins, paths, name).scored for name, paths in bundles.items()}
+    median = {name: list(each.quantiles).index(0.5) for name, each in scored.items()}
+    return {name: float(np.nanmean(np.abs(s.forecast[..., median[name]] - s.y))) for name, s in scored.items()}
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_shape_of_use_beats_what_needs_no_learning(name: str, tmp_path: Path) -> None:
+    """The shipped job reads and tells as many steps as it says, far better than naive and seasonal naive."""
+    job, wanted = config.load(SHAPES / f"{name}.yaml"), WANTED[name]
+    assert (job.window.context, job.window.horizon) == (wanted.context, wanted.horizon)
+    error = errors(job, tmp_path)
+    assert error["network"] < wanted.of_naive * error["naive"], error
+    assert error["network"] < wanted.of_seasonal * error["seasonal_naive"], error
