@@ -27,8 +27,8 @@ class Shape(NamedTuple):
     of_seasonal: float
 
 
-# The noise alone makes an error of 0.08: a tenth of naive's over a day, four tenths of naive's over one hour, and, where
-# there is no trend, 0.71 of seasonal naive's, which has the noise of two readings in it.
+# The noise alone makes an error of 0.08: a tenth of naive's over a day, four tenths of naive's over one hour, and,
+# where there is no trend, 0.71 of seasonal naive's, which has the noise of two readings in it.
 WANTED = {
     "one_to_many": Shape(context=1, horizon=24, of_naive=0.2, of_seasonal=0.6),
     "many_to_one": Shape(context=48, horizon=1, of_naive=0.6, of_seasonal=0.9),

@@ -1,5 +1,6 @@
 """SegRNN against a plain NumPy loop, what reaches what, its export and its file."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,13 @@ def test_wrong_parameters_are_all_named() -> None:
         "did you mean units?",
     ):
         assert words in str(caught.value)
+
+
+def test_documented_parameters_are_the_real_ones() -> None:
+    """The page of the network lists every key of its Config with its default."""
+    page = (Path(__file__).parents[2] / "docs" / "networks" / "segrnn.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", page, flags=re.MULTILINE))
+    assert rows == {key: str(field.default) for key, field in models.MODELS["segrnn"].Config.model_fields.items()}
 
 
 def test_layers_survive_serialisation() -> None:
