@@ -1,8 +1,11 @@
 """The sizes of one job's arrays, from which a network's inputs are made."""
 
+import math
 from typing import Any, NamedTuple
 
 import keras
+
+from forecasting.errors import ConfigError
 
 __all__ = ["Shapes", "inputs"]
 
@@ -12,6 +15,8 @@ class Shapes(NamedTuple):
 
     `codes` holds the number of categories of every static categorical, code 0 (unknown) included. Channel 0 of
     `past` is the scaled target; where `mask` is set, its last channel is 1 for a reading and 0 for a filled gap.
+    With a `grid`, a line (L,) or rows and columns (R, C), every place has a context of its own and static numbers of
+    its own, but covariates known ahead are those of the whole grid; static categoricals are for single series.
     """
 
     context: int  # T
@@ -21,14 +26,25 @@ class Shapes(NamedTuple):
     static: int = 0  # S
     codes: tuple[int, ...] = ()  # K cardinalities
     mask: bool = False
+    grid: tuple[int, ...] = ()
+
+    @property
+    def places(self) -> int:
+        """Places of the grid; 1 for a single series."""
+        return math.prod(self.grid)
 
 
 def inputs(shapes: Shapes) -> dict[str, Any]:
-    """The symbolic inputs: "past" (B, T, D), "future" (B, H, F), "static" (B, S), "codes" (B, K); empty ones absent."""
+    """The symbolic inputs: "past" (B, T, D), "future" (B, H, F), "static" (B, S), "codes" (B, K); empty ones absent.
+
+    On a grid "past" is (B, T, *grid, D) and "static" (B, *grid, S); raises ConfigError where a grid has codes.
+    """
+    if shapes.grid and shapes.codes:
+        raise ConfigError(f"a grid takes no static categoricals, got {len(shapes.codes)}; use static numbers instead")
     sizes: dict[str, tuple[int, ...]] = {
-        "past": (shapes.context, shapes.past),
+        "past": (shapes.context, *shapes.grid, shapes.past),
         "future": (shapes.horizon, shapes.future),
-        "static": (shapes.static,),
+        "static": (*shapes.grid, shapes.static),
         "codes": (len(shapes.codes),),
     }
     return {

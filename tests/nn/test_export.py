@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from forecasting.errors import GatecastError
-from forecasting.nn.cells import CELLS
+from forecasting.nn.cells import CELLS, CONVOLUTIONAL
 from forecasting.nn.export import parity, to_onnx
 from forecasting.nn.models import Shapes
 
@@ -70,12 +70,19 @@ def test_export_keeps_the_activation_of_the_simple_cell(activation: str, network
     assert parity(model, to_onnx(model), batch(JOBS["bare"])) <= TOLERANCE
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in CONVOLUTIONAL])
 def test_recurrent_layers_become_native_operators(cell: str, network: Any) -> None:
     """One operator per layer, also for a bidirectional one; no loop is written out."""
     found = operators(to_onnx(network(FULL, cell=cell, units=[4, 3, 2], bidirectional=[True, False, True])))
     assert [name for name in found if name in NATIVE.values()] == [NATIVE[cell]] * 3
     assert not {"Loop", "Scan", "If"} & set(found)
+
+
+@pytest.mark.parametrize("cell", CONVOLUTIONAL)
+def test_convolutional_layers_become_scans(cell: str, network: Any) -> None:
+    """One loop for each direction of each layer: two layers run both ways, one does not."""
+    found = operators(to_onnx(network(FULL, cell=cell, units=[4, 3, 2], bidirectional=[True, False, True])))
+    assert found.count("Scan") == 5
 
 
 def test_batch_is_dynamic_and_names_are_fixed(network: Any, batch: Any) -> None:

@@ -1,15 +1,28 @@
 """Recurrent cells by name: one file each, whose `layer` is the cell run over all time steps.
 
-Every `layer(units, *, activation, sequences, name)` maps (B, T, D) to (B, T, U) with `sequences`, to the last
-state (B, U) without.
+Every `layer(units, *, activation, sequences, states, name)` maps (B, T, D) to (B, T, U) with `sequences`, to the last
+state (B, U) without; with `states` the last states follow, h (B, U) first. Such a layer can start from states that
+are given as `initial_state=[…]`. A cell with settings of its own has `Options` and takes them as `options`.
+Convolutional cells take the `rank` of a grid as well, read (B, T, *grid, D) and keep a frame (B, *grid, U).
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol, TypeAlias
 
-from forecasting.nn.cells import coupled_lstm, gru, lstm, peephole_lstm, simple
+from pydantic import ValidationError
 
-__all__ = ["CELLS"]
+from forecasting.nn.cells import (
+    conv_lstm,
+    conv_lstm_peephole,
+    coupled_lstm,
+    gru,
+    lstm,
+    peephole_lstm,
+    simple,
+)
+
+__all__ = ["CELLS", "CONVOLUTIONAL", "OPTIONS", "Choice", "Options", "layer", "options"]
 
 CELLS: Final[dict[str, Callable[..., Any]]] = {
     "simple": simple.layer,
@@ -17,4 +30,54 @@ CELLS: Final[dict[str, Callable[..., Any]]] = {
     "gru": gru.layer,
     "peephole_lstm": peephole_lstm.layer,
     "coupled_lstm": coupled_lstm.layer,
+    "conv_lstm": conv_lstm.layer,
+    "conv_lstm_peephole": conv_lstm_peephole.layer,
 }
+CONVOLUTIONAL: Final = ("conv_lstm", "conv_lstm_peephole")
+
+Options: TypeAlias = peephole_lstm.Options | conv_lstm.Options | conv_lstm_peephole.Options
+OPTIONS: Final[dict[str, type[Options]]] = {
+    "peephole_lstm": peephole_lstm.Options,
+    "conv_lstm": conv_lstm.Options,
+    "conv_lstm_peephole": conv_lstm_peephole.Options,
+}
+
+
+class Choice(Protocol):
+    """What a network's parameters say about its cells."""
+
+    @property
+    def cell(self) -> str:
+        """A name of `CELLS`."""
+
+    @property
+    def activation(self) -> str:
+        """Of the state; cuDNN runs tanh only."""
+
+    @property
+    def cell_options(self) -> Options | None:
+        """Settings of the cell, None for its defaults."""
+
+
+def layer(choice: Choice, units: int, *, sequences: bool, states: bool = False, name: str, rank: int = 0) -> Any:
+    """The chosen cell as a layer; a convolutional one over a grid of this rank."""
+    make = CELLS[choice.cell]
+    if choice.cell_options is not None:
+        make = partial(make, options=choice.cell_options)
+    if choice.cell in CONVOLUTIONAL:
+        make = partial(make, rank=rank)
+    return make(units, activation=choice.activation, sequences=sequences, states=states, name=name)
+
+
+def options(cell: str, values: Any) -> Options | None:
+    """What came as `cell_options`, checked; raises ValueError that lists every violation."""
+    if values is None or cell not in CELLS:
+        return None
+    if cell not in OPTIONS:
+        raise ValueError(f"{cell} has no options; cells that have: {', '.join(OPTIONS)}")
+    try:
+        return OPTIONS[cell].model_validate(values)
+    except ValidationError as error:
+        valid = ", ".join(OPTIONS[cell].model_fields)
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise ValueError(f"{'; '.join(lines)}; options of {cell}: {valid}") from error

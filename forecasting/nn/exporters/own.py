@@ -11,14 +11,15 @@ __all__ = ["code_embedding", "denormalise", "highway", "normalise", "window_fram
 
 
 def window_frame(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """(B, T, D) to (B, 2)."""
-    _, steps, channels = graph.shapes[inputs[0]]
-    target = graph.add("Squeeze", graph.slice(inputs[0], 2, 0, 1), graph.constant([2]))  # (B, T)
+    """(B, T, *grid, D) to (B, *grid, 2)."""
+    _, steps, *grid, channels = graph.shapes[inputs[0]]
+    target = _channel(graph, inputs[0], 0)  # (B, T, *grid)
     if layer.method == "none":
         zero = graph.add("Mul", graph.slice(target, 1, 0, 1), graph.constant(0.0))
-        return graph.add("Concat", zero, graph.add("Add", zero, graph.constant(1.0)), axis=1)
-    weight = _observed(graph, inputs[0], channels) if layer.mask else graph.constant(np.ones((1, steps)))
-    count = _sum(graph, weight)  # (B, 1)
+        return _frame(graph, zero, graph.add("Add", zero, graph.constant(1.0)))
+    shape = (steps, *(1 for _ in grid))
+    weight = _channel(graph, inputs[0], channels - 1) if layer.mask else graph.constant(np.ones((1, *shape)))
+    count = _sum(graph, weight)  # (B, 1, *grid)
     divisor = graph.add("Max", count, graph.constant(1.0))
     mean = graph.add("Div", _sum(graph, graph.add("Mul", target, weight)), divisor)
     error = graph.add("Sub", target, mean)
@@ -26,18 +27,18 @@ def window_frame(graph: Graph, layer: Any, inputs: list[str]) -> str:
     variance = graph.add("Max", graph.add("Div", squares, divisor), graph.constant(FLOOR))
     several = graph.add("Greater", count, graph.constant(1.0))
     scale = graph.add("Where", several, graph.add("Sqrt", variance), graph.constant(1.0))
-    location = mean if layer.method == "window" else _last(graph, target, weight, steps)
-    return graph.add("Concat", location, scale, axis=1)
+    location = mean if layer.method == "window" else _last(graph, target, weight, shape)
+    return _frame(graph, location, scale)
 
 
 def normalise(graph: Graph, _layer: Any, inputs: list[str]) -> str:
-    """[(B, T, D), (B, 2)] to (B, T, D)."""
+    """[(B, T, *grid, D), (B, *grid, 2)] to (B, T, *grid, D)."""
     past, frame = inputs
-    channels = graph.shapes[past][-1]
+    axis, channels = len(graph.shapes[past]) - 1, graph.shapes[past][-1]
     frame = graph.add("Unsqueeze", frame, graph.constant([1]))
-    error = graph.add("Sub", graph.slice(past, 2, 0, 1), graph.slice(frame, 2, 0, 1))
-    target = graph.add("Div", error, graph.slice(frame, 2, 1, 2))
-    return target if channels == 1 else graph.add("Concat", target, graph.slice(past, 2, 1, channels), axis=2)
+    error = graph.add("Sub", graph.slice(past, axis, 0, 1), graph.slice(frame, axis, 0, 1))
+    target = graph.add("Div", error, graph.slice(frame, axis, 1, 2))
+    return target if channels == 1 else graph.add("Concat", target, graph.slice(past, axis, 1, channels), axis=axis)
 
 
 def highway(graph: Graph, layer: Any, inputs: list[str]) -> str:
@@ -68,17 +69,25 @@ def denormalise(graph: Graph, values: str, frame: str) -> str:
     return graph.add("Add", scaled, graph.slice(frame, 2, 0, 1))
 
 
-def _observed(graph: Graph, past: str, channels: int) -> str:
-    return graph.add("Squeeze", graph.slice(past, 2, channels - 1, channels), graph.constant([2]))
+def _channel(graph: Graph, past: str, channel: int) -> str:
+    """One channel (B, T, *grid) of (B, T, *grid, D)."""
+    axis = len(graph.shapes[past]) - 1
+    return graph.add("Squeeze", graph.slice(past, axis, channel, channel + 1), graph.constant([axis]))
 
 
-def _last(graph: Graph, target: str, weight: str, steps: int) -> str:
-    position = graph.add("Mul", weight, graph.constant(np.arange(1.0, steps + 1.0)[None]))
+def _frame(graph: Graph, location: str, scale: str) -> str:
+    """Location and scale (B, 1, *grid) as (B, *grid, 2)."""
+    parts = [graph.add("Unsqueeze", part, graph.constant([-1])) for part in (location, scale)]
+    return graph.add("Squeeze", graph.add("Concat", *parts, axis=-1), graph.constant([1]))
+
+
+def _last(graph: Graph, target: str, weight: str, shape: tuple[int, ...]) -> str:
+    position = graph.add("Mul", weight, graph.constant(np.arange(1.0, shape[0] + 1.0).reshape(1, *shape)))
     latest = graph.add("ReduceMax", position, graph.constant([1]), keepdims=1)
     chosen = graph.add("Mul", graph.add("Cast", graph.add("Equal", position, latest), to=1), weight)
     return _sum(graph, graph.add("Mul", target, chosen))
 
 
 def _sum(graph: Graph, value: str) -> str:
-    """Over the steps: (B, T) to (B, 1)."""
+    """Over the steps: (B, T, *grid) to (B, 1, *grid)."""
     return graph.add("ReduceSum", value, graph.constant([1]), keepdims=1)

@@ -40,7 +40,7 @@ def recurrent(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
 
 
 def bidirectional(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
-    """Both directions side by side: (B, T, …, D) to (B, T, …, 2U) or (B, …, 2U); forward states before backward ones."""
+    """Both directions side by side: (B, T, …, D) to (B, T, …, 2U) or (B, …, 2U), then forward and backward states."""
     if layer.merge_mode != "concat":
         raise GatecastError(f"layer {layer.name} has merge_mode {layer.merge_mode!r}, expected 'concat'")
     if type(layer.forward_layer) in CONVOLUTIONAL:

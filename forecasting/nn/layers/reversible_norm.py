@@ -18,8 +18,9 @@ FLOOR: Final = 1e-4  # smallest variance that is divided by: a constant context 
 
 @keras.saving.register_keras_serializable("gatecast")
 class WindowFrame(keras.layers.Layer):
-    """The frame (B, 2) of each context (B, T, D): location and scale of channel 0, from its observed steps alone.
+    """The frame of each context: location and scale of channel 0, from its observed steps alone.
 
+    A context (B, T, D) has a frame (B, 2); on a grid (B, T, *grid, D) every place has its own, (B, *grid, 2).
     `method` is "window" (mean, standard deviation), "last" (last reading, standard deviation) or "none" (0, 1).
     With `mask` the last channel tells which steps were observed; fewer than two have no spread, so their scale is
     1, and without any the frame is (0, 1): the scaled space itself.
@@ -42,24 +43,24 @@ class WindowFrame(keras.layers.Layer):
         self.mask = mask
 
     def call(self, past: Any) -> Any:
-        """(B, T, D) to (B, 2)."""
-        target = past[:, :, 0]  # (B, T)
+        """(B, T, *grid, D) to (B, *grid, 2)."""
+        target = past[..., 0]  # (B, T, *grid)
         if self.method == "none":
-            zero = ops.zeros_like(target[:, :1])
-            return ops.concatenate([zero, zero + 1.0], axis=-1)
-        observed = past[:, :, -1] if self.mask else ops.ones_like(target)
-        count = ops.sum(observed, axis=1, keepdims=True)  # (B, 1)
-        mean = ops.sum(target * observed, axis=1, keepdims=True) / ops.maximum(count, 1.0)
-        squares = ops.sum(ops.square(target - mean) * observed, axis=1, keepdims=True)
+            zero = ops.zeros_like(target[:, 0])
+            return ops.stack([zero, zero + 1.0], axis=-1)
+        observed = past[..., -1] if self.mask else ops.ones_like(target)
+        count = ops.sum(observed, axis=1)  # (B, *grid)
+        mean = ops.sum(target * observed, axis=1) / ops.maximum(count, 1.0)
+        squares = ops.sum(ops.square(target - ops.expand_dims(mean, 1)) * observed, axis=1)
         variance = squares / ops.maximum(count, 1.0)
         # the floor stands inside the root, whose slope at zero is infinite
         scale = ops.where(count > 1.0, ops.sqrt(ops.maximum(variance, FLOOR)), ops.ones_like(count))
         location = mean if self.method == "window" else _last(target, observed)
-        return ops.concatenate([location, scale], axis=-1)
+        return ops.stack([location, scale], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """(B, 2)."""
-        return (input_shape[0], 2)
+        """(B, *grid, 2)."""
+        return (input_shape[0], *input_shape[2:-1], 2)
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
@@ -68,17 +69,17 @@ class WindowFrame(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("gatecast")
 class Normalise(keras.layers.Layer):
-    """Channel 0 of the context (B, T, D) inside its frame (B, 2): (y - location) / scale; other channels pass."""
+    """Channel 0 of (B, T, *grid, D) inside its frame (B, *grid, 2): (y - location) / scale; other channels pass."""
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
 
     def call(self, inputs: Any) -> Any:
-        """[(B, T, D), (B, 2)] to (B, T, D)."""
+        """[(B, T, *grid, D), (B, *grid, 2)] to (B, T, *grid, D)."""
         past, frame = inputs
-        frame = ops.expand_dims(frame, 1)  # (B, 1, 2)
-        target = (past[:, :, :1] - frame[:, :, :1]) / frame[:, :, 1:]
-        return target if past.shape[-1] == 1 else ops.concatenate([target, past[:, :, 1:]], axis=-1)
+        frame = ops.expand_dims(frame, 1)  # (B, 1, *grid, 2)
+        target = (past[..., :1] - frame[..., :1]) / frame[..., 1:]
+        return target if past.shape[-1] == 1 else ops.concatenate([target, past[..., 1:]], axis=-1)
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         """The shape of the context."""
@@ -91,7 +92,8 @@ def denormalise(values: Any, frame: Any) -> Any:
 
 
 def _last(target: Any, observed: Any) -> Any:
-    """The last observed reading (B, 1) of (B, T), 0 where none was observed."""
-    position = ops.arange(1, target.shape[1] + 1, dtype=target.dtype) * observed  # (B, T)
+    """The last observed reading (B, *grid) of (B, T, *grid), 0 where none was observed."""
+    steps = (target.shape[1], *(1 for _ in target.shape[2:]))
+    position = ops.reshape(ops.arange(1, steps[0] + 1, dtype=target.dtype), steps) * observed  # (B, T, *grid)
     latest = ops.max(position, axis=1, keepdims=True)
-    return ops.sum(target * observed * ops.cast(position == latest, target.dtype), axis=1, keepdims=True)
+    return ops.sum(target * observed * ops.cast(position == latest, target.dtype), axis=1)

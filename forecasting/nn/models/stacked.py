@@ -3,10 +3,11 @@
 from typing import Any, Literal
 
 import keras
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from forecasting.errors import ConfigError
-from forecasting.nn.cells import CELLS
+from forecasting.nn import cells
+from forecasting.nn.cells import CELLS, CONVOLUTIONAL
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.highway import Highway
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
@@ -24,6 +25,7 @@ class Config(BaseModel):
     units: tuple[PositiveInt, ...] = Field((64,), min_length=1)
     bidirectional: bool | tuple[bool, ...] = False  # backward passes stay inside the observed context
     activation: Literal["tanh", "relu", "sigmoid"] = "tanh"  # of the simple cell; gated cells keep tanh
+    cell_options: cells.Options | None = None  # of the cells that have any
     dropout: float = Field(0.0, ge=0, lt=1)  # after every recurrent and decoder layer
     normalise: Literal["window", "last", "none"] = "window"
     embedding: PositiveInt = 8  # width of the vector of a static categorical
@@ -36,6 +38,11 @@ class Config(BaseModel):
         if cell not in CELLS:
             raise ValueError(f"there is no such cell; valid cells: {', '.join(CELLS)}")
         return cell
+
+    @field_validator("cell_options", mode="before")
+    @classmethod
+    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
+        return cells.options(info.data.get("cell", ""), values)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
@@ -52,54 +59,81 @@ class Config(BaseModel):
 def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
     """The network: context → recurrent layers → one state → a vector per horizon step → head.
 
-    Raises ConfigError where the highway is longer than the context.
+    On a grid every place has a state, and the vectors N = H * places come step by step, each in the order of the grid.
+    Raises ConfigError that lists what the parameters and the shapes of the job have against each other.
     """
-    if config.highway > shapes.context:
-        raise ConfigError(f"params.highway is {config.highway}, more than the context of {shapes.context} steps")
+    _check(config, shapes)
     arrays = inputs(shapes)
-    frame = WindowFrame(config.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, 2)
-    past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, D)
-    frame = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frame)  # (B, H, 2)
+    frame = WindowFrame(config.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, *grid, 2)
+    past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, *grid, D)
+    if shapes.grid:
+        frame = keras.layers.Reshape((2 * shapes.places,), name="places", dtype="float32")(frame)
+    frame = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frame)  # (B, H, 2 * places)
+    if shapes.grid:
+        frame = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(frame)  # (B, N, 2)
     if config.highway:
         frame = Highway(config.highway, name="highway")([past, frame])
-    features = _decode(config, shapes, arrays, _encode(config, past))
+    state = _encode(config, shapes, past)
+    features = _decode(config, shapes, arrays, state)
     return keras.Model(arrays, head([features, frame]), name="stacked")
 
 
-def _encode(config: Config, past: Any) -> Any:
-    """The context (B, T, D) as one state (B, U)."""
+def _check(config: Config, shapes: Shapes) -> None:
+    wrong = []
+    if config.highway > shapes.context:
+        wrong.append(f"params.highway is {config.highway}, more than the context of {shapes.context} steps")
+    if shapes.grid and config.highway:
+        wrong.append(f"params.highway is {config.highway}, but a grid has no highway")
+    if shapes.grid and config.cell not in CONVOLUTIONAL:
+        wrong.append(f"params.cell {config.cell} cannot read a grid; cells that can: {', '.join(CONVOLUTIONAL)}")
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
+def _encode(config: Config, shapes: Shapes, past: Any) -> Any:
+    """The context (B, T, D) as one state (B, U); on a grid, (B, T, *grid, D) as (B, *grid, U)."""
     both = config.bidirectional
     directions = (both,) * len(config.units) if isinstance(both, bool) else both
-    hidden = past
+    line = config.cell in CONVOLUTIONAL and not shapes.grid  # the channels stand side by side
+    hidden = keras.layers.Reshape((shapes.context, shapes.past, 1), name="line")(past) if line else past
     for index, (units, bidirectional) in enumerate(zip(config.units, directions, strict=True), start=1):
-        last = index == len(config.units)
-        name = f"{config.cell}_{index}"
-        layer = CELLS[config.cell](units, activation=config.activation, sequences=not last, name=name)
+        sequences, name = index < len(config.units), f"{config.cell}_{index}"
+        layer = cells.layer(config, units, sequences=sequences, name=name, rank=len(shapes.grid) or 1)
         hidden = (keras.layers.Bidirectional(layer, name=f"bidirectional_{index}") if bidirectional else layer)(hidden)
         hidden = _dropout(config, hidden, f"dropout_{index}")
-    return hidden
+    return keras.layers.Reshape((-1,), name="state")(hidden) if line else hidden
 
 
 def _decode(config: Config, shapes: Shapes, arrays: dict[str, Any], state: Any) -> Any:
-    """The state, with what is known of the series, as features (B, H, W); each step sees its own covariates."""
+    """The state, with what is known of the series, as features (B, N, W); each step sees its own covariates."""
     known = [state]
     if shapes.static:
         known.append(arrays["static"])
     if shapes.codes:
         known.append(CodeEmbedding(shapes.codes, config.embedding, name="embedding")(arrays["codes"]))
-    summary = _concatenate(known, "summary")
-    width = config.decoder[0]
-    # a weight of its own for every (step, feature) gives the steps their identity
-    steps = keras.layers.Dense(shapes.horizon * width, activation="relu", name="steps")(summary)
-    features = keras.layers.Reshape((shapes.horizon, width), name="horizon")(steps)  # (B, H, W)
-    features = _dropout(config, features, "dropout_horizon")
+    features = _steps(config, shapes, _concatenate(known, "summary"))
     if shapes.future:
-        features = _concatenate([features, arrays["future"]], "known_ahead")
+        ahead = arrays["future"]
+        if shapes.grid:
+            ahead = keras.layers.UpSampling1D(shapes.places, name="everywhere")(ahead)
+        features = _concatenate([features, ahead], "known_ahead")
     widths = config.decoder if shapes.future else config.decoder[1:]
     for index, size in enumerate(widths, start=1):
         features = keras.layers.Dense(size, activation="relu", name=f"decoder_{index}")(features)
         features = _dropout(config, features, f"dropout_decoder_{index}")
     return features
+
+
+def _steps(config: Config, shapes: Shapes, summary: Any) -> Any:
+    """(B, U) to (B, H, W), or (B, *grid, U) to (B, H * places, W), all places of the first step first."""
+    width = config.decoder[0]
+    # a weight of its own for every (step, feature) gives the steps their identity
+    steps = keras.layers.Dense(shapes.horizon * width, activation="relu", name="steps")(summary)
+    if shapes.grid:
+        steps = keras.layers.Reshape((shapes.places, shapes.horizon, width), name="places_first")(steps)
+        steps = keras.layers.Permute((2, 1, 3), name="steps_first")(steps)
+    features = keras.layers.Reshape((shapes.horizon * shapes.places, width), name="horizon")(steps)  # (B, N, W)
+    return _dropout(config, features, "dropout_horizon")
 
 
 def _concatenate(tensors: list[Any], name: str) -> Any:
