@@ -81,6 +81,7 @@ class SyntheticSource(_Section):
     trend: float = 0.0  # per step, in units of the seasonal amplitude
     noise: float = Field(0.1, ge=0)
     missing: float = Field(0.0, ge=0, lt=1)  # share of readings that are dropped
+    intermittent: bool = False  # counts with many zeros, whose logarithmic rate is the series described above
     seed: int = 1
 
 

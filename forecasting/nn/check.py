@@ -1,5 +1,8 @@
 """The parts of a job that only the networks can check."""
 
+from collections.abc import Callable
+from typing import Final
+
 from forecasting.config import Job
 from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
@@ -15,8 +18,43 @@ def check(job: Job) -> None:
     except ConfigError as error:
         violations.append(str(error))
     try:
-        heads.build(job.head.name, job.head.quantiles)
+        heads.build(job.head.name, job.head.quantiles, classes=2 if job.head.name == "categorical" else None)
     except ConfigError as error:
         violations.append(str(error))
+    needs = NEEDS.get(job.head.name, _nothing)(job)
+    if needs:
+        lines = "\n".join(f"  - {need}" for need in needs)
+        violations.append(f"head {job.head.name} needs {len(needs)} other setting(s):\n{lines}")
     if violations:
         raise ConfigError("\n".join(violations))
+
+
+def _nothing(_job: Job) -> list[str]:
+    return []
+
+
+def _counts(job: Job) -> list[str]:
+    """The negative binomial distribution is one of counts, as they are."""
+    series = job.series
+    wrong = {
+        f"series.integer: true, since only whole numbers are counts (got {_yaml(series.integer)})": not series.integer,
+        f"series.lower: 0 or more, since counts are not negative (got {_yaml(series.lower)})": (
+            series.lower is None or series.lower < 0
+        ),
+        f"series.scale: none, since scaled counts are none any more (got {series.scale})": series.scale != "none",
+        f"series.transform: none, for the same reason (got {series.transform})": series.transform != "none",
+    }
+    return [need for need, violated in wrong.items() if violated]
+
+
+def _symbols(job: Job) -> list[str]:
+    """Codes have no level that a network of numbers could forecast."""
+    name = job.model.name
+    return [] if name == "in_step" else [f"model.name: in_step, the network of symbols (got {name})"]
+
+
+def _yaml(value: object) -> str:
+    return "none" if value is None else str(value).lower()
+
+
+NEEDS: Final[dict[str, Callable[[Job], list[str]]]] = {"negative_binomial": _counts, "categorical": _symbols}

@@ -353,3 +353,27 @@ def test_synthetic_covariates_have_their_kinds_and_rows_are_missing() -> None:
     assert (table.groupby("unique_id")["s"].nunique() == 1).all()
     assert len(table) / 12_000 == pytest.approx(0.75, abs=0.02)
     assert table["y"].corr(table["f"]) > 0.3
+
+
+def test_intermittent_series_are_counts_with_many_zeros() -> None:
+    """Whole numbers, mostly zero in some series and hardly ever in others, the same for the same seed."""
+    source = SyntheticSource(series=40, length=800, freq="D", season=7, intermittent=True)
+    table = sources.SOURCES["synthetic"](source, Series(freq="D"), "j")
+    assert ((table["y"] >= 0) & (table["y"] == table["y"].round())).all()
+    zeros = table["y"].eq(0).groupby(table["unique_id"]).mean()
+    assert zeros.max() > 0.9
+    assert zeros.min() < 0.3
+    means = table["y"].groupby(table["unique_id"]).mean()
+    assert means.min() < 0.1
+    assert means.max() > 5
+    assert_frame_equal(sources.SOURCES["synthetic"](source, Series(freq="D"), "j"), table)
+
+
+def test_intermittent_series_keep_their_season() -> None:
+    """The logarithm of the rate is the sine: a season later counts are alike, half a season later they are not."""
+    source = SyntheticSource(series=30, length=2000, freq="D", season=10, noise=0.0, intermittent=True)
+    table = sources.SOURCES["synthetic"](source, Series(freq="D"), "j")
+    wide = table["y"].to_numpy().reshape(30, 2000)
+    wide = wide[wide.mean(axis=1) > 3]
+    after = {lag: np.mean([np.corrcoef(row[lag:], row[:-lag])[0, 1] for row in wide]) for lag in (5, 10)}
+    assert after[10] > after[5] + 0.5

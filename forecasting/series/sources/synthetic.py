@@ -14,12 +14,16 @@ __all__ = ["read"]
 
 _START = "2020-01-01"
 _LABELS = np.array(["a", "b", "c"])
+_WITHDRAWN = 0.003  # share of steps after which an article is withdrawn
+_WEEKS = 28  # steps for which it is, on average
 
 
 def read(source: SyntheticSource, series: Series, name: str) -> pd.DataFrame:
     """A long table of series `name-0, name-1, …`; each is the same whatever the number of series.
 
     y = sin(2πt/season + phase) + trend·t + noise, plus half of the known-ahead covariates, which are made up too.
+    Intermittent series are Poisson counts with the rate level·exp(y), like the daily sales of single articles: levels
+    go from one in thirty steps to ten a step, and now and then an article is not on sale for some weeks.
     """
     ds = pd.date_range(_START, periods=source.length, freq=offset_of(source.freq), unit="us")
     return pd.concat([_one(source, series, ds, (name, number)) for number in range(source.series)], ignore_index=True)
@@ -40,4 +44,16 @@ def _one(source: SyntheticSource, series: Series, ds: pd.DatetimeIndex, key: tup
         elif column in series.future:
             table[Y] += 0.5 * values
         table[column] = pd.Series(np.broadcast_to(values, source.length))
+    if source.intermittent:
+        table[Y] = _counts(generator, table[Y].to_numpy())
     return table[kept]
+
+
+def _counts(generator: np.random.Generator, log_rate: np.ndarray) -> np.ndarray:
+    """Poisson counts with many zeros, some of them in a row."""
+    level = 10 ** generator.uniform(-1.5, 1.0)
+    begins = generator.random(len(log_rate)) < _WITHDRAWN
+    ends = np.arange(len(log_rate)) + generator.geometric(1 / _WEEKS, len(log_rate))
+    until = np.maximum.accumulate(np.where(begins, ends, 0))
+    on_sale = np.arange(len(log_rate)) >= until
+    return generator.poisson(level * np.exp(log_rate) * on_sale).astype(np.float64)
