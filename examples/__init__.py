@@ -1,0 +1,1 @@
+"""Worked cases: what recurrent networks can and cannot do, each a page over the library; see docs/examples.md."""

@@ -1,0 +1,70 @@
+"""Examples that are arrays already, and a fit on them that leaves no files behind."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from forecasting.config import Train
+from forecasting.errors import DataError
+from forecasting.series.window import Batch
+from forecasting.training.batches import Examples
+from forecasting.training.checkpoint import Checkpoint, Epoch
+from forecasting.training.learn import compile_network, learn
+
+__all__ = ["Arrays", "learn_in_memory"]
+
+
+class Arrays:
+    """Examples held in memory: the inputs by name (E, …) and what the network is to give for them (E, N).
+
+    A network that is told the value before each target reads it from the input `previous` (E, N).
+    Raises DataError unless every array has one row per example.
+    """
+
+    def __init__(self, inputs: Batch, targets: np.ndarray) -> None:
+        rows = {"targets": len(targets)} | {name: len(values) for name, values in inputs.items()}
+        if not inputs or min(rows.values()) < 1 or len(set(rows.values())) > 1:
+            counted = [f"{name}: {count:,}" for name, count in rows.items()]
+            raise DataError("expected one input or more, and as many rows in each as in the targets; got rows", counted)
+        self.inputs = inputs
+        self.wanted = targets
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.wanted)
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The inputs of some of them, by name."""
+        return {name: values[indices] for name, values in self.inputs.items()}
+
+    def targets(self, indices: np.ndarray) -> np.ndarray:
+        """What the network is to give for them (B, N), NaN where that is not known."""
+        return np.asarray(self.wanted[indices])
+
+    def previous(self, indices: np.ndarray) -> np.ndarray:
+        """The value before each target of some of them (B, N); raises DataError where it was not given."""
+        if "previous" not in self.inputs:
+            raise DataError(
+                f"the network is told the value before each target; add it to {sorted(self.inputs)} as "
+                "the input `previous`"
+            )
+        return np.asarray(self.inputs["previous"][indices])
+
+
+def learn_in_memory(
+    network: keras.Model, loss: Callable[..., object], train: Examples, valid: Examples, config: Train
+) -> list[Epoch]:
+    """Fit a network to examples; it ends with the weights of its best epoch. Returns the history.
+
+    Raises TrainingError when the loss is lost.
+    """
+    compile_network(network, loss, config, len(train))
+    with tempfile.TemporaryDirectory() as place:
+        checkpoint = learn(network, train, valid, config, Checkpoint(Path(place)), title=network.name)
+        checkpoint.load_best(network)
+    return checkpoint.history
