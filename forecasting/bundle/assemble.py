@@ -44,6 +44,7 @@ def spec_for(
     return Spec(
         job=job.name,
         model=model,
+        baseline=not network,
         head=job.head.name if network else "quantile",
         series=job.series.model_copy(update={"start": None, "end": None}),  # they choose what to learn from
         features=features,

@@ -26,6 +26,7 @@ class Spec(BaseModel):
     format: Literal[1] = 1
     job: str
     model: str  # its name in MODELS or BASELINES
+    baseline: bool = False  # no network: it serves where none was better
     head: str = "quantile"  # its name in DISTRIBUTIONS
     series: Series  # freq, limits and policies, as configured
     features: Features
@@ -43,7 +44,7 @@ def wanted_quantiles(job: Job) -> tuple[float, ...]:
     return tuple(sorted({*job.head.quantiles, *level_quantiles(job.forecast.levels)}))
 
 
-def level_quantiles(levels: tuple[int, ...]) -> tuple[float, ...]:
+def level_quantiles(levels: tuple[float, ...]) -> tuple[float, ...]:
     """The quantiles that bound central prediction intervals: 80 per cent gives 0.1 and 0.9."""
     bounds = {round(50 + side * level / 2, 6) / 100 for level in levels for side in (-1, 1)}
     return tuple(sorted(bounds))
