@@ -251,11 +251,25 @@ def test_wrong_parameters_are_all_named() -> None:
         assert words in str(caught.value)
 
 
+def test_options_reach_the_cell(segrnn: Any, batch: Any) -> None:
+    """A peephole LSTM that does not squash its output is exported as such."""
+    model = segrnn(EVEN, cell="peephole_lstm", cell_options={"squash": "identity"})
+    assert model.get_layer("recurrence").layer.cell.squash == "identity"
+    assert parity(model, to_onnx(model), batch(EVEN)) <= 1e-5
+
+
+def test_grid_is_refused() -> None:
+    """A frame is no segment."""
+    with pytest.raises(ConfigError, match=r"segrnn reads single series, not a grid of \(2, 3\)"):
+        models.build("segrnn", {}, Shapes(6, 3, 1, grid=(2, 3)), heads.build("quantile", LEVELS))
+
+
 def test_documented_parameters_are_the_real_ones() -> None:
     """The page of the network lists every key of its Config with its default."""
     page = (Path(__file__).parents[2] / "docs" / "networks" / "segrnn.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", page, flags=re.MULTILINE))
-    assert rows == {key: str(field.default) for key, field in models.MODELS["segrnn"].Config.model_fields.items()}
+    defaults = {key: field.default for key, field in models.MODELS["segrnn"].Config.model_fields.items()}
+    assert rows == {key: "none" if value is None else str(value) for key, value in defaults.items()}
 
 
 def test_layers_survive_serialisation() -> None:

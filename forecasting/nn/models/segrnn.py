@@ -3,9 +3,11 @@
 from typing import Any, Literal
 
 import keras
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
 
-from forecasting.nn.cells import CELLS
+from forecasting.errors import ConfigError
+from forecasting.nn import cells
+from forecasting.nn.cells import CELLS, CONVOLUTIONAL
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
@@ -24,6 +26,7 @@ class Config(BaseModel):
     segment: PositiveInt = 12  # steps in a segment; context and horizon need not be multiples of it
     units: PositiveInt = 64  # width of the projected segments and of the recurrent layer
     cell: str = "gru"
+    cell_options: cells.Options | None = None  # of the cells that have any
     dropout: float = Field(0.0, ge=0, lt=1)  # of the recurrent layer's answers
     normalise: Literal["window", "last", "none"] = "last"
     embedding: PositiveInt = 8  # width of the vector of a static categorical
@@ -31,20 +34,36 @@ class Config(BaseModel):
     @field_validator("cell")
     @classmethod
     def _known(cls, cell: str) -> str:
-        if cell not in CELLS:
-            raise ValueError(f"there is no such cell; valid cells: {', '.join(CELLS)}")
+        valid = [name for name in CELLS if name not in CONVOLUTIONAL]
+        if cell not in valid:
+            raise ValueError(f"not a cell that reads segments; valid cells: {', '.join(valid)}")
         return cell
+
+    @field_validator("cell_options", mode="before")
+    @classmethod
+    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
+        return cells.options(info.data.get("cell", ""), values)
+
+    @property
+    def activation(self) -> str:
+        """Of the cell's state, as in the paper."""
+        return "tanh"
 
 
 def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
-    """The network: context → segments → recurrent layer → one answer per segment ahead → steps → head."""
+    """The network: context → segments → recurrent layer → one answer per segment ahead → steps → head.
+
+    Raises ConfigError on a grid.
+    """
+    if shapes.grid:
+        raise ConfigError(f"segrnn reads single series, not a grid of {shapes.grid}; take a network that reads grids")
     arrays = inputs(shapes)
     frame = WindowFrame(config.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, 2)
     past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, D)
     segments = Segments(config.segment, name="segments")(past)  # (B, n, w * D)
     segments = keras.layers.Dense(config.units, activation="relu", name="projection")(segments)
     ahead = -(-shapes.horizon // config.segment)  # m
-    layer = CELLS[config.cell](config.units, activation="tanh", sequences=False, states=True, name=config.cell)
+    layer = cells.layer(config, config.units, sequences=False, states=True, name=config.cell)
     read = [segments, *_known(config, shapes, arrays, ahead)]
     answers = SharedRecurrence(layer, ahead, name="recurrence")(read)  # (B, m, U)
     if config.dropout:
