@@ -49,6 +49,15 @@ def errors(job: config.Job, place: Path) -> dict[str, float]:
     return {name: float(np.nanmean(np.abs(s.forecast[..., median[name]] - s.y))) for name, s in scored.items()}
 
 
+def test_segments_do_what_steps_do(tmp_path: Path) -> None:
+    """The job that tells a day after reading two is learned by SegRNN as well, with half a day in a segment."""
+    model = config.Model(name="segrnn", params={"segment": 12, "units": 16})
+    job = config.load(SHAPES / "after_reading.yaml").model_copy(update={"model": model})
+    error, wanted = errors(job, tmp_path), WANTED["after_reading"]
+    assert error["network"] < wanted.of_naive * error["naive"], error
+    assert error["network"] < wanted.of_seasonal * error["seasonal_naive"], error
+
+
 @pytest.mark.parametrize("name", WANTED)
 def test_shape_of_use_beats_what_needs_no_learning(name: str, tmp_path: Path) -> None:
     """The shipped job reads and tells as many steps as it says, far better than naive and seasonal naive."""
