@@ -9,7 +9,7 @@ import onnxruntime
 
 from forecasting.errors import GatecastError
 from forecasting.nn.cells.conv_lstm_peephole import ConvLSTMPeephole
-from forecasting.nn.exporters import builtin, convolutional, heads, own, recurrent, segments
+from forecasting.nn.exporters import builtin, convolutional, frames, heads, own, recurrent, segments
 from forecasting.nn.exporters.graph import Graph
 from forecasting.nn.heads.categorical import CategoricalHead
 from forecasting.nn.heads.negative_binomial import NegativeBinomialHead
@@ -17,6 +17,7 @@ from forecasting.nn.heads.normal import NormalHead
 from forecasting.nn.heads.quantile import QuantileHead
 from forecasting.nn.heads.student_t import StudentTHead
 from forecasting.nn.layers.code_embedding import CodeEmbedding
+from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
 from forecasting.nn.layers.highway import Highway
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
@@ -49,6 +50,11 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     Segments: segments.segments,
     SharedRecurrence: segments.shared_recurrence,
     Steps: segments.steps,
+    Patches: frames.patches,
+    Places: frames.places,
+    LastFrame: frames.last_step,
+    EveryStep: frames.every_step,
+    EveryPlace: frames.every_place,
     QuantileHead: heads.quantile_head,
     NormalHead: heads.normal_head,
     StudentTHead: heads.student_t_head,

@@ -11,12 +11,12 @@ import keras
 from pydantic import BaseModel, ValidationError
 
 from forecasting.errors import ConfigError
-from forecasting.nn.models import segrnn, stacked
+from forecasting.nn.models import conv_lstm, segrnn, stacked
 from forecasting.nn.shapes import Shapes
 
 __all__ = ["MODELS", "Shapes", "build", "check", "parts"]
 
-MODELS: Final[dict[str, ModuleType]] = {"stacked": stacked, "segrnn": segrnn}
+MODELS: Final[dict[str, ModuleType]] = {"stacked": stacked, "segrnn": segrnn, "conv_lstm": conv_lstm}
 
 
 def build(name: str, params: dict[str, Any], shapes: Shapes, head: Any) -> keras.Model:
