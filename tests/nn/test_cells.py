@@ -1,6 +1,7 @@
 """Every cell against a plain NumPy loop of its equations, with distinct random weights and states."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,11 +10,21 @@ import numpy.typing as npt
 import pytest
 from keras import ops
 
-from forecasting.nn.cells import CELLS
+from forecasting.nn import cells
+from forecasting.nn.cells import CELLS, CONVOLUTIONAL, OPTIONS
+from forecasting.nn.models import stacked
 
 Array = npt.NDArray[np.float64]
 UNITS, STEPS, FEATURES, WINDOWS = 3, 5, 2, 4
-STATES = {"simple": 1, "lstm": 2, "gru": 1}
+STATES = {
+    "simple": 1,
+    "lstm": 2,
+    "gru": 1,
+    "peephole_lstm": 2,
+    "coupled_lstm": 2,
+    "conv_lstm": 2,
+    "conv_lstm_peephole": 2,
+}
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0.0),
@@ -58,15 +69,120 @@ def gru(x: Array, states: list[Array], weights: list[Array], activation: str) ->
     return np.stack(output, axis=1)
 
 
-EQUATIONS = {"simple": simple, "lstm": lstm, "gru": gru}
-CASES = [("simple", name) for name in ACTIVATIONS] + [("lstm", "tanh"), ("gru", "tanh")]
+def peephole_lstm(
+    x: Array, states: list[Array], weights: list[Array], activation: str, *, squash: str = "tanh"
+) -> Array:
+    """The LSTM with w_c c_{t-1} in the gates f and i, w_c c_t in o, and σ_h tanh or the identity."""
+    (h, c), (w, u, p, b) = states, weights
+    output = []
+    for step in range(x.shape[1]):
+        i, f, candidate, o = np.split(x[:, step] @ w + h @ u + b, 4, axis=1)
+        i, f = sigmoid(i + p[0] * c), sigmoid(f + p[1] * c)
+        c = f * c + i * np.tanh(candidate)
+        h = sigmoid(o + p[2] * c) * (np.tanh(c) if squash == "tanh" else c)
+        output.append(h)
+    return np.stack(output, axis=1)
 
 
-def built(cell: str, activation: str = "tanh", *, sequences: bool = True) -> Any:
-    """A layer of this cell whose weights exist."""
-    layer = CELLS[cell](UNITS, activation=activation, sequences=sequences, name=cell)
-    layer.build((None, STEPS, FEATURES))
+def coupled_lstm(x: Array, states: list[Array], weights: list[Array], activation: str) -> Array:
+    """The LSTM whose input gate is 1 - f."""
+    (h, c), (w, u, b) = states, weights
+    output = []
+    for step in range(x.shape[1]):
+        f, candidate, o = np.split(x[:, step] @ w + h @ u + b, 3, axis=1)
+        c = sigmoid(f) * c + (1.0 - sigmoid(f)) * np.tanh(candidate)
+        h = sigmoid(o) * np.tanh(c)
+        output.append(h)
+    return np.stack(output, axis=1)
+
+
+def convolve(x: Array, kernel: Array) -> Array:
+    """Every place (B, *grid, D) sees a window of its neighbours through (*window, D, U), zeros beyond the border."""
+    window, grid = kernel.shape[:-2], x.shape[1:-1]
+    padded = np.pad(x, [(0, 0), *(((size - 1) // 2, size // 2) for size in window), (0, 0)])
+    result = np.zeros((*x.shape[:-1], kernel.shape[-1]))
+    for offset in np.ndindex(*window):
+        moved = tuple(slice(start, start + size) for start, size in zip(offset, grid, strict=True))
+        result += padded[(slice(None), *moved)] @ kernel[offset]
+    return result
+
+
+def conv_lstm(x: Array, states: list[Array], weights: list[Array], activation: str, *, kernel: int = 3) -> Array:
+    """The LSTM with convolutions in place of matrix products."""
+    return conv_lstm_peephole(x, states, [*weights[:2], np.zeros((3, 1)), weights[2]], activation, kernel=kernel)
+
+
+def conv_lstm_peephole(
+    x: Array, states: list[Array], weights: list[Array], activation: str, *, kernel: int = 3, output_gate: str = "new"
+) -> Array:
+    """The same with W_c C_{t-1} in f and i, and W_c C_t (new) or W_c C_{t-1} (old) in o."""
+    (h, c), (w, u, p, b) = states, weights
+    assert set(w.shape[:-2]) == {kernel}
+    output = []
+    for step in range(x.shape[1]):
+        i, f, candidate, o = np.split(convolve(x[:, step], w) + convolve(h, u) + b, 4, axis=-1)
+        before, c = c, sigmoid(f + p[1] * c) * c + sigmoid(i + p[0] * c) * np.tanh(candidate)
+        h = sigmoid(o + p[2] * (c if output_gate == "new" else before)) * np.tanh(c)
+        output.append(h)
+    return np.stack(output, axis=1)
+
+
+EQUATIONS: dict[str, Callable[..., Array]] = {
+    "simple": simple,
+    "lstm": lstm,
+    "gru": gru,
+    "peephole_lstm": peephole_lstm,
+    "coupled_lstm": coupled_lstm,
+    "conv_lstm": conv_lstm,
+    "conv_lstm_peephole": conv_lstm_peephole,
+}
+
+# cell, activation, options, grid: every cell with its defaults, and whatever can be set
+PLAIN: list[tuple[str, str, dict[str, Any], tuple[int, ...]]] = [
+    (cell, "tanh", {}, (4, 3) if cell in CONVOLUTIONAL else ()) for cell in CELLS
+]
+CASES = [
+    *PLAIN,
+    ("simple", "relu", {}, ()),
+    ("simple", "sigmoid", {}, ()),
+    ("peephole_lstm", "tanh", {"squash": "identity"}, ()),
+    ("conv_lstm", "tanh", {"kernel": 2}, (6,)),
+    ("conv_lstm_peephole", "tanh", {"kernel": 2, "output_gate": "old"}, (6,)),
+    ("conv_lstm_peephole", "tanh", {"kernel": 1, "output_gate": "old"}, (3, 2)),
+]
+
+
+def made(
+    case: tuple[str, str, dict[str, Any], tuple[int, ...]], *, sequences: bool = True, states: bool = False
+) -> Any:
+    """A layer of this cell."""
+    cell, activation, options, grid = case
+    choice = stacked.Config(cell=cell, activation=activation, cell_options=options or None)
+    return cells.layer(choice, UNITS, sequences=sequences, states=states, name=cell, rank=len(grid))
+
+
+def built(
+    case: tuple[str, str, dict[str, Any], tuple[int, ...]], *, sequences: bool = True, states: bool = False
+) -> Any:
+    """The same with weights."""
+    layer = made(case, sequences=sequences, states=states)
+    layer.build((None, STEPS, *case[-1], FEATURES))
     return layer
+
+
+def drawn(rng: np.random.Generator, grid: tuple[int, ...], steps: int = STEPS) -> Array:
+    """A random batch (B, T, *grid, D)."""
+    return rng.normal(size=(WINDOWS, steps, *grid, FEATURES))
+
+
+def tensor(array: Array) -> Any:
+    """For Keras."""
+    return ops.convert_to_tensor(array.astype("float32"))
+
+
+def parameters(layer: Any) -> list[Array]:
+    """Its weights, for NumPy."""
+    return [np.asarray(weight, "float64") for weight in layer.get_weights()]
 
 
 def test_every_cell_has_its_equations_here() -> None:
@@ -74,62 +190,167 @@ def test_every_cell_has_its_equations_here() -> None:
     assert set(EQUATIONS) == set(CELLS) == set(STATES)
 
 
-@pytest.mark.parametrize(("cell", "activation"), CASES)
-def test_cell_computes_its_equations(cell: str, activation: str, randomise: Any, rng: np.random.Generator) -> None:
-    """All hidden states agree with the loop, from random initial states."""
-    layer = randomise(built(cell, activation))
-    x = rng.normal(size=(WINDOWS, STEPS, FEATURES))
-    states = [rng.normal(size=(WINDOWS, UNITS)) for _ in range(STATES[cell])]
-    given = [ops.convert_to_tensor(state.astype("float32")) for state in states]
-    output = layer(ops.convert_to_tensor(x.astype("float32")), initial_state=given)
-    weights = [np.asarray(weight, "float64") for weight in layer.get_weights()]
-    np.testing.assert_allclose(ops.convert_to_numpy(output), EQUATIONS[cell](x, states, weights, activation), atol=1e-6)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_cell_computes_its_equations(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+    """All hidden states and the last states agree with the loop, from random initial states."""
+    cell, activation, options, grid = case
+    layer = randomise(built(case, states=True))
+    x = drawn(rng, grid)
+    states = [rng.normal(size=(WINDOWS, *grid, UNITS)) for _ in range(STATES[cell])]
+    output, last, *_ = layer(tensor(x), initial_state=[tensor(state) for state in states])
+    expected = EQUATIONS[cell](x, states, parameters(layer), activation, **options)
+    np.testing.assert_allclose(ops.convert_to_numpy(output), expected, atol=2e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(last), expected[:, -1], atol=2e-6)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_bidirectional_pass_is_two_loops(cell: str, randomise: Any, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_states_carry_a_sequence_on(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+    """Two halves, the second from the states after the first, give what the whole gives."""
+    layer, x = randomise(built(case, states=True)), drawn(rng, case[-1])
+    whole, *expected = layer(tensor(x))
+    first, *states = layer(tensor(x[:, :2]))
+    second, *last = layer(tensor(x[:, 2:]), initial_state=states)
+    halves = ops.convert_to_numpy(ops.concatenate([first, second], axis=1))
+    np.testing.assert_allclose(halves, ops.convert_to_numpy(whole), atol=1e-6)
+    for state, end in zip(last, expected, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(state), ops.convert_to_numpy(end), atol=1e-6)
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=str)
+def test_bidirectional_pass_is_two_loops(case: Any, randomise: Any, rng: np.random.Generator) -> None:
     """The second half of the output is the loop over the reversed input, turned back."""
-    layer = keras.layers.Bidirectional(built(cell))
-    layer.build((None, STEPS, FEATURES))
+    cell, activation, _, grid = case
+    layer = keras.layers.Bidirectional(made(case))
+    layer.build((None, STEPS, *grid, FEATURES))
     randomise(layer)
-    x = rng.normal(size=(WINDOWS, STEPS, FEATURES))
-    zeros = [np.zeros((WINDOWS, UNITS))] * STATES[cell]
-    weights = [np.asarray(weight, "float64") for weight in layer.get_weights()]
+    x = drawn(rng, grid)
+    zeros = [np.zeros((WINDOWS, *grid, UNITS))] * STATES[cell]
+    weights = parameters(layer)
     half = len(weights) // 2
-    forward = EQUATIONS[cell](x, zeros, weights[:half], "tanh")
-    backward = EQUATIONS[cell](x[:, ::-1], zeros, weights[half:], "tanh")[:, ::-1]
-    output = ops.convert_to_numpy(layer(ops.convert_to_tensor(x.astype("float32"))))
-    np.testing.assert_allclose(output, np.concatenate([forward, backward], axis=-1), atol=1e-6)
+    forward = EQUATIONS[cell](x, zeros, weights[:half], activation)
+    backward = EQUATIONS[cell](x[:, ::-1], zeros, weights[half:], activation)[:, ::-1]
+    output = ops.convert_to_numpy(layer(tensor(x)))
+    np.testing.assert_allclose(output, np.concatenate([forward, backward], axis=-1), atol=2e-6)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_no_step_sees_a_later_one(cell: str, randomise: Any, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("case", PLAIN, ids=str)
+def test_no_step_sees_a_later_one(case: Any, randomise: Any, rng: np.random.Generator) -> None:
     """Changing step 3 leaves all outputs before it as they were and changes those from it on."""
-    layer = randomise(built(cell))
-    x = rng.normal(size=(WINDOWS, STEPS, FEATURES)).astype("float32")
+    layer, x = randomise(built(case)), drawn(rng, case[-1])
     changed = x.copy()
     changed[:, 3] += 10.0
-    before, after = (ops.convert_to_numpy(layer(ops.convert_to_tensor(array))) for array in (x, changed))
+    before, after = (ops.convert_to_numpy(layer(tensor(array))) for array in (x, changed))
     np.testing.assert_array_equal(before[:, :3], after[:, :3])
-    assert np.all(np.abs(before[:, 3:] - after[:, 3:]).max(axis=(0, 2)) > 1e-4)
+    moved = np.abs(before[:, 3:] - after[:, 3:])
+    assert np.all(moved.max(axis=(0, *range(2, moved.ndim))) > 1e-4)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_last_state_is_the_end_of_the_sequence(cell: str, randomise: Any, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("case", PLAIN, ids=str)
+def test_last_state_is_the_end_of_the_sequence(case: Any, randomise: Any, rng: np.random.Generator) -> None:
     """Without `sequences` the layer gives the last hidden state."""
-    whole, last = randomise(built(cell)), built(cell, sequences=False)
+    whole, last = randomise(built(case)), built(case, sequences=False)
     last.set_weights(whole.get_weights())
-    x = ops.convert_to_tensor(rng.normal(size=(WINDOWS, STEPS, FEATURES)).astype("float32"))
+    x = tensor(drawn(rng, case[-1]))
     np.testing.assert_allclose(ops.convert_to_numpy(last(x)), ops.convert_to_numpy(whole(x))[:, -1], atol=1e-6)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("case", PLAIN, ids=str)
+def test_masked_steps_behind_a_sequence_are_not_there(
+    case: Any, bidirectional: bool, randomise: Any, rng: np.random.Generator
+) -> None:
+    """Sequences of unequal length, filled up on the right and masked, end in the states that they have alone."""
+    if keras.config.backend() == "jax" and case[0] in CONVOLUTIONAL:
+        pytest.skip("Keras on JAX does not spread a mask over a grid; feed the mask as a channel")
+    grid, layer = case[-1], made(case, sequences=False)
+    layer = keras.layers.Bidirectional(layer) if bidirectional else layer
+    layer.build((None, STEPS, *grid, FEATURES))
+    randomise(layer)
+    x, lengths = drawn(rng, grid), np.array([5, 3, 1, 4])
+    mask = np.arange(STEPS) < lengths[:, None]
+    together = ops.convert_to_numpy(layer(tensor(x), mask=ops.convert_to_tensor(mask)))
+    for window, length in enumerate(lengths):
+        alone = ops.convert_to_numpy(layer(tensor(x[window : window + 1, :length])))
+        np.testing.assert_allclose(together[window : window + 1], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_file_gives_the_same_cell_back(case: Any, tmp_path: Path, randomise: Any, rng: np.random.Generator) -> None:
+    """Saved and loaded in safe mode, forwards and both ways, it computes the same with the same options."""
+    source = keras.Input((STEPS, *case[-1], FEATURES))
+    both = keras.layers.Bidirectional(made(case))(source)
+    model = randomise(keras.Model(source, [made(case)(source), both]))
+    model.save(tmp_path / "cell.keras")
+    again = keras.saving.load_model(tmp_path / "cell.keras", safe_mode=True)
+    x = tensor(drawn(rng, case[-1]))
+    for loaded, original in zip(again(x), model(x), strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(loaded), ops.convert_to_numpy(original))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("case", PLAIN, ids=str)
+def test_mixed_precision_is_finite_and_close(case: Any, policy: str, randomise: Any, rng: np.random.Generator) -> None:
+    """Half precision gives what single precision gives, to the digits of the format."""
+    exact = randomise(built(case))
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        half = built(case)
+    finally:
+        keras.config.set_dtype_policy(before)
+    half.set_weights(exact.get_weights())
+    x = tensor(drawn(rng, case[-1]))
+    output = half(x)
+    assert keras.backend.standardize_dtype(output.dtype) == policy.removeprefix("mixed_")
+    digits = 1e-3 if policy == "mixed_float16" else 1e-2  # of the format, about
+    rounded = ops.convert_to_numpy(ops.cast(output, "float32"))
+    np.testing.assert_allclose(rounded, ops.convert_to_numpy(exact(x)), atol=5 * digits)
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=str)
+def test_every_weight_of_a_cell_learns(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+    """One step of gradient descent moves each weight."""
+    source = keras.Input((STEPS, *case[-1], FEATURES))
+    model = randomise(keras.Model(source, made(case)(source)))
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
+    before = model.get_weights()
+    x = drawn(rng, case[-1]).astype("float32")
+    model.train_on_batch(x, np.zeros((*x.shape[:-1], UNITS), "float32"))
+    moved = [np.abs(new - old).max() for old, new in zip(before, model.get_weights(), strict=True)]
+    assert min(moved) > 1e-6
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_gated_cells_meet_the_conditions_of_the_fused_kernel(cell: str) -> None:
     """cuDNN asks for tanh, sigmoid, a bias, no recurrent dropout, no unrolling, and a reset after the product."""
-    layer = built(cell)
+    layer = built((cell, "tanh", {}, ()))
     assert type(layer) in (keras.layers.LSTM, keras.layers.GRU)
     assert (layer.activation.__name__, layer.recurrent_activation.__name__) == ("tanh", "sigmoid")
     assert layer.use_bias
     assert not layer.unroll
     assert layer.recurrent_dropout == 0
     assert getattr(layer, "reset_after", True)
+
+
+@pytest.mark.parametrize("cell", ["peephole_lstm", "coupled_lstm", "conv_lstm_peephole"])
+def test_forget_gate_starts_open(cell: str) -> None:
+    """As in Keras's LSTM, the forget gate's bias starts at one and all other biases at zero."""
+    _, _, *_, bias = parameters(built((cell, "tanh", {}, (2,) if cell in CONVOLUTIONAL else ())))
+    gates = bias.reshape(-1, UNITS)
+    assert [list(gate) for gate in gates if gate.any()] == [[1.0] * UNITS]
+    assert gates[0 if cell == "coupled_lstm" else 1].all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "values", "sentence"),
+    [
+        ("gru", {"kernel": 3}, f"gru has no options; cells that have: {', '.join(OPTIONS)}"),
+        ("peephole_lstm", {"squash": "relu"}, "squash: Input should be 'tanh' or 'identity'"),
+        ("conv_lstm", {"kernel": 0, "size": 3}, "options of conv_lstm: kernel"),
+    ],
+)
+def test_wrong_options_are_named(cell: str, values: dict[str, Any], sentence: str) -> None:
+    """What is wrong with the options of a cell is said together with those that there are."""
+    with pytest.raises(ValueError, match="option") as caught:
+        cells.options(cell, values)
+    assert sentence in str(caught.value)
