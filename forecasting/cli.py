@@ -181,6 +181,27 @@ def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
             show(job, [_version_row(row) for row in rows])
 
 
+@app.command()
+def serve(
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="NAME or NAME@VERSION; default: all champions.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+) -> None:
+    """Answer forecast requests over HTTP with the live models; see docs/serve.md."""
+    from forecasting.serve.server import run as answer
+    from forecasting.settings import ServeSettings, Settings
+
+    serve_settings = ServeSettings()
+    answer(
+        Settings(),
+        serve_settings.model_copy(update={"names": tuple(name)}) if name else serve_settings,
+        host=host,
+        port=port,
+    )
+
+
 def main() -> None:
     """Run a command; an error becomes one clear message and its exit code."""
     debug = "--debug" in sys.argv

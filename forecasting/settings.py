@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forecasting.errors import ConfigError
 
-__all__ = ["Settings"]
+__all__ = ["ServeSettings", "Settings"]
 
 
 def _directory(path: Path) -> Path:
@@ -46,3 +46,25 @@ class Settings(BaseSettings):
     def locks(self) -> Path:
         """File locks that serialise promotions and writes of this home."""
         return self.home / "locks"
+
+
+class ServeSettings(BaseSettings):
+    """How the service answers, read from `GATECAST_SERVE_…` environment variables; raises ValidationError."""
+
+    model_config = SettingsConfigDict(env_prefix="GATECAST_SERVE_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    names: tuple[str, ...] = ()  # registered models, `name` or `name@version`; none: all that have a champion
+    keys: SecretStr | None = None  # JSON list of API keys, see docs/serve.md; none: everyone may read and forecast
+    keys_file: Path | None = None  # the same in a file
+    origins: tuple[str, ...] = ()  # web pages of other hosts that may call
+    poll_seconds: float = Field(5.0, gt=0)  # between two looks at the registry
+    batch_windows: int = Field(256, ge=1)  # most windows in one call of the engine
+    batch_wait_ms: float = Field(0.0, ge=0, le=1000)  # how long a request may wait for company
+    queue: int = Field(256, ge=1)  # requests that may wait for a model; more are answered 429
+    timeout_seconds: float = Field(10.0, gt=0)  # of one request
+    drain_seconds: float = Field(20.0, gt=0)  # that requests under way get when the service ends
+    threads: int = Field(1, ge=0)  # of one call of the engine; 0: all cores
+    max_body_mb: float = Field(16.0, gt=0)
+    max_rows: int = Field(200_000, ge=1)  # of one request
+    max_series: int = Field(1_000, ge=1)
+    max_bundle_mb: float = Field(200.0, gt=0)  # larger ones are refused

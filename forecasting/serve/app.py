@@ -1,0 +1,63 @@
+"""The forecast service as an ASGI app: nothing is opened before it starts, everything is closed when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+
+from forecasting.serve.catalog import Catalog
+from forecasting.serve.door import Door
+from forecasting.serve.errors import ServiceError
+from forecasting.serve.keys import Keys
+from forecasting.serve.metrics import Metrics
+from forecasting.serve.routes import forecast, health
+from forecasting.serve.state import State
+from forecasting.settings import ServeSettings, Settings
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
+    """The app for these settings; models are opened when it starts. Raises ConfigError for unreadable API keys."""
+    metrics, keys = Metrics(), Keys(serve)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        state = State(settings, serve, Catalog(settings, serve, metrics), keys, metrics)
+        app.state.gatecast = state
+        await state.catalog.start()
+        yield
+        state.leaving = True
+        await state.catalog.stop()
+
+    app = FastAPI(title="Gatecast", summary="Forecasts with recurrent networks", lifespan=lifespan, redoc_url=None)
+    for routes in (forecast, health):
+        app.include_router(routes.router)
+    app.exception_handler(ServiceError)(_told)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    if serve.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(serve.origins), allow_methods=["GET", "POST"])
+    app.add_middleware(Door, settings=serve, metrics=metrics)
+    return app
+
+
+async def _told(_request: Request, error: ServiceError) -> Response:
+    return error.response()
+
+
+async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    """A parameter of a path or a query that cannot be read."""
+    details = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+    return ServiceError(422, "invalid_request", "the request cannot be understood", details).response()
+
+
+async def _http(_request: Request, error: HTTPException) -> Response:
+    codes = {404: ("not_found", "there is nothing under this address"), 405: ("wrong_method", "not with this method")}
+    code, text = codes.get(error.status_code, ("refused", "the request was refused"))
+    return ServiceError(error.status_code, code, text, headers=dict(error.headers or {})).response()

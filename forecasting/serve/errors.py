@@ -1,0 +1,40 @@
+"""One shape for every error: a code, a sentence and its details; never a trace, never an echo of what came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+from starlette.responses import Response
+
+__all__ = ["ServiceError", "body"]
+
+
+class ServiceError(Exception):
+    """What a client is told: HTTP status, a code for programs, a sentence for people, and all violations."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Sequence[str] = (),
+        *,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = tuple(details)
+        self.headers = headers or {}
+
+    def response(self) -> Response:
+        """`{"error": {"code", "message", "details"}}`."""
+        return Response(body(self), self.status, self.headers, media_type="application/json")
+
+
+def body(error: ServiceError) -> bytes:
+    """The JSON of an error."""
+    content = {"code": error.code, "message": error.message, "details": list(error.details)}
+    return orjson.dumps({"error": content})

@@ -1,0 +1,48 @@
+"""What the service counts, in the text format of Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["Metrics"]
+
+_LATENCIES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """The metrics of one app; a registry of their own, so that several apps of one process do not mix."""
+
+    def __init__(self) -> None:
+        self._all = CollectorRegistry()
+        self.requests = Counter(
+            "gatecast_requests", "Requests by route and status.", ["route", "status"], registry=self._all
+        )
+        self.seconds = Histogram(
+            "gatecast_request_seconds", "Time to answer.", ["route"], buckets=_LATENCIES, registry=self._all
+        )
+        self.under_way = Gauge("gatecast_requests_under_way", "Requests being answered.", registry=self._all)
+        self.shared = Histogram(
+            "gatecast_call_requests", "Requests in one call of the engine.", buckets=_SIZES, registry=self._all
+        )
+        self.windows = Counter("gatecast_windows", "Windows that were forecast.", registry=self._all)
+        self.version = Gauge("gatecast_model_version", "The version that answers.", ["model"], registry=self._all)
+        self.refused = Counter(
+            "gatecast_models_refused",
+            "Versions that could not be used: somebody should look.",
+            ["model"],
+            registry=self._all,
+        )
+        self.registry_up = Gauge("gatecast_registry_up", "Whether MLflow answered the last time.", registry=self._all)
+        self.registry_failures = Counter(
+            "gatecast_registry_failures", "Times that MLflow did not answer.", registry=self._all
+        )
+
+    def call(self, requests: int, windows: int) -> None:
+        """One call of an engine."""
+        self.shared.observe(requests)
+        self.windows.inc(windows)
+
+    def text(self) -> bytes:
+        """Everything, as Prometheus reads it."""
+        return generate_latest(self._all)

@@ -1,0 +1,232 @@
+"""Forecast requests: strict JSON into columns, every violation at once, and never a word of what came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import orjson
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from forecasting.bundle.online import Readings
+from forecasting.bundle.spec import Spec, level_quantiles
+from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.serve.errors import ServiceError
+from forecasting.settings import ServeSettings
+
+__all__ = ["Asked", "ForecastRequest", "asked", "parse_json", "request_of", "stamps"]
+
+_DEEPEST = 16
+
+Columns = dict[str, list[Any]]
+Records = list[dict[str, Any]]
+
+
+class ForecastRequest(BaseModel):
+    """A long table of histories, as records or as columns, and what is wanted of their future."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: str | None = Field(None, description="The model; needed where several are served.")
+    records: Records | None = Field(None, description="Rows: unique_id, ds, y and the model's covariates.")
+    columns: Columns | None = Field(None, description="The same as columns of one length.")
+    future: Records | Columns | None = Field(None, description="Rows without y: what is known ahead.")
+    h: int | None = Field(None, ge=1, description="Steps, at most the trained horizon; default: all of it.")
+    freq: str | None = Field(None, description="Must be the model's own where it is given.")
+    level: list[float] | None = Field(None, description="Per cent of central intervals, e.g. [80, 95].")
+    quantiles: list[float] | None = Field(None, description="Quantiles between 0 and 1, in place of level.")
+    answer: Literal["records", "columns"] | None = Field(None, description="Shape of the answer; default: as asked.")
+
+
+class Asked(NamedTuple):
+    """A request that was understood: readings, and rows without y that say what is known ahead."""
+
+    readings: Readings
+    steps: int
+    quantiles: tuple[float, ...]
+    shape: Literal["records", "columns"]
+
+
+def parse_json(body: bytes) -> Any:
+    """Strict JSON: no NaN, no infinity, no duplicate meaning; raises ServiceError 400."""
+    if _depth(body) > _DEEPEST:
+        raise ServiceError(400, "too_deep", f"the JSON is nested deeper than {_DEEPEST} levels")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        text = f"the body is not valid JSON at line {error.lineno}, column {error.colno}; NaN is written as null"
+        raise ServiceError(400, "invalid_json", text) from None
+
+
+def _depth(body: bytes) -> int:
+    """An upper bound of the nesting; brackets inside of strings count too."""
+    marks = np.frombuffer(body, dtype=np.uint8)
+    opening = (marks == ord("[")) | (marks == ord("{"))
+    if np.count_nonzero(opening) <= _DEEPEST:
+        return 0
+    closing = (marks == ord("]")) | (marks == ord("}"))
+    steps = opening[opening | closing].astype(np.int64) * 2 - 1
+    return int(np.cumsum(steps).max(initial=0))
+
+
+def request_of(content: Any) -> ForecastRequest:
+    """The request in a JSON document; raises ServiceError 422 that lists every violation."""
+    try:
+        return ForecastRequest.model_validate(content)
+    except ValidationError as error:
+        details = [_sentence(item) for item in error.errors(include_input=False, include_url=False)][:20]
+        raise ServiceError(422, "invalid_request", "the request cannot be understood", details) from None
+
+
+def _sentence(item: Any) -> str:
+    place = [part if isinstance(part, int) or part in ForecastRequest.model_fields else "?" for part in item["loc"]]
+    if item["type"] == "extra_forbidden":
+        return f"unknown key; valid keys: {', '.join(ForecastRequest.model_fields)}"
+    return f"{'.'.join(map(str, place)) or 'body'}: {item['msg']}"
+
+
+def asked(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> Asked:
+    """What a request asks of a model; raises ServiceError 422 that lists every violation."""
+    wrong: list[str] = []
+    if (request.records is None) == (request.columns is None):
+        raise ServiceError(422, "invalid_request", "give the history as records or as columns, one of them")
+    names = [*spec.features.past, *spec.features.future, *spec.features.static]
+    history = _columns(request.records or request.columns or [], [*_KEYS, Y], names, wrong)
+    if history is not None and request.future is not None:
+        future = _columns(request.future, list(_KEYS), names, wrong)
+        history = None if future is None else _joined(history, future)
+    readings = None if history is None else _readings(history, spec, limits, wrong)
+    steps = _steps(request, spec, wrong)
+    quantiles = _quantiles(request, spec, wrong)
+    if wrong or readings is None:
+        raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong)
+    shape = request.answer or ("records" if request.columns is None else "columns")
+    return Asked(readings, steps, quantiles, shape)
+
+
+_KEYS = (UNIQUE_ID, DS)
+
+
+def _columns(table: Records | Columns, needed: list[str], known: Sequence[str], wrong: list[str]) -> Columns | None:
+    """A table as columns of one length; unknown columns are refused, missing covariates are not."""
+    if isinstance(table, list):
+        present = list(dict.fromkeys(key for row in table[:1] for key in row))
+        if any(row.keys() != table[0].keys() for row in table):
+            present = list(dict.fromkeys(key for row in table for key in row))
+        columns: Mapping[str, list[Any]] = {name: [row.get(name) for row in table] for name in present}
+    else:
+        columns = table
+    faults = [f"column {name} is missing" for name in needed if name not in columns]
+    unknown = len(set(columns) - {*needed, Y, *known})
+    if unknown:
+        faults.append(f"{unknown} column(s) are unknown to this model; it reads {', '.join([*_KEYS, Y, *known])}")
+    if len({len(values) for values in columns.values()}) > 1:
+        faults.append("the columns have different lengths")
+    if not faults and not len(columns[DS]):
+        faults.append("there are no rows")
+    wrong += faults
+    return None if faults else dict(columns)
+
+
+def _joined(history: Columns, future: Columns) -> Columns:
+    """Both tables, one below the other; what one of them lacks is null there."""
+    names = dict.fromkeys([*history, *future])
+    nothing: list[list[Any]] = [[None] * len(part[DS]) for part in (history, future)]
+    return {name: history.get(name, nothing[0]) + future.get(name, nothing[1]) for name in names}
+
+
+def _readings(columns: Columns, spec: Spec, limits: ServeSettings, wrong: list[str]) -> Readings | None:
+    before = len(wrong)
+    if len(columns[DS]) > limits.max_rows:
+        wrong.append(f"{len(columns[DS])} rows, allowed are {limits.max_rows}")
+        return None
+    ids = columns[UNIQUE_ID]
+    if not all(type(value) is str and 0 < len(value) <= 256 for value in ids):
+        wrong.append("unique_id must hold texts of 1 to 256 characters")
+    elif len(set(ids)) > limits.max_series:
+        wrong.append(f"{len(set(ids))} series, allowed are {limits.max_series}")
+    ds = stamps(columns[DS], wrong)
+    y = _numbers(Y, columns[Y], wrong)
+    labels = spec.features.vocabulary
+    covariates = {
+        name: _labels(name, values, wrong) if name in labels else _numbers(name, values, wrong)
+        for name, values in columns.items()
+        if name not in (UNIQUE_ID, DS, Y)
+    }
+    if len(wrong) > before or ds is None or y is None:
+        return None
+    return Readings(ids, ds, y, {name: values for name, values in covariates.items() if values is not None})
+
+
+def stamps(values: list[Any], wrong: list[str]) -> np.ndarray | None:
+    """ISO 8601 texts as UTC stamps (rows,) datetime64[us]; an offset is honoured, none means UTC."""
+    if not all(type(value) is str and value[:4].isdigit() for value in values):  # NumPy also knows "now"
+        wrong.append("ds must hold texts in ISO 8601, e.g. 2026-01-31T14:00:00")
+        return None
+    try:
+        if any(value[-1:] == "Z" or "+" in value[10:] or "-" in value[10:] for value in values):
+            parsed = pd.to_datetime(values, utc=True, format="ISO8601").tz_localize(None)
+        else:
+            parsed = pd.DatetimeIndex(np.array(values, dtype="datetime64[us]"))
+        stamps = np.asarray(parsed.to_numpy(), dtype="datetime64[us]")
+    except (ValueError, OverflowError):
+        wrong.append("ds holds texts that are no stamps in ISO 8601, e.g. 2026-01-31T14:00:00")
+        return None
+    if np.isnat(stamps).any() or (stamps < _EARLIEST).any() or (stamps > _LATEST).any():
+        wrong.append("ds holds stamps that are empty or outside the years 1700 to 2250")
+        return None
+    return stamps
+
+
+_EARLIEST, _LATEST = np.datetime64("1700-01-01", "us"), np.datetime64("2250-01-01", "us")
+
+
+def _numbers(name: str, values: list[Any], wrong: list[str]) -> np.ndarray | None:
+    """Numbers and nulls (rows,) as float64 with NaN."""
+    kinds = set(map(type, values))
+    if not kinds <= {float, int, type(None)}:
+        wrong.append(f"{name} must hold numbers or null")
+        return None
+    try:
+        array = np.array(values, dtype=np.float64)  # null becomes NaN
+    except OverflowError:
+        array = np.array([np.inf])
+    if np.isinf(array).any():
+        wrong.append(f"{name} holds numbers too large for a 64-bit float")
+        return None
+    return array
+
+
+def _labels(name: str, values: list[Any], wrong: list[str]) -> np.ndarray | None:
+    if not set(map(type, values)) <= {str, type(None)}:
+        wrong.append(f"{name} must hold texts or null")
+        return None
+    return np.asarray(pd.array(values, dtype="str"))
+
+
+def _steps(request: ForecastRequest, spec: Spec, wrong: list[str]) -> int:
+    if request.freq is not None and request.freq != spec.features.freq:
+        wrong.append(f"this model forecasts at freq {spec.features.freq}; resample the history")
+    if request.h is not None and request.h > spec.horizon:
+        wrong.append(f"h is {request.h}, this model forecasts at most {spec.horizon} steps")
+    return request.h or spec.horizon
+
+
+def _quantiles(request: ForecastRequest, spec: Spec, wrong: list[str]) -> tuple[float, ...]:
+    """The quantiles asked for, always with the median."""
+    if request.level is not None and request.quantiles is not None:
+        wrong.append("give level or quantiles, not both")
+    if request.level is not None:
+        if any(not 0 < level < 100 for level in request.level) or len(request.level) > 20:
+            wrong.append("level holds at most 20 numbers between 0 and 100")
+            return spec.wanted
+        bounds = {bound for level in request.level for bound in level_quantiles((level,))}
+        return tuple(sorted({0.5, *bounds}))
+    if request.quantiles is not None:
+        if any(not 0 < level < 1 for level in request.quantiles) or len(request.quantiles) > 50:
+            wrong.append("quantiles holds at most 50 numbers between 0 and 1")
+            return spec.wanted
+        return tuple(sorted({0.5, *request.quantiles}))
+    return spec.wanted

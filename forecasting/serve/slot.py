@@ -1,0 +1,132 @@
+"""The place of one served model: what answers now, and how something better takes its place without a gap."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from forecasting.bundle.artifact import verify
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.errors import ArtifactError, GatecastError
+from forecasting.registry import CHAMPION, Registry, Version
+from forecasting.serve.batching import Batcher
+from forecasting.settings import ServeSettings
+
+__all__ = ["Loaded", "Place", "Slot"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A verified model that answers."""
+
+    name: str
+    version: int
+    content: str  # checksum of the bundle
+    forecaster: Forecaster
+    batcher: Batcher
+    since: datetime  # UTC
+
+
+@dataclass(frozen=True)
+class Place:
+    """What all slots share: the registry, the folders of downloads and of notes, and the engine's threads."""
+
+    registry: Registry
+    cache: Path
+    notes: Path  # which version answered last, for a start without the registry
+    executor: Executor
+    settings: ServeSettings
+
+
+class Slot:
+    """One registered name at an alias or a fixed version.
+
+    `refresh` and `restore` block and belong in a thread; `current` may be read anywhere, and what was read goes on
+    answering after it was replaced.
+    """
+
+    def __init__(self, name: str, wanted: str, place: Place, seen: Callable[[int, int], None]) -> None:
+        self.name = name
+        self.wanted = wanted or CHAMPION
+        self.current: Loaded | None = None
+        self.refusal: str | None = None  # why the version that should answer does not
+        self._place = place
+        self._seen = seen
+        self._refused: str | None = None  # its content: it is not tried again and again
+        self._lock = threading.Lock()
+
+    def restore(self) -> bool:
+        """Open what answered last, from the cache alone; False where there is nothing that is whole."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            found = self._open(self._place.cache / self.name / str(note["version"]), note["version"], note["content"])
+        except (OSError, ValueError, KeyError, GatecastError):
+            return False
+        self.current = found
+        return True
+
+    def refresh(self, *, again: bool = False) -> bool:
+        """Look at the registry and swap where it names another version; True where one was swapped in.
+
+        A version that cannot be used is refused, the old one stays, and `refusal` says why; with `again` a refused
+        one is tried anew. Raises RegistryError where the registry does not answer or has no such version.
+        """
+        with self._lock:
+            version = self._place.registry.version(self.name, self.wanted)
+            if self.current is not None and self.current.content == version.content:
+                self.refusal = self._refused = None
+                if self.current.version == version.version:
+                    return False
+            if version.content == self._refused and not again:
+                return False
+            return self._swap(version)
+
+    def _swap(self, version: Version) -> bool:
+        try:
+            directory = self._place.registry.download(self.name, version.version, self._place.cache)
+            found = self._open(directory, version.version, version.content)
+        except (GatecastError, OSError, ValueError) as error:
+            self.refusal, self._refused = f"version {version.version}: {error}", version.content
+            raise ArtifactError(self.refusal) from error
+        self._remember(found)
+        self.current, self.refusal, self._refused = found, None, None
+        return True
+
+    def _open(self, directory: Path, version: int, content: str) -> Loaded:
+        """Verify, replay the golden forecast, warm up; raises ArtifactError for anything that must not answer."""
+        settings = self._place.settings
+        size = sum(path.stat().st_size for path in directory.iterdir())
+        if size > settings.max_bundle_mb * 1e6:
+            raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, allowed are {settings.max_bundle_mb:g}")
+        forecaster = Forecaster(verify(directory, threads=settings.threads))
+        with np.load(directory / "golden.npz", allow_pickle=False) as golden:
+            batch = {name: golden[name] for name in golden.files if name != "expected"}
+        if not np.isfinite(forecaster.bundle.predictor.quantiles(batch)).all():
+            raise ArtifactError("its forecasts are not finite")
+        batcher = Batcher(
+            forecaster.bundle.predictor.quantiles,
+            self._place.executor,
+            most=settings.batch_windows,
+            wait=settings.batch_wait_ms / 1000,
+            capacity=settings.queue,
+            seen=self._seen,
+        )
+        return Loaded(self.name, version, content, forecaster, batcher, datetime.now(UTC))
+
+    @property
+    def _note(self) -> Path:
+        return self._place.notes / f"{self.name}@{self.wanted}.json"
+
+    def _remember(self, loaded: Loaded) -> None:
+        self._place.notes.mkdir(parents=True, exist_ok=True)
+        draft = self._note.with_suffix(".draft")
+        draft.write_text(json.dumps({"version": loaded.version, "content": loaded.content}), encoding="utf-8")
+        os.replace(draft, self._note)

@@ -1,0 +1,56 @@
+"""What the routes of one app share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from forecasting.serve.catalog import Catalog, UnknownModelError
+from forecasting.serve.errors import ServiceError
+from forecasting.serve.keys import Keys, Scope
+from forecasting.serve.metrics import Metrics
+from forecasting.serve.slot import Loaded
+from forecasting.settings import ServeSettings, Settings
+
+__all__ = ["State"]
+
+
+@dataclass
+class State:
+    """Settings, models, keys and counters of one app; `leaving` once it was told to end."""
+
+    settings: Settings
+    serve: ServeSettings
+    catalog: Catalog
+    keys: Keys
+    metrics: Metrics
+    leaving: bool = False
+
+    @classmethod
+    def of(cls, request: Request) -> State:
+        """The state of the app that a request came to."""
+        found: State = request.app.state.gatecast
+        return found
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests may be sent here."""
+        return self.catalog.ready and not self.leaving
+
+    def allow(self, request: Request, scope: Scope) -> None:
+        """Raises ServiceError 401 or 403 where the request's key does not allow that."""
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        key = given if kind.lower() == "bearer" else request.headers.get("x-api-key")
+        request.state.key = self.keys.check(key, scope)
+
+    def model(self, name: str | None) -> Loaded:
+        """The model that answers under that name; raises ServiceError 404, or 503 where none is open yet."""
+        try:
+            slot = self.catalog.slot(name)
+        except UnknownModelError as error:
+            raise ServiceError(404 if name is not None else 422, "unknown_model", str(error)) from None
+        if slot.current is None:
+            text = "no version of this model is open yet; try again in a moment"
+            raise ServiceError(503, "not_ready", text, headers={"Retry-After": "5"})
+        return slot.current
