@@ -9,16 +9,18 @@ import onnxruntime
 
 from forecasting.errors import GatecastError
 from forecasting.nn.cells.conv_lstm_peephole import ConvLSTMPeephole
-from forecasting.nn.exporters import builtin, convolutional, frames, heads, own, recurrent, segments
+from forecasting.nn.exporters import attention, builtin, convolutional, frames, heads, own, recurrent, segments
 from forecasting.nn.exporters.graph import Graph
 from forecasting.nn.heads.categorical import CategoricalHead
 from forecasting.nn.heads.negative_binomial import NegativeBinomialHead
 from forecasting.nn.heads.normal import NormalHead
 from forecasting.nn.heads.quantile import QuantileHead
 from forecasting.nn.heads.student_t import StudentTHead
+from forecasting.nn.layers.attention import Attention
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
 from forecasting.nn.layers.highway import Highway
+from forecasting.nn.layers.lagged import Held, Lagged
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
 
@@ -55,6 +57,9 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     LastFrame: frames.last_step,
     EveryStep: frames.every_step,
     EveryPlace: frames.every_place,
+    Attention: attention.attention,
+    Lagged: attention.lagged,
+    Held: attention.held,
     QuantileHead: heads.quantile_head,
     NormalHead: heads.normal_head,
     StudentTHead: heads.student_t_head,

@@ -21,6 +21,11 @@ def window_frame(graph: Graph, layer: Any, inputs: list[str]) -> str:
     weight = _channel(graph, inputs[0], channels - 1) if layer.mask else graph.constant(np.ones((1, *shape)))
     count = _sum(graph, weight)  # (B, 1, *grid)
     divisor = graph.add("Max", count, graph.constant(1.0))
+    if layer.method == "scale":
+        size = graph.add("Div", _sum(graph, graph.add("Mul", graph.add("Abs", target), weight)), divisor)
+        size = graph.add("Max", size, graph.constant(FLOOR**0.5))
+        scale = graph.add("Where", graph.add("Greater", count, graph.constant(0.0)), size, graph.constant(1.0))
+        return _frame(graph, graph.add("Mul", size, graph.constant(0.0)), scale)
     mean = graph.add("Div", _sum(graph, graph.add("Mul", target, weight)), divisor)
     error = graph.add("Sub", target, mean)
     squares = _sum(graph, graph.add("Mul", graph.add("Mul", error, error), weight))

@@ -12,7 +12,7 @@ from forecasting.errors import ConfigError
 
 __all__ = ["METHODS", "Normalise", "WindowFrame", "denormalise"]
 
-METHODS: Final = ("window", "last", "none")
+METHODS: Final = ("window", "last", "none", "scale")
 FLOOR: Final = 1e-4  # smallest variance that is divided by: a constant context must not blow up its window
 
 
@@ -21,7 +21,8 @@ class WindowFrame(keras.layers.Layer):
     """The frame of each context: location and scale of channel 0, from its observed steps alone.
 
     A context (B, T, D) has a frame (B, 2); on a grid (B, T, *grid, D) every place has its own, (B, *grid, 2).
-    `method` is "window" (mean, standard deviation), "last" (last reading, standard deviation) or "none" (0, 1).
+    `method` is "window" (mean, standard deviation), "last" (last reading, standard deviation), "scale"
+    (0, mean absolute value; Salinas et al. 2020) or "none" (0, 1).
     With `mask` the last channel tells which steps were observed; fewer than two have no spread, so their scale is
     1, and without any the frame is (0, 1): the scaled space itself.
     Raises ConfigError for another method.
@@ -50,6 +51,9 @@ class WindowFrame(keras.layers.Layer):
             return ops.stack([zero, zero + 1.0], axis=-1)
         observed = past[..., -1] if self.mask else ops.ones_like(target)
         count = ops.sum(observed, axis=1)  # (B, *grid)
+        if self.method == "scale":
+            size = ops.maximum(ops.sum(ops.abs(target) * observed, axis=1) / ops.maximum(count, 1.0), FLOOR**0.5)
+            return ops.stack([ops.zeros_like(count), ops.where(count > 0.0, size, ops.ones_like(count))], axis=-1)
         mean = ops.sum(target * observed, axis=1) / ops.maximum(count, 1.0)
         squares = ops.sum(ops.square(target - ops.expand_dims(mean, 1)) * observed, axis=1)
         variance = squares / ops.maximum(count, 1.0)

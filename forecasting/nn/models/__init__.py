@@ -11,12 +11,18 @@ import keras
 from pydantic import BaseModel, ValidationError
 
 from forecasting.errors import ConfigError
-from forecasting.nn.models import conv_lstm, segrnn, stacked
+from forecasting.nn.models import conv_lstm, deepar, segrnn, seq2seq, stacked
 from forecasting.nn.shapes import Shapes
 
 __all__ = ["MODELS", "Shapes", "build", "check", "parts"]
 
-MODELS: Final[dict[str, ModuleType]] = {"stacked": stacked, "segrnn": segrnn, "conv_lstm": conv_lstm}
+MODELS: Final[dict[str, ModuleType]] = {
+    "stacked": stacked,
+    "seq2seq": seq2seq,
+    "deepar": deepar,
+    "segrnn": segrnn,
+    "conv_lstm": conv_lstm,
+}
 
 
 def build(name: str, params: dict[str, Any], shapes: Shapes, head: Any) -> keras.Model:

@@ -1,0 +1,132 @@
+"""What networks that go step by step share: a reader of the context, and steps that carry states on from it.
+
+Such a network is two functions over the same layers. `read(layers, arrays)` gives the states after the context and the
+memory, which stays as it is while steps are taken; `tell(layers, arrays, states, memory)` takes all steps of
+`arrays["previous"]` (B, N) at once and gives the head's output (B, N, P) and the states after them. To learn, a network
+tells the whole horizon with the true value before each step (teacher forcing); to forecast, it tells one step after the
+other and is given its own values.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import keras
+
+from forecasting.errors import ConfigError
+from forecasting.nn import cells
+from forecasting.nn.layers.code_embedding import CodeEmbedding
+from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.shapes import Shapes, inputs
+
+__all__ = ["check", "common", "joined", "of_series", "parts", "run", "stack", "steps", "whole"]
+
+Layers: TypeAlias = Mapping[str, Any]
+Arrays: TypeAlias = Mapping[str, Any]
+Read: TypeAlias = Callable[[Layers, Arrays], tuple[list[Any], list[Any]]]
+Tell: TypeAlias = Callable[[Layers, Arrays, list[Any], list[Any]], tuple[Any, list[Any]]]
+
+
+def whole(layers: Layers, shapes: Shapes, read: Read, tell: Tell, *, name: str) -> keras.Model:
+    """The network that learns; besides the inputs of `shapes` it takes `previous` (B, H) in the scaled space."""
+    arrays = {**inputs(shapes), "previous": keras.Input((shapes.horizon,), name="previous")}
+    states, memory = read(layers, arrays)
+    output, _ = tell(layers, arrays, states, memory)
+    return keras.Model(arrays, output, name=name)
+
+
+def parts(network: keras.Model, read: Read, tell: Tell) -> dict[str, keras.Model]:
+    """The reader and the single step of a network, over its own layers.
+
+    The reader gives `state_0, …` and `memory_0, …`; the step takes these, `previous` (B, 1) and, where the network has
+    it, `future` (B, 1, F), and gives the head's output (B, 1, P) and new states.
+    """
+    layers = {layer.name: layer for layer in network.layers}
+    given = {tensor.name: tensor for tensor in network.inputs}
+    context = {name: tensor for name, tensor in given.items() if name not in ("previous", "future")}
+    states, memory = read(layers, context)
+    carried = {f"state_{index}": state for index, state in enumerate(states)}
+    kept = {f"memory_{index}": part for index, part in enumerate(memory)}
+    reader = keras.Model(context, {**carried, **kept}, name=f"{network.name}_reader")
+    arrays = {"previous": keras.Input((1,), name="previous")}
+    if "future" in given:
+        arrays["future"] = keras.Input((1, given["future"].shape[-1]), name="future")
+    before, remembered = _as_inputs(carried), _as_inputs(kept)
+    output, after = tell(layers, arrays, list(before.values()), list(remembered.values()))
+    outputs = {layers["head"].output_name: output, **dict(zip(carried, after, strict=True))}
+    step = keras.Model({**arrays, **before, **remembered}, outputs, name=f"{network.name}_step")
+    return {"model": reader, "step": step}
+
+
+def check(name: str, shapes: Shapes) -> None:
+    """Raises ConfigError on a grid."""
+    if shapes.grid:
+        raise ConfigError(f"{name} reads single series, not a grid of {shapes.grid}; take a network that reads grids")
+
+
+def common(normalise: str, embedding: int, shapes: Shapes, head: Any) -> dict[str, Any]:
+    """The layers that every such network has: the frame of its windows, vectors of its categories, its head."""
+    found = {
+        "frame": WindowFrame(normalise, mask=shapes.mask, name="frame"),
+        "normalise": Normalise(name="normalise"),
+        "head": head,
+    }
+    if shapes.codes:
+        found["embedding"] = CodeEmbedding(shapes.codes, embedding, name="embedding")
+    return found
+
+
+def stack(choice: cells.Choice, units: tuple[int, ...], *, name: str, dropout: float = 0.0) -> dict[str, Any]:
+    """Recurrent layers name_1, name_2, … that give all steps and their states, with dropout after each."""
+    layers: dict[str, Any] = {}
+    for index, size in enumerate(units, start=1):
+        layers[f"{name}_{index}"] = cells.layer(choice, size, sequences=True, states=True, name=f"{name}_{index}")
+        if dropout:
+            layers[f"{name}_dropout_{index}"] = keras.layers.Dropout(dropout, name=f"{name}_dropout_{index}")
+    return layers
+
+
+def run(layers: Layers, name: str, sequence: Any, states: list[Any] | None = None) -> tuple[Any, list[list[Any]]]:
+    """A stack over (B, N, W), from given states on: what its last layer gives (B, N, U), the states of each layer."""
+    after, left, index = [], list(states or []), 1
+    while f"{name}_{index}" in layers:
+        layer = layers[f"{name}_{index}"]
+        if states is None:
+            sequence, *found = layer(sequence)
+        else:
+            count = len(layer.cell.state_size) if isinstance(layer.cell.state_size, list | tuple) else 1
+            begin, left = left[:count], left[count:]
+            sequence, *found = layer(sequence, initial_state=begin)
+        if f"{name}_dropout_{index}" in layers:
+            sequence = layers[f"{name}_dropout_{index}"](sequence)
+        after.append(found)
+        index += 1
+    return sequence, after
+
+
+def of_series(layers: Layers, arrays: Arrays) -> list[Any]:
+    """What is known of a series (B, S): its static numbers and the vectors of its categories; empty if nothing is."""
+    known = [arrays["static"]] if "static" in arrays else []
+    if "codes" in arrays:
+        known.append(layers["embedding"](arrays["codes"]))
+    return [joined(known, "series")] if known else []
+
+
+def steps(layers: Layers, arrays: Arrays, frame: Any, constant: list[Any]) -> tuple[Any, Any]:
+    """What each of N steps is told (B, N, W), and its frame (B, N, 2).
+
+    The value before it inside the frame (B, 2), what is known ahead, and what is the same at all steps (B, S).
+    """
+    count = arrays["previous"].shape[1]
+    before = keras.layers.Reshape((count, 1), name="before", dtype="float32")(arrays["previous"])
+    told = [layers["normalise"]([before, frame]), *([arrays["future"]] if "future" in arrays else [])]
+    told += [keras.layers.RepeatVector(count, name="constant")(part) for part in constant]
+    return joined(told, "told"), keras.layers.RepeatVector(count, name="frames", dtype="float32")(frame)
+
+
+def joined(tensors: list[Any], name: str) -> Any:
+    """Tensors side by side along their last axis."""
+    return keras.layers.Concatenate(axis=-1, name=name)(tensors) if len(tensors) > 1 else tensors[0]
+
+
+def _as_inputs(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: keras.Input(tuple(tensor.shape[1:]), name=name) for name, tensor in tensors.items()}
