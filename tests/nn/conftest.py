@@ -45,12 +45,12 @@ def batch(rng: np.random.Generator) -> Callable[..., dict[str, Any]]:
 
     def make(shapes: Shapes, size: int = 5) -> dict[str, Any]:
         arrays = {
-            "past": rng.normal(0.5, 2.0, (size, shapes.context, shapes.past)),
+            "past": rng.normal(0.5, 2.0, (size, shapes.context, *shapes.grid, shapes.past)),
             "future": rng.normal(size=(size, shapes.horizon, shapes.future)),
-            "static": rng.normal(size=(size, shapes.static)),
+            "static": rng.normal(size=(size, *shapes.grid, shapes.static)),
         }
         if shapes.mask:
-            arrays["past"][..., -1] = rng.random((size, shapes.context)) > 0.3
+            arrays["past"][..., -1] = rng.random((size, shapes.context, *shapes.grid)) > 0.3
         filled = {name: array.astype("float32") for name, array in arrays.items() if array.shape[-1]}
         if shapes.codes:
             columns = [rng.integers(-1, cardinality + 1, size) for cardinality in shapes.codes]

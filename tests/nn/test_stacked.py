@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 from keras import ops
 
+from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
+from forecasting.nn.cells import CELLS, CONVOLUTIONAL
+from forecasting.nn.export import parity, to_onnx
 from forecasting.nn.models import Shapes
 
 FULL = Shapes(context=8, horizon=4, past=3, future=2, static=2, codes=(3, 2), mask=True)
 BARE = Shapes(context=8, horizon=4, past=1)
+FRAMES = Shapes(context=5, horizon=3, past=2, future=1, static=1, mask=True, grid=(2, 3))
+LINE = Shapes(context=5, horizon=3, past=1, grid=(4,))
 
 
 def forecast(model: Any, arrays: Any) -> Any:
@@ -149,3 +154,100 @@ def test_network_learns_a_sine_with_gaps(rng: np.random.Generator) -> None:
     error = np.abs(forecast(model, {"past": past})[:, :, 1] - wave[:, 16:]).mean()
     naive = np.abs(wave[:, 15:16] - wave[:, 16:]).mean()
     assert error < naive / 10
+
+
+@pytest.mark.parametrize("cell", CONVOLUTIONAL)
+def test_places_of_a_grid_come_step_by_step_in_raster_order(cell: str, network: Any, batch: Any) -> None:
+    """Where a convolution sees one place only, a reading moves the forecasts of its own place, N = 6 h + 3 r + c."""
+    arrays = batch(FRAMES)
+    model = network(FRAMES, cell=cell, units=[3, 2], cell_options={"kernel": 1})
+    changed = {**arrays, "past": arrays["past"].copy()}
+    changed["past"][:, 2, 1, 0] = (9.0, 1.0)  # a reading
+    moved = np.abs(forecast(model, changed) - forecast(model, arrays)).max(axis=(0, 2))
+    assert moved.shape == (18,)
+    assert [place for place, size in enumerate(moved) if size > 0] == [3, 9, 15]
+
+
+@pytest.mark.parametrize("cell", CONVOLUTIONAL)
+def test_neighbours_on_a_grid_are_seen_through_the_kernel(cell: str, network: Any, batch: Any) -> None:
+    """With one layer and one step of context, a kernel of three sees the places next to it and none beyond."""
+    shapes = Shapes(context=1, horizon=1, past=2, grid=(1, 7))
+    arrays, model = batch(shapes), network(shapes, cell=cell, units=[3])
+    changed = {"past": arrays["past"].copy()}
+    changed["past"][:, :, 0, 3, 1] += 1.0
+    moved = np.abs(forecast(model, changed) - forecast(model, arrays)).max(axis=(0, 2))
+    assert [place for place, size in enumerate(moved) if size > 0] == [2, 3, 4]
+
+
+def test_covariate_ahead_of_a_grid_reaches_all_places_of_its_step(network: Any, batch: Any) -> None:
+    """Changing the future at step 1 changes the second six of eighteen forecasts."""
+    model, arrays = network(FRAMES, cell="conv_lstm", units=[3]), batch(FRAMES)
+    changed = {**arrays, "future": arrays["future"].copy()}
+    changed["future"][:, 1] += 1.0
+    moved = np.abs(forecast(model, changed) - forecast(model, arrays)).max(axis=(0, 2))
+    assert [place for place, size in enumerate(moved) if size > 0] == list(range(6, 12))
+
+
+@pytest.mark.parametrize("normalise", ["window", "last"])
+def test_every_place_of_a_grid_has_a_frame_of_its_own(normalise: str, network: Any, batch: Any) -> None:
+    """Shifting and stretching one place's readings does so to its own forecasts and leaves all others alone."""
+    arrays, model = batch(LINE), network(LINE, cell="conv_lstm", units=[3], normalise=normalise)
+    moved = {"past": arrays["past"].copy()}
+    moved["past"][:, :, 2] = 3.0 * moved["past"][:, :, 2] + 5.0
+    expected = forecast(model, arrays).reshape(5, 3, 4, -1)
+    expected[:, :, 2] = 3.0 * expected[:, :, 2] + 5.0
+    np.testing.assert_allclose(forecast(model, moved).reshape(5, 3, 4, -1), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("shapes", [FRAMES, LINE], ids=["frames", "line"])
+@pytest.mark.parametrize("normalise", ["window", "last", "none"])
+def test_grid_exports_like_keras(shapes: Shapes, normalise: str, network: Any, batch: Any) -> None:
+    """Stacked, the second layer both ways, in every frame, with gaps."""
+    options = {"kernel": 2, "output_gate": "old"}
+    model = network(
+        shapes,
+        cell="conv_lstm_peephole",
+        units=[3, 2],
+        bidirectional=[False, True],
+        cell_options=options,
+        normalise=normalise,
+        dropout=0.1,
+    )
+    assert parity(model, to_onnx(model), batch(shapes)) <= 1e-5
+
+
+def test_channels_are_a_line_where_there_is_no_grid(network: Any) -> None:
+    """A convolutional cell reads the inputs of a step as places next to each other."""
+    model = network(FULL, cell="conv_lstm", units=[4, 3], bidirectional=[True, False])
+    assert tuple(model.get_layer("bidirectional_1").output.shape) == (None, 8, 3, 8)
+    assert tuple(model.get_layer("conv_lstm_2").output.shape) == (None, 3, 3)
+    assert tuple(model.get_layer("state").output.shape) == (None, 9)
+
+
+def test_what_a_grid_cannot_have_is_refused_all_at_once() -> None:
+    """A highway, and a cell that keeps no frame."""
+    head = heads.build("quantile", (0.5,))
+    with pytest.raises(ConfigError) as caught:
+        models.build("stacked", {"cell": "gru", "highway": 2}, LINE, head)
+    assert "a grid has no highway" in str(caught.value)
+    assert f"params.cell gru cannot read a grid; cells that can: {', '.join(CONVOLUTIONAL)}" in str(caught.value)
+    with pytest.raises(ConfigError, match="a grid takes no static categoricals, got 1"):
+        models.build("stacked", {"cell": "conv_lstm"}, LINE._replace(codes=(3,)), head)
+
+
+def test_options_of_a_cell_reach_it(network: Any) -> None:
+    """`cell_options` set what the cell's own equations leave open."""
+    assert (
+        network(BARE, cell="peephole_lstm", cell_options={"squash": "identity"})
+        .get_layer("peephole_lstm_1")
+        .cell.squash
+        == "identity"
+    )
+    assert network(BARE, cell="conv_lstm", cell_options={"kernel": 5}).get_layer("conv_lstm_1").kernel_size == (5,)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_options_that_a_cell_does_not_have_are_refused(cell: str) -> None:
+    """The error stands with the key of the configuration."""
+    with pytest.raises(ConfigError, match=r"params.cell_options: .*(no options|options of)"):
+        models.check("stacked", {"cell": cell, "cell_options": {"colour": "blue"}})
