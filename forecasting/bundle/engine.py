@@ -35,7 +35,7 @@ class Engine:
         except Exception as error:  # ONNX Runtime raises its own unrelated classes, all mean the same here
             raise ArtifactError(f"model.onnx cannot be opened: {error}") from error
         self.inputs = {value.name: value.shape for value in self._session.get_inputs()}
-        self.outputs = [value.name for value in self._session.get_outputs()]
+        self.outputs = {value.name: value.shape for value in self._session.get_outputs()}
 
     def run(self, batch: Batch) -> Batch:
         """All outputs of a batch by name; raises GatecastError when an input has the wrong shape."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,15 @@ import numpy as np
 from forecasting.bundle.distributions import Distribution, distribution
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.bundle.spec import Spec
+from forecasting.errors import ConfigError
 from forecasting.series.window import Batch, Windows
 
 __all__ = ["Predictor"]
 
 _SEED = 20_260_101
-_MOST = 8192  # windows times paths in one call of the engine
+_MOST = 8192  # windows times paths in one call of the engine, as long as what they carry
+_BYTES = 2**27  # stays below this
+_CODES = ("negative_binomial", "categorical")  # heads whose quantiles are whole numbers
 
 Array = np.ndarray
 
@@ -24,8 +29,9 @@ class Predictor:
     """A model that forecasts windows in the scaled space.
 
     A direct network gives `block` steps at once. Where the horizon is longer, and for networks that go step by step,
-    sample paths are drawn and fed back, and quantiles are those of the paths. The draws of a step are the same for
-    every window: a forecast does not depend on what else is in its batch.
+    sample paths are drawn and fed back: the first block is then what the network says of it, later quantiles are those
+    of the paths. The draws of a step are the same for every window: a forecast does not depend on what else is in its
+    batch, nor, as far as both go, on its horizon.
     """
 
     def __init__(self, spec: Spec, graphs: Graphs | Path, *, threads: int = 0) -> None:
@@ -42,6 +48,23 @@ class Predictor:
         ahead = ("future",) if self._step is not None and "future" in self._step.inputs else ()
         return (*self._model.inputs, *ahead)
 
+    @property
+    def feeds_back(self) -> bool:
+        """Whether forecasts go on from values that were forecast before."""
+        return self._step is not None or (self.spec.block or self.spec.horizon) < self.spec.horizon
+
+    def reaching(self, horizon: int) -> Predictor:
+        """The same graphs, going on to a longer horizon; raises ConfigError where they cannot."""
+        if self._step is None and self.spec.features.past:
+            raise ConfigError(
+                f"{self.spec.model} cannot go on beyond its {self.spec.block or self.spec.horizon} steps: it reads"
+                f" {', '.join(self.spec.features.past)}, known up to now only; train it for {horizon} steps"
+            )
+        longer = copy(self)
+        block = None if self._step is not None else self.spec.block or self.spec.horizon
+        longer.spec = self.spec.model_copy(update={"horizon": horizon, "block": block})
+        return longer
+
     def windows(self, windows: Windows, indices: Array) -> Array:
         """The quantiles (B, H, Q) of windows of a panel."""
         return self.quantiles(windows.batch(indices))
@@ -49,73 +72,85 @@ class Predictor:
     def quantiles(self, batch: Batch) -> Array:
         """The quantiles (B, H, Q) of a batch, at the levels of the spec."""
         levels = np.asarray(self.spec.quantiles)
-        if not self._feeds_back:
+        if not self.feeds_back:
             return self._distribution.quantile(self._output(self._model.run(batch)), levels)
-        found = np.quantile(self.paths(batch, self.spec.paths), levels, axis=1)  # (Q, B, H)
-        quantiles: Array = np.moveaxis(found, 0, -1).astype(np.float32)
-        return quantiles
+        certain = self.spec.head == "quantile" and len(levels) == 1  # all paths would be the same
+        draws = _draws(1 if certain else self.spec.paths, self.spec.horizon)
+        return np.concatenate([self._of_paths(part, draws, levels) for part in self._parts(batch, len(draws))])
 
     def paths(self, batch: Batch, count: int, *, seed: int = _SEED) -> Array:
         """Sample paths (B, S, H); the steps of a direct network are drawn independently within a block."""
         draws = _draws(count, self.spec.horizon, seed)
-        return np.concatenate([self._paths(part, draws) for part in _parts(batch, max(1, _MOST // count))])
+        parts = ([values for _, values in self._follow(part, draws)] for part in self._parts(batch, count))
+        return np.concatenate([np.concatenate(part, axis=2)[:, :, : self.spec.horizon] for part in parts])
 
     def replay(self, batch: Batch) -> Array:
-        """Quantiles (B, H, Q) that are smooth in the weights: where paths are fed back, along the path of the mean.
+        """A forecast (B, H, Q) that is smooth in the weights: where values are fed back, along the path of the mean.
 
-        A golden forecast must come out alike on every machine; sample paths of counts may jump in the last bit.
+        It must come out alike on every machine, and whole numbers may jump in the last bit: instead of the quantiles of
+        a distribution that has no others stands the sum of its parameters.
         """
-        if not self._feeds_back:
-            return self.quantiles(batch)
         levels = np.asarray(self.spec.quantiles)
-        outputs = [output[:, 0] for output in self._follow(batch, None)]
-        return self._distribution.quantile(np.concatenate(outputs, axis=1), levels)[:, : self.spec.horizon]
-
-    @property
-    def _feeds_back(self) -> bool:
-        return self._step is not None or (self.spec.block or self.spec.horizon) < self.spec.horizon
+        if self.feeds_back:
+            found = np.concatenate([output[:, 0] for output, _ in self._follow(batch, None)], axis=1)
+            output = found[:, : self.spec.horizon]
+        else:
+            output = self._output(self._model.run(batch))
+        if self.spec.head in _CODES:
+            return np.repeat(output.sum(axis=-1, keepdims=True), len(levels), axis=-1)
+        return self._distribution.quantile(output, levels)
 
     def _output(self, outputs: Batch) -> Array:
         return outputs["quantiles" if self.spec.head == "quantile" else "parameters"]
 
-    def _paths(self, batch: Batch, draws: Array) -> Array:
-        """Sample paths (B, S, H) of draws (S, H) from the unit interval."""
-        begin, paths = 0, []
-        for output in self._follow(batch, draws):  # (B, S, steps, P)
-            steps = output.shape[2]
-            paths.append(self._distribution.at(output, draws[:, begin : begin + steps]))
-            begin += steps
-        return np.concatenate(paths, axis=2)[:, :, : self.spec.horizon]
+    def _of_paths(self, batch: Batch, draws: Array, levels: Array) -> Array:
+        """The quantiles (B, H, Q) of paths with these draws (S, H)."""
+        found: list[Array] = []
+        for output, values in self._follow(batch, draws):
+            later = np.moveaxis(np.quantile(values, levels, axis=1), 0, -1) if found else None  # (B, steps, Q)
+            found.append(self._distribution.quantile(output[:, 0], levels) if later is None else later)
+        return np.concatenate(found, axis=1, dtype=np.float32)[:, : self.spec.horizon]
 
-    def _follow(self, batch: Batch, draws: Array | None) -> Iterator[Array]:
-        """The outputs (B, S, steps, P) along S paths, block by block; without draws along the mean, S = 1."""
+    def _parts(self, batch: Batch, paths: int) -> Iterator[Batch]:
+        """A batch in pieces of whole windows, whose paths fit into one call of the engine and into memory."""
+        carried = self._model.outputs if self._step is not None else self._model.inputs
+        width = sum(math.prod(size for size in shape if isinstance(size, int)) for shape in carried.values())
+        rows = min(_MOST, _BYTES // (4 * width))
+        size = max(1, rows // paths)
+        for begin in range(0, len(batch["past"]), size):
+            yield {name: values[begin : begin + size] for name, values in batch.items()}
+
+    def _follow(self, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
+        """Outputs (B, S, steps, P) and values (B, S, steps) of S paths, block by block; without draws of the mean."""
         return self._roll(batch, draws) if self._step is None else self._unroll(self._step, batch, draws)
 
-    def _next(self, output: Array, draws: Array | None, begin: int) -> Array:
-        """What is fed back (B, S, steps)."""
+    def _values(self, output: Array, draws: Array | None, begin: int) -> Array:
+        """What the paths are (B, S, steps) from step `begin` on; what lies beyond the last draw is not drawn."""
         if draws is None:
             return self._distribution.mean(output)
-        return self._distribution.at(output, draws[:, begin : begin + output.shape[2]])
+        drawn = draws[:, begin : begin + output.shape[2]]  # (S, steps)
+        return self._distribution.at(output[:, :, : drawn.shape[1]], drawn)
 
-    def _roll(self, batch: Batch, draws: Array | None) -> Iterator[Array]:
+    def _roll(self, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
         """A direct network, applied again to the context that its own values have moved into."""
         paths, block = 1 if draws is None else len(draws), self.spec.block or self.spec.horizon
         batch = {name: values for name, values in batch.items() if name in self.inputs}
         ahead = _padded(batch["future"], block) if "future" in batch else None
         first = batch if ahead is None else {**batch, "future": ahead[:, :block]}
-        output = self._output(self._model.run(first))
-        output = np.repeat(output[:, None], paths, axis=1)  # (B, S, block, P)
-        yield output
-        rolled = {name: np.repeat(values, paths, axis=0) for name, values in batch.items()}
+        output = np.repeat(self._output(self._model.run(first))[:, None], paths, axis=1)  # (B, S, block, P)
+        values = self._values(output, draws, 0)
+        yield output, values
+        rolled = {name: np.repeat(part, paths, axis=0) for name, part in batch.items()}
         for begin in range(block, self.spec.horizon, block):
-            values = self._next(output, draws, begin - block).reshape(-1, block)
             known = None if ahead is None else np.repeat(ahead[:, begin - block : begin], paths, axis=0)
-            rolled["past"] = np.concatenate([rolled["past"], self._rows(values, known)], axis=1)[:, block:]
+            rows = self._rows(values.reshape(-1, block), known)
+            rolled["past"] = np.concatenate([rolled["past"], rows], axis=1)[:, block:]
             if ahead is not None:
                 rolled["future"] = np.repeat(ahead[:, begin : begin + block], paths, axis=0)
             flat = self._output(self._model.run(rolled))
             output = flat.reshape(-1, paths, *flat.shape[1:])
-            yield output
+            values = self._values(output, draws, begin)
+            yield output, values
 
     def _rows(self, values: Array, known: Array | None) -> Array:
         """Context rows (B, steps, D) of values that were forecast; they count as read."""
@@ -124,7 +159,7 @@ class Predictor:
             parts.append(np.ones((*values.shape, 1)))
         return np.concatenate(parts, axis=2, dtype=np.float32)
 
-    def _unroll(self, step: Engine, batch: Batch, draws: Array | None) -> Iterator[Array]:
+    def _unroll(self, step: Engine, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
         """A network that goes step by step: its states, and the value of the step before, carry over."""
         paths = 1 if draws is None else len(draws)
         read = self._model.run(batch)
@@ -138,19 +173,14 @@ class Predictor:
             carried |= {name: outputs[f"next_{name}"] for name in carried if f"next_{name}" in outputs}
             flat = self._output(outputs)  # (B * S, 1, P)
             output = flat.reshape(-1, paths, *flat.shape[1:])
-            yield output
-            previous = self._next(output, draws, number).reshape(-1, 1).astype(np.float32)
+            values = self._values(output, draws, number)
+            yield output, values
+            previous = values.reshape(-1, 1).astype(np.float32)
 
 
 def _files(directory: Path) -> tuple[Path, Path | None]:
     step = directory / "step.onnx"
     return directory / "model.onnx", step if step.exists() else None
-
-
-def _parts(batch: Batch, size: int) -> Iterator[Batch]:
-    """A batch in pieces of at most `size` windows."""
-    for begin in range(0, len(batch["past"]), size):
-        yield {name: values[begin : begin + size] for name, values in batch.items()}
 
 
 def _padded(ahead: Array, block: int) -> Array:
