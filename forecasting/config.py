@@ -98,6 +98,8 @@ class Series(_Section):
     static: tuple[str, ...] = ()  # one value per series
     categorical: tuple[str, ...] = ()  # those of the covariates above that are labels, not numbers
     calendar: tuple[str, ...] = ()  # time features known ahead, see `gatecast check --help`
+    layout: Literal["none", "line", "grid"] = "none"  # series that a network reads together, as neighbours
+    places: tuple[str, ...] = ()  # the order of the series on a line; none: that of their names
     gaps: Literal["mask", "fill", "refuse"] = "mask"
     max_gap: int | None = Field(None, ge=0)  # longer gaps split a series; none: the window's context
     duplicates: Literal["mean", "first", "last", "sum", "refuse"] = "refuse"
@@ -119,6 +121,12 @@ class Series(_Section):
         unknown = sorted(set(self.categorical) - set(named))
         if unknown:
             raise ValueError(f"categorical names {', '.join(unknown)}, not among past, future or static")
+        if self.places and self.layout != "line":
+            raise ValueError(f"places is the order of a line, but layout is {self.layout}")
+        if len(set(self.places)) < len(self.places):
+            raise ValueError(
+                f"places names {', '.join(sorted({p for p in self.places if self.places.count(p) > 1}))} twice"
+            )
         if self.lower is not None and self.upper is not None and self.lower >= self.upper:
             raise ValueError(f"lower {self.lower} is not below upper {self.upper}")
         if self.transform == "log1p" and self.lower is None:
@@ -262,6 +270,12 @@ class Job(_Section):
     gate: Gate = Gate()
     forecast: Forecast = Forecast()
     schedule: Schedule | None = None
+
+    @model_validator(mode="after")
+    def _joint(self) -> Job:
+        if self.series.layout != "none" and self.window.block is not None:
+            raise ValueError(f"window.block is for single series; series.layout is {self.series.layout}: leave it out")
+        return self
 
 
 def load(path: str | Path) -> Job:

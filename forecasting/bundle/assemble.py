@@ -16,6 +16,7 @@ from forecasting.config import Job, Window
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features
+from forecasting.series.grids import Layout
 from forecasting.series.panel import build
 from forecasting.series.scale import Scaler
 from forecasting.series.window import Windows, slide
@@ -35,6 +36,7 @@ def spec_for(
     *,
     context: int,
     quantiles: tuple[float, ...] | None = None,
+    layout: Layout | None = None,
 ) -> Spec:
     """The spec of a model of this job; forecasts show the head's quantiles and the bounds of the job's levels.
 
@@ -49,6 +51,7 @@ def spec_for(
         series=job.series.model_copy(update={"start": None, "end": None}),  # they choose what to learn from
         features=features,
         scaler=scaler,
+        layout=layout if network else None,
         context=context,
         horizon=job.window.horizon,
         block=job.window.block if network else None,
@@ -68,9 +71,9 @@ def assemble(
         )
     predictor = Predictor(spec, graphs)
     chosen = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), MOST_WINDOWS)).astype(np.int64))
-    blocks = np.array_split(chosen, -(-len(chosen) // BATCH))
+    blocks = np.array_split(chosen, 1 if spec.layout else -(-len(chosen) // BATCH))
     base = np.concatenate([predictor.windows(held_out, block) for block in blocks])
-    golden = held_out.batch(chosen[:: max(1, len(chosen) // GOLDEN_WINDOWS)][:GOLDEN_WINDOWS])
+    golden = predictor.batch(held_out, chosen[:: max(1, len(chosen) // GOLDEN_WINDOWS)][:GOLDEN_WINDOWS])
     return write(
         directory,
         spec,

@@ -43,6 +43,10 @@ class Forecasts(NamedTuple):
         columns = {quantile_column(q): self.values[:, :, i].ravel() for i, q in enumerate(self.quantiles)}
         return pd.DataFrame({**keys, **columns})
 
+    def until(self, horizon: int) -> Forecasts:
+        """The first steps only."""
+        return self._replace(ds=self.ds[:, :horizon], values=self.values[:, :horizon])
+
 
 class Forecaster:
     """A bundle that answers: networks and baselines alike."""
@@ -60,17 +64,36 @@ class Forecaster:
         """What the bundle reads and gives."""
         return self.bundle.spec
 
+    def reaching(self, horizon: int) -> Forecaster:
+        """The same model for a horizon of this length, beyond the one it was trained for where that is shorter.
+
+        It then goes on from its own forecasts, and intervals of the steps beyond have the residuals of the last step
+        that was calibrated. Raises ConfigError where the model cannot go on.
+        """
+        if horizon <= self.spec.horizon:
+            return self
+        predictor, calibration = self.bundle.predictor.reaching(horizon), self.bundle.calibration.reaching(horizon)
+        return Forecaster(self.bundle._replace(spec=predictor.spec, predictor=predictor, calibration=calibration))
+
     def forecast(
-        self, history: pd.DataFrame, future: pd.DataFrame | None = None, *, levels: tuple[int, ...] | None = None
+        self,
+        history: pd.DataFrame,
+        future: pd.DataFrame | None = None,
+        *,
+        levels: tuple[int, ...] | None = None,
+        horizon: int | None = None,
     ) -> pd.DataFrame:
         """Forecast every series of `history` from its last reading on, however short (`min_length` is for training).
 
         `history` is a long table `unique_id, ds, y` with the past covariates; what is known ahead comes in `future`
         or as rows of `history` without y. `levels` are per cent of central intervals; default: the configured
-        quantiles. Raises DataError listing everything that is wrong with the tables.
+        quantiles. `horizon` is the number of steps, by default as trained; for more, see `reaching`.
+        Raises DataError listing everything that is wrong with the tables.
         """
         table = history if future is None else pd.concat([history, future], ignore_index=True)
-        return self.windows(self.latest(table), self.asked(levels)).table()
+        steps = self.spec.horizon if horizon is None else horizon
+        able = self.reaching(steps)
+        return able.windows(able.latest(table), able.asked(levels)).until(steps).table()
 
     def asked(self, levels: tuple[int, ...] | None) -> tuple[float, ...]:
         """The quantiles that bound central intervals of these levels, with the median; by default the configured."""
@@ -100,7 +123,8 @@ class Forecaster:
     def windows(self, windows: Windows, wanted: tuple[float, ...] | None = None) -> Forecasts:
         """Forecast windows of a panel that was built with this bundle's features and scaler."""
         quantiles = wanted or self.spec.wanted
-        blocks = [self._block(windows, indices, quantiles) for indices in windows.batches(BATCH)]
+        size = BATCH if self.spec.layout is None else max(len(windows), 1)  # a frame in two blocks would be read twice
+        blocks = [self._block(windows, indices, quantiles) for indices in windows.batches(size)]
         panel, rows = windows.panel, windows.rows(np.arange(len(windows)))
         steps = rows[:, None] + np.arange(1, self.spec.horizon + 1)
         empty = np.empty((0, self.spec.horizon, len(quantiles)))

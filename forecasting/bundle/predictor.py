@@ -13,11 +13,13 @@ from forecasting.bundle.distributions import Distribution, distribution
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ConfigError
+from forecasting.series.grids import asked
 from forecasting.series.window import Batch, Windows
 
 __all__ = ["Predictor"]
 
 _SEED = 20_260_101
+_PLACES = 65_536  # places of frames in one call of the engine
 _MOST = 8192  # windows times paths in one call of the engine, as long as what they carry
 _BYTES = 2**27  # stays below this
 _CODES = ("negative_binomial", "categorical")  # heads whose quantiles are whole numbers
@@ -60,17 +62,52 @@ class Predictor:
                 f"{self.spec.model} cannot go on beyond its {self.spec.block or self.spec.horizon} steps: it reads"
                 f" {', '.join(self.spec.features.past)}, known up to now only; train it for {horizon} steps"
             )
+        if self.spec.layout is not None:
+            raise ConfigError(
+                f"{self.spec.model} forecasts frames, {self.spec.horizon} at once; train it for {horizon} steps"
+            )
         longer = copy(self)
         block = None if self._step is not None else self.spec.block or self.spec.horizon
         longer.spec = self.spec.model_copy(update={"horizon": horizon, "block": block})
         return longer
 
+    def batch(self, windows: Windows, indices: Array) -> Batch:
+        """What the graphs read of windows of a panel: the windows, or the frames that they are part of."""
+        if self.spec.layout is None:
+            return windows.batch(indices)
+        frames = asked(windows, indices, self.spec.layout).frames
+        return frames.batch(np.arange(len(frames)))
+
     def windows(self, windows: Windows, indices: Array) -> Array:
-        """The quantiles (B, H, Q) of windows of a panel."""
-        return self.quantiles(windows.batch(indices))
+        """The quantiles (B, H, Q) of windows of a panel; of frames, each is read once."""
+        layout = self.spec.layout
+        if layout is None:
+            return self.quantiles(windows.batch(indices))
+        frames, frame, place = asked(windows, indices, layout)
+        found = np.empty((len(indices), self.spec.horizon, len(self.spec.quantiles)), dtype=np.float32)
+        size = max(1, _PLACES // layout.places)
+        for begin in range(0, len(frames), size):
+            some = np.arange(begin, min(begin + size, len(frames)))
+            mine, apart = np.isin(frame, some), self.apart(self.quantiles(frames.batch(some)))
+            found[mine] = apart[(frame[mine] - begin) * layout.places + place[mine]]
+        return found
+
+    def pick(self, quantiles: Array, windows: Windows, indices: Array) -> Array:
+        """The quantiles (B, H, Q) of windows out of those of the `batch` of the same windows."""
+        if self.spec.layout is None:
+            return quantiles
+        _, frame, place = asked(windows, indices, self.spec.layout)
+        return self.apart(quantiles)[frame * self.spec.layout.places + place]
+
+    def apart(self, quantiles: Array) -> Array:
+        """The quantiles (E, H * places, Q) of frames as those of series (E * places, H, Q); others as they are."""
+        if self.spec.layout is None:
+            return quantiles
+        steps = quantiles.reshape(-1, self.spec.horizon, self.spec.layout.places, quantiles.shape[-1])
+        return steps.swapaxes(1, 2).reshape(-1, self.spec.horizon, quantiles.shape[-1])
 
     def quantiles(self, batch: Batch) -> Array:
-        """The quantiles (B, H, Q) of a batch, at the levels of the spec."""
+        """The quantiles (B, H, Q) of a batch, at the levels of the spec; (E, H * places, Q) of frames."""
         levels = np.asarray(self.spec.quantiles)
         if not self.feeds_back:
             return self._distribution.quantile(self._output(self._model.run(batch)), levels)
@@ -95,7 +132,7 @@ class Predictor:
             found = np.concatenate([output[:, 0] for output, _ in self._follow(batch, None)], axis=1)
             output = found[:, : self.spec.horizon]
         else:
-            output = self._output(self._model.run(batch))
+            output = self.apart(self._output(self._model.run(batch)))
         if self.spec.head in _CODES:
             return np.repeat(output.sum(axis=-1, keepdims=True), len(levels), axis=-1)
         return self._distribution.quantile(output, levels)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from forecasting.config import Job, Series
 from forecasting.series.features import Features
+from forecasting.series.grids import Layout
 from forecasting.series.scale import Scaler
 
 __all__ = ["Spec", "level_quantiles", "wanted_quantiles"]
@@ -31,6 +32,7 @@ class Spec(BaseModel):
     series: Series  # freq, limits and policies, as configured
     features: Features
     scaler: Scaler
+    layout: Layout | None = None  # where series stand that the model reads together; none: each by itself
     context: int
     horizon: int
     block: int | None = None  # none: the whole horizon

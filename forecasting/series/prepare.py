@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from forecasting.columns import DS, UNIQUE_ID
 from forecasting.config import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features, learn_features
+from forecasting.series.grids import Layout, learn_layout
 from forecasting.series.panel import build
 from forecasting.series.scale import Scaler, fit
 from forecasting.series.split import Fold, past
@@ -19,13 +21,14 @@ __all__ = ["Prepared", "prepare"]
 
 
 class Prepared(NamedTuple):
-    """The past of one fold, ready for a fit; `seen` is its table on the regular grid."""
+    """The past of one fold, ready for a fit; `seen` is its table on the regular grid, `layout` where series stand."""
 
     seen: pd.DataFrame
     features: Features
     scaler: Scaler
     train: Windows
     valid: Windows
+    layout: Layout | None = None
 
 
 def prepare(table: pd.DataFrame, job: Job, fold: Fold) -> Prepared:
@@ -37,7 +40,12 @@ def prepare(table: pd.DataFrame, job: Job, fold: Fold) -> Prepared:
     seen = regular_grid(past(table, fold.seen_until), job.series)
     known = past(seen, fold.fit_until)
     zone = getattr(job.source, "time_zone", None)
+    layout = learn_layout(known, job.series)
     features = learn_features(known, job.series, time_zone=zone)
+    if layout is not None and (
+        None in layout.unique_id or known.groupby(UNIQUE_ID)[DS].agg(["min", "max"]).nunique().max() > 1
+    ):
+        features = features.model_copy(update={"mask": True})  # places without a series, or series that come and go
     scaler = fit(known, job.series)
     panel = build(seen, features, scaler)
     border = panel.rows_at(fold.fit_until)
@@ -52,4 +60,4 @@ def prepare(table: pd.DataFrame, job: Job, fold: Fold) -> Prepared:
                 f" {longest} steps; shorten window.context, raise series.max_gap,"
                 " or bring more data"
             )
-    return Prepared(seen, features, scaler, train, valid)
+    return Prepared(seen, features, scaler, train, valid, layout)

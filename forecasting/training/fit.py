@@ -15,11 +15,13 @@ from forecasting.config import Job
 from forecasting.errors import TrainingError
 from forecasting.nn import export, heads, models
 from forecasting.series.features import Features
+from forecasting.series.grids import Layout, joint
 from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.snapshot import take
 from forecasting.series.split import Fold
 from forecasting.series.store import Store
-from forecasting.series.window import Batch
+from forecasting.series.window import Batch, Windows
+from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.fitted import Fitted
@@ -40,23 +42,29 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin
     keras.config.set_dtype_policy(job.train.precision)
     data = prepare(table, job, fold)
     lessons = data if job.window.block is None else prepare(table, _at_once(job), fold)
+    train, valid = (together(windows, data.layout) for windows in (lessons.train, lessons.valid))
     head = heads.build(job.head.name, job.head.quantiles)
-    network = models.build(job.model.name, job.model.params, shapes(job, data.features), head)
-    compile_network(network, head.loss, job.train, len(lessons.train))
+    network = models.build(job.model.name, job.model.params, shapes(job, data.features, data.layout), head)
+    compile_network(network, head.loss, job.train, len(train))
     devices = describe(network)
     checkpoint = Checkpoint(work)
-    learn(network, lessons.train, lessons.valid, job.train, checkpoint, title=job.model.name, notes=devices)
+    learn(network, train, valid, job.train, checkpoint, title=job.model.name, notes=devices)
     best = checkpoint.load_best(network)
     origin = origin.model_copy(
-        update={"steps": int(best["epoch"]) * batches_in(len(lessons.train), job.train), "seed": job.train.seed}
+        update={"steps": int(best["epoch"]) * batches_in(len(train), job.train), "seed": job.train.seed}
     )
-    example = lessons.valid.batch(np.arange(min(len(lessons.valid), 64)))
+    example = valid.batch(np.arange(min(len(valid), 64)))
     graphs, parity = export_graphs(network, job, example)
     bundle = write_bundle(network, graphs, data, job, work, origin=origin.model_copy(update={"parity": parity}))
     return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))
 
 
-def shapes(job: Job, features: Features) -> models.Shapes:
+def together(windows: Windows, layout: Layout | None) -> Examples:
+    """What a network learns from: the windows of single series, or of all series of a layout together."""
+    return windows if layout is None else joint(windows, layout)
+
+
+def shapes(job: Job, features: Features, layout: Layout | None) -> models.Shapes:
     """The sizes of the arrays that windows of these features give."""
     return models.Shapes(
         context=job.window.context,
@@ -66,6 +74,7 @@ def shapes(job: Job, features: Features) -> models.Shapes:
         static=len(features.static_numbers),
         codes=features.cardinalities,
         mask=features.mask,
+        grid=() if layout is None else layout.shape,
     )
 
 
@@ -91,7 +100,7 @@ def write_bundle(network: keras.Model, graphs: Graphs, data: Prepared, job: Job,
     """Calibrate the graphs on the validation windows and write the bundle."""
     keras_file = work / "model.keras"
     network.save(keras_file)
-    spec = spec_for(job, job.model.name, data.features, data.scaler, context=job.window.context)
+    spec = spec_for(job, job.model.name, data.features, data.scaler, context=job.window.context, layout=data.layout)
     return assemble(work / "bundle", spec, graphs, data.valid, origin=origin, keras_file=keras_file)
 
 
