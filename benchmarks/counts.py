@@ -6,6 +6,7 @@ An interval of whole numbers holds its ends, and where most readings are zero it
 than its level. Three figures per seed, all on the same rolling origins:
 "coverage" is the share of actuals within the closed 80 % interval that was served, conformal calibration included;
 "coverage_raw" is the same of the head's own quantiles, before calibration;
+"coverage_claimed" is the probability that the head's distributions themselves give to these closed intervals;
 "coverage_pit" is what tells whether the distribution is right: the share of actuals whose probability integral
 transform, spread at random over the jump of the distribution function (Czado, Gneiting and Held 2009), lies within
 0.1 and 0.9. It is 80 % for the true distribution, however many zeros there are.
@@ -103,15 +104,22 @@ def _coverages(
     y = windows.targets(indices).astype(np.float64)  # the job does not scale counts
     output = Engine(bundle / "model.onnx").run(windows.batch(indices))["parameters"].astype(np.float64)
     low, high = np.moveaxis(distribution("negative_binomial", ()).quantile(output, np.array(INTERVAL)), -1, 0)
-    size, share = 1 / output[..., 1], output[..., 0] / (output[..., 0] + 1 / output[..., 1])
-    reached = special.betaincc(y + 1, size, share)
-    before = np.where(y > 0, special.betaincc(np.maximum(y, 1), size, share), 0.0)
-    transform = before + rng.random(y.shape) * (reached - before)
+    at_most, fewer = _reached(y, output)
+    transform = fewer + rng.random(y.shape) * (at_most - fewer)
+    claimed = _reached(high, output)[0] - _reached(low, output)[1]
     seen = ~np.isnan(y)
     return {
         "coverage_raw": float(((low <= y) & (y <= high))[seen].mean()),
+        "coverage_claimed": float(claimed[seen].mean()),
         "coverage_pit": float(((transform >= INTERVAL[0]) & (transform <= INTERVAL[1]))[seen].mean()),
     }
+
+
+def _reached(counts: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The probability of at most that many counts, and of fewer, under mean and dispersion (..., 2)."""
+    size, share = 1 / output[..., 1], output[..., 0] / (output[..., 0] + 1 / output[..., 1])
+    fewer = np.where(counts > 0, special.betaincc(np.maximum(counts, 1), size, share), 0.0)
+    return special.betaincc(counts + 1, size, share), fewer
 
 
 def _windows(forecaster: Forecaster, table: pd.DataFrame, cutoffs: pd.DatetimeIndex) -> Windows:
