@@ -52,15 +52,17 @@ def forecast(
     cache: Path,
     model: str = "champion",
     at: datetime | None = None,
+    horizon: int | None = None,
 ) -> Vintage:
     """Forecast every stored series of `job` from its last reading on, or from its last one up to `at`.
 
-    `model` is an alias or a version. The forecasts are stored once per (unique_id, ds, cutoff, version).
+    `model` is an alias or a version; `horizon` the number of steps, by default those that it was trained for. The
+    forecasts are stored once per (unique_id, ds, cutoff, version).
     """
     live = registry.version(job.name, model)
     forecaster = Forecaster.load(registry.download(job.name, live.version, cache))
     history = store.read_observations(job.name)
-    table = forecaster.forecast(history if at is None else _as_known_at(history, at, job))
+    table = forecaster.forecast(history if at is None else _as_known_at(history, at, job), horizon=horizon)
     table[MODEL], table[VERSION] = live.model, live.version
     table[CREATED] = pd.Timestamp(datetime.now(UTC)).tz_localize(None)
     return Vintage(table, store.append_forecasts(job.name, table), live.model, live.version)

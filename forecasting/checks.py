@@ -55,6 +55,7 @@ def configuration(path: Path) -> Job:
         lambda: channel_names(job.series.calendar),
         lambda: metrics.primary_metric(job.gate.primary),
         lambda: _known_baselines(job.gate.baselines),
+        lambda: _can_roll(job),
     )
     violations = []
     for look_up in lookups:
@@ -118,6 +119,15 @@ def standings(store: Store, registry: Registry, job: Job, names: Sequence[str], 
             scored.append(candidate(data.table, origins, bundles, name).scored)
     tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}
     return {"name": job.name, "leaderboard": tables.pop("model"), **tables}
+
+
+def _can_roll(job: Job) -> None:
+    block, horizon = job.window.block, job.window.horizon
+    if block is not None and block < horizon and job.series.past:
+        raise ConfigError(
+            f"window.block: to go on after {block} of {horizon} steps, a network needs later values of"
+            f" {', '.join(job.series.past)}, known up to now only; leave out block, or leave these out of series.past"
+        )
 
 
 def _known_baselines(names: Sequence[str]) -> None:

@@ -119,6 +119,9 @@ def forecast(
     config: Config,
     model: Annotated[str, typer.Option(help="An alias or a version.")] = "champion",
     at: Annotated[datetime | None, typer.Option(help="The cutoff: forecast as if it were then.")] = None,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Steps ahead; also more than the model was trained for.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the forecasts to this .csv or .parquet file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -129,7 +132,7 @@ def forecast(
     job = _job(config)
     if out:
         check_suffix(out)
-    vintage = _in_process(batch, job, model=model, at=at)
+    vintage = _in_process(batch, job, model=model, at=at, horizon=horizon)
     if out:
         write(out, vintage.table)
     result = {

@@ -12,6 +12,6 @@ __all__ = ["batch"]
 
 
 @flow(name="batch", persist_result=False)
-def batch(job: Job, model: str = "champion", at: datetime | None = None) -> Vintage:
+def batch(job: Job, model: str = "champion", at: datetime | None = None, horizon: int | None = None) -> Vintage:
     """Forecast every stored series from its last reading, or from its last one up to `at`."""
-    return tasks.forecast(job, model=model, at=at)
+    return tasks.forecast(job, model=model, at=at, horizon=horizon)

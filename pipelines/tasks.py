@@ -147,10 +147,10 @@ def decide(job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], rivals: t
 
 
 @step("forecasting with the live model")
-def forecast(job: Job, *, model: str = "champion", at: datetime | None = None) -> Vintage:
+def forecast(job: Job, *, model: str = "champion", at: datetime | None = None, horizon: int | None = None) -> Vintage:
     """Forecast every series and store the vintage, once."""
     place = workspace()
-    return batch.forecast(place.store, place.registry, job, cache=place.cache, model=model, at=at)
+    return batch.forecast(place.store, place.registry, job, cache=place.cache, model=model, at=at, horizon=horizon)
 
 
 @step("forecasting with the live model, if there is one")

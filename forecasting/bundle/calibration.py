@@ -49,6 +49,12 @@ class Calibration:
             return np.sort(moved, axis=-1)
         return _outward(moved, base[..., middle], np.asarray(wanted))
 
+    def reaching(self, horizon: int) -> Calibration:
+        """For a longer horizon: steps that were never calibrated take the residuals of the last one that was."""
+        lacking = max(0, horizon - len(self.residuals))
+        last = np.repeat(self.residuals[-1:], lacking, axis=0)
+        return Calibration(self.quantiles, np.concatenate([self.residuals, last]))
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays that an npz file holds."""
         return {"quantiles": np.asarray(self.quantiles, np.float64), "residuals": self.residuals}

@@ -134,7 +134,8 @@ class Predictor:
         else:
             output = self.apart(self._output(self._model.run(batch)))
         if self.spec.head in _CODES:
-            return np.repeat(output.sum(axis=-1, keepdims=True), len(levels), axis=-1)
+            smooth: Array = np.repeat(output.sum(axis=-1, keepdims=True), len(levels), axis=-1)
+            return smooth
         return self._distribution.quantile(output, levels)
 
     def _output(self, outputs: Batch) -> Array:

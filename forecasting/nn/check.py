@@ -21,6 +21,11 @@ def check(job: Job) -> None:
         heads.build(job.head.name, job.head.quantiles, classes=2 if job.head.name == "categorical" else None)
     except ConfigError as error:
         violations.append(str(error))
+    if job.window.block is not None and models.goes_step_by_step(job.model.name):
+        violations.append(
+            f"window.block: {job.model.name} goes step by step and gives one at a time (got {job.window.block}); leave"
+            " block out"
+        )
     needs = NEEDS.get(job.head.name, _nothing)(job)
     if needs:
         lines = "\n".join(f"  - {need}" for need in needs)

@@ -14,7 +14,7 @@ from forecasting.errors import ConfigError
 from forecasting.nn.models import conv_lstm, deepar, segrnn, seq2seq, stacked
 from forecasting.nn.shapes import Shapes
 
-__all__ = ["MODELS", "Shapes", "build", "check", "parts"]
+__all__ = ["MODELS", "Shapes", "build", "check", "goes_step_by_step", "parts"]
 
 MODELS: Final[dict[str, ModuleType]] = {
     "stacked": stacked,
@@ -46,9 +46,15 @@ def check(name: str, params: dict[str, Any]) -> BaseModel:
 
 def parts(name: str, network: keras.Model) -> dict[str, keras.Model]:
     """What of a trained network is exported: "model", and "step" where it goes step by step; the weights are shared."""
-    module = _module(name)
-    found: dict[str, keras.Model] = module.parts(network) if hasattr(module, "parts") else {"model": network}
+    if not goes_step_by_step(name):
+        return {"model": network}
+    found: dict[str, keras.Model] = _module(name).parts(network)
     return found
+
+
+def goes_step_by_step(name: str) -> bool:
+    """Whether a network of this name forecasts one step after the other; false where there is no such network."""
+    return hasattr(MODELS.get(name), "parts")
 
 
 def _module(name: str) -> ModuleType:
