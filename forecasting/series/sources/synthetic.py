@@ -56,4 +56,4 @@ def _counts(generator: np.random.Generator, log_rate: np.ndarray) -> np.ndarray:
     ends = np.arange(len(log_rate)) + generator.geometric(1 / _WEEKS, len(log_rate))
     until = np.maximum.accumulate(np.where(begins, ends, 0))
     on_sale = np.arange(len(log_rate)) >= until
-    return generator.poisson(level * np.exp(log_rate) * on_sale).astype(np.float64)
+    return np.asarray(generator.poisson(level * np.exp(log_rate) * on_sale), dtype=np.float64)
