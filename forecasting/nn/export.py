@@ -9,7 +9,7 @@ import onnxruntime
 
 from forecasting.errors import GatecastError
 from forecasting.nn.cells.conv_lstm_peephole import ConvLSTMPeephole
-from forecasting.nn.exporters import attention, builtin, convolutional, frames, heads, own, recurrent, segments
+from forecasting.nn.exporters import attention, builtin, convolutional, frames, heads, own, recurrent, segments, symbols
 from forecasting.nn.exporters.graph import Graph
 from forecasting.nn.heads.categorical import CategoricalHead
 from forecasting.nn.heads.negative_binomial import NegativeBinomialHead
@@ -23,6 +23,7 @@ from forecasting.nn.layers.highway import Highway
 from forecasting.nn.layers.lagged import Held, Lagged
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
+from forecasting.nn.layers.symbols import Frameless
 
 __all__ = ["EXPORTERS", "parity", "to_onnx"]
 
@@ -60,6 +61,7 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     Attention: attention.attention,
     Lagged: attention.lagged,
     Held: attention.held,
+    Frameless: symbols.frameless,
     QuantileHead: heads.quantile_head,
     NormalHead: heads.normal_head,
     StudentTHead: heads.student_t_head,

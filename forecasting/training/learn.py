@@ -13,6 +13,7 @@ from forecasting.errors import TrainingError
 from forecasting.training.batches import Batches, Examples
 from forecasting.training.checkpoint import Checkpoint, Epoch
 from forecasting.training.devices import seed_epoch
+from forecasting.training.lanes import Lanes
 from forecasting.training.progress import FitProgress
 
 __all__ = ["compile_network", "learn"]
@@ -46,6 +47,7 @@ def learn(
 
     Raises TrainingError when the loss is lost.
     """
+    seed = None if isinstance(train, Lanes) else config.seed  # lanes are read in their order
     most, told = config.windows_per_epoch, any(tensor.name == "previous" for tensor in network.inputs)
     done, steps = checkpoint.restore(network), batches_in(len(train), config)
     held_out = Batches(valid, config.batch_size, most=most, previous=told)
@@ -56,7 +58,7 @@ def learn(
                 break
             begin = time.perf_counter()
             seed_epoch(network, config.seed, number)
-            batches = Batches(train, config.batch_size, seed=config.seed, epoch=number, most=most, previous=told)
+            batches = Batches(train, config.batch_size, seed=seed, epoch=number, most=most, previous=told)
             logs = network.fit(
                 batches, validation_data=held_out, shuffle=False, verbose=0, callbacks=[progress]
             ).history

@@ -9,9 +9,9 @@ from forecasting.nn.models import Shapes
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_every_network_builds_with_its_defaults(name: str) -> None:
-    """Default parameters give a network whose output is (B, H, Q)."""
+    """Default parameters give a network whose output is (B, H, Q), or one that answers at every step (B, T, Q)."""
     model = models.build(name, {}, Shapes(6, 3, 1), heads.build("quantile", (0.1, 0.5)))
-    assert tuple(model.output.shape) == (None, 3, 2)
+    assert tuple(model.output.shape) == (None, None if name == "in_step" else 3, 2)
 
 
 def test_unknown_model_is_refused_with_the_valid_ones() -> None:

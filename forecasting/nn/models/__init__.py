@@ -11,7 +11,7 @@ import keras
 from pydantic import BaseModel, ValidationError
 
 from forecasting.errors import ConfigError
-from forecasting.nn.models import conv_lstm, deepar, segrnn, seq2seq, stacked
+from forecasting.nn.models import conv_lstm, deepar, in_step, segrnn, seq2seq, stacked
 from forecasting.nn.shapes import Shapes
 
 __all__ = ["MODELS", "Shapes", "build", "check", "goes_step_by_step", "parts"]
@@ -22,6 +22,7 @@ MODELS: Final[dict[str, ModuleType]] = {
     "deepar": deepar,
     "segrnn": segrnn,
     "conv_lstm": conv_lstm,
+    "in_step": in_step,
 }
 
 

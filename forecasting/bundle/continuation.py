@@ -1,0 +1,107 @@
+"""A network of symbols that goes on from a text, symbol by symbol, and says how probable a given one was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from forecasting.bundle.engine import Engine
+from forecasting.errors import GatecastError
+from forecasting.series.symbols import Vocabulary
+from forecasting.series.window import Batch
+
+__all__ = ["Continuation", "Continued", "Sampling"]
+
+Array = np.ndarray
+
+
+class Sampling(NamedTuple):
+    """How the next symbol is drawn: 0 takes the most probable one; `top` leaves only so many of the most probable."""
+
+    temperature: float = 1.0
+    seed: int = 1
+    top: int | None = None
+
+
+class Continued(NamedTuple):
+    """What follows a history: symbols (…, L) and the probability (…, L) of each under the model, at temperature 1."""
+
+    symbols: Array
+    probability: Array
+
+
+class Continuation:
+    """A model of symbols: codes (B, T) and states in, logits (B, T, C) of what comes next and states out.
+
+    Every sequence is read from states of zero. The unknown, code 0, may be read but is never given.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, model: bytes | Path, *, threads: int = 0) -> None:
+        """Open the graph; raises ArtifactError if it cannot be opened."""
+        self.vocabulary = vocabulary
+        self._engine = Engine(model, threads=threads)
+        self._states = {name: shape[1:] for name, shape in self._engine.inputs.items() if name.startswith("state_")}
+
+    def extend(self, history: Sequence[str], length: int, sampling: Sampling = Sampling()) -> Continued:  # noqa: B008
+        """The `length` symbols (L,) that follow a history, which may be empty."""
+        found = self.sample(history, length, 1, sampling)
+        return Continued(found.symbols[0], found.probability[0])
+
+    def sample(self, history: Sequence[str], length: int, count: int, sampling: Sampling = Sampling()) -> Continued:  # noqa: B008
+        """`count` continuations (S, L) of one history, each drawn by itself."""
+        if length < 1 or sampling.temperature < 0 or (sampling.top is not None and sampling.top < 1):
+            raise GatecastError(
+                f"length {length} and top {sampling.top} must be 1 or more, and temperature {sampling.temperature:g}"
+                " must not be negative"
+            )
+        draws = np.random.default_rng(sampling.seed).random((count, length))
+        codes = np.empty((count, length), np.int64)
+        probability = np.empty((count, length), np.float32)
+        logits, states = self.read(np.concatenate([[0], self.vocabulary.encode(history)])[None])
+        logits, states = (
+            np.repeat(logits[:, -1], count, axis=0),
+            {n: np.repeat(s, count, axis=0) for n, s in states.items()},
+        )
+        for step in range(length):
+            codes[:, step] = _draw(logits, draws[:, step], sampling)
+            chances = special.softmax(logits[:, 1:], axis=-1)
+            probability[:, step] = np.take_along_axis(chances, codes[:, step, None] - 1, axis=-1)[:, 0]
+            if step + 1 < length:
+                given, states = self.read(codes[:, step : step + 1], states)
+                logits = given[:, -1]
+        return Continued(self.vocabulary.decode(codes), probability)
+
+    def log_probability(self, history: Sequence[str]) -> Array:
+        """The log-probability (T,) of each symbol of a history, given all that stand before it; 0 symbols give none."""
+        codes = self.vocabulary.encode(history)[None]
+        return np.asarray(self.score(np.concatenate([np.zeros((1, 1), np.int32), codes], axis=1))[0])
+
+    def score(self, codes: Array) -> Array:
+        """The log-probability (B, T - 1) of each of the codes (B, T) but the first, given those before it."""
+        logits, _ = self.read(codes[:, :-1])
+        chosen = np.take_along_axis(special.log_softmax(logits, axis=-1), codes[:, 1:, None].astype(np.int64), axis=-1)
+        return np.asarray(chosen[..., 0])
+
+    def read(self, codes: Array, states: Batch | None = None) -> tuple[Array, Batch]:
+        """Logits (B, T, C) after each of the codes (B, T), and the states after the last; without states, from zero."""
+        begin = states or {name: np.zeros((len(codes), *shape), np.float32) for name, shape in self._states.items()}
+        outputs = self._engine.run({"symbols": codes.astype(np.int32), **begin})
+        after = {name: outputs[f"next_{name}"] for name in self._states}
+        return outputs["parameters"], after
+
+
+def _draw(logits: Array, draws: Array, sampling: Sampling) -> Array:
+    """A code (B,) of each row of logits (B, C), the unknown never; by inverse distribution function at draws (B,)."""
+    known = logits[:, 1:].astype(np.float64)
+    if sampling.temperature == 0:
+        return np.asarray(known.argmax(axis=-1) + 1)
+    if sampling.top is not None and sampling.top < known.shape[1]:
+        least = -np.partition(-known, sampling.top - 1, axis=-1)[:, sampling.top - 1, None]
+        known = np.where(known >= least, known, -np.inf)
+    reached = np.cumsum(special.softmax(known / sampling.temperature, axis=-1), axis=-1)
+    reached /= reached[:, -1:]
+    return np.asarray((reached <= draws[:, None]).sum(axis=-1) + 1)

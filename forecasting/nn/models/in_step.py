@@ -1,0 +1,133 @@
+"""Many to many in step: at every step of a sequence, what comes next; of symbols, or of numbers."""
+
+from typing import Any, Literal
+
+import keras
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
+
+from forecasting.errors import ConfigError
+from forecasting.nn import cells, stepping
+from forecasting.nn.cells import CELLS, CONVOLUTIONAL
+from forecasting.nn.layers.symbols import Carried, Frameless
+from forecasting.nn.shapes import Shapes
+
+__all__ = ["Config", "build", "carrying", "parts"]
+
+
+class Config(BaseModel):
+    """The parameters of `in_step`; `units` has one entry per recurrent layer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    cell: str = "lstm"
+    units: tuple[PositiveInt, ...] = Field((128,), min_length=1)
+    activation: Literal["tanh", "relu", "sigmoid"] = "tanh"  # of the simple cell; gated cells keep tanh
+    cell_options: cells.Options | None = None  # of the cells that have any
+    inputs: Literal["one_hot", "embedding"] = "embedding"  # how a symbol is read
+    width: PositiveInt = 32  # of the vector of a symbol
+    dropout: float = Field(0.0, ge=0, lt=1)  # after every recurrent layer
+    carry: bool = True  # states go on from chunk to chunk while symbols are learned
+
+    @field_validator("cell")
+    @classmethod
+    def _known(cls, cell: str) -> str:
+        valid = [name for name in CELLS if name not in CONVOLUTIONAL]
+        if cell not in valid:
+            raise ValueError(f"not a cell that reads single series; valid cells: {', '.join(valid)}")
+        return cell
+
+    @field_validator("activation")
+    @classmethod
+    def _of_the_simple_cell(cls, activation: str, info: ValidationInfo) -> str:
+        cell = info.data.get("cell", "simple")
+        if activation != "tanh" and cell != "simple":
+            raise ValueError(f"is for cell simple; {cell} is built with tanh")
+        return activation
+
+    @field_validator("cell_options", mode="before")
+    @classmethod
+    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
+        return cells.options(info.data.get("cell", ""), values)
+
+
+def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
+    """The network from states of zero: `symbols` (B, T) codes, or `past` (B, T, D), to the head's output (B, T, P).
+
+    T is free. Raises ConfigError for what it cannot read: grids, covariates known ahead, what is known of a series.
+    """
+    _check(shapes)
+    layers: dict[str, Any] = {"head": head, "frameless": Frameless(name="frameless", dtype="float32")}
+    if shapes.symbols:
+        arrays = {"symbols": keras.Input((None,), name="symbols", dtype="int32")}
+        one_hot = config.inputs == "one_hot"
+        layers["vectors"] = keras.layers.Embedding(
+            shapes.symbols,
+            shapes.symbols if one_hot else config.width,
+            embeddings_initializer="identity" if one_hot else "uniform",
+            trainable=not one_hot,
+            name="vectors",
+        )
+    else:
+        arrays = {"past": keras.Input((None, shapes.past), name="past")}
+    layers |= stepping.stack(config, config.units, name="recurrent", dropout=config.dropout)
+    output, _ = _tell(layers, arrays, None)
+    return keras.Model(arrays, output, name="in_step")
+
+
+def parts(network: keras.Model) -> dict[str, keras.Model]:
+    """The network from states that are given, as one graph for chunks of any length, single steps among them.
+
+    It takes `state_0, …` besides its input, and gives the head's output and the states after the last step.
+    """
+    layers = {layer.name: layer for layer in network.layers}
+    arrays = {tensor.name: tensor for tensor in network.inputs}
+    states = [keras.Input((size,), name=f"state_{index}") for index, size in enumerate(_sizes(layers))]
+    output, after = _tell(layers, arrays, states)
+    outputs = {layers["head"].output_name: output, **{f"state_{index}": state for index, state in enumerate(after)}}
+    given = {**arrays, **{state.name: state for state in states}}
+    return {"model": keras.Model(given, outputs, name="in_step_chunk")}
+
+
+def carrying(network: keras.Model, lanes: int) -> keras.Model:
+    """The network as it learns from long sequences, with the same weights.
+
+    Every lane of a batch goes on from the state in which its lane of the last one ended, unless `fresh` (B, 1) is 1.
+    """
+    given = {
+        tensor.name: keras.Input(tensor.shape[1:], name=tensor.name, dtype=tensor.dtype) for tensor in network.inputs
+    }
+    arrays = {**given, "fresh": keras.Input((1,), name="fresh")}
+    return keras.Model(arrays, Carried(parts(network)["model"], lanes, name="carried")(arrays), name="in_step_carrying")
+
+
+def _check(shapes: Shapes) -> None:
+    foreign = {
+        "a grid": bool(shapes.grid),
+        "covariates known ahead": bool(shapes.future),
+        "what is known of a whole series": bool(shapes.static or shapes.codes),
+        "covariates beside symbols": bool(shapes.symbols and shapes.past),
+    }
+    wrong = [what for what, there in foreign.items() if there]
+    if wrong:
+        raise ConfigError(
+            f"in_step reads one series of numbers, with past covariates, or of symbols; got {', '.join(wrong)}"
+        )
+
+
+def _tell(layers: stepping.Layers, arrays: stepping.Arrays, states: list[Any] | None) -> tuple[Any, list[Any]]:
+    read = layers["vectors"](arrays["symbols"]) if "symbols" in arrays else arrays["past"]
+    features, after = stepping.run(layers, "recurrent", read, states)
+    return layers["head"]([features, layers["frameless"](features)]), [
+        state for of_layer in after for state in of_layer
+    ]
+
+
+def _sizes(layers: stepping.Layers) -> list[int]:
+    """The widths of all states, layer by layer."""
+    found: list[int] = []
+    for index in range(1, len(layers)):
+        if f"recurrent_{index}" not in layers:
+            break
+        size = layers[f"recurrent_{index}"].cell.state_size
+        found += list(size) if isinstance(size, list | tuple) else [size]
+    return found

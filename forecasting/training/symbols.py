@@ -1,0 +1,76 @@
+"""Fit a network of symbols: vocabulary, lanes, truncated backpropagation with carried states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from forecasting.bundle.engine import Graphs
+from forecasting.config import Model, Train
+from forecasting.errors import TrainingError
+from forecasting.nn import export, heads, models
+from forecasting.nn.models.in_step import carrying
+from forecasting.nn.shapes import Shapes
+from forecasting.training.checkpoint import Epoch
+from forecasting.training.examples import learn_in_memory
+from forecasting.training.lanes import Lanes
+
+__all__ = ["Lessons", "chunk_graph", "in_lanes", "learn_symbols", "lessons", "network_of"]
+
+PARITY = 1e-5
+
+
+class Lessons(NamedTuple):
+    """Training and validation chunks in the same number of lanes."""
+
+    train: Lanes
+    valid: Lanes
+
+
+def network_of(model: Model, classes: int, *, steps: int) -> keras.Model:
+    """The job's network for this many codes; raises ConfigError for what it cannot be built with."""
+    shapes = Shapes(context=steps, horizon=steps, past=0, symbols=classes)
+    return models.build(model.name, model.params, shapes, heads.build("categorical", (0.5,), classes=classes))
+
+
+def lessons(
+    train: Sequence[np.ndarray], valid: Sequence[np.ndarray], config: Train, *, steps: int, carry: bool = True
+) -> Lessons:
+    """Sequences of codes in `batch_size` lanes, or in fewer where there are fewer chunks of `steps`."""
+    chunks = sum(-(-len(sequence) // steps) for sequence in train)
+    lanes = max(1, min(config.batch_size, chunks))
+    first, second = (Lanes(part, lanes=lanes, steps=steps, carry=carry) for part in (train, valid))
+    return Lessons(first, second)
+
+
+def learn_symbols(network: keras.Model, given: Lessons, config: Train) -> list[Epoch]:
+    """Fit a network that was built for symbols, and leave no files behind; it ends with its best weights.
+
+    Returns the history. Raises TrainingError when the loss is lost.
+    """
+    head = network.get_layer("head")
+    return learn_in_memory(
+        carrying(network, given.train.lanes), head.loss, given.train, given.valid, in_lanes(config, given)
+    )
+
+
+def in_lanes(config: Train, given: Lessons) -> Train:
+    """The same training with one chunk of every lane in each batch."""
+    return config.model_copy(update={"batch_size": given.train.lanes, "windows_per_epoch": None})
+
+
+def chunk_graph(network: keras.Model, codes: np.ndarray) -> tuple[Graphs, float]:
+    """The graph of a network from given states, and how far it differs from the network on codes (B, T).
+
+    Raises TrainingError if far.
+    """
+    chunk = models.parts("in_step", network)["model"]
+    content = export.to_onnx(chunk, "parameters")
+    states = {t.name: np.zeros((len(codes), t.shape[1]), np.float32) for t in chunk.inputs if t.name != "symbols"}
+    parity = export.parity(chunk, content, {"symbols": codes.astype(np.int32), **states})
+    if not parity <= PARITY and keras.config.dtype_policy().name == "float32":
+        raise TrainingError(f"the exported graph differs from the network by {parity:.2g}, more than {PARITY:g}")
+    return Graphs(content), parity
