@@ -78,7 +78,7 @@ def forecast(trained: Trained, table: pd.DataFrame) -> pd.DataFrame:
     return Forecaster.load(trained.bundle).forecast(table)
 
 
-@pytest.mark.parametrize(("name", "block"), [*((name, None) for name in NUMERIC), ("negative_binomial", 3)])
+@pytest.mark.parametrize(("name", "block"), [*((name, None) for name in NUMERIC), ("negative_binomial", 4)])
 def test_forecasts_are_counts_in_order(name: str, block: int | None, trained: Callable[..., Trained]) -> None:
     """All steps of all series, at once and over sample paths: finite, whole, not negative, quantiles increasing."""
     done = trained(name, block)
