@@ -25,6 +25,7 @@ __all__ = ["assemble", "recalibrate", "spec_for"]
 
 BATCH = 1024
 MOST_WINDOWS = 20_000  # that residuals are taken from, evenly spread
+MOST_PATHED = 2_000  # the same, where every window takes hundreds of sample paths; as many residuals as are kept
 GOLDEN_WINDOWS = 4
 
 
@@ -70,7 +71,8 @@ def assemble(
             f"there is no window of {spec.context} + {spec.horizon} steps to calibrate {spec.model} on; bring more data"
         )
     predictor = Predictor(spec, graphs)
-    chosen = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), MOST_WINDOWS)).astype(np.int64))
+    most = min(len(held_out), MOST_PATHED if predictor.feeds_back else MOST_WINDOWS)
+    chosen = np.unique(np.linspace(0, len(held_out) - 1, most).astype(np.int64))
     blocks = np.array_split(chosen, 1 if spec.layout else -(-len(chosen) // BATCH))
     base = np.concatenate([predictor.windows(held_out, block) for block in blocks])
     golden = predictor.batch(held_out, chosen[:: max(1, len(chosen) // GOLDEN_WINDOWS)][:GOLDEN_WINDOWS])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
-from forecasting.bundle.engine import Graphs
+from forecasting.bundle.engine import Engine, Graphs
 from forecasting.config import Job
 from forecasting.errors import TrainingError
 from forecasting.nn import export, heads, models
@@ -84,13 +84,19 @@ def _at_once(job: Job) -> Job:
 
 
 def export_graphs(network: keras.Model, job: Job, example: Batch) -> tuple[Graphs, float]:
-    """The network's graphs, and how far the first differs from the network on a batch; raises TrainingError if far."""
+    """The network's graphs, and how far they differ from the network on a batch; raises TrainingError if far."""
     parts = models.parts(job.model.name, network)
     output = "quantiles" if job.head.name == "quantile" else "parameters"
     graphs = Graphs(**{name: export.to_onnx(part, output) for name, part in parts.items()})
-    parity = export.parity(
-        parts["model"], graphs.model, {tensor.name: example[tensor.name] for tensor in parts["model"].inputs}
-    )
+    read = {tensor.name: example[tensor.name] for tensor in parts["model"].inputs}
+    parity = export.parity(parts["model"], graphs.model, read)
+    if graphs.step is not None:
+        first = {"previous": example["past"][:, -1:, 0]}
+        first |= {"future": example["future"][:, :1]} if "future" in example else {}
+        told = {**first, **Engine(graphs.model).run(read)}
+        parity = max(
+            parity, export.parity(parts["step"], graphs.step, {t.name: told[t.name] for t in parts["step"].inputs})
+        )
     if not parity <= PARITY and job.train.precision == "float32":
         raise TrainingError(f"the exported graph differs from the network by {parity:.2g}, more than {PARITY:g}")
     return graphs, parity
