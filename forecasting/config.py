@@ -16,6 +16,7 @@ __all__ = [
     "FileColumns",
     "FileSource",
     "Forecast",
+    "FramesSource",
     "Gate",
     "Head",
     "Job",
@@ -25,6 +26,7 @@ __all__ = [
     "Source",
     "SqlSource",
     "SyntheticSource",
+    "TextSource",
     "Train",
     "Window",
     "load",
@@ -70,6 +72,33 @@ class SqlSource(_Section):
     time_zone: str | None = None
 
 
+class FramesSource(_Section):
+    """Frames of a grid over time: NetCDF files, arrays (npz, npy) or pictures; `path` is one glob or several.
+
+    Every cell becomes a series, called by its row and column; the first channel becomes `y`, others may be covariates.
+    """
+
+    kind: Literal["frames"] = "frames"
+    path: str | tuple[str, ...]
+    variable: str | tuple[str, ...] | None = None  # in NetCDF and npz files; several are channels; none: the only one
+    start: str | None = None  # when the first frame was taken, a step of `series.freq` apart; NetCDF has its own time
+    time: str = "time"  # the coordinate of time in NetCDF files
+    colour: Literal["gray", "rgb"] = "gray"  # of pictures; their values become 0 to 1
+    missing: tuple[float, ...] = ()  # values that mean "no value", besides NaN and what the file declares
+    rows: tuple[int, int] | None = None  # first row and the one after the last; none: all
+    columns: tuple[int, int] | None = None
+    coarsen: tuple[int, int] = (1, 1)  # rows and columns of a block that become one cell, the mean of what is read
+
+    @model_validator(mode="after")
+    def _sensible(self) -> FramesSource:
+        for name, span in (("rows", self.rows), ("columns", self.columns)):
+            if span is not None and not 0 <= span[0] < span[1]:
+                raise ValueError(f"{name} {list(span)} must be [first, one after the last], counted from 0")
+        if min(self.coarsen) < 1:
+            raise ValueError(f"coarsen {list(self.coarsen)} must be at least 1 each")
+        return self
+
+
 class SyntheticSource(_Section):
     """Made-up seasonal series with trend and noise, the same for the same seed."""
 
@@ -85,7 +114,15 @@ class SyntheticSource(_Section):
     seed: int = 1
 
 
-Source = Annotated[FileSource | SqlSource | SyntheticSource, Field(discriminator="kind")]
+class TextSource(_Section):
+    """Texts whose symbols are the readings of one series each; `path` is one glob or several, also of .gz files."""
+
+    kind: Literal["text"] = "text"
+    path: str | tuple[str, ...]
+    unit: Literal["character", "word", "line"] = "character"  # what a symbol is
+
+
+Source = Annotated[FileSource | SqlSource | FramesSource | SyntheticSource | TextSource, Field(discriminator="kind")]
 
 
 class Series(_Section):
@@ -96,7 +133,7 @@ class Series(_Section):
     past: tuple[str, ...] = ()  # covariates known up to now
     future: tuple[str, ...] = ()  # covariates known ahead
     static: tuple[str, ...] = ()  # one value per series
-    categorical: tuple[str, ...] = ()  # those of the covariates above that are labels, not numbers
+    categorical: tuple[str, ...] = ()  # those of the covariates above, and of y, that are labels, not numbers
     calendar: tuple[str, ...] = ()  # time features known ahead, see `gatecast check --help`
     layout: Literal["none", "line", "grid"] = "none"  # series that a network reads together, as neighbours
     places: tuple[str, ...] = ()  # the order of the series on a line; none: that of their names
@@ -112,13 +149,18 @@ class Series(_Section):
     end: str | None = None  # rows after are left out
     min_length: int = Field(2, ge=1)  # shorter series are left out and reported
 
+    @property
+    def symbolic(self) -> bool:
+        """Whether the readings are labels."""
+        return "y" in self.categorical
+
     @model_validator(mode="after")
     def _consistent(self) -> Series:
         named = [*self.past, *self.future, *self.static]
         twice = sorted({name for name in named if named.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} stands in more than one of past, future and static")
-        unknown = sorted(set(self.categorical) - set(named))
+        unknown = sorted(set(self.categorical) - {*named, "y"})
         if unknown:
             raise ValueError(f"categorical names {', '.join(unknown)}, not among past, future or static")
         if self.places and self.layout != "line":
@@ -240,6 +282,9 @@ class Forecast(_Section):
 
     levels: tuple[int, ...] = (80,)
     paths: int = Field(200, ge=10)  # sample paths of networks that go on from their own forecasts
+    temperature: float = Field(1.0, ge=0)  # of symbols that are drawn; 0: always the most probable one
+    top: int | None = Field(None, ge=1)  # symbols are drawn from so many of the most probable; none: from all
+    seed: int = 1  # of what is drawn
 
     @field_validator("levels")
     @classmethod
@@ -247,6 +292,9 @@ class Forecast(_Section):
         if any(not 0 < level < 100 for level in levels):
             raise ValueError(f"{list(levels)} must lie between 0 and 100")
         return levels
+
+
+_NGRAMS = ("unigram", "bigram", "trigram")  # the baselines of symbols
 
 
 class Schedule(_Section):
@@ -270,6 +318,43 @@ class Job(_Section):
     gate: Gate = Gate()
     forecast: Forecast = Forecast()
     schedule: Schedule | None = None
+
+    @property
+    def symbolic(self) -> bool:
+        """Whether the job forecasts symbols, not numbers."""
+        return self.head.name == "categorical"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_symbols(cls, content: Any) -> Any:
+        """What is left out in a job of symbols has the values that fit them."""
+        head = content.get("head") if isinstance(content, dict) else None
+        series, gate = (content.get(part) for part in ("series", "gate")) if isinstance(head, dict) else (None, None)
+        if not isinstance(head, dict) or head.get("name") != "categorical" or not isinstance(series, dict):
+            return content
+        series = {"gaps": "refuse", **series, "categorical": sorted({*series.get("categorical", ()), "y"})}
+        given = gate if isinstance(gate, dict) else {}
+        return {**content, "series": series, "gate": {"primary": "nats", "baselines": list(_NGRAMS), **given}}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Job:
+        if not self.symbolic:
+            if self.series.symbolic:
+                raise ValueError(f"series.categorical names y: labels need head categorical, got {self.head.name}")
+            return self
+        series = self.series
+        taken = {
+            **{name: bool(getattr(series, name)) for name in ("past", "future", "static", "calendar", "integer")},
+            **{name: getattr(series, name) is not None for name in ("lower", "upper")},
+            "gaps, other than refuse": series.gaps != "refuse",
+            "duplicates, other than refuse, first and last": series.duplicates in ("mean", "sum"),
+            "transform": series.transform != "none",
+            "layout": series.layout != "none",
+        }
+        wrong = [name for name, given in taken.items() if given]
+        if wrong:
+            raise ValueError(f"symbols have no {'; no '.join(wrong)}: leave series.{', '.join(wrong)} out")
+        return self
 
     @model_validator(mode="after")
     def _joint(self) -> Job:
@@ -315,7 +400,9 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "columns": FileColumns,
     "file": FileSource,
     "sql": SqlSource,
+    "frames": FramesSource,
     "synthetic": SyntheticSource,
+    "text": TextSource,
 }
 
 

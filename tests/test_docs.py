@@ -33,6 +33,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "source: file": config.FileSource,
     "source.columns": config.FileColumns,
     "source: sql": config.SqlSource,
+    "source: frames": config.FramesSource,
     "source: synthetic": config.SyntheticSource,
     "series": config.Series,
     "window": config.Window,

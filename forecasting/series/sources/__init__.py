@@ -6,14 +6,16 @@ from typing import Any, Final
 import pandas as pd
 
 from forecasting.config import Job
-from forecasting.series.sources import file, sql, synthetic
+from forecasting.series.sources import file, frames, sql, synthetic, text
 
 __all__ = ["SOURCES", "read"]
 
 SOURCES: Final[dict[str, Callable[[Any, Any, str], pd.DataFrame]]] = {
     "file": file.read,
     "sql": sql.read,
+    "frames": frames.read,
     "synthetic": synthetic.read,
+    "text": text.read,
 }
 
 
