@@ -49,9 +49,11 @@ def clean(table: pd.DataFrame, series: Series) -> Cleaned:
     `regular_grid`. Cleaning twice changes nothing. Raise DataError for contradicting rows of one stamp where
     `series.duplicates` is `refuse`, where no series remains, and for rows that `validate` calls unusable.
     """
-    unusable = int(table[_KEY].isna().any(axis=1).sum() + np.isinf(table[Y]).sum())
+    wrong = (table[Y].isna() | (table[Y] == "")) if series.symbolic else np.isinf(table[Y])
+    unusable = int(table[_KEY].isna().any(axis=1).sum() + wrong.sum())
     if unusable:
-        raise DataError(f"{unusable} row(s) have no unique_id, no ds or an infinite y; see the validation report")
+        what = "no label" if series.symbolic else "an infinite y"
+        raise DataError(f"{unusable} row(s) have no unique_id, no ds or {what}; see the validation report")
     ledger = _Ledger()
     table = _truncated(table, series, ledger)
     table = _sorted(table, ledger)

@@ -50,7 +50,7 @@ class Ordered:
     def missing(self) -> np.ndarray:
         """The rows without a reading within the bounds, (rows,)."""
         lower, upper = self.series.lower, self.series.upper
-        missing: np.ndarray = np.isnan(self.y)
+        missing: np.ndarray = self.table[Y].isna().to_numpy(copy=True)
         if lower is not None:
             missing |= self.y < lower
         if upper is not None:

@@ -109,6 +109,8 @@ def _gap_severity(body: Ordered) -> Severity:
 
 
 def _gap_remedy(body: Ordered) -> str:
+    if body.series.symbolic:
+        return "a sequence of symbols has no gaps: bring the missing steps"
     return "set series.gaps to mask or fill" if body.series.gaps == "refuse" else f"policy: {body.series.gaps}"
 
 
@@ -120,6 +122,8 @@ def edges(body: Ordered) -> Iterator[Violation]:
     ahead = known_ahead(body.table, body.series)
     sentence = "{} row(s) stand after the last reading of their series"
     yield from _found(body, trailing & ~ahead, "trailing_missing", "note", sentence)
+    if body.series.symbolic:
+        return  # see `symbols`
     sentence = f"{{}} row(s) between readings hold none; {_gap_remedy(body)}"
     yield from _found(body, body.missing & ~leading & ~trailing, "missing_readings", _gap_severity(body), sentence)
 
@@ -136,6 +140,17 @@ def levels(body: Ordered) -> Iterator[Violation]:
     if not (readings >= max(least, 1)).any():
         message = f"no series has {max(least, 1)} reading(s) or more"
         yield Violation("nothing_left", "error", len(body.names), message, tuple(body.names[:_SHOWN]))
+
+
+def symbols(body: Ordered) -> Iterator[Violation]:
+    """Rows without a label, or with one of no characters, in a sequence of symbols."""
+    if body.series.symbolic:
+        sentence = "{} row(s) hold no label; a sequence of symbols has one at every step: remove or name them"
+        yield from _found(body, body.missing, "missing_labels", "error", sentence)
+        sentence = "{} row(s) hold an empty label; remove or name them"
+        yield from _found(
+            body, (body.table[Y] == "").fillna(False).to_numpy(dtype=bool), "empty_labels", "error", sentence
+        )
 
 
 def covariates(body: Ordered) -> Iterator[Violation]:
@@ -157,6 +172,7 @@ RULES: Final[tuple[Callable[[Ordered], Iterator[Violation]], ...]] = (
     grid,
     edges,
     levels,
+    symbols,
     covariates,
 )
 

@@ -13,7 +13,16 @@ from forecasting.columns import UNIQUE_ID, Y
 from forecasting.errors import DataError
 from forecasting.series.split import Fold, past
 
-__all__ = ["UNKNOWN", "Spans", "Vocabulary", "learn_vocabulary", "prepare_symbols", "sequences"]
+__all__ = [
+    "UNKNOWN",
+    "Spans",
+    "Vocabulary",
+    "join_symbols",
+    "learn_vocabulary",
+    "prepare_symbols",
+    "sequences",
+    "split_text",
+]
 
 UNKNOWN = "\ufffd"  # how code 0 is written
 
@@ -58,6 +67,20 @@ def learn_vocabulary(labels: Iterable[str]) -> Vocabulary:
     if len(symbols) < 2:
         raise DataError(f"a sequence of symbols needs at least two different ones, got {', '.join(symbols) or 'none'}")
     return Vocabulary(symbols=symbols)
+
+
+def split_text(text: str, unit: str) -> list[str]:
+    """The symbols of a text: its characters, its words, or its lines, where empty ones are left out."""
+    return list(text) if unit == "character" else text.split() if unit == "word" else list(filter(None, _lines(text)))
+
+
+def join_symbols(symbols: Iterable[str], unit: str) -> str:
+    """Symbols as a text again."""
+    return {"character": "", "word": " ", "line": "\n"}[unit].join(symbols)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines()]
 
 
 def sequences(table: pd.DataFrame) -> dict[str, pd.Series]:

@@ -65,7 +65,7 @@ def _schema(series: Series) -> pa.DataFrameSchema:
     columns = {
         UNIQUE_ID: pa.Column("str", nullable=False),
         DS: pa.Column("datetime64[us]", nullable=False),
-        Y: pa.Column("float64", finite, nullable=True),
+        Y: pa.Column("str", nullable=True) if series.symbolic else pa.Column("float64", finite, nullable=True),
     }
     for name in (*series.past, *series.future, *series.static):
         label = name in series.categorical

@@ -31,8 +31,16 @@ def resolve(columns: FileColumns, available: Sequence[str]) -> FileColumns:
 
 
 def labels(columns: FileColumns, series: Series) -> list[str]:
-    """The columns that are read as text: stamps, identifiers and categorical covariates."""
-    return list(dict.fromkeys([*_names(columns.ds), *_names(columns.unique_id), *series.categorical]))
+    """The columns that are read as text: stamps, identifiers, and what is categorical."""
+    return list(dict.fromkeys([*_names(columns.ds), *_names(columns.unique_id), *_categorical(columns, series)]))
+
+
+def _categorical(columns: FileColumns, series: Series) -> list[str]:
+    """The columns of labels by their names in the source."""
+    if columns.layout == "wide" and columns.y is None and series.symbolic:
+        raise SourceError("the wide layout needs source.columns.y where the readings are labels: name their columns")
+    values = (_names(columns.y) or [Y]) if series.symbolic else []
+    return [*values, *(name for name in series.categorical if name != Y)]
 
 
 def wanted(columns: FileColumns, series: Series) -> list[str] | None:
@@ -69,9 +77,10 @@ def long_table(
     raw, clock = join([frame[column] for column in _names(columns.ds)], _clock(source, series))
     stamps, problems = to_utc(raw, ids, clock)
     values = _value_columns(frame, columns, series)
-    numeric = [column for column in dict.fromkeys([*values, *covariates(series)]) if column not in series.categorical]
+    categorical = _categorical(columns, series)
+    numeric = [column for column in dict.fromkeys([*values, *covariates(series)]) if column not in categorical]
     read = {column: _numbers(frame[column], source.missing, problems) for column in numeric}
-    read |= {column: _labels(frame[column], source.missing) for column in series.categorical}
+    read |= {column: _labels(frame[column], source.missing) for column in categorical}
     if columns.layout == "wide":
         prefix = ids + "/" if columns.unique_id else pd.Series("", index=frame.index, dtype="str")
         return _wide(prefix, stamps, read, (values, covariates(series))), problems

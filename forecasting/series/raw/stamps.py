@@ -10,7 +10,7 @@ import pandas as pd
 from forecasting.errors import SourceError
 from forecasting.series.frequency import is_calendar, offset_of
 
-__all__ = ["Clock", "as_text", "concatenate", "examples", "join", "to_utc"]
+__all__ = ["Clock", "as_text", "concatenate", "examples", "join", "steps", "to_utc"]
 
 _PARTS = ("%Y", "%m", "%d", "%H", "%M", "%S")
 _STEP_ORIGIN = "2000-01-01"
@@ -92,6 +92,11 @@ def examples(rows: pd.Series) -> str:
     return shown + (", …" if len(rows) > 5 else "")
 
 
+def steps(count: int, freq: str) -> pd.DatetimeIndex:
+    """The stamps of that many steps of `freq` from the origin that all steps without a date have."""
+    return pd.date_range(_STEP_ORIGIN, periods=count, freq=offset_of(freq), unit="us")
+
+
 def _parse(raw: pd.Series, clock: Clock) -> tuple[pd.Series, pd.Series]:
     if pd.api.types.is_datetime64_any_dtype(raw) and not clock.formats:
         absolute = pd.Series(raw.dt.tz is not None, index=raw.index)
@@ -116,10 +121,8 @@ def _read(text: pd.Series, layout: str, freq: str) -> pd.Series:
     if layout == "step":
         count = pd.to_numeric(text, errors="coerce")
         count = count.where((count % 1 == 0) & count.between(0, _MOST_STEPS))
-        steps = pd.date_range(
-            _STEP_ORIGIN, periods=int(count.max()) + 1 if count.notna().any() else 1, freq=offset_of(freq), unit="us"
-        )
-        return count.map(pd.Series(steps)).astype("datetime64[us]")
+        stamps = steps(int(count.max()) + 1 if count.notna().any() else 1, freq)
+        return count.map(pd.Series(stamps)).astype("datetime64[us]")
     parsed = pd.to_datetime(text, format=layout, errors="coerce", utc=True)
     return parsed.dt.tz_localize(None).astype("datetime64[us]")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import lzma
 import zipfile
 import zlib
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from forecasting.config import FileSource, Series
 from forecasting.errors import SourceError
 from forecasting.series.raw import columns as named
-from forecasting.series.raw.environment import expand
+from forecasting.series.raw.paths import matching
 
 __all__ = ["read"]
 
@@ -34,7 +33,7 @@ def read(source: FileSource, series: Series, name: str) -> pd.DataFrame:
     Messages count rows as an editor does: the header of a text file is row 1.
     """
     tables, problems = [], []
-    for path in _paths(source):
+    for path in matching(source.path):
         table, wrong = named.long_table(_frame(path, source, series), source, series, name=name)
         tables.append(table)
         problems += [f"  - {path}, {problem}" for problem in wrong]
@@ -44,21 +43,6 @@ def read(source: FileSource, series: Series, name: str) -> pd.DataFrame:
     if table.empty:
         raise SourceError(f"{source.path} holds no rows")
     return table
-
-
-def _paths(source: FileSource) -> list[Path]:
-    paths: list[Path] = []
-    for pattern in [source.path] if isinstance(source.path, str) else source.path:
-        found = sorted(_matches(expand(pattern, key="source.path")))
-        files = [Path(path) for path in found if Path(path).is_file()]
-        if not files:
-            raise SourceError(f"no file matches source.path {pattern!r} (working directory {Path.cwd()})")
-        paths += files
-    return list(dict.fromkeys(paths))
-
-
-def _matches(pattern: str) -> list[str]:
-    return glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one
 
 
 def _frame(path: Path, source: FileSource, series: Series) -> pd.DataFrame:

@@ -1,0 +1,27 @@
+"""Which files a source names."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from forecasting.errors import SourceError
+from forecasting.series.raw.environment import expand
+
+__all__ = ["matching"]
+
+
+def matching(patterns: str | tuple[str, ...]) -> list[Path]:
+    """The files of one glob or several, each once; raises SourceError for a glob that no file matches."""
+    paths: list[Path] = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        found = sorted(_matches(expand(pattern, key="source.path")))
+        files = [Path(path) for path in found if Path(path).is_file()]
+        if not files:
+            raise SourceError(f"no file matches source.path {pattern!r} (working directory {Path.cwd()})")
+        paths += files
+    return list(dict.fromkeys(paths))
+
+
+def _matches(pattern: str) -> list[str]:
+    return glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one
