@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +13,8 @@ from forecasting.errors import SourceError
 from forecasting.series.frequency import Grid, offset_of
 from forecasting.series.grids import cell_names
 from forecasting.series.raw.columns import covariates
-from forecasting.series.raw.environment import expand
 from forecasting.series.raw.frames import Frames, read_frames
+from forecasting.series.raw.paths import matching
 
 __all__ = ["read"]
 
@@ -26,7 +24,7 @@ def read(source: FramesSource, series: Series, _name: str) -> pd.DataFrame:
 
     Raise SourceError for no match, unreadable files, unknown variables or covariates, unequal frames, no time.
     """
-    frames = _shaped(read_frames(_paths(source), source), source)
+    frames = _shaped(read_frames(matching(source.path), source), source)
     _check_covariates(frames, series)
     values = (
         np.where(np.isin(frames.values, source.missing), np.nan, frames.values) if source.missing else frames.values
@@ -49,18 +47,6 @@ def read(source: FramesSource, series: Series, _name: str) -> pd.DataFrame:
     known = _known(frames)
     content |= {column: np.repeat(known[column].ravel()[full], steps) for column in series.static}
     return pd.DataFrame(content)
-
-
-def _paths(source: FramesSource) -> list[Path]:
-    paths: list[Path] = []
-    for pattern in [source.path] if isinstance(source.path, str) else source.path:
-        expanded = str(Path(expand(pattern, key="source.path")).expanduser())
-        matches = sorted(glob.glob(expanded, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute one
-        found = [Path(match) for match in matches if Path(match).is_file()]
-        if not found:
-            raise SourceError(f"no file matches source.path {pattern!r} (working directory {Path.cwd()})")
-        paths += found
-    return list(dict.fromkeys(paths))
 
 
 def _shaped(frames: Frames, source: FramesSource) -> Frames:
