@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from forecasting.errors import GatecastError
-from forecasting.evaluation.metrics import Metric, Scored, primary_metric, ratio, sums
+from forecasting.evaluation.metrics import Judged, Metric, primary_metric, ratio, sums
 
 __all__ = ["Improvement", "better"]
 
@@ -28,14 +28,14 @@ class Improvement(NamedTuple):
     high: float
 
 
-def better(challenger: Scored, other: Scored, *, metric: str, confidence: float, step: int) -> Improvement:
+def better(challenger: Judged, other: Judged, *, metric: str, confidence: float, step: int) -> Improvement:
     """By how much the challenger beats the other, from a circular block bootstrap over cutoffs.
 
     All series of a cutoff stay together, and blocks are long enough for forecasts that share target dates
     (Politis and Romano 1992). Where there is one cutoff, the series are resampled instead. Raises ConfigError
     for a metric that cannot rank, GatecastError where the two were not scored on the same windows.
     """
-    measure = primary_metric(metric)
+    measure = primary_metric(metric, challenger.metrics)
     _check_same_windows(challenger, other)
     by_cutoff = len(np.unique(challenger.cutoff)) > 1
     units = np.column_stack([_unit_sums(scored, measure, by_cutoff) for scored in (challenger, other)])  # (C, 4)
@@ -52,7 +52,7 @@ def better(challenger: Scored, other: Scored, *, metric: str, confidence: float,
     return Improvement(mean, float(low), float(high))
 
 
-def _unit_sums(scored: Scored, metric: Metric, by_cutoff: bool) -> npt.NDArray[np.float64]:
+def _unit_sums(scored: Judged, metric: Metric, by_cutoff: bool) -> npt.NDArray[np.float64]:
     """Numerator and denominator (C, 2) of each cutoff, or of each series."""
     codes, labels = pd.factorize(scored.cutoff if by_cutoff else scored.unique_id, sort=True)
     parts = [np.bincount(codes, weights=part.sum(axis=1), minlength=len(labels)) for part in sums(scored, metric)]
@@ -94,7 +94,7 @@ def _stretch(cutoffs: int, length: int, confidence: float) -> float:
     return float(np.sqrt(cutoffs / (cutoffs - length)) * stdtrit(blocks - 1, confidence) / ndtri(confidence))
 
 
-def _check_same_windows(one: Scored, other: Scored) -> None:
+def _check_same_windows(one: Judged, other: Judged) -> None:
     pair = f"{one.model} and {other.model}"
     if one.quantiles != other.quantiles or one.y.shape[1] != other.y.shape[1]:
         raise GatecastError(f"{pair} cannot be compared: they forecast other quantiles or another horizon")

@@ -12,7 +12,7 @@ import numpy as np
 from forecasting.config import Gate
 from forecasting.errors import GatecastError
 from forecasting.evaluation.comparison import Improvement, better
-from forecasting.evaluation.metrics import METRICS, Scored, primary_metric, revision, value
+from forecasting.evaluation.metrics import METRICS, Judged, Scored, primary_metric, revision, value
 
 __all__ = ["Candidate", "Rule", "Verdict", "best_baseline", "judge"]
 
@@ -22,7 +22,7 @@ class Candidate:
     """A model that was backtested, and what it costs to serve."""
 
     name: str
-    scored: Scored
+    scored: Judged
     latency_ms: float  # of one forecast
     size_mb: float
     weights: str  # sha256 of the weights that were scored
@@ -95,8 +95,7 @@ def judge(
             _beats(name, _improvement(challenger.scored, rival, gate, step), gate, margin)
             for name, rival, margin in rivals
         ),
-        *_coverage(challenger.scored, gate),
-        _stability(challenger.scored, named.get("naive"), gate, step),
+        *_of_numbers(challenger.scored, named.get("naive"), gate, step),
         _cap("latency", challenger.latency_ms, gate.max_latency_ms, "a forecast takes {:.3g} ms, allowed are {:.3g}"),
         _cap("size", challenger.size_mb, gate.max_size_mb, "the bundle has {:.3g} MB, allowed are {:.3g}"),
     ]
@@ -106,7 +105,7 @@ def judge(
 
 def best_baseline(baselines: Sequence[Candidate], primary: str) -> Candidate:
     """The baseline with the lowest finite primary metric; raise GatecastError if there is none."""
-    metric = primary_metric(primary)
+    metric = primary_metric(primary, baselines[0].scored.metrics if baselines else None)
     values = {id(baseline): value(baseline.scored, metric) for baseline in baselines}
     usable = [baseline for baseline in baselines if isfinite(values[id(baseline)])]
     if not usable:
@@ -115,12 +114,12 @@ def best_baseline(baselines: Sequence[Candidate], primary: str) -> Candidate:
     return min(usable, key=lambda baseline: values[id(baseline)])
 
 
-def _finite(scored: Scored) -> Rule:
+def _finite(scored: Judged) -> Rule:
     broken = int((~np.isfinite(scored.forecast)).sum())
     return Rule("finite", broken, 0, broken == 0, f"{broken} of {scored.forecast.size} forecast values are not finite")
 
 
-def _improvement(challenger: Scored, rival: Scored, gate: Gate, step: int) -> Improvement:
+def _improvement(challenger: Judged, rival: Judged, gate: Gate, step: int) -> Improvement:
     return better(challenger, rival, metric=gate.primary, confidence=gate.confidence, step=step)
 
 
@@ -138,6 +137,13 @@ def _share(improvement: float) -> str:
     return f"{abs(improvement):.1%} {'worse' if improvement < 0 else 'better'}"
 
 
+def _of_numbers(scored: Judged, naive: Candidate | None, gate: Gate, step: int) -> list[Rule]:
+    """The rules of intervals and of revisions, which symbols have not."""
+    if not isinstance(scored, Scored):
+        return []
+    return [*_coverage(scored, gate), _stability(scored, naive.scored if naive else None, gate, step)]
+
+
 def _coverage(scored: Scored, gate: Gate) -> list[Rule]:
     covered = value(scored, METRICS["coverage"])
     low, high = gate.coverage
@@ -149,9 +155,9 @@ def _coverage(scored: Scored, gate: Gate) -> list[Rule]:
     ]
 
 
-def _stability(scored: Scored, naive: Candidate | None, gate: Gate, step: int) -> Rule:
+def _stability(scored: Scored, naive: Judged | None, gate: Gate, step: int) -> Rule:
     figure = revision(scored, freq_step=step)
-    bound = gate.max_revision * revision(naive.scored, freq_step=step) if naive else nan
+    bound = gate.max_revision * revision(naive, freq_step=step) if isinstance(naive, Scored) else nan
     if np.isnan(bound):
         why = "no date was forecast twice" if naive else "the naive forecast was not backtested"
         return Rule("stability", figure, bound, True, f"forecast revisions were not judged: {why}")

@@ -1,9 +1,9 @@
 """Accuracy metrics, each one a ratio of sums, and the tables per model, series, step and window made of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from forecasting.errors import ConfigError, GatecastError
 
 __all__ = [
     "METRICS",
+    "Judged",
     "Metric",
     "Scored",
     "leaderboard",
@@ -29,6 +30,46 @@ __all__ = [
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 By: TypeAlias = Literal["model", "series", "step", "window"]
+
+
+class Judged(Protocol):
+    """The forecasts of one model beside what happened, one row per window, and the metrics that judge them."""
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+
+    @property
+    def unique_id(self) -> npt.NDArray[np.str_]:
+        """(N,) the series of each window."""
+
+    @property
+    def cutoff(self) -> npt.NDArray[np.datetime64]:
+        """(N,) the last timestamp the forecast was allowed to see."""
+
+    @property
+    def y(self) -> Floats:
+        """(N, H) what happened, NaN where there is no actual."""
+
+    @property
+    def forecast(self) -> Floats:
+        """(N, H, Q) what was forecast."""
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """Its levels; none where the forecast has no quantiles."""
+
+    @property
+    def observed(self) -> Bools:
+        """(N, H) where there is an actual."""
+
+    @property
+    def finite(self) -> Bools:
+        """(N, H) where the forecast is finite."""
+
+    @property
+    def metrics(self) -> Mapping[str, "Metric"]:
+        """The metrics that are made for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +117,11 @@ class Scored:
         return np.asarray(np.isfinite(self.forecast).all(axis=-1))
 
     @property
+    def metrics(self) -> Mapping[str, "Metric"]:
+        """METRICS."""
+        return METRICS
+
+    @property
     def point(self) -> Floats:
         """(N, H) the median forecast."""
         return self.forecast[..., self.quantiles.index(0.5)]
@@ -84,8 +130,8 @@ class Scored:
 class Metric(NamedTuple):
     """`finish(sum of numerator / sum of denominator)` over the windows and steps of a group."""
 
-    numerator: Callable[[Scored], Floats]  # (N, H)
-    denominator: Callable[[Scored], Floats]  # (N, H)
+    numerator: Callable[[Any], Floats]  # (N, H) of what was judged
+    denominator: Callable[[Any], Floats]  # (N, H)
     finish: Callable[[Floats], Floats]
     lower_is_better: bool | None  # none: neither small nor large is good by itself
     title: str
@@ -179,15 +225,16 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def primary_metric(name: str) -> Metric:
+def primary_metric(name: str, metrics: Mapping[str, Metric] | None = None) -> Metric:
     """The metric that models are ranked by; raise ConfigError unless it is one where less is better."""
-    usable = [key for key, metric in METRICS.items() if metric.lower_is_better]
+    metrics = METRICS if metrics is None else metrics
+    usable = [key for key, metric in metrics.items() if metric.lower_is_better]
     if name not in usable:
         raise ConfigError(f"models cannot be ranked by {name!r}; the primary metric is one of {', '.join(usable)}")
-    return METRICS[name]
+    return metrics[name]
 
 
-def table(scored: Sequence[Scored], by: By) -> pd.DataFrame:
+def table(scored: Sequence[Judged], by: By) -> pd.DataFrame:
     """One row per model and group, one column per metric: `model, [unique_id | step | cutoff], *METRICS`.
 
     `by` is `model` (one row each), `series`, `step` (1 is the first after the cutoff) or `window` (a cutoff,
@@ -198,18 +245,19 @@ def table(scored: Sequence[Scored], by: By) -> pd.DataFrame:
     return pd.concat([_table(one, by) for one in scored], ignore_index=True)
 
 
-def leaderboard(scored: Sequence[Scored], primary: str) -> pd.DataFrame:
+def leaderboard(scored: Sequence[Judged], primary: str) -> pd.DataFrame:
     """One row per model, best first by the metric `primary`; a model that has no finite value comes last."""
-    primary_metric(primary)
-    return table(scored, "model").sort_values(primary, kind="stable", ignore_index=True)
+    board = table(scored, "model")
+    primary_metric(primary, scored[0].metrics)
+    return board.sort_values(primary, kind="stable", ignore_index=True)
 
 
-def summarise(scored: Scored) -> dict[str, float]:
+def summarise(scored: Judged) -> dict[str, float]:
     """Every metric over all windows and steps."""
-    return {name: value(scored, metric) for name, metric in METRICS.items()}
+    return {name: value(scored, metric) for name, metric in scored.metrics.items()}
 
 
-def sums(scored: Scored, metric: Metric) -> tuple[Floats, Floats]:
+def sums(scored: Judged, metric: Metric) -> tuple[Floats, Floats]:
     """Numerator and denominator (N, H): 0 where there is no actual, NaN where the forecast is not finite."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         parts = metric.numerator(scored), metric.denominator(scored)
@@ -223,7 +271,7 @@ def ratio(numerator: Floats, denominator: Floats, metric: Metric) -> Floats:
         return metric.finish(numerator / denominator)
 
 
-def value(scored: Scored, metric: Metric) -> float:
+def value(scored: Judged, metric: Metric) -> float:
     """The metric over all windows and steps; NaN where there is no actual or the forecast is not finite."""
     numerator, denominator = sums(scored, metric)
     return float(ratio(numerator.sum(keepdims=True), denominator.sum(keepdims=True), metric)[0, 0])
@@ -256,16 +304,16 @@ def _successors(scored: Scored) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.ti
     return pairs, scored.cutoff[pairs[:, 1]] - scored.cutoff[pairs[:, 0]]
 
 
-def _table(scored: Scored, by: By) -> pd.DataFrame:
+def _table(scored: Judged, by: By) -> pd.DataFrame:
     labels, add = _grouping(scored, by)
-    parts = {name: sums(scored, metric) for name, metric in METRICS.items()}
-    columns = {name: ratio(add(parts[name][0]), add(parts[name][1]), METRICS[name]) for name in METRICS}
+    parts = {name: (metric, *sums(scored, metric)) for name, metric in scored.metrics.items()}
+    columns = {name: ratio(add(above), add(below), metric) for name, (metric, above, below) in parts.items()}
     frame = pd.DataFrame({**labels, **columns})
     frame.insert(0, MODEL, scored.model)
     return frame
 
 
-def _grouping(scored: Scored, by: By) -> tuple[dict[str, Any], Callable[[Floats], Floats]]:
+def _grouping(scored: Judged, by: By) -> tuple[dict[str, Any], Callable[[Floats], Floats]]:
     """The label column of a table and how (N, H) values add up to its rows."""
     if by == "model":
         return {}, lambda values: values.sum(keepdims=True)[0]
