@@ -11,6 +11,7 @@ __all__ = [
     "RegistryError",
     "SourceError",
     "TrainingError",
+    "UnknownVersionError",
 ]
 
 
@@ -52,6 +53,10 @@ class TrainingError(GatecastError):
 
 class RegistryError(GatecastError):
     """The model registry has no such model, version or alias, or does not answer."""
+
+
+class UnknownVersionError(RegistryError):
+    """The registry answers, but has no such model, version or alias."""
 
 
 class NothingPromotedError(GatecastError):

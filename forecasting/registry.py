@@ -18,7 +18,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from forecasting.bundle.artifact import Manifest, verify
-from forecasting.errors import ArtifactError, RegistryError
+from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
 from forecasting.tracking import connect
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Version:
 class Registry:
     """The tracking server or database at `tracking_uri`; run files lie under `artifacts` unless a server keeps them.
 
-    Every method raises RegistryError when MLflow does not answer, or has no such run, version or alias.
+    Every method raises RegistryError when MLflow does not answer or has no such run, UnknownVersionError when it has no
+    such model, version or alias.
     Every writing method may be repeated after a kill and then ends where an undisturbed call ends.
     """
 
@@ -182,7 +183,7 @@ class Registry:
             if str(name) in (str(version.version), *version.aliases):
                 return version
         known = ", ".join(" @".join([str(v.version), *v.aliases]) for v in versions)
-        raise RegistryError(f"{job} has no version or alias {name}; it has: {known}")
+        raise UnknownVersionError(f"{job} has no version or alias {name}; it has: {known}")
 
     def versions(self, job: str) -> pd.DataFrame:
         """All versions, newest first: version, aliases, model, verdict, created, run_id and one column per metric."""
@@ -239,7 +240,7 @@ class Registry:
             if ended == "rollback":
                 return aliases[CHAMPION]
             if PREVIOUS not in aliases:
-                raise RegistryError(f"{job} has no previous champion to roll back to")
+                raise UnknownVersionError(f"{job} has no previous champion to roll back to")
             self._move(client, job, {"by": "rollback", CHAMPION: aliases[PREVIOUS], PREVIOUS: aliases.get(CHAMPION)})
             return aliases[PREVIOUS]
 
@@ -294,7 +295,7 @@ class Registry:
         versions = self._versions(job)
         if not versions:
             known = ", ".join(self.jobs()) or "none"
-            raise RegistryError(f"no model named {job} is registered; registered are: {known}")
+            raise UnknownVersionError(f"no model named {job} is registered; registered are: {known}")
         return versions
 
     def _experiment(self, client: MlflowClient, job: str) -> str:

@@ -26,8 +26,10 @@ class Readings(NamedTuple):
 
     def table(self) -> pd.DataFrame:
         """The same as a long table."""
-        columns = {UNIQUE_ID: pd.array(self.unique_id, dtype="str"), DS: self.ds, Y: self.y}
-        return pd.DataFrame({**columns, **self.covariates})
+        labels = {name for name, values in self.covariates.items() if values.dtype.kind != "f"}
+        texts = {UNIQUE_ID: self.unique_id, **{name: self.covariates[name] for name in labels}}
+        columns = {DS: self.ds, Y: self.y, **self.covariates}
+        return pd.DataFrame({**columns, **{name: pd.array(values, dtype="str") for name, values in texts.items()}})
 
 
 def panel_of(readings: Readings, spec: Spec) -> Panel | None:

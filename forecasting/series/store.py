@@ -56,10 +56,17 @@ class Store:
         _refuse_repeated(table, _OBSERVATION)
         return _retried(lambda: self._merge_observations(self._path(job, "observations"), table))
 
-    def read_observations(self, job: str, version: int | None = None) -> pd.DataFrame:
+    def read_observations(
+        self,
+        job: str,
+        version: int | None = None,
+        *,
+        unique_id: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
         """The long table of `job`, in order of (unique_id, ds), as of `version` (none: the latest).
 
-        Raise DataError where there is none.
+        Of one series, or some `columns` beside the keys, where they are given. Raise DataError where there is none.
         """
         path = self._path(job, "observations")
         if not DeltaTable.is_deltatable(path):
@@ -69,26 +76,52 @@ class Store:
         except DeltaError as error:
             latest = DeltaTable(path).version()
             raise DataError(f"the observations of {job} have no version {version}; the latest is {latest}") from error
-        return _frame(stored.to_pyarrow_table(), _OBSERVATION)
+        chosen = None if columns is None else [*_OBSERVATION, *columns]
+        filters = None if unique_id is None else [(UNIQUE_ID, "=", unique_id)]
+        return _frame(stored.to_pyarrow_table(columns=chosen, filters=filters), _OBSERVATION)
 
     def append_forecasts(self, job: str, table: pd.DataFrame) -> int:
         """Store forecasts once per (unique_id, ds, cutoff, version); the number of rows that were new."""
         _refuse_repeated(table, _FORECAST)
         return _retried(lambda: _append(self._path(job, "forecasts"), table, _FORECAST))
 
+    def series(self, job: str) -> list[str]:
+        """The names of all stored series of `job`, in order; raise DataError where there is none."""
+        path = self._path(job, "observations")
+        if not DeltaTable.is_deltatable(path):
+            raise DataError(f"no observations of {job} are stored; read them with: gatecast ingest CONFIG")
+        names: list[str] = DeltaTable(path).to_pyarrow_table(columns=[UNIQUE_ID])[UNIQUE_ID].unique().to_pylist()
+        return sorted(names)
+
     def read_forecasts(
-        self, job: str, *, cutoff: pd.Timestamp | None = None, version: int | str | None = None
+        self,
+        job: str,
+        *,
+        cutoff: pd.Timestamp | Sequence[pd.Timestamp] | None = None,
+        since: pd.Timestamp | None = None,
+        version: int | str | None = None,
+        unique_id: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """The stored forecasts of `job`, of one cutoff and of one model version where they are given."""
+        """The stored forecasts of `job`: of some cutoffs, a model version, a series, where they are given.
+
+        `since` leaves out earlier cutoffs; `columns` are those read beside the keys. Raise DataError where there are
+        none.
+        """
         path = self._path(job, "forecasts")
         if not DeltaTable.is_deltatable(path):
             raise DataError(f"no forecasts of {job} are stored; make them with: gatecast forecast CONFIG")
         filters: list[tuple[str, str, object]] = []
         if cutoff is not None:
-            filters.append((CUTOFF, "=", cutoff.to_pydatetime()))
-        if version is not None:
-            filters.append((VERSION, "=", version))
-        return _frame(DeltaTable(path).to_pyarrow_table(filters=filters or None), _FORECAST)
+            cutoffs = [cutoff] if isinstance(cutoff, pd.Timestamp) else cutoff
+            filters.append((CUTOFF, "in", [each.to_pydatetime() for each in cutoffs]))
+        if since is not None:
+            filters.append((CUTOFF, ">=", since.to_pydatetime()))
+        filters += [
+            (name, "=", value) for name, value in ((VERSION, version), (UNIQUE_ID, unique_id)) if value is not None
+        ]
+        chosen = None if columns is None else [*_FORECAST, *columns]
+        return _frame(DeltaTable(path).to_pyarrow_table(columns=chosen, filters=filters or None), _FORECAST)
 
     def _path(self, job: str, name: str) -> str:
         return str(self._tables / job / name)

@@ -15,7 +15,7 @@ from forecasting.serve.door import Door
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Keys
 from forecasting.serve.metrics import Metrics
-from forecasting.serve.routes import forecast, health
+from forecasting.serve.routes import forecast, health, mlflow, models, oip, vintages
 from forecasting.serve.state import State
 from forecasting.settings import ServeSettings, Settings
 
@@ -36,7 +36,7 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
         await state.catalog.stop()
 
     app = FastAPI(title="Gatecast", summary="Forecasts with recurrent networks", lifespan=lifespan, redoc_url=None)
-    for routes in (forecast, health):
+    for routes in (forecast, oip, mlflow, models, vintages, health):
         app.include_router(routes.router)
     app.exception_handler(ServiceError)(_told)
     app.exception_handler(RequestValidationError)(_invalid)
@@ -47,17 +47,19 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
     return app
 
 
-async def _told(_request: Request, error: ServiceError) -> Response:
-    return error.response()
+async def _told(request: Request, error: ServiceError) -> Response:
+    return error.response(request.scope["path"])
 
 
-async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
     """A parameter of a path or a query that cannot be read."""
     details = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-    return ServiceError(422, "invalid_request", "the request cannot be understood", details).response()
+    told = ServiceError(422, "invalid_request", "the request cannot be understood", details)
+    return told.response(request.scope["path"])
 
 
-async def _http(_request: Request, error: HTTPException) -> Response:
+async def _http(request: Request, error: HTTPException) -> Response:
     codes = {404: ("not_found", "there is nothing under this address"), 405: ("wrong_method", "not with this method")}
     code, text = codes.get(error.status_code, ("refused", "the request was refused"))
-    return ServiceError(error.status_code, code, text, headers=dict(error.headers or {})).response()
+    told = ServiceError(error.status_code, code, text, headers=dict(error.headers or {}))
+    return told.response(request.scope["path"])

@@ -54,8 +54,8 @@ class Door:
             return
         begin, headers = time.perf_counter(), Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        scope["state"]["request_id"] = request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        answer = _Answer(send, request_id)
+        request_id = scope.setdefault("state", {})["request_id"] = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        answer = _Answer(send, request_id, scope["path"])
         self._metrics.under_way.inc()
         try:
             body = await self._body(headers, receive)
@@ -144,9 +144,10 @@ class ClientGoneError(Exception):
 class _Answer:
     """The way out: adds the headers of every answer, and sends nothing twice."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, path: str) -> None:
         self._send = send
         self._request_id = request_id
+        self._path = path
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
@@ -163,7 +164,7 @@ class _Answer:
         """Answer with an error, unless an answer has begun."""
         if self.status:
             return
-        response = error.response()
+        response = error.response(self._path)
         await response({"type": "http"}, _nothing, self)
 
 

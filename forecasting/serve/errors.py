@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import orjson
 from starlette.responses import Response
 
-__all__ = ["ServiceError", "body"]
+__all__ = ["ServiceError"]
 
 
 class ServiceError(Exception):
@@ -29,12 +29,14 @@ class ServiceError(Exception):
         self.details = tuple(details)
         self.headers = headers or {}
 
-    def response(self) -> Response:
-        """`{"error": {"code", "message", "details"}}`."""
-        return Response(body(self), self.status, self.headers, media_type="application/json")
+    def response(self, path: str = "/") -> Response:
+        """The answer under that path: `{"error": {"code", "message", "details"}}`, or what its protocol asks for."""
+        return Response(_body(self, path), self.status, self.headers, media_type="application/json")
 
 
-def body(error: ServiceError) -> bytes:
-    """The JSON of an error."""
+def _body(error: ServiceError, path: str) -> bytes:
+    if path == "/v2" or path.startswith("/v2/"):  # Open Inference Protocol: one text
+        text = f"{error.message}: {'; '.join(error.details)}" if error.details else error.message
+        return orjson.dumps({"error": text})
     content = {"code": error.code, "message": error.message, "details": list(error.details)}
     return orjson.dumps({"error": content})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
+import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster, Forecasts
 from forecasting.bundle.online import Readings, panel_of
-from forecasting.columns import UNIQUE_ID
+from forecasting.bundle.spec import Spec
+from forecasting.columns import DS, UNIQUE_ID
 from forecasting.errors import DataError
+from forecasting.series.frequency import Grid
 from forecasting.series.validate import validate
 from forecasting.series.window import Windows, at_rows
 from forecasting.serve.batching import BusyError
@@ -17,11 +22,24 @@ from forecasting.serve.slot import Loaded
 
 __all__ = ["forecast"]
 
+_MOST_STEPS: Final = 1_000_000  # from the first stamp of each series to its last: what a gap may be filled to
+_FEW: Final = 8  # steps between stamps that may all be wide by chance
 
-async def forecast(model: Loaded, asked: Asked) -> Forecasts:
+_SENTENCES: Final = {
+    "off_grid": "stamp(s) are off the grid of the model's frequency",
+    "duplicates": "row(s) repeat a stamp of their series with other values",
+    "gaps": "step(s) are missing between readings, and this model refuses gaps",
+    "missing_readings": "row(s) between readings hold none, and this model refuses gaps",
+    "static_varies": "series in which a covariate changes that must not",
+    "nothing_left": "series, and none has a reading",
+}
+
+
+async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
     """The forecasts of every series, in the order in which they came, cut to the steps asked for.
 
-    Raises ServiceError 422 that lists every violation, 429 where too many requests wait.
+    Series without a reading give none; their names are the second part. Raises ServiceError 422 that lists every
+    violation, 429 where too many requests wait.
     """
     windows = _windows(model.forecaster, asked.readings)
     everything = np.arange(len(windows))
@@ -33,15 +51,20 @@ async def forecast(model: Loaded, asked: Asked) -> Forecasts:
     values = model.forecaster.finish(base, windows, everything, asked.quantiles)
     if not np.isfinite(values).all():
         raise ServiceError(422, "not_finite", "these readings give a forecast that is no finite number")
-    rows = windows.rows(everything)
-    stamps = windows.panel.stamps
-    return Forecasts(
-        windows.panel.unique_id[windows.panel.series_of(rows)],
-        stamps[rows],
-        stamps[rows[:, None] + np.arange(1, asked.steps + 1)],
-        values[:, : asked.steps],
+    rows, stamps = windows.rows(everything), windows.panel.stamps
+    names = windows.panel.unique_id[windows.panel.series_of(rows)]
+    place = {name: row for row, name in enumerate(names)}
+    wanted = dict.fromkeys(asked.readings.unique_id)
+    order = np.array([place[name] for name in wanted if name in place])
+    steps = np.arange(1, asked.steps + 1)
+    found = Forecasts(
+        names[order],
+        stamps[rows[order]],
+        stamps[rows[order, None] + steps],
+        values[order, : asked.steps],
         asked.quantiles,
     )
+    return found, [name for name in wanted if name not in place]
 
 
 def _windows(forecaster: Forecaster, readings: Readings) -> Windows:
@@ -49,27 +72,42 @@ def _windows(forecaster: Forecaster, readings: Readings) -> Windows:
     panel = panel_of(readings, spec)
     if panel is not None:
         return at_rows(panel, panel.offsets[1:] - spec.horizon - 1, context=spec.context, horizon=spec.horizon)
-    try:
-        return forecaster.latest(readings.table())
-    except DataError as error:
-        raise ServiceError(
-            422, "unusable_data", "the readings cannot be used", _faults(forecaster, readings)
-        ) from error
-
-
-def _faults(forecaster: Forecaster, readings: Readings) -> list[str]:
-    """Every violation, without the names and stamps that came."""
     table = readings.table()
-    report = validate(table, forecaster.spec.series.model_copy(update={"min_length": 1}))
+    _check_steps(table, spec)
+    try:
+        return forecaster.latest(table)
+    except DataError as error:
+        faults = _faults(table, spec)
+        raise ServiceError(422, "unusable_data", "the readings cannot be used", faults) from error
+
+
+def _check_steps(table: pd.DataFrame, spec: Spec) -> None:
+    """Raises ServiceError for stamps that span too much to be filled, and for those of a coarser frequency."""
+    index, _ = Grid.around(table[DS], spec.series.freq).locate(table[DS])
+    code, _ = pd.factorize(table[UNIQUE_ID])
+    order = np.lexsort((index, code))
+    index, apart = index[order], np.diff(index[order])[np.diff(code[order]) == 0]
+    ends = np.flatnonzero(np.diff(code[order], append=-1))
+    spans = index[ends] - index[np.append(0, ends[:-1] + 1)]
+    if spans.sum() > _MOST_STEPS:
+        fault = f"the stamps span {spans.sum()} steps of {spec.series.freq}, allowed are {_MOST_STEPS}"
+        raise ServiceError(422, "unusable_data", "the readings cannot be used", [fault])
+    apart = apart[apart > 0]
+    common = int(np.gcd.reduce(apart)) if len(apart) >= _FEW else 1
+    if common > 1:
+        fault = f"all stamps lie {common} steps of {spec.series.freq} or a multiple apart; resample the history"
+        raise ServiceError(422, "unusable_data", "the readings have another frequency than the model", [fault])
+
+
+def _faults(table: pd.DataFrame, spec: Spec) -> list[str]:
+    """Every violation, without the names and stamps that came."""
+    report = validate(table, spec.series.model_copy(update={"min_length": 1}))
     faults = [
-        f"{violation.rule}: {violation.count} row(s), e.g. row {', '.join(map(str, violation.rows[:5]))}"
-        if violation.rows
-        else f"{violation.rule}: {violation.count}"
+        f"{violation.count} {_SENTENCES.get(violation.rule, violation.rule)}"
+        + (f", e.g. in row {', '.join(map(str, violation.rows[:5]))} (from 0)" if violation.rows else "")
         for violation in report.errors
     ]
-    ahead = forecaster.spec.features.future
-    if not faults and ahead:
-        faults.append(
-            f"{', '.join(ahead)}: needed for each of the next {forecaster.spec.horizon} steps of every series"
-        )
-    return faults or [f"no usable reading in any of the {table[UNIQUE_ID].nunique()} series"]
+    if not faults and spec.features.future:
+        ahead = ", ".join(spec.features.future)
+        faults.append(f"{ahead}: needed for each of the next {spec.horizon} steps of every series, in rows without y")
+    return faults or ["no series has a reading within the model's bounds"]

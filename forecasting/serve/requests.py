@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 import pandas as pd
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecasting.bundle.online import Readings
@@ -16,9 +17,12 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.serve.errors import ServiceError
 from forecasting.settings import ServeSettings
 
-__all__ = ["Asked", "ForecastRequest", "asked", "parse_json", "request_of", "stamps"]
+__all__ = ["Asked", "ForecastRequest", "asked", "content_type", "json_body", "parse_json", "stamps", "understood"]
 
-_DEEPEST = 16
+_DEEPEST: Final = 16
+_SHOWN: Final = 20  # violations in one answer
+
+Model = TypeVar("Model", bound=BaseModel)
 
 Columns = dict[str, list[Any]]
 Records = list[dict[str, Any]]
@@ -50,7 +54,7 @@ class Asked(NamedTuple):
 
 
 def parse_json(body: bytes) -> Any:
-    """Strict JSON: no NaN, no infinity, no duplicate meaning; raises ServiceError 400."""
+    """Strict JSON: no NaN, no infinity, 64-bit numbers, UTF-8; raises ServiceError 400."""
     if _depth(body) > _DEEPEST:
         raise ServiceError(400, "too_deep", f"the JSON is nested deeper than {_DEEPEST} levels")
     try:
@@ -71,20 +75,41 @@ def _depth(body: bytes) -> int:
     return int(np.cumsum(steps).max(initial=0))
 
 
-def request_of(content: Any) -> ForecastRequest:
-    """The request in a JSON document; raises ServiceError 422 that lists every violation."""
+async def json_body(request: Request) -> Any:
+    """The JSON of a request; raises ServiceError 415 for another type of content, 400 for broken JSON."""
+    if content_type(request) != "application/json":
+        raise ServiceError(415, "wrong_content_type", "send application/json")
+    return parse_json(await request.body())
+
+
+def content_type(request: Request) -> str:
+    """The type of a request's body, without its parameters; empty where none is given."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def understood(kind: type[Model], content: Any) -> Model:
+    """A JSON document as a model; raises ServiceError 422 that lists every violation."""
     try:
-        return ForecastRequest.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        details = [_sentence(item) for item in error.errors(include_input=False, include_url=False)][:20]
+        known = _names(kind)
+        found = [_sentence(item, kind, known) for item in error.errors(include_input=False, include_url=False)]
+        details = list(dict.fromkeys(found))[:_SHOWN]
         raise ServiceError(422, "invalid_request", "the request cannot be understood", details) from None
 
 
-def _sentence(item: Any) -> str:
-    place = [part if isinstance(part, int) or part in ForecastRequest.model_fields else "?" for part in item["loc"]]
+def _names(kind: type[BaseModel]) -> set[str]:
+    """The names of all fields, of nested models too."""
+    schema = kind.model_json_schema()
+    nested = (part.get("properties", {}) for part in schema.get("$defs", {}).values())
+    return {*schema["properties"], *(name for names in nested for name in names)}
+
+
+def _sentence(item: Any, kind: type[BaseModel], known: set[str]) -> str:
     if item["type"] == "extra_forbidden":
-        return f"unknown key; valid keys: {', '.join(ForecastRequest.model_fields)}"
-    return f"{'.'.join(map(str, place)) or 'body'}: {item['msg']}"
+        return f"unknown key; valid keys: {', '.join(kind.model_fields)}"
+    place = [str(part) for part in item["loc"] if isinstance(part, int) or part in known]  # nothing that a client named
+    return f"{'.'.join(place) or 'body'}: {item['msg']}"
 
 
 def asked(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> Asked:
@@ -92,40 +117,39 @@ def asked(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> Asked:
     wrong: list[str] = []
     if (request.records is None) == (request.columns is None):
         raise ServiceError(422, "invalid_request", "give the history as records or as columns, one of them")
-    names = [*spec.features.past, *spec.features.future, *spec.features.static]
-    history = _columns(request.records or request.columns or [], [*_KEYS, Y], names, wrong)
+    covariates = [*spec.features.past, *spec.features.future, *spec.features.static]
+    history = _columns(request.records or request.columns or [], [*_KEYS, Y, *covariates], covariates, wrong)
     if history is not None and request.future is not None:
-        future = _columns(request.future, list(_KEYS), names, wrong)
+        future = _columns(request.future, [*_KEYS, *spec.features.future], covariates, wrong)
         history = None if future is None else _joined(history, future)
     readings = None if history is None else _readings(history, spec, limits, wrong)
     steps = _steps(request, spec, wrong)
     quantiles = _quantiles(request, spec, wrong)
     if wrong or readings is None:
-        raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong)
+        raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong[:_SHOWN])
     shape = request.answer or ("records" if request.columns is None else "columns")
     return Asked(readings, steps, quantiles, shape)
 
 
-_KEYS = (UNIQUE_ID, DS)
+_KEYS: Final = (UNIQUE_ID, DS)
 
 
-def _columns(table: Records | Columns, needed: list[str], known: Sequence[str], wrong: list[str]) -> Columns | None:
-    """A table as columns of one length; unknown columns are refused, missing covariates are not."""
+def _columns(table: Records | Columns, needed: list[str], covariates: list[str], wrong: list[str]) -> Columns | None:
+    """A table as columns of one length, with all that are needed and none that the model does not read."""
     if isinstance(table, list):
-        present = list(dict.fromkeys(key for row in table[:1] for key in row))
-        if any(row.keys() != table[0].keys() for row in table):
-            present = list(dict.fromkeys(key for row in table for key in row))
+        present = dict.fromkeys(key for row in table for key in row)
         columns: Mapping[str, list[Any]] = {name: [row.get(name) for row in table] for name in present}
     else:
         columns = table
+    if not columns or not max(map(len, columns.values())):
+        wrong.append("there are no rows")
+        return None
     faults = [f"column {name} is missing" for name in needed if name not in columns]
-    unknown = len(set(columns) - {*needed, Y, *known})
+    unknown = len(set(columns) - {*_KEYS, Y, *covariates})
     if unknown:
-        faults.append(f"{unknown} column(s) are unknown to this model; it reads {', '.join([*_KEYS, Y, *known])}")
+        faults.append(f"{unknown} column(s) are unknown to this model; it reads {', '.join([*_KEYS, Y, *covariates])}")
     if len({len(values) for values in columns.values()}) > 1:
         faults.append("the columns have different lengths")
-    if not faults and not len(columns[DS]):
-        faults.append("there are no rows")
     wrong += faults
     return None if faults else dict(columns)
 
@@ -215,18 +239,18 @@ def _steps(request: ForecastRequest, spec: Spec, wrong: list[str]) -> int:
 
 
 def _quantiles(request: ForecastRequest, spec: Spec, wrong: list[str]) -> tuple[float, ...]:
-    """The quantiles asked for, always with the median."""
+    """The quantiles asked for, always with the median; a column is named by six digits, so no more count."""
     if request.level is not None and request.quantiles is not None:
         wrong.append("give level or quantiles, not both")
-    if request.level is not None:
-        if any(not 0 < level < 100 for level in request.level) or len(request.level) > 20:
-            wrong.append("level holds at most 20 numbers between 0 and 100")
-            return spec.wanted
-        bounds = {bound for level in request.level for bound in level_quantiles((level,))}
-        return tuple(sorted({0.5, *bounds}))
-    if request.quantiles is not None:
-        if any(not 0 < level < 1 for level in request.quantiles) or len(request.quantiles) > 50:
-            wrong.append("quantiles holds at most 50 numbers between 0 and 1")
-            return spec.wanted
-        return tuple(sorted({0.5, *request.quantiles}))
+    elif request.level is not None:
+        if len(request.level) > 20 or not all(0 < level <= 99.9999 for level in request.level):
+            wrong.append("level holds at most 20 numbers above 0, up to 99.9999")
+        else:
+            bounds = (bound for level in request.level for bound in level_quantiles((level,)))
+            return tuple(sorted({0.5, *(round(bound, 6) for bound in bounds)}))
+    elif request.quantiles is not None:
+        if len(request.quantiles) > 50 or not all(1e-6 <= level <= 1 - 1e-6 for level in request.quantiles):
+            wrong.append("quantiles holds at most 50 numbers between 0.000001 and 0.999999")
+        else:
+            return tuple(sorted({0.5, *(round(level, 6) for level in request.quantiles)}))
     return spec.wanted

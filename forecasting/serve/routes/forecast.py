@@ -2,88 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from forecasting.bundle.forecaster import Forecasts
-from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, quantile_column
-from forecasting.serve.errors import ServiceError
+from forecasting.serve.answers import columns_of, origin_of, records_of
 from forecasting.serve.online import forecast
-from forecasting.serve.requests import ForecastRequest, asked, parse_json, request_of
-from forecasting.serve.slot import Loaded
+from forecasting.serve.openapi import answer, body, refusals
+from forecasting.serve.requests import ForecastRequest, asked, json_body, understood
 from forecasting.serve.state import State
 
-__all__ = ["columns_of", "json_body", "origin_of", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["forecast"])
 
-_EXAMPLE: Final = {
+_STAMPS: Final = ["2026-01-01T00:00:00", "2026-01-01T01:00:00", "2026-01-01T02:00:00"]
+_COLUMNS: Final = {"columns": {"unique_id": ["a"] * 3, "ds": _STAMPS, "y": [1.0, 2.0, 1.5]}, "h": 2, "level": [80]}
+_RECORDS: Final = {
+    "records": [{"unique_id": "a", "ds": ds, "y": y} for ds, y in zip(_STAMPS, (1.0, None, 1.5), strict=True)],
+    "quantiles": [0.1, 0.9],
+}
+_ANSWER: Final = {
+    "model": {"name": "glucose", "version": 3, "kind": "stacked", "baseline": False},
     "columns": {
-        "unique_id": ["a", "a", "a"],
-        "ds": ["2026-01-01T00:00:00", "2026-01-01T01:00:00", "2026-01-01T02:00:00"],
-        "y": [1.0, 2.0, None],
+        "unique_id": ["a", "a"],
+        "ds": ["2026-01-01T03:00:00", "2026-01-01T04:00:00"],
+        "cutoff": ["2026-01-01T02:00:00"] * 2,
+        "step": [1, 2],
+        "q0.1": [0.9, 0.8],
+        "q0.5": [1.6, 1.7],
+        "q0.9": [2.1, 2.4],
     },
-    "h": 2,
-    "level": [80],
 }
-_BODY: Final = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": ForecastRequest.model_json_schema(),
-                "examples": {"columns": {"value": _EXAMPLE}},
-            }
-        },
-    }
-}
+_BODY: Final = body(ForecastRequest, columns=_COLUMNS, records=_RECORDS)
 
 
-@router.post("/forecast", summary="Forecast every series of a table", openapi_extra=_BODY, response_class=Response)
+@router.post(
+    "/forecast",
+    summary="Forecast every series of a table",
+    openapi_extra=_BODY,
+    response_class=Response,
+    responses={200: answer(_ANSWER), **refusals(400, 404, 413, 415, 422, 429, 503, 504)},
+)
 async def post_forecast(request: Request) -> Response:
     """Histories in, quantiles out: from each series' last reading on, with the version that answered."""
     state = State.of(request)
     state.allow(request, "forecast")
-    content = request_of(await json_body(request))
+    content = understood(ForecastRequest, await json_body(request))
     model = state.model(content.name)
     wanted = asked(content, model.forecaster.spec, state.serve)
-    columns = columns_of(await forecast(model, wanted))
-    answer = {"model": origin_of(model), wanted.shape: columns if wanted.shape == "columns" else _records(columns)}
-    return Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
-
-
-async def json_body(request: Request) -> Any:
-    """The JSON of a request; raises ServiceError 415 for another type of content, 400 for broken JSON."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise ServiceError(415, "wrong_content_type", "send application/json")
-    return parse_json(await request.body())
-
-
-def origin_of(model: Loaded) -> dict[str, Any]:
-    """Who made a forecast; `baseline` is true where no network was better than that."""
-    spec = model.forecaster.spec
-    return {"name": model.name, "version": model.version, "kind": spec.model, "baseline": spec.baseline}
-
-
-def columns_of(found: Forecasts) -> dict[str, Any]:
-    """One entry per series and step: unique_id, ds, cutoff, step and one column per quantile; stamps are UTC."""
-    windows, steps = found.ds.shape
-    values = {
-        quantile_column(quantile): found.values[:, :, index].ravel().tolist()
-        for index, quantile in enumerate(found.quantiles)
-    }
-    return {
-        UNIQUE_ID: np.repeat(found.unique_id, steps).tolist(),
-        DS: np.datetime_as_string(found.ds.ravel(), unit="s").tolist(),
-        CUTOFF: np.repeat(np.datetime_as_string(found.cutoff, unit="s"), steps).tolist(),
-        STEP: list(range(1, steps + 1)) * windows,
-        **values,
-    }
-
-
-def _records(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    found, skipped = await forecast(model, wanted)
+    columns = columns_of(found)
+    table = columns if wanted.shape == "columns" else records_of(columns)
+    told = {"model": origin_of(model), wanted.shape: table, **({"skipped": skipped} if skipped else {})}
+    return Response(orjson.dumps(told), media_type="application/json")

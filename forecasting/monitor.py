@@ -1,0 +1,98 @@
+"""Live accuracy: stored forecasts against the readings that came after them."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column
+from forecasting.errors import DataError
+from forecasting.series.store import Store
+
+__all__ = ["By", "live_scores"]
+
+By = Literal["step", "day", "version"]
+
+_KEYS: Final[dict[By, str]] = {"step": STEP, "day": "day", "version": VERSION}
+_MEDIAN: Final = quantile_column(0.5)
+_SUMS: Final = ["absolute", "pinball", "actual", "inside", "intervals", "error", "count"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def live_scores(
+    store: Store, job: str, by: By | None = None, *, since: pd.Timestamp | None = None, unique_id: str | None = None
+) -> pd.DataFrame:
+    """One row for all forecasts whose actuals have come, or per step, day of the cutoff, or model version.
+
+    Columns: the group, `mae`, `wql`, `coverage` (of the widest interval), `bias` (mean of forecast minus actual),
+    `count`; each a ratio of sums as in a backtest, NaN where there is nothing to divide by. `since` leaves out earlier
+    cutoffs. No rows where no actual has come yet; raises DataError where nothing was forecast or observed.
+    """
+    scored = _scored(store, job, since, unique_id)
+    keys = [] if by is None else [_KEYS[by]]
+    if scored.empty:
+        return pd.DataFrame(columns=[*keys, "mae", "wql", "coverage", "bias", "count"])
+    sums = scored.groupby(keys)[_SUMS].sum().reset_index() if keys else scored[_SUMS].sum().to_frame().T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return sums[keys].assign(
+            mae=sums["absolute"] / sums["count"],
+            wql=_ratio(sums["pinball"], sums["actual"]),
+            coverage=_ratio(sums["inside"], sums["intervals"]),
+            bias=sums["error"] / sums["count"],
+            count=sums["count"].astype(np.int64),
+        )
+
+
+def _ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
+    return numerator / denominator.where(denominator > 0)
+
+
+def _scored(store: Store, job: str, since: pd.Timestamp | None, unique_id: str | None) -> pd.DataFrame:
+    """The parts of every metric, one row per forecast of a stamp whose reading has come."""
+    made = store.read_forecasts(job, since=since, unique_id=unique_id)
+    came = store.read_observations(job, unique_id=unique_id, columns=[Y]).dropna(subset=[Y])
+    both = made.merge(came, on=[UNIQUE_ID, DS], how="inner")
+    levels = sorted(float(name[1:]) for name in made.columns if _is_quantile(name))
+    if 0.5 not in levels:
+        raise DataError(f"the stored forecasts of {job} hold no median")
+    y = both[Y].to_numpy(dtype=np.float64)
+    values = both[[quantile_column(level) for level in levels]].to_numpy(dtype=np.float64)  # (N, Q)
+    error = both[_MEDIAN].to_numpy(dtype=np.float64) - y
+    inside, interval = _intervals(y, values)
+    parts = {
+        "absolute": np.abs(error),
+        "pinball": _pinball(y, values, np.array(levels)),
+        "actual": np.abs(y),
+        "inside": inside,
+        "intervals": interval,
+        "error": error,
+        "count": np.ones(len(y)),
+    }
+    return both[[STEP, VERSION]].assign(day=both[CUTOFF].dt.normalize(), **parts)
+
+
+def _is_quantile(name: str) -> bool:
+    return name[:1] == "q" and name[1:].replace(".", "", 1).replace("e-", "", 1).isdigit()
+
+
+def _pinball(y: Floats, values: Floats, levels: Floats) -> Floats:
+    """Twice the pinball loss (N,), averaged over the quantiles that a forecast has: versions may differ in them."""
+    error = y[:, None] - values
+    loss = np.maximum(levels * error, (levels - 1) * error)
+    there = ~np.isnan(values)
+    mean: Floats = 2 * np.where(there, loss, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    return mean
+
+
+def _intervals(y: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """Whether the reading lies in the widest interval of its forecast, and whether that has one (N,)."""
+    there = ~np.isnan(values)
+    rows, last = np.arange(len(y)), values.shape[1] - 1
+    low = values[rows, np.argmax(there, axis=1)]
+    high = values[rows, last - np.argmax(there[:, ::-1], axis=1)]
+    interval = there.sum(axis=1) > 1
+    return np.where(interval, (low <= y) & (y <= high), False).astype(float), interval.astype(float)

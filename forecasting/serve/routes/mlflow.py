@@ -1,0 +1,185 @@
+"""MLflow's scoring protocol: what clients of `mlflow models serve` speak."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from forecasting.bundle.forecaster import Forecasts
+from forecasting.bundle.spec import Spec
+from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.serve.answers import columns_of, records_of
+from forecasting.serve.errors import ServiceError
+from forecasting.serve.online import forecast
+from forecasting.serve.openapi import answer, body, refusals
+from forecasting.serve.requests import ForecastRequest, asked, content_type, parse_json, understood
+from forecasting.serve.state import State
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["MLflow"])
+
+_STAMPS: Final = ["2026-01-01T00:00:00", "2026-01-01T01:00:00"]
+_NAMES: Final = ["unique_id", "ds", "y"]
+_ROWS: Final = [["a", _STAMPS[0], 1.0], ["a", _STAMPS[1], 2.0]]
+_ANSWER: Final = {
+    "predictions": [
+        {"unique_id": "a", "ds": "2026-01-01T02:00:00", "cutoff": _STAMPS[1], "step": 1, "q0.1": 0.9, "q0.5": 1.6}
+    ]
+}
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|\bNaN\b', re.DOTALL)
+
+Rows = list[dict[str, Any]]
+Columns = dict[str, list[Any]]
+
+
+class Split(BaseModel):
+    """A table as pandas writes it with `orient="split"`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    columns: list[str]
+    data: list[list[Any]]
+    index: list[Any] | None = None
+
+
+class Params(BaseModel):
+    """The parameters of the model's signature."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    levels: list[float] = Field(default_factory=list, description="Per cent of central intervals.")
+
+
+class Invocation(BaseModel):
+    """A table in one of MLflow's formats."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    dataframe_split: Split | None = None
+    dataframe_records: Rows | None = None
+    inputs: Columns | Rows | None = None
+    instances: Rows | None = None
+    params: Params | None = None
+
+
+_INVOKE: Final[dict[str, Any]] = {
+    "response_class": Response,
+    "openapi_extra": body(
+        Invocation,
+        split={"dataframe_split": {"columns": _NAMES, "data": _ROWS}, "params": {"levels": [80]}},
+        records={"dataframe_records": [dict(zip(_NAMES, row, strict=True)) for row in _ROWS]},
+    ),
+    "responses": {200: answer(_ANSWER), **refusals(400, 404, 408, 413, 415, 422, 429, 503, 504)},
+}
+_HEALTH: Final[dict[str, Any]] = {
+    "response_class": Response,
+    "responses": {200: answer("\n"), 503: answer("\n", description="Not ready")},
+}
+
+
+@router.get("/ping", summary="All models are open", **_HEALTH)
+@router.get("/health", summary="All models are open, too", **_HEALTH)
+async def ping(request: Request) -> Response:
+    """200 when requests may be sent here, 503 before and while the service ends."""
+    return Response("\n", 200 if State.of(request).ready else 503, media_type="application/json")
+
+
+@router.get("/version", summary="MLflow's release", response_class=Response, responses={200: answer("3.17.0")})
+async def mlflow_version() -> Response:
+    """The release of MLflow whose protocol is spoken."""
+    return Response(version("mlflow-skinny"), media_type="application/json")
+
+
+@router.post("/invocations", summary="Forecast with the only model", **_INVOKE)
+async def invoke(request: Request) -> Response:
+    """What `mlflow models serve` answers for this model; where several are served, see `/invocations/{name}`."""
+    return await _invoke(request, None)
+
+
+@router.post("/invocations/{name}", summary="Forecast with a model", **_INVOKE)
+async def invoke_one(request: Request, name: str) -> Response:
+    """The same for one of several models."""
+    return await _invoke(request, name)
+
+
+async def _invoke(request: Request, name: str | None) -> Response:
+    state = State.of(request)
+    state.allow(request, "forecast")
+    model = state.model(name)
+    columns, levels = _read(content_type(request), await request.body(), model.forecaster.spec)
+    wanted = asked(
+        ForecastRequest(columns=_known(columns, model.forecaster.spec), level=levels or None),
+        model.forecaster.spec,
+        state.serve,
+    )
+    found, _ = await forecast(model, wanted)
+    order = np.argsort(found.unique_id.astype(str), kind="stable")  # as the model itself answers
+    found = Forecasts(
+        found.unique_id[order], found.cutoff[order], found.ds[order], found.values[order], found.quantiles
+    )
+    rows = records_of(columns_of(found))
+    return Response(orjson.dumps({"predictions": rows}), media_type="application/json")
+
+
+def _known(columns: Columns, spec: Spec) -> Columns:
+    """What the signature names; MLflow leaves out the rest."""
+    names = {UNIQUE_ID, DS, Y, *spec.features.past, *spec.features.future, *spec.features.static}
+    return {name: values for name, values in columns.items() if name in names}
+
+
+def _read(kind: str, content: bytes, spec: Spec) -> tuple[Columns, list[float]]:
+    """The table of a request as columns, and the levels asked for."""
+    if kind == "text/csv":
+        return _csv(content, set(spec.features.vocabulary)), []
+    if kind != "application/json":
+        raise ServiceError(415, "wrong_content_type", "send application/json or text/csv")
+    request = understood(Invocation, parse_json(_TOKENS.sub(_null, content) if b"NaN" in content else content))
+    tables = [request.dataframe_split, request.dataframe_records, request.inputs, request.instances]
+    given = [table for table in tables if table is not None]
+    if len(given) != 1:
+        text = "give the table as dataframe_split, dataframe_records, inputs or instances, one of them"
+        raise ServiceError(422, "invalid_request", text)
+    return _columns(given[0]), request.params.levels if request.params else []
+
+
+def _null(token: re.Match[bytes]) -> bytes:
+    """MLflow's client writes NaN for a missing reading; a text that says NaN stays."""
+    return b"null" if token.group() == b"NaN" else token.group()
+
+
+def _columns(table: Split | Rows | Columns) -> Columns:
+    if isinstance(table, dict):
+        return table
+    if isinstance(table, list):
+        return {name: [row.get(name) for row in table] for name in dict.fromkeys(key for row in table for key in row)}
+    if any(len(row) != len(table.columns) for row in table.data) or len(set(table.columns)) < len(table.columns):
+        raise ServiceError(422, "invalid_request", "dataframe_split has one name per column and one value per name")
+    return {name: [row[place] for row in table.data] for place, name in enumerate(table.columns)}
+
+
+def _csv(content: bytes, labels: set[str]) -> Columns:
+    """A table with a header; empty is missing, and everything but labels is a number."""
+    try:
+        header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        rows = [row for row in rows if row]
+        table = _columns(Split(columns=header, data=rows))
+        texts: Columns = {name: table[name] for name in (UNIQUE_ID, DS) if name in table}
+        named = {name: [value or None for value in table[name]] for name in labels if name in table}
+        numbers = {name: [_number(value) for value in table[name]] for name in table.keys() - texts.keys() - labels}
+        return {**texts, **named, **numbers}
+    except (ValueError, csv.Error):
+        text = "the body is no CSV with a header: unique_id and ds as texts, everything else as numbers"
+        raise ServiceError(400, "invalid_csv", text) from None
+
+
+def _number(text: str) -> float | None:
+    return None if text.strip().lower() in ("", "nan", "null") else float(text)

@@ -1,0 +1,171 @@
+"""The served models, their registered versions, and which one answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from forecasting.errors import GatecastError, UnknownVersionError
+from forecasting.serve.answers import origin_of, plain
+from forecasting.serve.catalog import UnknownModelError
+from forecasting.serve.errors import ServiceError
+from forecasting.serve.openapi import answer, body, refusals
+from forecasting.serve.requests import json_body, understood
+from forecasting.serve.slot import Slot
+from forecasting.serve.state import State
+
+__all__ = ["router", "slot_of"]
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+_MODEL: Final = {
+    "name": "glucose",
+    "version": 3,
+    "kind": "stacked",
+    "baseline": False,
+    "horizon": 24,
+    "context": 96,
+    "freq": "h",
+    "quantiles": [0.1, 0.5, 0.9],
+    "covariates": {"past": [], "future": ["holiday"], "static": []},
+    "since": "2026-01-31T14:00:00+00:00",
+    "wanted": "champion",
+    "refusal": None,
+}
+_VERSION: Final = {
+    "version": 3,
+    "aliases": ["champion"],
+    "model": "stacked",
+    "verdict": "passed",
+    "created": "2026-01-31T13:59:00",
+    "run_id": "0af3",
+    "metrics": {"wql": 0.12, "mae": 1.4},
+}
+_DOWN: Final = refusals(404, 503)
+
+Result = TypeVar("Result")
+
+
+class Promotion(BaseModel):
+    """The version that is to be champion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: int = Field(ge=1, le=2**31)
+
+
+@router.get("", summary="The served models", responses={200: answer({"models": [_MODEL]}), **refusals()})
+async def models(request: Request) -> dict[str, Any]:
+    """Every served name with the version that answers; `refusal` says why a newer one does not."""
+    state = State.of(request)
+    state.allow(request, "read")
+    return {"models": [_described(slot) for slot in state.catalog]}
+
+
+@router.get(
+    "/{name}/versions", summary="Registered versions", responses={200: answer({"versions": [_VERSION]}), **_DOWN}
+)
+async def versions(request: Request, name: str) -> dict[str, Any]:
+    """All versions in the registry, newest first, with their aliases, metrics and verdicts."""
+    state = State.of(request)
+    state.allow(request, "read")
+    slot = slot_of(state, name)
+    table = await _registry(lambda: state.catalog.registry.versions(slot.name))
+    facts = ["version", "model", "verdict", "created", "run_id"]
+    rows = plain(table.drop(columns="aliases"))
+    return {
+        "versions": [
+            {
+                **{fact: row.pop(fact) for fact in facts},
+                "aliases": aliases.split(", ") if aliases else [],
+                "metrics": {metric: value for metric, value in row.items() if value is not None},
+            }
+            for row, aliases in zip(rows, table["aliases"], strict=True)
+        ]
+    }
+
+
+@router.post("/{name}/reload", summary="Look at the registry now", responses={200: answer(_MODEL), **_DOWN})
+async def reload(request: Request, name: str) -> dict[str, Any]:
+    """Take the version that the registry names, even if it was refused before; needs the scope admin."""
+    state = State.of(request)
+    state.allow(request, "admin")
+    slot = slot_of(state, name)
+    await _registry(lambda: state.catalog.registry.version(slot.name, slot.wanted))
+    return await _looked(state, slot)
+
+
+@router.post(
+    "/{name}/promote",
+    summary="Make a version the champion",
+    openapi_extra=body(Promotion, promote={"version": 3}),
+    responses={200: answer(_MODEL), **refusals(400, 404, 415, 422, 503)},
+)
+async def promote(request: Request, name: str) -> dict[str, Any]:
+    """The alias moves and the service follows at once; needs the scope admin.
+
+    Where the version cannot be used the old one goes on answering, and `refusal` says why.
+    """
+    state = State.of(request)
+    state.allow(request, "admin")
+    slot = slot_of(state, name)
+    wanted = understood(Promotion, await json_body(request)).version
+    await _registry(lambda: state.catalog.registry.promote(slot.name, wanted))
+    return await _looked(state, slot)
+
+
+@router.post("/{name}/rollback", summary="Put the previous champion back", responses={200: answer(_MODEL), **_DOWN})
+async def rollback(request: Request, name: str) -> dict[str, Any]:
+    """The alias moves and the service follows at once; needs the scope admin."""
+    state = State.of(request)
+    state.allow(request, "admin")
+    slot = slot_of(state, name)
+    await _registry(lambda: state.catalog.registry.rollback(slot.name))
+    return await _looked(state, slot)
+
+
+def slot_of(state: State, name: str) -> Slot:
+    """The served model of that name; raises ServiceError 404: no other name leads anywhere."""
+    try:
+        return state.catalog.slot(name)
+    except UnknownModelError as error:
+        raise ServiceError(404, "unknown_model", str(error)) from None
+
+
+async def _looked(state: State, slot: Slot) -> dict[str, Any]:
+    await state.catalog.look(slot.name, again=True)
+    return _described(slot)
+
+
+async def _registry(call: Callable[[], Result]) -> Result:
+    """What the registry answers, without holding up anybody; raises ServiceError 404 or 503."""
+    try:
+        return await asyncio.to_thread(call)
+    except UnknownVersionError as error:
+        raise ServiceError(404, "unknown_version", str(error)) from None
+    except GatecastError:
+        text = "the model registry does not answer; the models that are open go on answering"
+        raise ServiceError(503, "registry_down", text, headers={"Retry-After": "10"}) from None
+
+
+def _described(slot: Slot) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": slot.name, "version": None, "wanted": slot.wanted, "refusal": slot.refusal}
+    model = slot.current
+    if model is None:
+        return told
+    spec = model.forecaster.spec
+    return {
+        **told,
+        **origin_of(model),
+        "horizon": spec.horizon,
+        "context": spec.context,
+        "freq": spec.features.freq,
+        "quantiles": np.asarray(spec.wanted).tolist(),
+        "covariates": {kind: list(getattr(spec.features, kind)) for kind in ("past", "future", "static")},
+        "since": model.since.isoformat(timespec="seconds"),
+    }

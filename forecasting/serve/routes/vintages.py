@@ -1,0 +1,143 @@
+"""What is stored: series, their history, the forecasts that were made of them, and how these fared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+
+import pandas as pd
+from fastapi import APIRouter, Query, Request
+
+from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
+from forecasting.errors import DataError
+from forecasting.monitor import By, live_scores
+from forecasting.series.store import Store
+from forecasting.serve.answers import plain
+from forecasting.serve.errors import ServiceError
+from forecasting.serve.openapi import answer, refusals
+from forecasting.serve.routes.models import slot_of
+from forecasting.serve.state import State
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["vintages"])
+
+_STAMP: Final = "2026-01-31T14:00:00"
+_FORECAST: Final = {
+    "unique_id": "a",
+    "ds": "2026-01-31T15:00:00",
+    "cutoff": _STAMP,
+    "step": 1,
+    "q0.5": 1.6,
+    "model": "stacked",
+    "version": 3,
+}
+_SCORE: Final = {"step": 1, "mae": 0.4, "wql": 0.08, "coverage": 0.81, "bias": -0.01, "count": 240}
+_NOTHING: Final = refusals(404, 422, 504)
+
+Name = Annotated[str, Query(max_length=64, description="A served model.", examples=["glucose"])]
+Series = Annotated[str, Query(min_length=1, max_length=256, description="A series.", examples=["a"])]
+Stamp = Annotated[datetime, Query(description="The last stamp that the forecast could see.", examples=[_STAMP])]
+Version = Annotated[int, Query(ge=1, le=2**31, description="The version that forecast.", examples=[3])]
+Result = TypeVar("Result")
+
+
+@router.get("/series/{name}", summary="Stored series", responses={200: answer({"series": ["a"]}), **_NOTHING})
+async def series(request: Request, name: str) -> dict[str, Any]:
+    """The names of all series that are stored for a model."""
+    store, job = _store(request, name)
+    return {"series": await _read(lambda: store.series(job))}
+
+
+@router.get(
+    "/history",
+    summary="The last readings of a series",
+    responses={200: answer({"history": [{"ds": _STAMP, "y": 1.0}]}), **_NOTHING},
+)
+async def history(
+    request: Request,
+    name: Name,
+    unique_id: Series,
+    n: Annotated[int, Query(ge=1, le=10_000, description="Readings.", examples=[200])] = 200,
+) -> dict[str, Any]:
+    """Stamps, readings and covariates up to the last reading, oldest first; a missing reading is null."""
+    store, job = _store(request, name)
+    table = await _read(lambda: store.read_observations(job, unique_id=unique_id))
+    table = table.drop(columns=UNIQUE_ID).loc[: table[Y].last_valid_index() if len(table) else None]
+    if table.empty or table[Y].isna().all():
+        raise ServiceError(404, "unknown_series", "no readings of that series are stored")
+    return {"history": plain(table.tail(n))}
+
+
+@router.get(
+    "/vintages",
+    summary="Stored forecasts",
+    responses={200: answer({"vintages": [_FORECAST], "total": 12, "next": 1}), **_NOTHING},
+)
+async def vintages(
+    request: Request,
+    name: Name,
+    unique_id: Series | None = None,
+    cutoff: Stamp | None = None,
+    version: Version | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Vintages on a page.", examples=[50])] = 50,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="Where the page begins.", examples=[0])] = 0,
+) -> dict[str, Any]:
+    """A vintage is what one version forecast of one series at one cutoff: newest first, each with all of its steps.
+
+    `total` counts vintages; `next` is the offset of the next page, null on the last one.
+    """
+    store, job = _store(request, name)
+    wanted = {"cutoff": None if cutoff is None else _utc(cutoff), "version": version, "unique_id": unique_id}
+    rows, total = await _read(lambda: _page(store, job, wanted, slice(offset, offset + limit)))
+    return {"vintages": plain(rows), "total": total, "next": offset + limit if offset + limit < total else None}
+
+
+@router.get("/scores", summary="Live accuracy", responses={200: answer({"scores": [_SCORE]}), **_NOTHING})
+async def scores(
+    request: Request,
+    name: Name,
+    by: Annotated[By | None, Query(description="One row per step, day of the cutoff, or version.")] = None,
+    unique_id: Series | None = None,
+    since: Stamp | None = None,
+) -> dict[str, Any]:
+    """Stored forecasts against the readings that came after them; without rows where none has come yet."""
+    store, job = _store(request, name)
+    begin = None if since is None else _utc(since)
+    return {"scores": plain(await _read(lambda: live_scores(store, job, by, since=begin, unique_id=unique_id)))}
+
+
+def _store(request: Request, name: str) -> tuple[Store, str]:
+    """The tables of this home, and the served name: no other one reaches them."""
+    state = State.of(request)
+    state.allow(request, "read")
+    return Store(state.settings.home), slot_of(state, name).name
+
+
+async def _read(call: Callable[[], Result]) -> Result:
+    """What the tables hold, read without holding up anybody; raises ServiceError 404 where they hold nothing."""
+    try:
+        return await asyncio.to_thread(call)
+    except DataError as error:
+        raise ServiceError(404, "nothing_stored", str(error)) from None
+
+
+def _page(store: Store, job: str, wanted: dict[str, Any], page: slice) -> tuple[pd.DataFrame, int]:
+    """The forecasts of some vintages, and how many vintages there are; only those of the page are read in full."""
+    key = [CUTOFF, VERSION, UNIQUE_ID]
+    keys = store.read_forecasts(job, **wanted, columns=[])[key].drop_duplicates()
+    keys = keys.sort_values(key, ascending=[False, False, True])
+    chosen = keys.iloc[page]
+    if chosen.empty:
+        return pd.DataFrame(), len(keys)
+    rows = store.read_forecasts(job, **{**wanted, "cutoff": list(chosen[CUTOFF].unique())})
+    found = chosen.merge(rows.sort_values(DS, kind="stable"), on=key, how="left")
+    return found[rows.columns], len(keys)
+
+
+def _utc(stamp: datetime) -> pd.Timestamp:
+    """As stamps are stored: UTC, without saying so."""
+    found = pd.Timestamp(stamp)
+    return found if found.tzinfo is None else found.tz_convert("UTC").tz_localize(None)
