@@ -122,7 +122,9 @@ def forecast(
     horizon: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Steps ahead; also more than the model was trained for.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the forecasts to this .csv or .parquet file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write them to a .csv or .parquet file; frames to .nc or .npz.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Forecast every stored series with the live model and keep the vintage."""
@@ -131,10 +133,10 @@ def forecast(
 
     job = _job(config)
     if out:
-        check_suffix(out)
+        check_suffix(out, job.series)
     vintage = _in_process(batch, job, model=model, at=at, horizon=horizon)
     if out:
-        write(out, vintage.table)
+        write(out, vintage.table, job.series)
     result = {
         "name": job.name,
         "model": vintage.model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from forecasting.config import Series
 from forecasting.errors import ConfigError
+from forecasting.series.cubes import Cube, cube, write_netcdf, write_npz
+from forecasting.series.grids import learn_layout
 
 __all__ = ["check_suffix", "records", "replace", "show", "write"]
 
@@ -38,16 +42,19 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def check_suffix(path: Path) -> None:
+def check_suffix(path: Path, series: Series) -> None:
     """Raise ConfigError unless `write` knows the suffix, before the table is made at all."""
-    if path.suffix not in _WRITERS:
-        raise ConfigError(f"cannot write {path}: the suffix must be one of {', '.join(_WRITERS)}")
+    known = (*_WRITERS, *_ARRAYS) if series.layout != "none" else tuple(_WRITERS)
+    if path.suffix not in known:
+        hint = "; arrays need series.layout" if path.suffix in _ARRAYS else ""
+        raise ConfigError(f"cannot write {path}: the suffix must be one of {', '.join(known)}{hint}")
 
 
-def write(path: Path, table: pd.DataFrame) -> None:
-    """Write a table to a `.csv` or `.parquet` file, whole or not at all."""
-    check_suffix(path)
-    replace(path, lambda draft: _WRITERS[path.suffix](table, draft))
+def write(path: Path, table: pd.DataFrame, series: Series) -> None:
+    """Write forecasts as a `.csv` or `.parquet` table; of a layout also as `.nc` or `.npz` arrays; all or nothing."""
+    check_suffix(path, series)
+    writer = _WRITERS.get(path.suffix) or partial(_write_arrays, series)
+    replace(path, lambda draft: writer(table, draft))
 
 
 def replace(path: Path, writer: Callable[[Path], object]) -> None:
@@ -66,6 +73,17 @@ def _write_parquet(table: pd.DataFrame, draft: Path) -> None:
     table.to_parquet(draft)
 
 
+def _write_arrays(series: Series, table: pd.DataFrame, draft: Path) -> None:
+    layout = learn_layout(table, series)
+    if layout is None:
+        raise ConfigError("series.layout is none: these series stand nowhere")
+    columns = [str(name) for name in table.columns if str(name)[:1] == "q" and str(name)[1:2].isdigit()]
+    suffix = draft.name.removesuffix(".draft")
+    content = cube(table, layout, columns)
+    _ARRAYS[Path(suffix).suffix](content, [float(name[1:]) for name in columns], draft)
+
+
+_ARRAYS: dict[str, Callable[[Cube, Sequence[float], Path], None]] = {".nc": write_netcdf, ".npz": write_npz}
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {".csv": _write_csv, ".parquet": _write_parquet}
 
 

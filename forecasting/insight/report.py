@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID
 from forecasting.evaluation.metrics import METRICS
 from forecasting.insight import figures
+from forecasting.insight.frames import Shown, animation, picture
 
 __all__ = ["Report", "write"]
 
@@ -45,6 +46,7 @@ class Report:
     primary: str = "wql"
     by_step: pd.DataFrame = field(default_factory=pd.DataFrame)  # model, step, one column per metric
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
+    frames: Sequence[Shown] = ()  # forecasts of whole frames, cutoff after cutoff
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)  # epoch, loss, val_loss
     validation: pd.DataFrame = field(default_factory=pd.DataFrame)  # rule, severity, count, message, …
     decisions: pd.DataFrame = field(default_factory=pd.DataFrame)  # decision, count, series, note
@@ -67,6 +69,7 @@ def write(path: Path, content: Report) -> None:
 def _page(content: Report) -> str:
     sections = [
         _head(content),
+        _frames(content),
         _forecasts(content, content.forecasts, "Forecasts"),
         _leaderboard(content),
         _errors(content),
@@ -117,6 +120,18 @@ def _forecasts(content: Report, forecasts: pd.DataFrame, title: str) -> str:
         f'<h2>{title}</h2><p class="soft">{_legend(forecasts)} The dotted line is the cutoff: the forecast knew '
         f'nothing to its right.{more}</p><div class="{"grid" if len(panels) > 1 else ""}">{"".join(cards)}</div>'
     )
+
+
+def _frames(content: Report) -> str:
+    if not content.frames:
+        return ""
+    newest = content.frames[-1]
+    about = "Medians of the backtest, at the last step of the horizon. Places without a series stay empty."
+    cards = [(f"Frames · {newest.title}", _chart(picture(newest), "frames"))]
+    if len(content.frames) > 1:
+        cards.append(("In motion, cutoff after cutoff", _chart(animation(content.frames), "motion")))
+    body = "".join(f'<div class="card"><h3>{title}</h3>{chart}</div>' for title, chart in cards)
+    return f'<h2>Frames</h2><p class="soft">{about}</p><div class="stack">{body}</div>'
 
 
 def _legend(forecasts: pd.DataFrame) -> str:

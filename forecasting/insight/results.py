@@ -19,6 +19,7 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
 from forecasting.config import Job
 from forecasting.evaluation.contest import Contest
+from forecasting.insight import frames
 from forecasting.insight.report import Report, write
 from forecasting.promotion import Decision
 from forecasting.registry import Registry
@@ -163,6 +164,7 @@ def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
         primary=job.gate.primary,
         by_step=contest.table("step"),
         examples=_examples(data, forecaster),
+        frames=_frames(data, forecaster),
         curves=run.curves,
         validation=met.violations,
         decisions=pd.concat([met.decisions, data.decisions], ignore_index=True),
@@ -225,6 +227,12 @@ def _examples(data: Snapshot, forecaster: Forecaster) -> pd.DataFrame:
     names = sorted(table[UNIQUE_ID].unique())
     picked = {cutoff: names[i % len(names)] for i, cutoff in enumerate(chosen)}
     return table[table[UNIQUE_ID] == table[CUTOFF].map(picked)].reset_index(drop=True)
+
+
+def _frames(data: Snapshot, forecaster: Forecaster) -> Sequence[frames.Shown]:
+    """Forecasts of whole frames at cutoffs of the last fold, where series stand on a layout."""
+    layout = forecaster.spec.layout
+    return () if layout is None else frames.shown(data.table, forecaster, layout, data.folds[-1].cutoffs)
 
 
 def _yaml(job: Job) -> str:

@@ -1,0 +1,110 @@
+"""Frames: ConvLSTM against the last frame and other simple forecasts, all test windows, several seeds.
+
+    python -m benchmarks.frames digits sea --seeds 3 --json frames.json
+
+digits: two handwritten digits move about a 32 × 32 field and bounce; ten frames are shown, five asked for.
+sea: monthly sea-surface temperature of the tropics, a year is shown, the next month asked for, the last twelve months
+tested on. The climatology of a cell is its mean of that month over everything before the test. GATECAST_DATASETS names
+the folder of the data set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from examples import moving_digits
+from forecasting import config
+from forecasting.bundle.artifact import Origin
+from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.evaluation.backtest import Origins, candidate, find_origins
+from forecasting.evaluation.contest import fit_baselines
+from forecasting.series import sources
+from forecasting.series.clean import clean
+from forecasting.series.split import folds, past
+from pipelines import child
+
+__all__ = ["CASES", "main", "measure"]
+
+ROOT = Path(__file__).parents[1]
+SEA = ROOT / "configs" / "sea_surface_frames.yaml"
+
+
+def main() -> None:
+    """Measure the cases that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[*CASES], help=", ".join(CASES))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    os.environ.setdefault("GATECAST_DATASETS", str(ROOT.parent / "shared" / "datasets"))
+    result = {"cells": {name: measure(name, options.seeds) for name in options.cases}}
+    print(json.dumps(result, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(result), encoding="utf-8")
+
+
+def measure(name: str, seeds: int) -> dict[str, object]:
+    """Mean and deviation of the mean squared error over the seeds, and how much less it is than each rival's."""
+    runs, seconds = [], []
+    for seed in range(1, seeds + 1):
+        begin = time.perf_counter()
+        runs.append(CASES[name](seed))
+        seconds.append(time.perf_counter() - begin)
+        print(f"{name} seed {seed}: " + " ".join(f"{k} {v:.5f}" for k, v in runs[-1].items()), file=sys.stderr)
+    mse = {model: float(np.mean([run[model] for run in runs])) for model in runs[0]}
+    return {
+        "mse": mse,
+        "sd_mse": float(np.std([run["conv_lstm"] for run in runs])),
+        "less_than": {model: 1 - mse["conv_lstm"] / error for model, error in mse.items() if model != "conv_lstm"},
+        "seconds": float(np.mean(seconds)),
+        "seeds": seeds,
+    }
+
+
+def digits(seed: int) -> dict[str, float]:
+    """Moving digits: errors in intensity squared, all cells of all frames."""
+    return moving_digits.errors(moving_digits.TRAIN.model_copy(update={"seed": seed}), moving_digits.SEQUENCES)
+
+
+def sea(seed: int) -> dict[str, float]:
+    """Sea-surface temperature: errors in kelvin squared, every cell at every cutoff and step."""
+    job = config.load(SEA)
+    job = job.model_copy(update={"train": job.train.model_copy(update={"seed": seed})})
+    table = clean(sources.read(job), job.series).table
+    plan = folds(table, job)
+    origins = find_origins(table, job, plan)
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        fitted = child.call("forecasting.training.fit:fit", table, job, plan[0], work / "fit", origin=Origin())
+        scored = [candidate(table, origins, (fitted.bundle,), job.model.name).scored]
+        rivals = fit_baselines(table, job, plan, work / "baselines", origin=Origin())
+        scored += [candidate(table, origins, entry.bundles, entry.name).scored for entry in rivals]
+    median = scored[0].quantiles.index(0.5)
+    errors = {each.model: float(np.nanmean((each.forecast[:, :, median] - each.y) ** 2)) for each in scored}
+    known = past(table, plan[0].seen_until)
+    return errors | {"climatology": float(np.nanmean((climatology(known, origins) - origins.y) ** 2))}
+
+
+def climatology(known: pd.DataFrame, origins: Origins) -> np.ndarray:
+    """The mean of every cell (N, H) in the month that is asked for."""
+    means = known.groupby([UNIQUE_ID, known[DS].dt.month])[Y].mean()
+    steps = range(1, origins.y.shape[1] + 1)
+    months = [(pd.DatetimeIndex(origins.cutoff) + pd.DateOffset(months=step)).month for step in steps]
+    asked = [pd.MultiIndex.from_arrays([origins.unique_id, month]) for month in months]
+    return np.stack([means.reindex(index).to_numpy() for index in asked], axis=1)
+
+
+CASES: dict[str, Callable[[int], dict[str, float]]] = {"digits": digits, "sea": sea}
+
+if __name__ == "__main__":
+    main()
