@@ -9,14 +9,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from forecasting.bundle.artifact import verify
+from forecasting.bundle.continuation import Continued, Sampling
 from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import CREATED, DS, MODEL, VERSION, Y
 from forecasting.config import Job
 from forecasting.errors import DataError
 from forecasting.registry import Registry
 from forecasting.series.store import Store
+from forecasting.series.symbols import split_text
 
-__all__ = ["Absent", "Vintage", "forecast", "forecast_live"]
+__all__ = ["Absent", "Vintage", "continue_text", "forecast", "forecast_live"]
 
 
 class Vintage(NamedTuple):
@@ -60,12 +64,22 @@ def forecast(
     forecasts are stored once per (unique_id, ds, cutoff, version).
     """
     live = registry.version(job.name, model)
-    forecaster = Forecaster.load(registry.download(job.name, live.version, cache))
+    bundle = verify(registry.download(job.name, live.version, cache))
+    forecaster = Forecaster(bundle) if bundle.spec.symbols is None else SymbolForecaster(bundle)
     history = store.read_observations(job.name)
     table = forecaster.forecast(history if at is None else _as_known_at(history, at, job), horizon=horizon)
     table[MODEL], table[VERSION] = live.model, live.version
     table[CREATED] = pd.Timestamp(datetime.now(UTC)).tz_localize(None)
     return Vintage(table, store.append_forecasts(job.name, table), live.model, live.version)
+
+
+def continue_text(
+    registry: Registry, job: Job, text: str, length: int, sampling: Sampling, *, cache: Path, model: str = "champion"
+) -> Continued:
+    """What follows a text of the job's symbols; nothing is stored. Raises ArtifactError for a model of numbers."""
+    live = registry.version(job.name, model)
+    forecaster = SymbolForecaster.load(registry.download(job.name, live.version, cache))
+    return forecaster.continuation.extend(split_text(text, job.unit), length, sampling)
 
 
 def _as_known_at(history: pd.DataFrame, at: datetime, job: Job) -> pd.DataFrame:

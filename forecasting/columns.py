@@ -14,8 +14,11 @@ __all__ = [
     "CUTOFF",
     "DS",
     "MODEL",
+    "PROBABILITY",
     "STEP",
+    "SYMBOL",
     "UNIQUE_ID",
+    "UNKNOWN_READ",
     "VERSION",
     "Y",
     "check_axes",
@@ -31,6 +34,9 @@ STEP: Final = "step"  # 1 is the first timestamp after the cutoff
 MODEL: Final = "model"
 VERSION: Final = "version"  # of the model in the registry
 CREATED: Final = "created"  # when the forecast was made, UTC
+SYMBOL: Final = "symbol"  # that was forecast, in a job of symbols
+PROBABILITY: Final = "probability"  # of that symbol, after all that stand before it
+UNKNOWN_READ: Final = "unknown"  # symbols of the context that are not in the vocabulary
 
 
 def quantile_column(quantile: float) -> str:

@@ -324,6 +324,11 @@ class Job(_Section):
         """Whether the job forecasts symbols, not numbers."""
         return self.head.name == "categorical"
 
+    @property
+    def unit(self) -> str:
+        """What a symbol is, where the job has any: character, word or line."""
+        return self.source.unit if isinstance(self.source, TextSource) else "word"
+
     @model_validator(mode="before")
     @classmethod
     def _of_symbols(cls, content: Any) -> Any:

@@ -19,7 +19,8 @@ import forecasting
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
-from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
+from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.columns import CUTOFF, DS, PROBABILITY, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_READ, Y, quantile_column
 
 __all__ = ["GatecastModel", "save", "signature"]
 
@@ -32,7 +33,8 @@ class GatecastModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Verify and open the bundle; raises ArtifactError if anything is wrong with it."""
-        self._forecaster = Forecaster.load(Path(context.artifacts["bundle"]))
+        bundle = verify(Path(context.artifacts["bundle"]))
+        self._forecaster = Forecaster(bundle) if bundle.spec.symbols is None else SymbolForecaster(bundle)
 
     def predict(
         self,
@@ -46,6 +48,8 @@ class GatecastModel(PythonModel):
         """
         table = model_input.assign(**{DS: model_input[DS].astype("datetime64[us]")})
         levels = tuple(int(level) for level in (params or {}).get("levels", ()))
+        if isinstance(self._forecaster, SymbolForecaster):
+            return self._forecaster.forecast(table.astype({UNIQUE_ID: "str", Y: "str"}))
         return self._forecaster.forecast(table, levels=levels or None)
 
 
@@ -56,7 +60,9 @@ def signature(spec: Spec) -> ModelSignature:
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec("string", UNIQUE_ID),
         ColSpec("datetime", DS),
-        ColSpec("double", Y, required=False),  # MLflow allows missing values in optional columns only
+        ColSpec(
+            "double" if spec.symbols is None else "string", Y, required=False
+        ),  # MLflow allows missing values in optional columns only
         *(ColSpec("string" if name in labels else "double", name, required=False) for name in covariates),
     ]
     outputs: list[ColSpec | TensorSpec] = [
@@ -64,8 +70,11 @@ def signature(spec: Spec) -> ModelSignature:
         ColSpec("datetime", DS),
         ColSpec("datetime", CUTOFF),
         ColSpec("long", STEP),
-        *(ColSpec("double", quantile_column(quantile)) for quantile in spec.wanted),
     ]
+    if spec.symbols is None:
+        outputs += [ColSpec("double", quantile_column(quantile)) for quantile in spec.wanted]
+    else:
+        outputs += [ColSpec("string", SYMBOL), ColSpec("double", PROBABILITY), ColSpec("long", UNKNOWN_READ)]
     levels = ParamSchema([ParamSpec("levels", "long", default=[], shape=(-1,))])
     return ModelSignature(Schema(inputs), Schema(outputs), levels)
 

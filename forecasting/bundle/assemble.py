@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +91,11 @@ def assemble(
 def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, directory: Path) -> Path:
     """Write the same model with residuals of every window after `since`, which it was never fitted on.
 
-    Its weights, and so the verdict on them, stay the same. `table` must be clean.
+    Its weights, and so the verdict on them, stay the same. `table` must be clean. A model of symbols has no residuals.
     """
     spec = bundle.spec
+    if spec.symbols is not None:
+        return Path(shutil.copytree(bundle.path, directory, dirs_exist_ok=True))
     panel = build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
     window = Window(context=spec.context, horizon=spec.horizon)
     keras_file = bundle.path / "model.keras"

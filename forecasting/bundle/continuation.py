@@ -82,9 +82,13 @@ class Continuation:
 
     def score(self, codes: Array) -> Array:
         """The log-probability (B, T - 1) of each of the codes (B, T) but the first, given those before it."""
+        return self.judge(codes)[0]
+
+    def judge(self, codes: Array) -> tuple[Array, Array]:
+        """The same, and the most probable code (B, T - 1) in place of each."""
         logits, _ = self.read(codes[:, :-1])
         chosen = np.take_along_axis(special.log_softmax(logits, axis=-1), codes[:, 1:, None].astype(np.int64), axis=-1)
-        return np.asarray(chosen[..., 0])
+        return np.asarray(chosen[..., 0]), np.asarray(logits[..., 1:].argmax(axis=-1) + 1)
 
     def read(self, codes: Array, states: Batch | None = None) -> tuple[Array, Batch]:
         """Logits (B, T, C) after each of the codes (B, T), and the states after the last; without states, from zero."""

@@ -10,8 +10,20 @@ from forecasting.config import Job, Series
 from forecasting.series.features import Features
 from forecasting.series.grids import Layout
 from forecasting.series.scale import Scaler
+from forecasting.series.symbols import Vocabulary
 
-__all__ = ["Spec", "level_quantiles", "wanted_quantiles"]
+__all__ = ["Spec", "Symbols", "level_quantiles", "wanted_quantiles"]
+
+
+class Symbols(BaseModel):
+    """The codes of a model of symbols, and how what follows is drawn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vocabulary: Vocabulary
+    temperature: float = 1.0
+    top: int | None = None
+    seed: int = 1
 
 
 class Spec(BaseModel):
@@ -39,6 +51,7 @@ class Spec(BaseModel):
     paths: int = 200
     quantiles: tuple[float, ...]
     wanted: tuple[float, ...]
+    symbols: Symbols | None = None  # none: a model of numbers
 
 
 def wanted_quantiles(job: Job) -> tuple[float, ...]:

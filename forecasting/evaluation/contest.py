@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,16 +10,25 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.assemble import recalibrate
-from forecasting.bundle.forecaster import Forecaster
 from forecasting.config import Job
 from forecasting.errors import ArtifactError
-from forecasting.evaluation import baselines, metrics
-from forecasting.evaluation.backtest import candidate, find_origins
+from forecasting.evaluation import backtest, baselines, metrics, ngrams, symbols
 from forecasting.evaluation.gate import Candidate, Verdict, best_baseline, judge
 from forecasting.series.prepare import prepare
 from forecasting.series.split import Fold, past
+from forecasting.series.symbols import prepare_symbols
 
-__all__ = ["CHAMPION", "Contest", "Entrant", "as_challenger", "fit_baselines", "hold"]
+__all__ = [
+    "CHAMPION",
+    "Contest",
+    "Entrant",
+    "as_challenger",
+    "baseline_names",
+    "fit_baselines",
+    "hold",
+    "is_whole",
+    "judging",
+]
 
 CHAMPION = "champion"  # the name of the live model's row, whatever it is
 
@@ -55,17 +64,33 @@ class Contest(NamedTuple):
 def fit_baselines(
     table: pd.DataFrame, job: Job, folds: Sequence[Fold], directory: Path, *, origin: Origin
 ) -> tuple[Entrant, ...]:
-    """Fit every entry of BASELINES on every fold; what already lies whole in `directory` is kept."""
-    bundles: dict[str, list[Path]] = {name: [] for name in baselines.BASELINES}
+    """Fit every baseline on every fold; what already lies whole in `directory` is kept."""
+    bundles: dict[str, list[Path]] = {name: [] for name in baseline_names(job)}
     for number, fold in enumerate(folds):
         paths = {name: directory / f"{name}-{number}" for name in bundles}
         missing = [name for name, path in paths.items() if not is_whole(path)]
-        data = prepare(table, job, fold) if missing else None
+        if missing:
+            _fit(missing, table, job, fold, paths, origin=origin)
         for name, path in paths.items():
-            if data is not None and name in missing:
-                baselines.fit(name, data, job, path, origin=origin)
             bundles[name].append(path)
     return tuple(Entrant(name, tuple(paths)) for name, paths in bundles.items())
+
+
+def baseline_names(job: Job) -> tuple[str, ...]:
+    """The baselines of a job: those of numbers, or those of symbols."""
+    return tuple(ngrams.NGRAMS if job.symbolic else baselines.BASELINES)
+
+
+def judging(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Callable[[Sequence[Path], str], Candidate]:
+    """How a model, its bundle of each fold and its name, is backtested on the windows of this table.
+
+    Raises DataError when no window can be scored.
+    """
+    if job.symbolic:
+        spans = symbols.find_spans(table, job, folds)
+        return lambda bundles, name: symbols.candidate(spans, bundles, name)
+    origins = backtest.find_origins(table, job, folds)
+    return lambda bundles, name: backtest.candidate(table, origins, bundles, name)
 
 
 def hold(
@@ -80,9 +105,9 @@ def hold(
 
     `champion` is the live model's bundle, made comparable by `as_challenger`.
     """
-    origins = find_origins(table, job, folds)
-    first, *others = (candidate(table, origins, entrant.bundles, entrant.name) for entrant in (challenger, *rivals))
-    live = candidate(table, origins, (champion,), CHAMPION) if champion else None
+    backtested = judging(table, job, folds)
+    first, *others = (backtested(entrant.bundles, entrant.name) for entrant in (challenger, *rivals))
+    live = backtested((champion,), CHAMPION) if champion else None
     return Contest(
         candidates=(first, *([live] if live else []), *others),
         verdict=judge(first, live, others, job.gate, step=job.backtest.step),
@@ -102,7 +127,21 @@ def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path
 def is_whole(bundle: Path) -> bool:
     """Whether a complete, verified bundle lies there."""
     try:
-        Forecaster.load(bundle)
+        verify(bundle)
     except ArtifactError:
         return False
     return True
+
+
+def _fit(
+    names: Sequence[str], table: pd.DataFrame, job: Job, fold: Fold, paths: dict[str, Path], *, origin: Origin
+) -> None:
+    """Fit some baselines on one fold; what they may see is prepared once."""
+    if job.symbolic:
+        spans = prepare_symbols(table, job, fold)
+        for name in names:
+            ngrams.fit_ngram(name, spans, job, paths[name], origin=origin)
+        return
+    data = prepare(table, job, fold)
+    for name in names:
+        baselines.fit(name, data, job, paths[name], origin=origin)

@@ -30,6 +30,8 @@ def check(job: Job) -> None:
     if needs:
         lines = "\n".join(f"  - {need}" for need in needs)
         violations.append(f"head {job.head.name} needs {len(needs)} other setting(s):\n{lines}")
+    if job.model.name == "in_step" and not job.symbolic:
+        violations.append(f"model in_step forecasts symbols in a job: set head.name: categorical (got {job.head.name})")
     if violations:
         raise ConfigError("\n".join(violations))
 
@@ -53,9 +55,15 @@ def _counts(job: Job) -> list[str]:
 
 
 def _symbols(job: Job) -> list[str]:
-    """Codes have no level that a network of numbers could forecast."""
-    name = job.model.name
-    return [] if name == "in_step" else [f"model.name: in_step, the network of symbols (got {name})"]
+    """Codes have no level that a network of numbers could forecast, and lanes are read whole."""
+    wrong = {
+        f"model.name: in_step, the network of symbols (got {job.model.name})": job.model.name != "in_step",
+        f"train.windows_per_epoch: none, lanes are read whole (got {job.train.windows_per_epoch})": (
+            job.train.windows_per_epoch is not None
+        ),
+        f"window.block: none, symbols come one by one (got {job.window.block})": job.window.block is not None,
+    }
+    return [need for need, violated in wrong.items() if violated]
 
 
 def _yaml(value: object) -> str:

@@ -10,7 +10,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import UNIQUE_ID, Y
+from forecasting.config import Job
 from forecasting.errors import DataError
+from forecasting.series.clean import regular_grid
 from forecasting.series.split import Fold, past
 
 __all__ = [
@@ -88,13 +90,13 @@ def sequences(table: pd.DataFrame) -> dict[str, pd.Series]:
     return {str(name): labels for name, labels in table.groupby(UNIQUE_ID, sort=True)[Y]}
 
 
-def prepare_symbols(table: pd.DataFrame, fold: Fold) -> Spans:
+def prepare_symbols(table: pd.DataFrame, job: Job, fold: Fold) -> Spans:
     """Learn the vocabulary on the training span and write both spans in its codes.
 
     `table` must be clean; rows after `fold.seen_until` are never looked at, and nothing is learned from rows after
-    `fold.fit_until`. Raises DataError when either span holds nothing.
+    `fold.fit_until`. Raises DataError when either span holds nothing, or a step is missing.
     """
-    seen = past(table, fold.seen_until)
+    seen = regular_grid(past(table, fold.seen_until), job.series)
     known = past(seen, fold.fit_until)
     held_out = seen.loc[seen.index.difference(known.index)]
     if known.empty or held_out.empty:

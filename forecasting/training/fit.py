@@ -26,6 +26,7 @@ from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.fitted import Fitted
 from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.symbols import fit_symbols
 
 __all__ = ["fit", "fit_stored"]
 
@@ -113,4 +114,5 @@ def write_bundle(network: keras.Model, graphs: Graphs, data: Prepared, job: Job,
 def fit_stored(home: Path, job: Job, version: int, number: int, *, work: Path, origin: Origin) -> Fitted:
     """Fit fold `number` of the observations stored as `version`: what a child process is asked to do."""
     data = take(Store(home), job, version)
-    return fit(data.table, job, data.folds[number], work, origin=origin)
+    learned = fit_symbols if job.symbolic else fit
+    return learned(data.table, job, data.folds[number], work, origin=origin)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
+import pandas as pd
 
+from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Graphs
-from forecasting.config import Model, Train
+from forecasting.bundle.symbols import assemble_symbols, symbol_spec
+from forecasting.config import Job, Model, Train
 from forecasting.errors import TrainingError
 from forecasting.nn import export, heads, models
-from forecasting.nn.models.in_step import carrying
+from forecasting.nn.models import in_step
 from forecasting.nn.shapes import Shapes
-from forecasting.training.checkpoint import Epoch
+from forecasting.series.split import Fold
+from forecasting.series.symbols import prepare_symbols
+from forecasting.training.checkpoint import Checkpoint, Epoch
+from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.examples import learn_in_memory
+from forecasting.training.fitted import Fitted
 from forecasting.training.lanes import Lanes
+from forecasting.training.learn import batches_in, compile_network, learn
 
-__all__ = ["Lessons", "chunk_graph", "in_lanes", "learn_symbols", "lessons", "network_of"]
+__all__ = ["Lessons", "chunk_graph", "fit_symbols", "in_lanes", "learn_symbols", "lessons", "network_of"]
 
 PARITY = 1e-5
 
@@ -28,6 +37,34 @@ class Lessons(NamedTuple):
 
     train: Lanes
     valid: Lanes
+
+
+def fit_symbols(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin) -> Fitted:
+    """Train the job's network of symbols on what `fold` may see and write its bundle to `work/bundle`.
+
+    `table` must be clean. A killed fit goes on from the last epoch in `work`: states begin anew with every epoch, so
+    it ends with the same weights. Raises DataError when there is too little to train on, TrainingError when the loss
+    is lost.
+    """
+    make_deterministic(job.train.seed)
+    keras.config.set_dtype_policy(job.train.precision)
+    data, steps = prepare_symbols(table, job, fold), job.window.context
+    network = network_of(job.model, data.vocabulary.size, steps=steps)
+    carry = in_step.Config.model_validate(job.model.params).carry
+    given = lessons(data.train, data.valid, job.train, steps=steps, carry=carry)
+    config, learner = in_lanes(job.train, given), in_step.carrying(network, given.train.lanes)
+    compile_network(learner, network.get_layer("head").loss, config, len(given.train))
+    devices, checkpoint = describe(network), Checkpoint(work)
+    learn(learner, given.train, given.valid, config, checkpoint, title=job.model.name, notes=devices)
+    best = checkpoint.load_best(learner)
+    graphs, parity = chunk_graph(network, given.valid.batch(np.arange(min(len(given.valid), 64)))["symbols"])
+    done = int(best["epoch"]) * batches_in(len(given.train), config)
+    origin = origin.model_copy(update={"steps": done, "seed": job.train.seed, "parity": parity})
+    keras_file = work / "model.keras"
+    network.save(keras_file)
+    spec = symbol_spec(job, job.model.name, data.vocabulary)
+    bundle = assemble_symbols(work / "bundle", spec, graphs, data.valid, origin=origin, keras_file=keras_file)
+    return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))
 
 
 def network_of(model: Model, classes: int, *, steps: int) -> keras.Model:
@@ -53,7 +90,7 @@ def learn_symbols(network: keras.Model, given: Lessons, config: Train) -> list[E
     """
     head = network.get_layer("head")
     return learn_in_memory(
-        carrying(network, given.train.lanes), head.loss, given.train, given.valid, in_lanes(config, given)
+        in_step.carrying(network, given.train.lanes), head.loss, given.train, given.valid, in_lanes(config, given)
     )
 
 

@@ -1,0 +1,126 @@
+"""The models of symbols that every network has to beat: frequencies after the last few symbols, each a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from forecasting.bundle.artifact import Origin
+from forecasting.bundle.engine import Graphs
+from forecasting.bundle.symbols import assemble_symbols, symbol_spec
+from forecasting.config import Job
+from forecasting.series.symbols import Spans
+
+__all__ = ["NGRAMS", "Table", "contexts", "fit_ngram", "fit_table", "table_to_onnx"]
+
+NGRAMS: Final[dict[str, int]] = {"unigram": 1, "bigram": 2, "trigram": 3}  # symbols that are counted together
+
+STRENGTHS: Final = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of the shorter context, chosen on the validation span
+MOST_VALUES = 20_000_000  # in a table: 80 MB
+_OPSET = 18
+
+Array = np.ndarray
+
+
+class Table(NamedTuple):
+    """Log-probabilities (R, C) and, for every context of `length` codes, oldest first, its row (C ** length,)."""
+
+    rows: Array
+    row_of: Array
+    length: int
+
+
+def fit_ngram(name: str, data: Spans, job: Job, directory: Path, *, origin: Origin) -> Path:
+    """Fit the n-gram `name` on one fold and write its bundle."""
+    table = fit_table(NGRAMS[name], data)
+    spec = symbol_spec(job, name, data.vocabulary, baseline=True)
+    return assemble_symbols(directory, spec, Graphs(table_to_onnx(table)), data.valid, origin=origin)
+
+
+def fit_table(order: int, data: Spans) -> Table:
+    """Counts of the training span, smoothed with the strength that the validation span prefers."""
+    tables = [_smoothed(order, data.train, data.vocabulary.size, strength) for strength in STRENGTHS]
+    return min(tables, key=lambda table: _nats(table, data.valid))
+
+
+def _smoothed(order: int, sequences: Sequence[Array], classes: int, strength: float) -> Table:
+    """p(c | context) = (n(context, c) + s p(c | shorter context)) / (n(context) + s), MacKay and Peto (1995), eq. 6.
+
+    The shortest, p(c), counts every code once more, the unknown too. Contexts are as long as a table of all of them
+    may be; the most frequent ones that fit have a row, others that of the shorter context.
+    """
+    wanted = np.concatenate(sequences).astype(np.int64)
+    counts = np.bincount(wanted, minlength=classes) + 1.0
+    rows, index, length = (counts / counts.sum())[None], np.zeros(1, np.int64), 0
+    while length + 1 < order and classes ** (length + 1) <= MOST_VALUES:
+        length += 1
+        context = np.concatenate([contexts(sequence, length, classes) for sequence in sequences])
+        seen, row, often = np.unique(context, return_inverse=True, return_counts=True)
+        kept = np.argsort(-often, kind="stable")[: MOST_VALUES // (classes * order)]
+        place = np.full(len(seen), -1)
+        place[kept] = np.arange(len(kept))
+        row = place[row]
+        pairs = (row * classes + wanted)[row >= 0]
+        often_next = np.bincount(pairs, minlength=len(kept) * classes).reshape(len(kept), classes)
+        shorter = rows[index[seen[kept] % len(index)]]
+        index = np.tile(index, classes)
+        index[seen[kept]] = len(rows) + np.arange(len(kept))
+        total = often_next.sum(axis=1, keepdims=True)
+        rows = np.concatenate([rows, (often_next + strength * shorter) / (total + strength)])
+    return Table(np.log(rows).astype(np.float32), index, length)
+
+
+def contexts(sequence: Array, length: int, classes: int) -> Array:
+    """The `length` codes before each symbol of a sequence (T,) as one number, 0 before its beginning."""
+    padded = np.concatenate([np.zeros(length, np.int64), sequence.astype(np.int64)])
+    found = np.zeros(len(sequence), np.int64)
+    for back in range(length):
+        found = found * classes + padded[back : back + len(sequence)]
+    return found
+
+
+def _nats(table: Table, sequences: Sequence[Array]) -> float:
+    classes = table.rows.shape[1]
+    rows = [table.row_of[contexts(sequence, table.length, classes)] for sequence in sequences]
+    return -float(table.rows[np.concatenate(rows), np.concatenate(sequences)].mean())
+
+
+def table_to_onnx(table: Table) -> bytes:
+    """The table as a model of symbols: `symbols` (B, T) and `state_0` (B, length) to `parameters` (B, T, C)."""
+    classes, length = table.rows.shape[1], table.length
+    constants = {"rows": table.rows, "index": table.row_of, "classes": np.array(classes), "axis": np.array([1])}
+    nodes = [helper.make_node("Cast", ["symbols"], ["codes"], to=TensorProto.INT64)]
+    inputs = [helper.make_tensor_value_info("symbols", TensorProto.INT32, ["B", "T"])]
+    outputs = [helper.make_tensor_value_info("parameters", TensorProto.FLOAT, ["B", "T", classes])]
+    if length:
+        inputs.append(helper.make_tensor_value_info("state_0", TensorProto.FLOAT, ["B", length]))
+        outputs.append(helper.make_tensor_value_info("next_state_0", TensorProto.FLOAT, ["B", length]))
+        constants |= {"far": np.array([2**62]), "back": np.array([-length])}
+        nodes += [
+            helper.make_node("Cast", ["state_0"], ["before"], to=TensorProto.INT64),
+            helper.make_node("Concat", ["before", "codes"], ["read"], axis=1),
+            helper.make_node("Slice", ["read", "back", "far", "axis"], ["last"]),
+            helper.make_node("Cast", ["last"], ["next_state_0"], to=TensorProto.FLOAT),
+        ]
+    constants["zero"] = np.array(0)
+    nodes.append(helper.make_node("Mul", ["codes", "zero"], ["context_0"]))
+    for step in range(length):
+        end = step + 1 - length  # the last `length` codes up to each one that is read
+        constants |= {f"begin_{step}": np.array([step + 1]), f"end_{step}": np.array([end or 2**62])}
+        nodes += [
+            helper.make_node("Slice", ["read", f"begin_{step}", f"end_{step}", "axis"], [f"code_{step}"]),
+            helper.make_node("Mul", [f"context_{step}", "classes"], [f"moved_{step}"]),
+            helper.make_node("Add", [f"moved_{step}", f"code_{step}"], [f"context_{step + 1}"]),
+        ]
+    nodes.append(helper.make_node("Gather", ["index", f"context_{length}"], ["row"], axis=0))
+    nodes.append(helper.make_node("Gather", ["rows", "row"], ["parameters"], axis=0))
+    initializers = [numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "ngram", inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())

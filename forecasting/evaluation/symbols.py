@@ -1,0 +1,185 @@
+"""Rolling origins of symbols: after each cutoff, every symbol of the horizon is scored, given all that stand before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.columns import DS, UNIQUE_ID
+from forecasting.config import Job
+from forecasting.errors import DataError
+from forecasting.evaluation.gate import Candidate
+from forecasting.evaluation.metrics import Bools, Floats, Metric
+from forecasting.series.clean import regular_grid
+from forecasting.series.split import Fold
+from forecasting.series.symbols import sequences
+
+__all__ = ["SYMBOL_METRICS", "ScoredSymbols", "Spans", "candidate", "find_spans"]
+
+_MOST_VALUES = 4_000_000  # logits in one call of the engine
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSymbols:
+    """What a model gave the symbols that came, one row per window (a series at a cutoff)."""
+
+    model: str
+    unique_id: npt.NDArray[np.str_]  # (N,)
+    cutoff: npt.NDArray[np.datetime64]  # (N,) the last step that the first symbol of the window was given
+    y: Floats  # (N, H) the symbols that came, numbered in the order of their labels
+    log_probability: Floats  # (N, H) of each, given all before it
+    hit: Bools  # (N, H) whether it was the most probable one
+
+    @property
+    def forecast(self) -> Floats:
+        """(N, H, 1) the log-probabilities."""
+        return self.log_probability[..., None]
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """None: symbols have no order."""
+        return ()
+
+    @property
+    def observed(self) -> Bools:
+        """(N, H) every step has a symbol."""
+        return np.ones(self.y.shape, dtype=bool)
+
+    @property
+    def finite(self) -> Bools:
+        """(N, H) where the model gave a probability above zero."""
+        return np.isfinite(self.log_probability)
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """SYMBOL_METRICS."""
+        return SYMBOL_METRICS
+
+
+def _surprise(scored: ScoredSymbols) -> Floats:
+    return -scored.log_probability
+
+
+def _hits(scored: ScoredSymbols) -> Floats:
+    return scored.hit.astype(np.float64)
+
+
+def _count(scored: ScoredSymbols) -> Floats:
+    return np.ones(scored.y.shape)
+
+
+def _identity(values: Floats) -> Floats:
+    return values
+
+
+def _in_bits(nats: Floats) -> Floats:
+    return np.asarray(nats / np.log(2))
+
+
+SYMBOL_METRICS: dict[str, Metric] = {
+    "nats": Metric(_surprise, _count, _identity, True, "mean negative log-likelihood of a symbol, in nats"),
+    "bits": Metric(_surprise, _count, _in_bits, True, "mean negative log-likelihood of a symbol, in bits"),
+    "accuracy": Metric(_hits, _count, _identity, False, "share of symbols that were the most probable one"),
+}
+
+
+class Spans(NamedTuple):
+    """The N windows that all models are judged on."""
+
+    unique_id: npt.NDArray[np.str_]
+    cutoff: npt.NDArray[np.datetime64]
+    position: npt.NDArray[np.intp]  # (N,) of the first symbol after the cutoff, in its series
+    y: Floats  # (N, H)
+    fold: npt.NDArray[np.intp]  # (N,)
+    labels: dict[str, pd.Series]  # of every series, from its beginning
+    context: int
+
+
+def find_spans(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Spans:
+    """Every series at every cutoff after its first symbol whose horizon it reaches; `table` must be clean.
+
+    Raises DataError when no window is left.
+    """
+    grid, horizon = regular_grid(table, job.series), job.window.horizon
+    labels = sequences(grid)
+    stamps = {str(name): ds.to_numpy() for name, ds in grid.groupby(UNIQUE_ID)[DS]}
+    codes = {name: pd.Index(sorted(grid["y"].unique())).get_indexer(pd.Index(found)) for name, found in labels.items()}
+    rows: list[tuple[str, Any, int, int]] = []
+    for number, fold in enumerate(folds):
+        for cutoff in fold.cutoffs.to_numpy():
+            for name, ds in stamps.items():
+                position = int(np.searchsorted(ds, cutoff, side="right"))
+                if position and position + horizon <= len(ds):
+                    rows.append((name, cutoff, position, number))
+    if not rows:
+        raise DataError(f"no window can be scored: no series goes on for {horizon} symbols after a cutoff")
+    unique_id, cutoffs, positions, numbers = (np.array(column) for column in zip(*rows, strict=True))
+    y = np.stack([codes[name][begin : begin + horizon] for name, _, begin, _ in rows]).astype(np.float64)
+    return Spans(unique_id, cutoffs, positions, y, numbers, labels, job.window.context)
+
+
+def candidate(spans: Spans, bundles: Sequence[Path], name: str) -> Candidate:
+    """Backtest one model: its bundle of each fold at that fold's cutoffs, with its latency, size and weights.
+
+    A single bundle is used for all folds. The weights named are those of the last one, which would go live. A symbol
+    that a bundle does not know counts as its unknown one, which it gave some probability, too.
+    """
+    count = int(spans.fold.max()) + 1
+    forecasters = [SymbolForecaster.load(path) for path in bundles]
+    of_fold = forecasters * count if len(forecasters) == 1 else forecasters
+    log_probability, hit = np.empty(spans.y.shape), np.empty(spans.y.shape, dtype=bool)
+    for number, forecaster in enumerate(of_fold):
+        for rows in _alike(spans, number, forecaster.symbols.vocabulary.size):
+            log_probability[rows], hit[rows] = _score(spans, forecaster, rows)
+    latest = of_fold[-1].bundle
+    return Candidate(
+        name=name,
+        scored=ScoredSymbols(name, spans.unique_id, spans.cutoff, spans.y, log_probability, hit),
+        latency_ms=latency(of_fold[-1], spans),
+        size_mb=sum(file.size for file in latest.manifest.files.values()) / 1e6,
+        weights=latest.manifest.weights,
+    )
+
+
+def latency(forecaster: SymbolForecaster, spans: Spans, repeats: int = 21) -> float:
+    """Milliseconds to read one context and give one symbol, median of `repeats`."""
+    history = list(spans.labels[str(spans.unique_id[0])].iloc[: spans.position[0]].tail(spans.context))
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        forecaster.continuation.extend(history, 1, forecaster.sampling)
+        seconds.append(time.perf_counter() - begin)
+    return 1000 * float(np.median(seconds))
+
+
+def _alike(spans: Spans, fold: int, classes: int) -> list[npt.NDArray[np.intp]]:
+    """The windows of a fold in batches of the same number of symbols read before."""
+    size = max(1, _MOST_VALUES // ((spans.context + spans.y.shape[1]) * classes))
+    mine = np.flatnonzero(spans.fold == fold)
+    read = np.minimum(spans.position[mine], spans.context)
+    groups = [mine[read == length] for length in np.unique(read)]
+    return [group[begin : begin + size] for group in groups for begin in range(0, len(group), size)]
+
+
+def _score(spans: Spans, forecaster: SymbolForecaster, rows: npt.NDArray[np.intp]) -> tuple[Floats, Bools]:
+    """Log-probability and hits (N, H) of windows that read equally many symbols before their cutoff."""
+    horizon, read = spans.y.shape[1], int(min(spans.position[rows[0]], spans.context))
+    encode: Callable[[Any], Any] = forecaster.symbols.vocabulary.encode
+    codes = np.stack(
+        [
+            encode(
+                spans.labels[str(spans.unique_id[row])].iloc[spans.position[row] - read : spans.position[row] + horizon]
+            )
+            for row in rows
+        ]
+    )
+    log_probability, best = forecaster.continuation.judge(codes)
+    return log_probability[:, read - 1 :].astype(np.float64), best[:, read - 1 :] == codes[:, read:]
