@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import operator
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -77,8 +80,9 @@ class Store:
             latest = DeltaTable(path).version()
             raise DataError(f"the observations of {job} have no version {version}; the latest is {latest}") from error
         chosen = None if columns is None else [*_OBSERVATION, *columns]
-        filters = None if unique_id is None else [(UNIQUE_ID, "=", unique_id)]
-        return _frame(stored.to_pyarrow_table(columns=chosen, filters=filters), _OBSERVATION)
+        return _frame(
+            _read(stored, chosen, [] if unique_id is None else [_is_text(UNIQUE_ID, unique_id)]), _OBSERVATION
+        )
 
     def append_forecasts(self, job: str, table: pd.DataFrame) -> int:
         """Store forecasts once per (unique_id, ds, cutoff, version); the number of rows that were new."""
@@ -111,17 +115,18 @@ class Store:
         path = self._path(job, "forecasts")
         if not DeltaTable.is_deltatable(path):
             raise DataError(f"no forecasts of {job} are stored; make them with: gatecast forecast CONFIG")
-        filters: list[tuple[str, str, object]] = []
+        conditions: list[pc.Expression] = []
         if cutoff is not None:
-            cutoffs = [cutoff] if isinstance(cutoff, pd.Timestamp) else cutoff
-            filters.append((CUTOFF, "in", [each.to_pydatetime() for each in cutoffs]))
+            conditions.append(pc.field(CUTOFF).isin([cutoff] if isinstance(cutoff, pd.Timestamp) else list(cutoff)))
         if since is not None:
-            filters.append((CUTOFF, ">=", since.to_pydatetime()))
-        filters += [
-            (name, "=", value) for name, value in ((VERSION, version), (UNIQUE_ID, unique_id)) if value is not None
-        ]
-        chosen = None if columns is None else [*_FORECAST, *columns]
-        return _frame(DeltaTable(path).to_pyarrow_table(columns=chosen, filters=filters or None), _FORECAST)
+            conditions.append(pc.field(CUTOFF) >= since)
+        if version is not None:
+            conditions.append(pc.field(VERSION) == version)
+        if unique_id is not None:
+            conditions.append(_is_text(UNIQUE_ID, unique_id))
+        return _frame(
+            _read(DeltaTable(path), None if columns is None else [*_FORECAST, *columns], conditions), _FORECAST
+        )
 
     def _path(self, job: str, name: str) -> str:
         return str(self._tables / job / name)
@@ -140,6 +145,17 @@ class Store:
         )
         merge.when_matched_update_all().when_not_matched_insert_all().execute()
         return Merged(stored.version(), int(inserted.sum()), int(changed.sum()))
+
+
+def _read(stored: DeltaTable, columns: list[str] | None, conditions: Sequence[pc.Expression]) -> pa.Table:
+    """The rows of a table that meet all conditions."""
+    condition = functools.reduce(operator.and_, conditions) if conditions else None
+    return stored.to_pyarrow_dataset().to_table(columns=columns, filter=condition)
+
+
+def _is_text(name: str, value: str) -> pc.Expression:
+    """Arrow cannot compare the kind of text column that a merge leaves behind."""
+    return pc.field(name).cast(pa.string()) == value
 
 
 def fingerprint(table: pd.DataFrame) -> str:
