@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from forecasting.bundle import predictor as module
-from forecasting.bundle.engine import Graphs
+from forecasting.bundle.engine import Engine, Graphs
 from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ConfigError
@@ -57,7 +57,7 @@ def stepping(make_spec: Callable[..., Spec]) -> Make:
 
 @pytest.fixture
 def direct(make_spec: Callable[..., Spec]) -> Make:
-    """Two steps at once, location = target context · WEIGHTS + f_h + mask of the last row, scale 0.5 and 0.7."""
+    """Two steps at once, location = context · WEIGHTS + f_h + f and mask of the last row, scale 0.5 and 0.7."""
 
     def make(horizon: int, **changed: Any) -> Predictor:
         features = Features(freq="h", future=("f",), mask=True)
@@ -100,7 +100,8 @@ def _direct() -> bytes:
     future = graph.input("future", (None, 2, 1), "float32")
     target = graph.add("Squeeze", graph.slice(past, 2, 0, 1), graph.constant([2]))  # (B, T)
     mask = graph.add("Squeeze", graph.slice(graph.slice(past, 1, 2, 3), 2, 2, 3), graph.constant([2]))  # (B, 1)
-    mean = graph.add("Add", graph.add("MatMul", target, graph.constant(WEIGHTS)), mask)
+    known = graph.add("Squeeze", graph.slice(graph.slice(past, 1, 2, 3), 2, 1, 2), graph.constant([2]))  # (B, 1)
+    mean = graph.add("Add", graph.add("MatMul", target, graph.constant(WEIGHTS)), graph.add("Add", mask, known))
     mean = graph.add("Add", graph.add("Unsqueeze", mean, graph.constant([2])), future)  # (B, block, 1)
     nothing = graph.add("Mul", mean, graph.constant(0.0))
     spread = graph.add("Add", nothing, graph.constant(SCALES[None, :, None]))
@@ -155,14 +156,16 @@ def test_paths_of_a_rolled_network_follow_a_loop_over_its_blocks(direct: Make) -
     assert paths.shape == (3, 40, 5)
     for window in range(3):
         for path in range(40):
-            target = batch["past"][window, :, 0]
+            target, known = batch["past"][window, :, 0], batch["past"][window, 2, 1]
             for begin in (0, 2, 4):
                 values = paths[window, path, begin : begin + 2]
-                mean = (target @ WEIGHTS + 1.0)[: len(values)] + batch["future"][window, begin : begin + len(values), 0]
+                ahead = batch["future"][window, begin : begin + len(values), 0]
+                mean = (target @ WEIGHTS + 1.0 + known)[: len(values)] + ahead
                 drawn = (values - mean) / SCALES[: len(values)]
                 nearest = np.abs(drawn[:, None] - strata(40)).min(axis=1)
                 np.testing.assert_allclose(nearest, 0.0, atol=1e-4)
                 target = np.concatenate([target, values])[-3:]
+                known = batch["future"][window, min(begin + 1, 4), 0]
 
 
 @pytest.mark.parametrize("kind", ["stepping", "direct"])
@@ -179,8 +182,16 @@ def test_parts_change_nothing(kind: str, request: pytest.FixtureRequest, monkeyp
     """However few windows go through the engine at once, and no call is larger than the bound."""
     predictor, batch = request.getfixturevalue(kind)(5), windows(7, 5, wide=kind == "direct")
     expected, paths = predictor.quantiles(batch), predictor.paths(batch, 30)
-    monkeypatch.setattr(module, "_BYTES", 5000)
+    rows, run = [], Engine.run
+
+    def counted(self: Engine, given: dict[str, Array]) -> dict[str, Array]:
+        rows.append(max(len(values) for values in given.values()))
+        return run(self, given)
+
+    monkeypatch.setattr(Engine, "run", counted)
+    monkeypatch.setattr(module, "_BYTES", 1000)
     np.testing.assert_allclose(predictor.quantiles(batch), expected, atol=1e-5)
+    assert max(rows) == 200  # one window, all its paths
     np.testing.assert_allclose(predictor.paths(batch, 30), paths, atol=1e-5)
 
 
