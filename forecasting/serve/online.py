@@ -14,7 +14,7 @@ from forecasting.columns import DS, UNIQUE_ID
 from forecasting.errors import DataError
 from forecasting.series.frequency import Grid
 from forecasting.series.validate import validate
-from forecasting.series.window import Windows, at_rows
+from forecasting.series.window import Batch, Windows, at_rows
 from forecasting.serve.batching import BusyError
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.requests import Asked
@@ -44,10 +44,11 @@ async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
     windows = _windows(model.forecaster, asked.readings)
     everything = np.arange(len(windows))
     try:
-        base = await model.batcher.run(windows.batch(everything))
+        read = await model.batcher.run(_batch(model.forecaster, windows))
     except BusyError:
         text = "too many requests wait for this model; try again in a moment"
         raise ServiceError(429, "overloaded", text, headers={"Retry-After": "1"}) from None
+    base = model.forecaster.bundle.predictor.pick(read, windows, everything)
     values = model.forecaster.finish(base, windows, everything, asked.quantiles)
     if not np.isfinite(values).all():
         raise ServiceError(422, "not_finite", "these readings give a forecast that is no finite number")
@@ -65,6 +66,15 @@ async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
         asked.quantiles,
     )
     return found, [name for name in wanted if name not in place]
+
+
+def _batch(forecaster: Forecaster, windows: Windows) -> Batch:
+    """What the model reads of all windows: the windows, or the frames that their series stand in."""
+    try:
+        return forecaster.bundle.predictor.batch(windows, np.arange(len(windows)))
+    except DataError as error:
+        text = "this model reads its series together; these are others, or some are missing"
+        raise ServiceError(422, "unusable_data", text) from error
 
 
 def _windows(forecaster: Forecaster, readings: Readings) -> Windows:
