@@ -15,7 +15,7 @@ from forecasting.serve.door import Door
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Keys
 from forecasting.serve.metrics import Metrics
-from forecasting.serve.routes import forecast, health, mlflow, models, oip, vintages
+from forecasting.serve.routes import forecast, health, mlflow, models, oip, pages, vintages
 from forecasting.serve.state import State
 from forecasting.settings import ServeSettings, Settings
 
@@ -36,7 +36,7 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
         await state.catalog.stop()
 
     app = FastAPI(title="Gatecast", summary="Forecasts with recurrent networks", lifespan=lifespan, redoc_url=None)
-    for routes in (forecast, oip, mlflow, models, vintages, health):
+    for routes in (forecast, oip, mlflow, models, vintages, health, pages):
         app.include_router(routes.router)
     app.exception_handler(ServiceError)(_told)
     app.exception_handler(RequestValidationError)(_invalid)

@@ -1,0 +1,1 @@
+"""The page for people: templates, what they show, and the files they need; nothing comes from another host."""

@@ -1,0 +1,135 @@
+"""How forecasts fared: live, against the readings that came, and in the backtests that decided what went live."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from forecasting.bundle.spec import Spec
+from forecasting.columns import STEP
+from forecasting.errors import DataError, RegistryError
+from forecasting.monitor import live_scores
+from forecasting.registry import Registry
+from forecasting.series.store import Store
+from forecasting.serve.pages.charts import line_chart
+from forecasting.serve.pages.render import number, percent, stamp
+from forecasting.serve.pages.views import Choice, Fact
+
+__all__ = ["TITLES", "Accuracy", "Results", "accuracy", "results", "runs"]
+
+_RUNS: Final = 10
+
+# What the metrics of a backtest are called, where they have a name for people.
+TITLES: Final = {
+    "wql": "weighted quantile loss",
+    "mae": "mean absolute error",
+    "mse": "mean squared error",
+    "rmse": "root mean squared error",
+    "mase": "mean absolute error, seasonal naive = 1",
+    "rmsse": "root mean squared error, seasonal naive = 1",
+    "smape": "symmetric mean absolute percentage error",
+    "crps": "continuous ranked probability score",
+    "coverage": "share of readings inside the interval",
+    "width": "mean width of the interval",
+    "bias": "mean of forecast minus reading",
+}
+_LOWER: Final = ("wql", "mae", "mse", "rmse", "mase", "rmsse", "smape", "crps")  # is better
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Stored forecasts against what came: figures, charts, and the tables behind them."""
+
+    facts: list[Fact]
+    error: dict[str, Any]
+    coverage: dict[str, Any] | None
+    steps: dict[str, Any]
+    versions: list[dict[str, Any]]
+    days: list[dict[str, Any]]
+    by_step: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run found: the outcome in a word and a sentence, the rules of the gate, and the leaderboard."""
+
+    outcome: str
+    text: str
+    good: bool
+    rules: list[dict[str, Any]]
+    metrics: list[str]
+    leaderboard: list[dict[str, Any]]
+    best: dict[str, float]
+
+
+def accuracy(store: Store, job: str, spec: Spec, series: str | None) -> Accuracy | None:
+    """How the forecasts of a job, or of one of its series, fared; None where no reading has come yet; it blocks."""
+    try:
+        total = live_scores(store, job, unique_id=series)
+        days, steps, versions = (live_scores(store, job, by, unique_id=series) for by in ("day", "step", "version"))
+    except DataError:
+        return None
+    if total.empty or not total["count"].iloc[0]:
+        return None
+    promised = round(spec.wanted[-1] - spec.wanted[0], 6) if len(spec.wanted) > 1 else None
+    covered = line_chart(days["day"], days["coverage"], "inside the interval", share=True, promised=promised)
+    return Accuracy(
+        _facts(total.iloc[0].to_dict(), promised),
+        line_chart(days["day"], days["mae"], "mean absolute error"),
+        covered if days["coverage"].notna().any() else None,
+        line_chart(steps[STEP], steps["mae"], "mean absolute error", title="steps ahead"),
+        *(_records(table) for table in (versions, days, steps)),
+    )
+
+
+def _facts(row: dict[Any, Any], promised: float | None) -> list[Fact]:
+    return [
+        Fact("Mean absolute error", number(row["mae"]), "in the unit of the readings"),
+        Fact("Inside the interval", percent(row["coverage"]), f"{percent(promised)} are promised" if promised else ""),
+        Fact("Weighted quantile loss", number(row["wql"]), "share of the mean reading; less is better"),
+        Fact("Bias", number(row["bias"]), "forecast minus reading, on average"),
+        Fact("Compared", f"{int(row['count']):,}", "forecasts with the readings that came"),
+    ]
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def runs(versions: pd.DataFrame) -> list[Choice]:
+    """The latest runs among the registered versions, newest first."""
+    latest = versions.drop_duplicates("run_id").head(_RUNS)
+    return [
+        Choice(row["run_id"], f"{stamp(row['created'])} · {row['model']} · {row['verdict'] or 'not judged'}")
+        for row in latest.to_dict("records")
+    ]
+
+
+def results(registry: Registry, run_id: str) -> Results | None:
+    """What a run found; None where it left nothing; raises RegistryError, and it blocks."""
+    try:
+        outcome = json.loads(registry.read_text(run_id, "outcome.json"))
+    except RegistryError:
+        registry.jobs()  # where the registry is down, this says so
+        return None
+    board = outcome["leaderboard"]
+    metrics = [name for name in board[0] if name != "model"] if board else []
+    known = {name: [row[name] for row in board if row.get(name) is not None] for name in metrics if name in _LOWER}
+    best = {name: min(values) for name, values in known.items() if values}
+    return Results(*_told(outcome), outcome["promoted"], outcome["verdict"], metrics, board, best)
+
+
+def _told(outcome: dict[str, Any]) -> tuple[str, str]:
+    """The outcome in a word and a sentence."""
+    board = outcome["leaderboard"]
+    challenger = board[0]["model"] if board else "the network"
+    if outcome["promoted"]:
+        return "Promoted", f"{challenger} passed every rule and went live as version {outcome['version']}."
+    refused = "; ".join(rule["sentence"] for rule in outcome["verdict"] if not rule["passed"])
+    if outcome["fallback"]:
+        return "Refused", f"{challenger}: {refused}. The best baseline, {outcome['model']}, went live in its place."
+    kept = "Nothing went live" if outcome["champion"] is None else f"Version {outcome['champion']} stayed live"
+    return "Refused", f"{challenger}: {refused}. {kept}."

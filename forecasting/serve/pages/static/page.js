@@ -1,0 +1,160 @@
+"use strict";
+// What the pages do beside being read: send the key with every request, forecast a file, promote and roll back.
+
+const KEY = "gatecast-key"; // kept in this tab alone
+const SAID = "gatecast-said"; // what is to be said after the page was loaded anew
+
+const find = (selector) => document.querySelector(selector);
+
+function headers(more = {}) {
+  const key = sessionStorage.getItem(KEY);
+  return key ? { ...more, Authorization: `Bearer ${key}` } : more;
+}
+
+/** The service's own sentence, and its details. */
+async function refusal(response) {
+  try {
+    return (await response.json()).error;
+  } catch {
+    return { message: `the service answered ${response.status}`, details: [] };
+  }
+}
+
+async function asked(address, options) {
+  try {
+    return await fetch(address, options);
+  } catch {
+    return new Response(JSON.stringify({ error: { message: "the service cannot be reached", details: [] } }), {
+      status: 503,
+    });
+  }
+}
+
+function say(text, bad = false) {
+  const place = find("#said");
+  place.hidden = false;
+  place.classList.toggle("bad", bad);
+  place.textContent = text;
+}
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
+// A page that needs a key: the same address again, with the key.
+
+async function unlock() {
+  if (sessionStorage.getItem(KEY)) {
+    const response = await asked(location.href, { headers: headers() });
+    const opened = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (opened.body.dataset.plotly && opened.body.dataset.locked === undefined) {
+      document.title = opened.title;
+      document.body.replaceChildren(...opened.body.childNodes);
+      delete document.body.dataset.locked;
+      ready();
+      return;
+    }
+    sessionStorage.removeItem(KEY);
+    find("#refused").textContent = sentence(opened.querySelector("#refused")?.dataset.said ?? "the service cannot be reached");
+  }
+  const form = find("#key");
+  form.hidden = false;
+  find("#api-key").focus();
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    sessionStorage.setItem(KEY, find("#api-key").value.trim());
+    unlock();
+  };
+}
+
+function forget() {
+  sessionStorage.removeItem(KEY);
+  location.reload();
+}
+
+// Promotion and rollback, after a question.
+
+function confirmed(question) {
+  const dialog = find("#confirm");
+  find("#question").textContent = question;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue === "yes");
+  });
+}
+
+async function act(button) {
+  if (!(await confirmed(button.dataset.question))) return;
+  button.disabled = true;
+  const body = button.dataset.body;
+  const options = { method: "POST", headers: headers(body ? { "Content-Type": "application/json" } : {}), body };
+  const response = await asked(button.dataset.post, options);
+  button.disabled = false;
+  if (!response.ok) {
+    say(sentence((await refusal(response)).message), true);
+    return;
+  }
+  sessionStorage.setItem(SAID, button.dataset.done);
+  location.reload();
+}
+
+// A file of one's own.
+
+async function forecastFile(form) {
+  const { model, h, level, file } = form.elements;
+  const query = new URLSearchParams({ model: model.value, h: h.value, level: level.value });
+  const button = form.querySelector("button");
+  button.disabled = true;
+  const options = { method: "POST", headers: headers({ "Content-Type": "text/csv" }), body: file.files[0] };
+  const response = await asked(`/upload?${query}`, options);
+  button.disabled = false;
+  find("#failed").hidden = response.ok;
+  find("#answer").replaceChildren();
+  if (!response.ok) {
+    const { message, details } = await refusal(response);
+    find("#failed h2").textContent = sentence(message);
+    find("#failed ul").replaceChildren(
+      ...details.map((detail) => Object.assign(document.createElement("li"), { textContent: detail })),
+    );
+    return;
+  }
+  const part = new DOMParser().parseFromString(await response.text(), "text/html");
+  find("#answer").replaceChildren(...part.body.childNodes);
+  ready();
+  find("#answer").focus();
+}
+
+function download(button) {
+  const text = JSON.parse(find("#csv").textContent);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = button.dataset.download;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function ready() {
+  charts.draw(document).catch((error) => {
+    document.querySelectorAll("details.numbers").forEach((numbers) => (numbers.open = true));
+    console.warn(error);
+  });
+  const said = sessionStorage.getItem(SAID);
+  if (said) {
+    sessionStorage.removeItem(SAID);
+    say(said);
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button?.dataset.post) act(button);
+  if (button?.dataset.download) download(button);
+  if (button?.dataset.forget !== undefined) forget();
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "upload") return;
+  event.preventDefault();
+  forecastFile(event.target);
+});
+
+if (document.body.dataset.locked === undefined) ready();
+else unlock();

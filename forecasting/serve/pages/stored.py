@@ -1,0 +1,56 @@
+"""What the store holds of one series: its readings, and the forecasts that were made of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.online import Readings
+from forecasting.bundle.spec import Spec
+from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
+from forecasting.errors import DataError
+from forecasting.series.store import Store
+
+__all__ = ["Stored", "readings_of", "stored"]
+
+_MOST = 20_000  # last rows of a series that a forecast is made from; no context is longer
+
+
+class Stored(NamedTuple):
+    """The series of a job, and the rows of the chosen one in order of time; no names where nothing is stored."""
+
+    names: list[str]
+    name: str
+    readings: pd.DataFrame  # ds, y and covariates; rows after the last reading hold what is known ahead
+    forecasts: pd.DataFrame  # cutoff, version, ds, step, q…; of every vintage
+
+
+def stored(store: Store, job: str, wanted: str | None) -> Stored:
+    """What is stored of the series `wanted`, or of the first one where it is unknown; it blocks."""
+    try:
+        names = store.series(job)
+    except DataError:
+        return Stored([], "", pd.DataFrame(), pd.DataFrame())
+    name = wanted if wanted in names else names[0]
+    readings = store.read_observations(job, unique_id=name)
+    try:
+        forecasts = store.read_forecasts(job, unique_id=name).sort_values([CUTOFF, VERSION, DS], ignore_index=True)
+    except DataError:
+        forecasts = pd.DataFrame()
+    return Stored(names, name, readings, forecasts)
+
+
+def readings_of(store: Store, job: str, spec: Spec, name: str) -> Readings:
+    """The stored readings that a forecast of this series needs: of a frame or a line, those of all series; blocks."""
+    table = store.read_observations(job, unique_id=name if spec.layout is None else None)
+    table = table.groupby(UNIQUE_ID, sort=False).tail(_MOST)
+    labels = spec.features.vocabulary
+    covariates = [*spec.features.past, *spec.features.future, *spec.features.static]
+    return Readings(
+        table[UNIQUE_ID].tolist(),
+        table[DS].to_numpy(dtype="datetime64[us]"),
+        table[Y].to_numpy(dtype=np.float64),
+        {column: table[column].to_numpy(dtype=object if column in labels else np.float64) for column in covariates},
+    )

@@ -1,0 +1,143 @@
+"""What the page of a forecast says, as plain values; and what all pages are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from forecasting.columns import CUTOFF, DS, STEP, VERSION, Y
+from forecasting.serve.pages.charts import forecast_chart, intervals, median, quantile_names
+from forecasting.serve.pages.render import number, stamp
+from forecasting.serve.pages.stored import Stored
+
+__all__ = ["Choice", "Fact", "Forecast", "Notice", "choices", "chosen", "forecast", "table_of"]
+
+_SHOWN: Final = 200  # vintages to choose from
+
+
+class Notice(NamedTuple):
+    """Why there is nothing to see, what to do about it, and the command that does it."""
+
+    title: str
+    text: str
+    command: str = ""
+    details: tuple[str, ...] = ()
+
+
+class Choice(NamedTuple):
+    """An entry of a list to choose from."""
+
+    value: str
+    label: str
+
+
+class Fact(NamedTuple):
+    """A figure: what it is called, and what it refers to."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One forecast of one series beside its readings: as a chart, a sentence, figures and a table."""
+
+    chart: dict[str, Any]
+    summary: str
+    facts: list[Fact]
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def choices(forecasts: pd.DataFrame) -> list[Choice]:
+    """Every stored vintage of a series, newest first."""
+    if forecasts.empty:
+        return []
+    made = forecasts[[CUTOFF, VERSION]].drop_duplicates().iloc[::-1].head(_SHOWN)
+    return [
+        Choice(f"{cutoff.isoformat()}@{version}", f"{stamp(cutoff)} · version {version}")
+        for cutoff, version in made.itertuples(index=False)
+    ]
+
+
+def chosen(forecasts: pd.DataFrame, vintage: Choice) -> pd.DataFrame:
+    """The rows of one stored vintage."""
+    cutoff, _, version = vintage.value.partition("@")
+    rows = (forecasts[CUTOFF] == pd.Timestamp(cutoff)) & (forecasts[VERSION].astype(str) == version)
+    return forecasts[rows].reset_index(drop=True)
+
+
+def forecast(kept: Stored, made: pd.DataFrame) -> Forecast:
+    """A forecast of a series (none: its readings alone); what came since stands beside it."""
+    known = np.flatnonzero(kept.readings[Y].notna())
+    readings = kept.readings.iloc[: known[-1] + 1 if len(known) else 0]
+    facts = _last(readings)
+    chart = forecast_chart(readings, made)
+    if made.empty:
+        return Forecast(chart, f"The last readings of {kept.name}.", facts, [], [])
+    beside = made.merge(readings[[DS, Y]], on=DS, how="left")
+    columns, rows = table_of(beside)
+    facts = [*facts, *_reached(made), *_fared(beside.dropna(subset=[Y]))]
+    return Forecast(chart, _sentence(kept.name, made), facts, columns, rows)
+
+
+def table_of(beside: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The numbers of a forecast as titles and rows of text; with `y`, what came stands in the last column."""
+    names = quantile_names(beside)
+    bounds, came = intervals(names), Y in beside and bool(beside[Y].notna().any())
+    columns = ["Step", "Time (UTC)", "Forecast", *(label for *_, label in bounds), *(["What came"] if came else [])]
+    rows = [
+        [
+            str(row[STEP]),
+            stamp(row[DS]),
+            number(row[median(names)]),
+            *(_between(row, low, high) for low, high, _ in bounds),
+            *([number(row[Y])] if came else []),
+        ]
+        for row in beside.to_dict("records")
+    ]
+    return columns, rows
+
+
+def _last(readings: pd.DataFrame) -> list[Fact]:
+    known = readings.dropna(subset=[Y])
+    if known.empty:
+        return []
+    return [Fact("Last reading", number(known[Y].iloc[-1]), f"{stamp(known[DS].iloc[-1])} UTC")]
+
+
+def _reached(made: pd.DataFrame) -> list[Fact]:
+    names, end = quantile_names(made), made.iloc[-1].to_dict()
+    at = f"{stamp(end[DS])} UTC"
+    widest = [Fact(label, _between(end, low, high), at) for low, high, label in intervals(names)[:1]]
+    return [Fact("Forecast", number(end[median(names)]), at), *widest]
+
+
+def _fared(came: pd.DataFrame) -> list[Fact]:
+    """How the forecast did on the readings that came since."""
+    if came.empty:
+        return []
+    names = quantile_names(came)
+    error = float((came[median(names)] - came[Y]).abs().mean())
+    facts = [Fact("Mean error so far", number(error), f"{len(came)} readings have come")]
+    for low, high, label in intervals(names)[:1]:
+        inside = int(((came[low] <= came[Y]) & (came[Y] <= came[high])).sum())
+        facts.append(Fact("Held by the interval", f"{inside} of {len(came)}", f"{label}"))
+    return facts
+
+
+def _sentence(name: str, made: pd.DataFrame) -> str:
+    names, end = quantile_names(made), made.iloc[-1].to_dict()
+    between = "".join(f", {label} {_between(end, low, high)}" for low, high, label in intervals(names)[:1])
+    return (
+        f"From {stamp(end[CUTOFF])} UTC on, {name} is forecast to reach {number(end[median(names)])}"
+        f" at {stamp(end[DS])} UTC{between}."
+    )
+
+
+def _between(row: dict[Any, Any], low: str, high: str) -> str:
+    return f"{number(row[low])} to {number(row[high])}"
