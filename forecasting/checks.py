@@ -11,13 +11,13 @@ from typing import Any
 from forecasting import config
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config import Job
 from forecasting.errors import ConfigError
 from forecasting.evaluation import metrics
-from forecasting.evaluation.backtest import candidate, find_origins
-from forecasting.evaluation.baselines import BASELINES
-from forecasting.evaluation.contest import CHAMPION, as_challenger, fit_baselines
-from forecasting.evaluation.leakage import audit
+from forecasting.evaluation.contest import CHAMPION, as_challenger, baseline_names, fit_baselines, judging
+from forecasting.evaluation.leakage import audit, audit_symbols
+from forecasting.evaluation.symbols import SYMBOL_METRICS
 from forecasting.insight.results import records
 from forecasting.registry import Registry
 from forecasting.series import snapshot, sources
@@ -53,8 +53,8 @@ def configuration(path: Path) -> Job:
     lookups: tuple[Callable[[], object], ...] = (
         lambda: offset_of(job.series.freq),
         lambda: channel_names(job.series.calendar),
-        lambda: metrics.primary_metric(job.gate.primary),
-        lambda: _known_baselines(job.gate.baselines),
+        lambda: metrics.primary_metric(job.gate.primary, SYMBOL_METRICS if job.symbolic else None),
+        lambda: _known_baselines(job),
         lambda: _can_roll(job),
     )
     violations = []
@@ -92,7 +92,10 @@ def leakage(job: Job, champion: Path | None = None) -> Findings:
     with tempfile.TemporaryDirectory() as scratch:
         entrants = fit_baselines(table, job, first, Path(scratch), origin=Origin())
         bundles = [*(entrant.bundles[0] for entrant in entrants), *([champion] if champion else [])]
-        findings = audit(raw, job, [Forecaster.load(bundle) for bundle in bundles])
+        if job.symbolic:
+            findings = audit_symbols(raw, job, [SymbolForecaster.load(bundle) for bundle in bundles])
+        else:
+            findings = audit(raw, job, [Forecaster.load(bundle) for bundle in bundles])
     rows = [{"what": f.what, "moved": f.moved, "note": f.note} for f in findings]
     moved = [finding.what for finding in findings if finding.moved]
     return Findings(
@@ -106,17 +109,17 @@ def standings(store: Store, registry: Registry, job: Job, names: Sequence[str], 
     """Backtest the named models, by default the champion and all baselines, on the job's rolling origins."""
     data = snapshot.take(store, job)
     live = [CHAMPION] if registry.champion(job.name) else []
-    origins = find_origins(data.table, job, data.folds)
+    backtested = judging(data.table, job, data.folds)
     with tempfile.TemporaryDirectory() as scratch:
         fitted = {e.name: e for e in fit_baselines(data.table, job, data.folds, Path(scratch), origin=Origin())}
         scored = []
-        for name in names or [*live, *BASELINES]:
+        for name in names or [*live, *baseline_names(job)]:
             if name in fitted:
                 bundles = fitted[name].bundles
             else:
                 bundle = registry.download(job.name, name, cache)
                 bundles = (as_challenger(bundle, data.table, data.folds[0], Path(scratch) / name),)
-            scored.append(candidate(data.table, origins, bundles, name).scored)
+            scored.append(backtested(bundles, name).scored)
     tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}
     return {"name": job.name, "leaderboard": tables.pop("model"), **tables}
 
@@ -130,7 +133,8 @@ def _can_roll(job: Job) -> None:
         )
 
 
-def _known_baselines(names: Sequence[str]) -> None:
-    unknown = sorted(set(names) - set(BASELINES))
+def _known_baselines(job: Job) -> None:
+    valid = baseline_names(job)
+    unknown = sorted(set(job.gate.baselines) - set(valid))
     if unknown:
-        raise ConfigError(f"gate.baselines: unknown {', '.join(unknown)}; valid baselines: {', '.join(BASELINES)}")
+        raise ConfigError(f"gate.baselines: unknown {', '.join(unknown)}; valid baselines: {', '.join(valid)}")

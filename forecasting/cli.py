@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecasting.errors import DataError, GatecastError, NothingPromotedError
+from forecasting.errors import ConfigError, DataError, GatecastError, NothingPromotedError
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
     from forecasting.config import Job
@@ -115,13 +115,17 @@ def backtest(
 
 
 @app.command()
-def forecast(
+def forecast(  # noqa: PLR0913  (an option of a command is an argument)
     config: Config,
     model: Annotated[str, typer.Option(help="An alias or a version.")] = "champion",
     at: Annotated[datetime | None, typer.Option(help="The cutoff: forecast as if it were then.")] = None,
     horizon: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Steps ahead; also more than the model was trained for.")
     ] = None,
+    prompt: Annotated[str | None, typer.Option(help="Symbols: print what follows this text, store nothing.")] = None,
+    length: Annotated[int | None, typer.Option(min=1, max=100_000, help="Symbols that follow the prompt.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="Of the prompt; 0: always the most likely.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of what is drawn after the prompt.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Also write them to a .csv or .parquet file; frames to .nc or .npz.")
     ] = None,
@@ -132,6 +136,11 @@ def forecast(
     from pipelines.batch import batch
 
     job = _job(config)
+    if prompt is not None:
+        typer.echo(_continued(job, prompt, length, temperature, seed, model))
+        return
+    if any(option is not None for option in (length, temperature, seed)):
+        raise ConfigError("--length, --temperature and --seed are for --prompt; a stored forecast has those of the job")
     if out:
         check_suffix(out, job.series)
     vintage = _in_process(batch, job, model=model, at=at, horizon=horizon)
@@ -149,6 +158,28 @@ def forecast(
     else:
         show(f"{job.name}: forecasts", [result])
         show("first rows", vintage.table.drop(columns=["created"]).head(12).to_dict("records"))
+
+
+def _continued(
+    job: Job, prompt: str, length: int | None, temperature: float | None, seed: int | None, model: str
+) -> str:
+    """A prompt and what follows it; what is not given is that of the job."""
+    from forecasting.batch import continue_text
+    from forecasting.bundle.continuation import Sampling
+    from forecasting.series.symbols import join_symbols
+    from pipelines.workspace import workspace
+
+    if not job.symbolic:
+        raise ConfigError(f"--prompt is for jobs of symbols; {job.name} forecasts numbers")
+    drawn, place = job.forecast, workspace()
+    sampling = Sampling(
+        drawn.temperature if temperature is None else temperature, drawn.seed if seed is None else seed, drawn.top
+    )
+    told = continue_text(
+        place.registry, job, prompt, length or job.window.horizon, sampling, cache=place.cache, model=model
+    )
+    glue = "" if job.unit == "character" else join_symbols(["", ""], job.unit)
+    return prompt + glue + join_symbols(told.symbols, job.unit)
 
 
 @app.command()
@@ -263,7 +294,7 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
 def _version_row(row: dict[str, Any]) -> dict[str, Any]:
     shown = {"version": row["version"], "aliases": row["aliases"], "model": row["model"], "verdict": row["verdict"]}
     shown |= {"created": row["created"][:16].replace("T", " "), "run": row["run_id"][:8]}
-    return shown | {name: row.get(name) for name in ("wql", "mae", "mase", "coverage")}
+    return shown | {name: row.get(name) for name in ("wql", "mae", "mase", "coverage", "nats") if name in row}
 
 
 def _print_json(content: Any) -> None:

@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config import Job
 from forecasting.evaluation import baselines
+from forecasting.evaluation.ngrams import NGRAMS, fit_table
 from forecasting.series.clean import clean
 from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.split import Fold, folds, past
+from forecasting.series.symbols import prepare_symbols
 
-__all__ = ["Finding", "audit", "perturb_future"]
+__all__ = ["Finding", "audit", "audit_symbols", "perturb_future"]
 
 _NEW_LABEL = "a label of the future"
 
@@ -39,7 +42,7 @@ def perturb_future(table: pd.DataFrame, cutoff: pd.Timestamp, job: Job, *, seed:
     key = table.groupby([UNIQUE_ID, DS]).ngroup().to_numpy()
     changed = table.copy()
     for name in (Y, *job.series.past):
-        gaps = draw.random(len(table)) < 0.1
+        gaps = draw.random(len(table)) < (0.0 if job.symbolic else 0.1)  # a sequence of symbols has none
         if name in job.series.categorical:
             changed[name] = table[name].mask(later, _NEW_LABEL).mask(later & gaps[key])
             continue
@@ -64,6 +67,25 @@ def audit(table: pd.DataFrame, job: Job, forecasters: Sequence[Forecaster]) -> l
     findings += [_windows("training windows", one, other, "train"), _windows("validation windows", one, other, "valid")]
     findings.append(_ridge(one, other, job))
     return findings + [_forecasts(forecaster, before, after, fold) for forecaster in forecasters]
+
+
+def audit_symbols(table: pd.DataFrame, job: Job, forecasters: Sequence[SymbolForecaster]) -> list[Finding]:
+    """The same of a job of symbols: vocabulary, sequences, the trigram fitted anew, and forecasts."""
+    fold = folds(clean(table, job.series).table, job)[0]
+    cutoff = fold.cutoffs[0]
+    before, after = (clean(raw, job.series).table for raw in (table, perturb_future(table, cutoff, job)))
+    one, other = (prepare_symbols(cleaned, job, fold) for cleaned in (before, after))
+    findings = [_table(before, after, cutoff), _state("vocabulary", one.vocabulary, other.vocabulary)]
+    for name, mine, theirs in (("training", one.train, other.train), ("validation", one.valid, other.valid)):
+        same = len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
+        findings.append(Finding(f"{name} sequences", not same, f"{sum(map(len, mine)):,} symbols"))
+    first, second = (fit_table(NGRAMS["trigram"], data).rows for data in (one, other))
+    findings.append(Finding("trigram fitted anew", not np.array_equal(first, second), f"{first.size:,} probabilities"))
+    for forecaster in forecasters:
+        told = [forecaster.at(cleaned, fold.cutoffs[:1]) for cleaned in (before, after)]
+        note = f"{len(told[0]):,} symbols from {cutoff}"
+        findings.append(Finding(f"forecasts of {forecaster.spec.model}", not told[0].equals(told[1]), note))
+    return findings
 
 
 _STATES: dict[str, Callable[[Prepared], object]] = {

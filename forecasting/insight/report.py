@@ -18,9 +18,10 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID
-from forecasting.evaluation.metrics import METRICS
+from forecasting.evaluation.metrics import METRICS, Metric
 from forecasting.insight import figures
 from forecasting.insight.frames import Shown, animation, picture
+from forecasting.insight.symbols import Text
 
 __all__ = ["Report", "write"]
 
@@ -47,6 +48,8 @@ class Report:
     by_step: pd.DataFrame = field(default_factory=pd.DataFrame)  # model, step, one column per metric
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
     frames: Sequence[Shown] = ()  # forecasts of whole frames, cutoff after cutoff
+    texts: Sequence[Text] = ()  # continuations, in place of forecasts, where symbols are forecast
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)  # what the columns of the tables are
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)  # epoch, loss, val_loss
     validation: pd.DataFrame = field(default_factory=pd.DataFrame)  # rule, severity, count, message, …
     decisions: pd.DataFrame = field(default_factory=pd.DataFrame)  # decision, count, series, note
@@ -70,6 +73,7 @@ def _page(content: Report) -> str:
     sections = [
         _head(content),
         _frames(content),
+        _texts(content),
         _forecasts(content, content.forecasts, "Forecasts"),
         _leaderboard(content),
         _errors(content),
@@ -122,6 +126,16 @@ def _forecasts(content: Report, forecasts: pd.DataFrame, title: str) -> str:
     )
 
 
+def _texts(content: Report) -> str:
+    cards = "".join(
+        f'<div class="card"><h3>{escape(text.title)}</h3><pre class="told">'
+        f'<span class="soft">{escape(text.read)}</span>{escape(text.told)}</pre></div>'
+        for text in content.texts
+    )
+    note = "Greyed is what was read, then what was told."
+    return f'<h2>Continuations</h2><p class="soft">{note}</p>{cards}' if cards else ""
+
+
 def _frames(content: Report) -> str:
     if not content.frames:
         return ""
@@ -151,7 +165,7 @@ def _leaderboard(content: Report) -> str:
     table = content.leaderboard
     first = [MODEL, content.primary]
     table = table[[*first, *(name for name in table.columns if name not in first)]]
-    titles = {name: f"{name}|{metric.title}" for name, metric in METRICS.items()}
+    titles = {name: f"{name}|{metric.title}" for name, metric in content.metrics.items()}
     best = {name: position for name in table.columns if (position := _best(table, str(name), content)) is not None}
     return (
         '<h2>Leaderboard</h2><p class="soft">All models on the same rolling origins; the best of each column is '
@@ -164,7 +178,7 @@ def _errors(content: Report) -> str:
         return ""
     models = [m for m in content.leaderboard[MODEL] if m in set(content.by_step[MODEL])]
     error = figures.by_step(content.by_step, content.primary, models)
-    cards = [("Error by step", METRICS[content.primary].title, _chart(error, "error"))]
+    cards = [("Error by step", content.metrics[content.primary].title, _chart(error, "error"))]
     nominal = figures.nominal_coverage(content.forecasts)
     if "coverage" in content.by_step and nominal is not None:
         coverage = figures.by_step(content.by_step, "coverage", models, bound=nominal)
@@ -241,11 +255,11 @@ def _text(value: Any) -> str:
 
 def _best(table: pd.DataFrame, name: str, content: Report) -> int | None:
     """The row that is best in a column: the smallest error, the coverage nearest to nominal, the bias nearest to 0."""
-    if name not in METRICS or table[name].isna().all():
+    if name not in content.metrics or table[name].isna().all():
         return None
     nominal = figures.nominal_coverage(content.forecasts)
-    if METRICS[name].lower_is_better:
-        return int(table[name].argmin())
+    if content.metrics[name].lower_is_better is not None:
+        return int(table[name].argmin() if content.metrics[name].lower_is_better else table[name].argmax())
     if name == "bias":
         return int(table[name].abs().argmin())
     if name == "coverage" and nominal is not None:
@@ -263,6 +277,7 @@ def _chart(figure: go.Figure, name: str) -> str:
         include_plotlyjs=False,
         full_html=False,
         div_id=name.lower().replace(" ", "-"),
+        auto_play=False,
         default_height=f"{figure.layout.height}px",
         config={"displayModeBar": False, "responsive": True},
     )

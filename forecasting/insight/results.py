@@ -15,12 +15,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.batch import Absent, Vintage
+from forecasting.bundle.artifact import Bundle, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
 from forecasting.config import Job
 from forecasting.evaluation.contest import Contest
 from forecasting.insight import frames
 from forecasting.insight.report import Report, write
+from forecasting.insight.symbols import texts
 from forecasting.promotion import Decision
 from forecasting.registry import Registry
 from forecasting.series import ingestion
@@ -151,20 +153,25 @@ def _metrics(contest: Contest, curves: pd.DataFrame) -> dict[str, float | Sequen
 def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
     job, data, vintage, contest = run.job, run.data, run.vintage, run.decision.contest
     met = ingestion.recall(home, job.name)
-    forecaster = Forecaster.load(run.fits[-1].bundle)
+    bundle = verify(run.fits[-1].bundle)
+    forecasts = pd.DataFrame() if isinstance(vintage, Absent) else vintage.table
+    numbers = None if job.symbolic else Forecaster(bundle)
+    history = _history(data, job)
     return Report(
         job=job.name,
         promoted=outcome.promoted,
         summary=summary(outcome),
-        facts=_facts(outcome, data, run.fits[-1], forecaster),
-        history=_history(data, job),
-        forecasts=pd.DataFrame() if isinstance(vintage, Absent) else vintage.table,
+        facts=_facts(outcome, data, run.fits[-1], bundle),
+        history=history,
+        forecasts=pd.DataFrame() if numbers is None else forecasts,
         verdict=pd.DataFrame([asdict(rule) for rule in contest.verdict.rules]),
         leaderboard=contest.leaderboard,
         primary=job.gate.primary,
         by_step=contest.table("step"),
-        examples=_examples(data, forecaster),
-        frames=_frames(data, forecaster),
+        examples=pd.DataFrame() if numbers is None else _examples(data, numbers),
+        frames=() if numbers is None else _frames(data, numbers),
+        texts=texts(history, forecasts, job.unit) if numbers is None else (),
+        metrics=contest.candidates[0].scored.metrics,
         curves=run.curves,
         validation=met.violations,
         decisions=pd.concat([met.decisions, data.decisions], ignore_index=True),
@@ -189,10 +196,10 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, forecaster: Forecaster) -> dict[str, str]:
-    manifest = forecaster.bundle.manifest
+def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, bundle: Bundle) -> dict[str, str]:
+    manifest = bundle.manifest
     shown = ("gatecast", "keras", "tensorflow", "onnxruntime")
-    return {
+    return _unknown(data, bundle) | {
         "Run": outcome.run_id,
         "Data version": f"{data.version} ({data.fingerprint[:12]})",
         "Readings": f"{int(data.table[Y].notna().sum()):,} of {data.table[UNIQUE_ID].nunique():,} series",
@@ -205,6 +212,16 @@ def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, forecaster: Forecas
         "Export parity": f"{manifest.origin.parity:.1e}",
         "Versions": ", ".join(f"{name} {manifest.versions[name]}" for name in shown if name in manifest.versions),
     }
+
+
+def _unknown(data: Snapshot, bundle: Bundle) -> dict[str, str]:
+    """How many symbols the vocabulary has, and how many of the judged ones are not among them."""
+    if bundle.spec.symbols is None:
+        return {}
+    vocabulary = bundle.spec.symbols.vocabulary
+    judged = data.table.loc[data.table[DS] > data.folds[0].cutoffs[0], Y]
+    unknown = int((vocabulary.encode(judged) == 0).sum())
+    return {"Vocabulary": f"{vocabulary.size - 1:,} symbols; {unknown:,} of {len(judged):,} judged are unknown"}
 
 
 def _history(data: Snapshot, job: Job) -> pd.DataFrame:

@@ -1,0 +1,34 @@
+"""Continuations of texts as the report shows them: what was read, and what was told."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from forecasting.columns import CUTOFF, DS, SYMBOL, UNIQUE_ID, Y
+from forecasting.series.symbols import join_symbols
+
+__all__ = ["Text", "texts"]
+
+_READ = 200  # symbols of the history that are shown
+_MOST = 6  # texts
+
+
+class Text(NamedTuple):
+    """One continuation."""
+
+    title: str
+    read: str
+    told: str
+
+
+def texts(history: pd.DataFrame, forecasts: pd.DataFrame, unit: str) -> tuple[Text, ...]:
+    """The first forecasts (unique_id, ds, cutoff, symbol) of a job of symbols, each behind the end of its history."""
+    if forecasts.empty:
+        return ()
+    found = []
+    for (name, cutoff), told in list(forecasts.groupby([UNIQUE_ID, CUTOFF], sort=True))[:_MOST]:
+        own = history[(history[UNIQUE_ID] == name) & (history[DS] <= cutoff)].sort_values(DS)[Y].tail(_READ)
+        found.append(Text(f"{name} · {cutoff}", join_symbols(own, unit), join_symbols(told[SYMBOL], unit)))
+    return tuple(found)
