@@ -57,6 +57,7 @@ class FileSource(_Section):
     decimal: str = "."
     header: bool = True  # without a header the columns are named "0", "1", …
     missing: tuple[str | float, ...] = ()  # codes that mean "no value", besides the empty cell and NaN
+    start: str | None = None  # of a text file that has no time: the stamp of its first row, the others a step apart
     date_format: str | tuple[str, ...] | None = None  # strptime layouts, step, unix or unix_ms; none: ISO 8601
     time_zone: str | None = None  # IANA name of local stamps; they are stored in UTC
 

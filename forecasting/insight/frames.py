@@ -115,8 +115,10 @@ def _figure(first: Shown, several: Sequence[Shown]) -> go.Figure:
         font={"family": "system-ui, sans-serif", "size": 12, "color": "#7d8896"},
         template="none",
     )
-    figure.update_xaxes(showgrid=False, zeroline=False, showticklabels=False)
-    figure.update_yaxes(showgrid=False, zeroline=False, showticklabels=False, autorange="reversed")  # row 0 is on top
+    figure.update_xaxes(showgrid=False, zeroline=False, showticklabels=False, ticks="")
+    figure.update_yaxes(
+        showgrid=False, zeroline=False, showticklabels=False, ticks="", autorange="reversed"
+    )  # row 0 is on top
     return figure
 
 

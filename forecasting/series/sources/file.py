@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from forecasting.config import FileSource, Series
 from forecasting.errors import SourceError
+from forecasting.series.frequency import offset_of
 from forecasting.series.raw import columns as named
 from forecasting.series.raw.paths import matching
 
@@ -63,9 +64,11 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
     separator = r"\s+" if source.separator == " " else source.separator
     head = pd.read_csv(path, sep=separator, header=first, nrows=0 if source.header else 1, encoding="utf-8-sig")
     available = [str(column) for column in head.columns]
-    columns = named.resolve(source.columns, available)
-    named.check(available, columns, series, name=str(path))
+    counted = [] if source.start is None else [str(source.columns.ds)]  # a column that the file does not have
+    columns = named.resolve(source.columns, [*counted, *available])
+    named.check([*counted, *available], columns, series, name=str(path))
     labels = named.labels(columns, series)
+    wanted = named.wanted(columns, series)
     empty = {column: [""] if column in labels else list(_EMPTY) for column in available}
     frame = pd.read_csv(
         path,
@@ -73,7 +76,7 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
         decimal=source.decimal,
         header=first,
         names=available,
-        usecols=named.wanted(columns, series),
+        usecols=None if wanted is None else [column for column in wanted if column not in counted],
         dtype=dict.fromkeys(labels, "str"),
         na_values=empty,
         keep_default_na=False,  # "NA" and "None" are labels like any other
@@ -82,7 +85,10 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
         encoding="utf-8-sig",
     )
     frame.index += 2 if source.header else 1
-    return frame.dropna(how="all")
+    if source.start is None:
+        return frame.dropna(how="all")
+    stamps = pd.date_range(source.start, periods=len(frame), freq=offset_of(series.freq))
+    return frame.assign(**{counted[0]: stamps.strftime("%Y-%m-%d %H:%M:%S.%f")})
 
 
 def _json(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
