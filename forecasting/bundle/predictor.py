@@ -97,7 +97,8 @@ class Predictor:
         if self.spec.layout is None:
             return quantiles
         _, frame, place = asked(windows, indices, self.spec.layout)
-        return self.apart(quantiles)[frame * self.spec.layout.places + place]
+        mine: Array = self.apart(quantiles)[frame * self.spec.layout.places + place]
+        return mine
 
     def apart(self, quantiles: Array) -> Array:
         """The quantiles (E, H * places, Q) of frames as those of series (E * places, H, Q); others as they are."""

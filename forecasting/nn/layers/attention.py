@@ -16,7 +16,7 @@ class Attention(keras.layers.Layer):
     context vector c = sum a_s e_s, and what comes out tanh(W_c [c; h] + b) (eq. 5). No step sees another's query.
     """
 
-    def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
+    def build(self, input_shape: list[tuple[int, ...]]) -> None:
         """W_a (U, V), W_c (V + U, U) and b (U,)."""
         (*_, units), (*_, width) = input_shape
         self.score = self.add_weight(shape=(units, width), initializer="glorot_uniform", name="score")
