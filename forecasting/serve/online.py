@@ -41,18 +41,25 @@ async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
     Series without a reading give none; their names are the second part. Raises ServiceError 422 that lists every
     violation, 429 where too many requests wait.
     """
-    windows = _windows(model.forecaster, asked.readings)
-    everything = np.arange(len(windows))
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below: what is no number is no forecast
+        windows = _windows(model.forecaster, asked.readings)
+        batch = _batch(model.forecaster, windows)
     try:
-        read = await model.batcher.run(_batch(model.forecaster, windows))
+        read = await model.batcher.run(batch)
     except BusyError:
         text = "too many requests wait for this model; try again in a moment"
         raise ServiceError(429, "overloaded", text, headers={"Retry-After": "1"}) from None
-    base = model.forecaster.bundle.predictor.pick(read, windows, everything)
-    values = model.forecaster.finish(base, windows, everything, asked.quantiles)
-    if not np.isfinite(values).all():
-        raise ServiceError(422, "not_finite", "these readings give a forecast that is no finite number")
-    rows, stamps = windows.rows(everything), windows.panel.stamps
+    everything = np.arange(len(windows))
+    with np.errstate(over="ignore", invalid="ignore"):
+        base = model.forecaster.bundle.predictor.pick(read, windows, everything)
+        values = model.forecaster.finish(base, windows, everything, asked.quantiles)
+    _check_finite(values)
+    return _in_order(windows, values, asked)
+
+
+def _in_order(windows: Windows, values: np.ndarray, asked: Asked) -> tuple[Forecasts, list[str]]:
+    """The forecasts in the order of the request, and the series that have none."""
+    rows, stamps = windows.rows(np.arange(len(windows))), windows.panel.stamps
     names = windows.panel.unique_id[windows.panel.series_of(rows)]
     place = {name: row for row, name in enumerate(names)}
     wanted = dict.fromkeys(asked.readings.unique_id)
@@ -71,10 +78,17 @@ async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
 def _batch(forecaster: Forecaster, windows: Windows) -> Batch:
     """What the model reads of all windows: the windows, or the frames that their series stand in."""
     try:
-        return forecaster.bundle.predictor.batch(windows, np.arange(len(windows)))
+        batch = forecaster.bundle.predictor.batch(windows, np.arange(len(windows)))
     except DataError as error:
         text = "this model reads its series together; these are others, or some are missing"
         raise ServiceError(422, "unusable_data", text) from error
+    _check_finite(*batch.values())
+    return batch
+
+
+def _check_finite(*arrays: np.ndarray) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ServiceError(422, "not_finite", "these readings give a forecast that is no finite number")
 
 
 def _windows(forecaster: Forecaster, readings: Readings) -> Windows:

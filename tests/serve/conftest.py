@@ -141,7 +141,7 @@ def history(*names: str, rows: int = 12, start: str = "2026-01-05") -> pd.DataFr
 def columns(table: pd.DataFrame) -> dict[str, list[Any]]:
     """A table as the columns of a request."""
     shown = table.assign(ds=table["ds"].dt.strftime("%Y-%m-%dT%H:%M:%S"))
-    return {name: [None if pd.isna(value) else value for value in shown[name].tolist()] for name in shown}
+    return {str(name): [None if pd.isna(item) else item for item in shown[name].tolist()] for name in shown}
 
 
 class InProcess:
@@ -161,6 +161,36 @@ class InProcess:
         """One POST; `content` is sent as JSON unless it is bytes."""
         given = {"content": content} if isinstance(content, bytes | None) else {"json": content}
         return self.runner.run(self.web.post(path, **given, **more))
+
+
+@pytest.fixture(scope="session", name="history")
+def _history() -> Callable[..., pd.DataFrame]:
+    return history
+
+
+@pytest.fixture(scope="session", name="columns")
+def _columns() -> Callable[[pd.DataFrame], dict[str, list[Any]]]:
+    return columns
+
+
+@pytest.fixture(scope="session", name="service")
+def _service() -> Any:
+    return service
+
+
+@pytest.fixture(scope="session", name="serving")
+def _serving() -> Any:
+    return serving
+
+
+@pytest.fixture(scope="session", name="register")
+def _register() -> Callable[..., int]:
+    return register
+
+
+@pytest.fixture(scope="session", name="write_bundle")
+def _write_bundle() -> Callable[..., Path]:
+    return write_bundle
 
 
 @contextmanager

@@ -1,0 +1,163 @@
+"""A typed client of the service: tables in, tables out, and the service's own sentence where it says no."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, Literal
+
+import httpx
+import numpy as np
+import pandas as pd
+
+from forecasting.columns import CREATED, CUTOFF, DS, UNIQUE_ID
+from forecasting.errors import GatecastError
+
+__all__ = ["Client", "RefusedError", "UnavailableError"]
+
+_STAMPS: Final = (DS, CUTOFF, CREATED, "day")
+_AGAIN: Final = (429, 502, 503, 504)
+
+
+class RefusedError(GatecastError):
+    """The service will not do that, however often it is asked; `code` is for programs, the text for people."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class UnavailableError(RefusedError):
+    """The service cannot do that now: it is busy, not ready, failing or out of reach; `status` 0 without an answer."""
+
+
+class Client:
+    """The service at `url`, with an API key where it asks for one. Close it, or use it in a `with` statement.
+
+    Every method raises RefusedError, or its subclass UnavailableError where another try may help.
+    """
+
+    def __init__(self, url: str, key: str | None = None, *, timeout: float = 30.0) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._web = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._web.close()
+
+    def forecast(
+        self,
+        history: pd.DataFrame,
+        future: pd.DataFrame | None = None,
+        *,
+        name: str | None = None,
+        h: int | None = None,
+        level: Sequence[float] | None = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> pd.DataFrame:
+        """Forecast every series of a long table: unique_id, ds, cutoff, step and one column per quantile.
+
+        `future` says what is known ahead; `name` is needed where several models are served. Stamps are UTC; those of
+        the table may have a time zone.
+        """
+        wanted = {"name": name, "h": h, "level": _listed(level), "quantiles": _listed(quantiles)}
+        content = {"columns": _columns(history), **{key: value for key, value in wanted.items() if value is not None}}
+        if future is not None:
+            content["future"] = _columns(future)
+        return _table(self._ask("POST", "/v1/forecast", content)["columns"])
+
+    def models(self) -> list[dict[str, Any]]:
+        """The served models: version, kind, horizon, context, freq, quantiles, and why a newer version was refused."""
+        found: list[dict[str, Any]] = self._ask("GET", "/v1/models")["models"]
+        return found
+
+    def versions(self, name: str) -> list[dict[str, Any]]:
+        """The registered versions of a model, newest first."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/v1/models/{name}/versions")["versions"]
+        return found
+
+    def vintages(
+        self,
+        name: str,
+        *,
+        unique_id: str | None = None,
+        cutoff: pd.Timestamp | None = None,
+        version: int | None = None,
+        limit: int = 50,
+    ) -> pd.DataFrame:
+        """The newest stored forecasts: `limit` vintages (a series at a cutoff by a version) with all their steps."""
+        at = None if cutoff is None else cutoff.isoformat()
+        wanted = {"name": name, "unique_id": unique_id, "cutoff": at, "version": version, "limit": limit}
+        return _table(self._ask("GET", "/v1/vintages", wanted)["vintages"])
+
+    def scores(
+        self, name: str, *, by: Literal["step", "day", "version"] | None = None, unique_id: str | None = None
+    ) -> pd.DataFrame:
+        """Live accuracy of stored forecasts whose actuals have come: mae, wql, coverage, bias, count."""
+        return _table(self._ask("GET", "/v1/scores", {"name": name, "by": by, "unique_id": unique_id})["scores"])
+
+    def promote(self, name: str, version: int) -> dict[str, Any]:
+        """Make a version the champion (scope admin); the model as it is served now."""
+        return self._ask("POST", f"/v1/models/{name}/promote", {"version": version})
+
+    def rollback(self, name: str) -> dict[str, Any]:
+        """Put the previous champion back (scope admin); the model as it is served now."""
+        return self._ask("POST", f"/v1/models/{name}/rollback")
+
+    def _ask(self, method: Literal["GET", "POST"], path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
+        query = {key: value for key, value in (content or {}).items() if value is not None} if method == "GET" else None
+        try:
+            answer = self._web.request(method, path, params=query, json=content if method == "POST" else None)
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(
+                0, "no_answer", f"the service at {self._web.base_url} gave no answer: {reason}"
+            ) from error
+        if answer.is_success:
+            found: dict[str, Any] = answer.json()
+            return found
+        raise _refusal(answer)
+
+
+def _refusal(answer: httpx.Response) -> RefusedError:
+    try:
+        error = answer.json()["error"]
+        code, text = str(error["code"]), "\n".join([error["message"], *(f"  - {item}" for item in error["details"])])
+    except (ValueError, KeyError, TypeError):  # something between here and the service has answered
+        code, text = "no_service", f"the answer ({answer.status_code}) is not one of Gatecast's"
+    kind = UnavailableError if answer.status_code in _AGAIN or answer.status_code >= 500 else RefusedError
+    return kind(answer.status_code, code, text)
+
+
+def _listed(values: Sequence[float] | None) -> list[float] | None:
+    return None if values is None else list(values)
+
+
+def _columns(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """A table as the service reads it: stamps in ISO 8601 in UTC, null for what is missing."""
+    return {str(name): _values(column) for name, column in table.items()}
+
+
+def _values(column: pd.Series) -> list[Any]:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        stamps = np.datetime_as_string(column.to_numpy().astype("datetime64[us]")).tolist()
+        return [None if stamp == "NaT" else stamp for stamp in stamps]
+    return [None if missing else value for missing, value in zip(column.isna(), column.tolist(), strict=True)]
+
+
+def _table(rows: dict[str, list[Any]] | list[dict[str, Any]]) -> pd.DataFrame:
+    """Columns or records as a table, with stamps as stamps."""
+    table = pd.DataFrame(rows)
+    stamps = {name: table[name].astype("datetime64[us]") for name in _STAMPS if name in table}
+    return table.assign(**stamps).astype({UNIQUE_ID: "str"} if UNIQUE_ID in table else {})
