@@ -140,7 +140,10 @@ def _frames(content: Report) -> str:
     if not content.frames:
         return ""
     newest = content.frames[-1]
-    about = "Medians of the backtest, at the last step of the horizon. Places without a series stay empty."
+    about = (
+        "Medians of the backtest: of a grid the last step of the horizon, of a line all steps, the first on top. Places"
+        " without a series stay empty."
+    )
     cards = [(f"Frames · {newest.title}", _chart(picture(newest), "frames"))]
     if len(content.frames) > 1:
         cards.append(("In motion, cutoff after cutoff", _chart(animation(content.frames), "motion")))

@@ -1,5 +1,6 @@
 """The encoder–forecaster against a plain NumPy loop, what reaches what, its export and its file."""
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,16 @@ from keras import ops
 
 from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
-from forecasting.nn.cells import CONVOLUTIONAL
 from forecasting.nn.export import parity, to_onnx
 from forecasting.nn.layers.frames import Patches, Places
 from forecasting.nn.models import Shapes
 
 Array = npt.NDArray[np.float64]
 LEVELS = (0.1, 0.5, 0.9)
-GRIDS = [(), (5,), (3, 4)]
+EXPORTS = [
+    *itertools.product(["conv_lstm"], [False, True], [(), (5,), (3, 4)]),
+    *itertools.product(["conv_lstm_peephole"], [False, True], [(3, 4)]),
+]
 PAGE = Path(__file__).parents[2] / "docs" / "networks" / "conv_lstm.md"
 
 
@@ -101,9 +104,7 @@ def test_network_equals_a_loop_of_its_equations(conv_lstm: Callable[..., Any], b
                 np.testing.assert_allclose(given[step * 8 + row * 4 + column], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", CONVOLUTIONAL)
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize(("cell", "bidirectional", "grid"), EXPORTS)
 def test_export_and_file_agree_with_keras(
     cell: str, bidirectional: bool, grid: tuple[int, ...], conv_lstm: Callable[..., Any], batch: Any, tmp_path: Path
 ) -> None:

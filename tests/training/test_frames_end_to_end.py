@@ -12,6 +12,7 @@ from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config import Job
 from forecasting.errors import DataError
+from forecasting.evaluation.leakage import audit
 from forecasting.series.grids import cell_names
 from forecasting.series.split import folds
 from forecasting.training.fit import fit
@@ -90,6 +91,12 @@ def test_neighbours_move_a_forecast_and_the_future_does_not(fitted: Fitted) -> N
     moved = np.abs(changed(corner & (table["ds"] == stamps[30])) - before).max(axis=(1, 2))
     names = forecaster.at(table, cutoff).unique_id.tolist()
     assert moved[names.index("r0c1")] > 0
+
+
+def test_audit_finds_no_leak_in_frames(fitted: Fitted) -> None:
+    """Cleaning, layout, features, windows and the frames' forecasts, before and after another future."""
+    findings = audit(fitted.table, fitted.job, [Forecaster.load(fitted.bundle)])
+    assert [finding.what for finding in findings if finding.moved] == []
 
 
 def test_missing_cell_is_masked_and_unknown_cell_refused(fitted: Fitted) -> None:
