@@ -31,7 +31,7 @@ def median(names: list[str]) -> str:
 def intervals(names: list[str]) -> list[tuple[str, str, str]]:
     """Pairs of columns that bound an interval, widest first, and what it is called."""
     pairs = [(names[depth], names[-1 - depth]) for depth in range(len(names) // 2)]
-    return [(low, high, f"{100 * (float(high[1:]) - float(low[1:])):.4g} % interval") for low, high in pairs]
+    return [(low, high, f"{100 * (float(high[1:]) - float(low[1:])):.4g}% interval") for low, high in pairs]
 
 
 def forecast_chart(readings: pd.DataFrame, forecast: pd.DataFrame) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def percent(share: float | None) -> str:
     """A share in per cent with one digit, without it where it is zero."""
     if share is None or not math.isfinite(share):
         return "–"
-    return f"{round(100 * share, 1):g} %"
+    return f"{round(100 * share, 1):g}%"
 
 
 def stamp(value: Any) -> str:

@@ -34,7 +34,9 @@ def columns_of_csv(body: bytes, spec: Spec) -> dict[str, list[Any]]:
             encoding="utf-8-sig",
             skipinitialspace=True,
         )
-    except (ValueError, pd.errors.ParserError) as error:  # an undecodable byte is a ValueError too
+        if not isinstance(table.index, pd.RangeIndex):  # rows longer than the header: pandas takes them for an index
+            raise pd.errors.ParserError
+    except ValueError as error:  # bytes that are no UTF-8, nothing at all, rows of other lengths
         text = "the file cannot be read as a table"
         hint = "save it as CSV in UTF-8, with one header row: unique_id, ds, y"
         raise ServiceError(422, "invalid_csv", text, [hint]) from error

@@ -107,12 +107,12 @@ def _last(readings: pd.DataFrame) -> list[Fact]:
     known = readings.dropna(subset=[Y])
     if known.empty:
         return []
-    return [Fact("Last reading", number(known[Y].iloc[-1]), f"{stamp(known[DS].iloc[-1])} UTC")]
+    return [Fact("Last reading", number(known[Y].iloc[-1]), stamp(known[DS].iloc[-1]))]
 
 
 def _reached(made: pd.DataFrame) -> list[Fact]:
     names, end = quantile_names(made), made.iloc[-1].to_dict()
-    at = f"{stamp(end[DS])} UTC"
+    at = stamp(end[DS])
     widest = [Fact(label, _between(end, low, high), at) for low, high, label in intervals(names)[:1]]
     return [Fact("Forecast", number(end[median(names)]), at), *widest]
 
@@ -126,7 +126,7 @@ def _fared(came: pd.DataFrame) -> list[Fact]:
     facts = [Fact("Mean error so far", number(error), f"{len(came)} readings have come")]
     for low, high, label in intervals(names)[:1]:
         inside = int(((came[low] <= came[Y]) & (came[Y] <= came[high])).sum())
-        facts.append(Fact("Held by the interval", f"{inside} of {len(came)}", f"{label}"))
+        facts.append(Fact("Held by the interval", f"{inside} of {len(came)}", label))
     return facts
 
 

@@ -51,7 +51,7 @@ const charts = (() => {
     const marker = { size: 6, color: colour("chart-forecast") };
     const lines = [{ ...line(data.x, data.y, data.name, "chart-forecast", 2.2), mode, marker }];
     const yaxis = data.share ? { tickformat: ".0%", hoverformat: ".1%" } : { rangemode: "tozero" };
-    const xaxis = data.title ? { title: { text: data.title }, tickformat: "d" } : { hoverformat: "%Y-%m-%d" };
+    const xaxis = data.title ? { title: { text: data.title, font: { size: 13 }, standoff: 8 }, tickformat: "d" } : { hoverformat: "%Y-%m-%d" };
     const mark = { type: "line", xref: "paper", x0: 0, x1: 1, y0: data.promised, y1: data.promised };
     const shapes =
       data.promised === null ? [] : [{ ...mark, line: { color: colour("chart-readings"), width: 1.4, dash: "dash" } }];
@@ -62,7 +62,7 @@ const charts = (() => {
     const axis = { gridcolor: colour("chart-grid"), zeroline: false, automargin: true, linecolor: colour("chart-grid") };
     return {
       ...extra,
-      xaxis: { ...axis, nticks: innerWidth < 640 ? 5 : 9, ...extra.xaxis },
+      xaxis: { ...axis, nticks: innerWidth < 640 ? 4 : 9, tickangle: 0, ...extra.xaxis },
       yaxis: { ...axis, nticks: 6, ...extra.yaxis },
       margin: { l: 8, r: 12, t: 10, b: 8 },
       paper_bgcolor: "rgba(0,0,0,0)",

@@ -1,0 +1,345 @@
+"""The page for people as HTML: what each view says, in every state, and that nothing it is given becomes markup."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.registry import Registry
+from forecasting.series.store import Store
+from forecasting.serve.errors import ServiceError
+from forecasting.serve.pages.render import address
+from forecasting.serve.pages.upload import columns_of_csv
+
+VIEWS = ["/", "/accuracy", "/results", "/versions", "/upload"]
+EVIL = "<img src=x onerror=alert(1)>"
+EVIL_SERIES = '"></script><script>alert(1)</script>'
+
+
+class Reader(HTMLParser):
+    """All tags with their attributes, the text beside scripts, and the JSON inside of them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+        self._script = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._script = tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = False
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self._script else self.texts).append(data)
+
+    @property
+    def text(self) -> str:
+        """What a person reads."""
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of all tags of a name."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def read(client: Any, path: str, status: int = 200, **more: Any) -> Reader:
+    """A page that was answered as HTML."""
+    answer = client.get(path, **more)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    return Reader(answer.text)
+
+
+def csv_of(table: pd.DataFrame) -> bytes:
+    """A table as a person would save it."""
+    return table.to_csv(index=False).encode()
+
+
+def chart_of(page: Reader) -> dict[str, Any]:
+    """The content of the first chart."""
+    content: dict[str, Any] = json.loads(page.scripts[0])
+    return content
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_is_accessible_by_structure(client: Any, view: str) -> None:
+    """Landmarks, one main heading, a label for every field, a caption for every table, words for every chart."""
+    page = read(client, f"{view}?model=buoy")
+
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    labelled = {attributes["for"] for attributes in page.all("label")}
+    fields = [field for tag in ("select", "input") for field in page.all(tag) if field.get("type") != "hidden"]
+    assert [len(page.all(tag)) for tag in ("header", "nav", "main", "h1", "footer")] == [1] * 5
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(ids) == len(set(ids))
+    assert {field["id"] for field in fields} <= labelled
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(attributes.get("aria-label") for _, attributes in page.tags if "data-chart" in attributes)
+    assert next(attributes["href"] for attributes in page.all("a") if "aria-current" in attributes).startswith(view)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_pages_ask_no_other_host_and_run_no_inline_script(client: Any, view: str) -> None:
+    """Every script is a file of this service, what stands inside a script is data, and no tag has a handler."""
+    page = read(client, f"{view}?model=buoy")
+
+    links = [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
+    assert all(str(link).startswith(("/", "#")) and not str(link).startswith("//") for link in links)
+    assert all("src" in script or script["type"] == "application/json" for script in page.all("script"))
+    assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on") or key == "style"]
+    assert all(json.loads(script) for script in page.scripts)
+
+
+def test_forecast_is_that_of_the_forecaster(client: Any, stocked: Path, write_bundle: Any, tmp_path: Path) -> None:
+    """The page draws the champion's forecast of the stored readings, number for number."""
+    chart = chart_of(read(client, "/?model=buoy&series=b"))
+
+    table = Store(stocked).read_observations("buoy", unique_id="b")
+    expected = Forecaster.load(write_bundle(tmp_path / "1", seed=1)).forecast(table)
+    np.testing.assert_array_equal(chart["median"]["y"], expected["q0.5"])
+    np.testing.assert_array_equal(chart["bands"][0]["low"], expected["q0.1"])
+    np.testing.assert_array_equal(chart["bands"][0]["high"], expected["q0.9"])
+    assert chart["median"]["x"] == [stamp.isoformat() for stamp in expected["ds"]]
+    assert chart["history"]["y"] == table["y"].tolist()
+    assert chart["came"] is None
+
+
+def test_vintage_stands_against_what_came(client: Any, stocked: Path) -> None:
+    """An earlier forecast is drawn as it was stored, the readings after it apart, and its error is counted."""
+    stored = Store(stocked).read_forecasts("buoy", unique_id="a")
+    first = stored[stored["cutoff"] == stored["cutoff"].min()]
+    cutoff = first["cutoff"].iloc[0]
+    page = read(client, f"/?model=buoy&series=a&vintage={cutoff.isoformat()}@1")
+    chart = chart_of(page)
+
+    readings = Store(stocked).read_observations("buoy", unique_id="a").set_index("ds")["y"]
+    error = (first.set_index("ds")["q0.5"] - readings).abs().mean()
+    assert chart["median"]["y"] == first["q0.5"].tolist()
+    assert chart["cutoff"] == cutoff.isoformat()
+    assert max(chart["history"]["x"]) == cutoff.isoformat()
+    assert chart["came"]["y"] == readings[cutoff : first["ds"].max()].tolist()
+    assert f"Mean error so far {error:.4g} 4 readings have come" in page.text
+    assert "What came" in page.text
+    assert len(page.all("option")) == 2 + 2 + 1 + 3  # models, series, now and three vintages
+
+
+def test_accuracy_is_that_of_the_scores(client: Any) -> None:
+    """The page shows what /v1/scores gives."""
+    page = read(client, "/accuracy?model=buoy")
+    total = client.get("/v1/scores?name=buoy").json()["scores"][0]
+    steps = client.get("/v1/scores?name=buoy&by=step").json()["scores"]
+
+    assert f"Mean absolute error {total['mae']:.4g}" in page.text
+    assert f"Inside the interval {round(100 * total['coverage'], 1):g}% 80% are promised" in page.text
+    assert json.loads(page.scripts[2])["y"] == [row["mae"] for row in steps]
+    one = read(client, "/accuracy?model=buoy&series=a")
+    assert one.scripts[0] != page.scripts[0]
+
+
+def test_results_show_leaderboard_and_verdict(copied: Path, service: Any) -> None:
+    """A run's outcome.json becomes a sentence, the rules of the gate and the leaderboard with its best figures."""
+    registry = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied / "artifacts", copied / "locks")
+    run = registry.version("buoy", 2).run_id
+    rule = {"rule": "beats_naive", "figure": 0.1, "bound": 0, "passed": False, "sentence": f"no better than {EVIL}"}
+    board = [{"model": "stacked", "wql": 0.5, "coverage": 0.8}, {"model": "naive", "wql": 0.25, "coverage": None}]
+    outcome = {"version": 2, "model": "naive", "promoted": False, "fallback": True, "champion": 2}
+    outcome |= {"verdict": [rule], "leaderboard": board}
+    registry.log_text(run, json.dumps(outcome), "outcome.json")
+
+    with service(copied, names=("buoy",), timeout_seconds=60) as client:
+        page = read(client, "/results")
+        older = read(client, f"/results?run={registry.version('buoy', 1).run_id}")
+
+    assert f"Refused stacked: no better than {EVIL}. The best baseline, naive, went live" in page.text
+    assert "beats naive failed" in page.text
+    assert [attributes.get("class") for attributes in page.all("td")][-4:] == [None, None, "best", None]
+    assert "0.25 –" in page.text
+    assert "This run left no results" in older.text
+
+
+def test_versions_have_no_buttons_without_keys(client: Any) -> None:
+    """Where no key is configured nobody can promote, so nothing on the page says so."""
+    page = read(client, "/versions?model=buoy")
+
+    assert "champion" in page.text
+    assert "none is configured" in page.text
+    assert not [button for button in page.all("button") if "data-post" in button]
+
+
+def test_page_shows_nothing_without_a_key(copied: Path, service: Any, make_keys: Any) -> None:
+    """With keys configured a page without one names neither models nor series; with one it is the page."""
+    setting, secrets = make_keys("read", "admin")
+    with service(copied, keys=setting, timeout_seconds=60) as client:
+        for view in VIEWS:
+            locked = client.get(f"{view}?model=buoy")
+            assert locked.status_code == 200
+            assert "API key" in locked.text
+            assert not re.search("buoy|farm", locked.text)
+        plain = read(client, "/versions?model=buoy", headers={"Authorization": f"Bearer {secrets['read']}"})
+        full = read(client, "/versions?model=buoy", headers={"X-API-Key": secrets["admin"]})
+        refused = read(client, "/", headers={"Authorization": f"Bearer {secrets['read']}"})
+
+    assert not [button for button in plain.all("button") if "data-post" in button]
+    posts = [button["data-post"] for button in full.all("button") if "data-post" in button]
+    assert posts == ["/v1/models/buoy/promote"]
+    assert "this API key has no scope forecast" in refused.text
+
+
+def test_states_without_anything_to_show_say_why(database: Path, stocked: Path, tmp_path: Path, service: Any) -> None:
+    """No model, an unknown one, no readings: one helpful sentence each, and the command that helps."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    shutil.copy(database, empty / "mlflow.db")
+    with service(empty, timeout_seconds=60) as client:
+        for view in VIEWS:
+            assert "No model serves yet" in read(client, view).text
+        assert "gatecast run configs/quickstart.yaml" in read(client, "/").text
+    with service(empty, names=("buoy",)) as client:
+        assert "This model is not ready No version of buoy is open yet" in read(client, "/", 503).text
+    with service(stocked) as client:
+        assert "No readings are stored yet" in read(client, "/?model=farm").text
+        assert "No readings are stored yet" in read(client, "/accuracy?model=farm").text
+        assert "no model of that name is served" in read(client, "/?model=../../etc", 404).text
+
+
+def test_registry_that_is_down_costs_only_what_needs_it(copied: Path, service: Any) -> None:
+    """Without MLflow's database versions and results say so, and forecasts are drawn from the cache."""
+    (copied / "serve").mkdir(exist_ok=True)
+    with service(copied, timeout_seconds=60) as client:
+        client.get("/readyz")
+    (copied / "mlflow.db").write_bytes(b"this is no database" * 100)
+    with service(copied, timeout_seconds=60) as client:
+        assert "The model registry does not answer" in read(client, "/versions?model=buoy", 503).text
+        assert "The model registry does not answer" in read(client, "/results?model=buoy", 503).text
+        assert chart_of(read(client, "/?model=buoy"))["median"]
+
+
+def test_accuracy_without_forecasts_says_how_to_get_some(copied: Path, service: Any) -> None:
+    """Readings alone give nothing to compare."""
+    shutil.rmtree(copied / "tables" / "buoy" / "forecasts")
+    with service(copied, timeout_seconds=60) as client:
+        page = read(client, "/accuracy?model=buoy")
+        assert "Nothing to compare yet" in page.text
+        assert chart_of(read(client, "/?model=buoy"))["median"]
+
+
+def test_names_with_markup_stay_text(
+    copied: Path, tmp_path: Path, service: Any, register: Any, write_bundle: Any, history: Callable[..., pd.DataFrame]
+) -> None:
+    """A model and series that are called like markup are shown as they are called, on every page."""
+    version = register(copied, EVIL, write_bundle(tmp_path / "evil", seed=3), "evil")
+    Registry(f"sqlite:///{copied / 'mlflow.db'}", copied / "artifacts", copied / "locks").promote(EVIL, version)
+    table = history(EVIL_SERIES, "'+alert(1)+'")
+    Store(copied).merge_observations(EVIL, table)
+    with service(copied, timeout_seconds=60) as client:
+        pages = [read(client, f"{view}?model={quote(EVIL)}&series={quote(EVIL_SERIES)}") for view in VIEWS]
+        answer = client.post(f"/upload?model={quote(EVIL)}", csv_of(table), headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 200
+    pages.append(Reader(answer.text))
+
+    for page in pages:
+        assert not page.all("img")
+        assert not [a for script in page.all("script") for a in [script] if "src" not in a and "type" not in a]
+        assert all(json.loads(script) for script in page.scripts)
+        assert EVIL in page.text
+    assert EVIL_SERIES in pages[0].text
+    assert EVIL_SERIES in pages[-1].text
+
+
+def test_uploaded_file_is_forecast(client: Any, history: Callable[..., pd.DataFrame], columns: Any) -> None:
+    """The numbers of an uploaded file are those of /v1/forecast, in charts, table and CSV alike."""
+    table = history("x", "y", rows=20)
+    answer = client.post("/upload?model=buoy&h=3&level=90", csv_of(table), headers={"Content-Type": "text/csv"})
+    page = Reader(answer.text)
+    asked = {"name": "buoy", "columns": columns(table), "h": 3, "level": [90]}
+    expected = pd.DataFrame(client.post("/v1/forecast", asked).json()["columns"])
+
+    found = pd.read_csv(pd.io.common.StringIO(json.loads(page.scripts[0])))
+    assert found.columns.tolist() == expected.columns.tolist()
+    np.testing.assert_allclose(found["q0.95"], expected["q0.95"], rtol=1e-12)
+    assert json.loads(page.scripts[1])["median"]["y"] == expected["q0.5"].head(3).tolist()
+    assert len(page.all("tr")) == 1 + 6
+    assert "90% interval" in page.text
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "detail"),
+    [
+        (b"unique_id,ds,y\na,2026-01-01,1\na,2026-01-01 01:00,x\n", "invalid_csv", r"y holds 1 value\(s\) .* in row 3"),
+        (b"ds,y\n2026-01-01,1\n", "invalid_request", "column unique_id is missing"),
+        (b"unique_id,ds,y,extra\na,2026-01-01,1,2\n", "invalid_request", "unknown to this model"),
+        (b"unique_id,ds,y\na,yesterday,1\n", "invalid_request", "ISO 8601"),
+        (b"unique_id,ds,y\n", "invalid_request", "there are no rows"),
+        (b"", "invalid_csv", "save it as CSV"),
+        (b"\xff\xfe\x00\x01", "invalid_csv", "save it as CSV"),
+        (b"a,b\n1,2,3,4\n5\n", "invalid_csv", "save it as CSV"),
+        (b"unique_id,ds,y\na,2026-01-01,inf\n", "invalid_request", "too large"),
+    ],
+)
+def test_file_that_cannot_be_forecast_is_told_why(client: Any, body: bytes, code: str, detail: str) -> None:
+    """Each fault of a file is one sentence of the service, and no echo of the file."""
+    answer = client.post("/upload?model=buoy", body, headers={"Content-Type": "text/csv"})
+    error = answer.json()["error"]
+
+    assert answer.status_code == 422
+    assert error["code"] == code
+    assert re.search(detail, "; ".join(error["details"]))
+    assert "yesterday" not in answer.text
+
+
+def test_upload_keeps_the_limits(client: Any, copied: Path, service: Any, make_keys: Any) -> None:
+    """Another content type, too many rows, steps or levels, and a key without the scope are refused."""
+    body = b"unique_id,ds,y\n" + b"".join(b"a,2026-01-01 %02d:00,1\n" % hour for hour in range(12))
+    csv = {"Content-Type": "text/csv"}
+    assert client.post("/upload?model=buoy", body, headers={"Content-Type": "text/html"}).status_code == 415
+    for query in ("h=99", "h=0", "level=100", "level=nan", "h=x"):
+        assert client.post(f"/upload?model=buoy&{query}", body, headers=csv).status_code == 422, query
+    setting, secrets = make_keys("read")
+    with service(copied, keys=setting, max_rows=10) as limited:
+        assert limited.post("/upload?model=buoy", body, headers=csv).status_code == 401
+        key = {"X-API-Key": secrets["read"]}
+        assert limited.post("/upload?model=buoy", body, headers=csv | key).status_code == 403
+    with service(copied, max_rows=10) as limited:
+        assert "12 rows, allowed are 10" in limited.post("/upload?model=buoy", body, headers=csv).text
+
+
+def test_spreadsheet_with_semicolons_and_decimal_commas_is_understood(client: Any) -> None:
+    """What a European spreadsheet saves: a byte order mark, semicolons, decimal commas, empty cells."""
+    spec = client.app.state.gatecast.model("farm").forecaster.spec
+    body = "\ufeffunique_id;ds;y;p;label\nNA;2026-01-01 00:00;1,5;;NA\nNA;2026-01-01 01:00;NA;2;low\n".encode()
+
+    found = columns_of_csv(body, spec)
+
+    assert found["unique_id"] == ["NA", "NA"]
+    assert found["y"] == [1.5, None]
+    assert found["p"] == [None, 2.0]
+    assert found["label"] == ["NA", "low"]
+    with pytest.raises(ServiceError, match="numbers are needed"):
+        columns_of_csv(body.replace(b";2;", b";two;"), spec)
+
+
+def test_files_are_kept_for_ever_under_an_address_of_their_content(client: Any) -> None:
+    """The right address is kept for a year, packed where the browser can unpack it; any other one leads nowhere."""
+    for name in ("page.css", "page.js", "charts.js", "icon.svg", "plotly.min.js"):
+        plain = client.get(address(name), headers={"Accept-Encoding": "identity"})
+        packed = client.get(address(name), headers={"Accept-Encoding": "gzip"})
+        assert plain.status_code == 200
+        assert "immutable" in plain.headers["cache-control"]
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.content == plain.content
+    for path in ("/static/0/page.css", "/static/0/base.html", "/static/0/..%2f..%2fkeys.py", "/static/0/plotly"):
+        assert client.get(path).status_code == 404
