@@ -1,0 +1,111 @@
+"""Characters of tiny Shakespeare: nats per character of the last tenth, after so many seconds of training.
+
+    python -m benchmarks.symbols --seconds 180 --json symbols.json
+
+The job is configs/characters.yaml. One epoch on a small part, in a process of its own, says how long an epoch takes;
+the fit then has as many epochs as fit, so that its learning rate comes to its end. "seconds" and "cpu_seconds" are
+those of all epochs, compilation and validation included; "nats" is scored one symbol ahead on rolling spans that cover
+the last tenth, by the exported bundle. "sample" is a continuation of its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from forecasting import config
+from forecasting.bundle.artifact import Origin
+from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.config import Job
+from forecasting.evaluation.contest import fit_baselines
+from forecasting.evaluation.metrics import summarise
+from forecasting.evaluation.symbols import candidate, find_spans
+from forecasting.series import sources
+from forecasting.series.clean import clean
+from forecasting.series.split import Fold, folds, past
+from forecasting.training.fitted import Fitted
+from pipelines import child
+
+CONFIG = Path(__file__).parents[1] / "configs" / "characters.yaml"
+PART = 8  # of the training span, on which an epoch is timed
+SPARE = 0.9  # of the seconds are planned: epochs are not all alike
+
+
+def main() -> None:
+    """Measure, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--epochs", type=int, help="so many epochs, whatever they take")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    result = measure(config.load(CONFIG), options.seconds, options.epochs)
+    print(json.dumps(result, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(result), encoding="utf-8")
+
+
+def measure(job: Job, seconds: float, epochs: int | None) -> dict[str, Any]:
+    """Fit for about that long, score the last tenth, beside the n-grams."""
+    table = clean(sources.read(job), job.series).table
+    plan = folds(table, job)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        planned = epochs or _epochs(table, job, plan[0], place, seconds)
+        begin, used = time.perf_counter(), _cpu()
+        fitted = _fit(table, _with_epochs(job, planned), plan[0], place / "fit")
+        whole, used = time.perf_counter() - begin, _cpu() - used
+        spans = find_spans(table, job, plan)
+        scored = candidate(spans, (fitted.bundle,), job.model.name).scored
+        rivals = fit_baselines(table, job, plan, place / "baselines", origin=Origin())
+        others = {e.name: summarise(candidate(spans, e.bundles, e.name).scored)["nats"] for e in rivals}
+        told = SymbolForecaster.load(fitted.bundle).forecast(past(table, plan[0].cutoffs[0]))["symbol"]
+    return {
+        **summarise(scored),
+        "nats_of": others,
+        "windows": len(spans.position),
+        "symbols": int(scored.y.size),
+        "epochs": planned,
+        "seconds": float(fitted.curves["seconds"].sum()),
+        "seconds_with_export": whole,
+        "cpu_seconds": used,
+        "val_nats": float(fitted.curves["val_loss"].min()),
+        "sample": "".join(told),
+    }
+
+
+def _epochs(table: pd.DataFrame, job: Job, fold: Fold, scratch: Path, seconds: float) -> int:
+    """How many epochs fit into the time, from two on the first part of the training span."""
+    steps = len(past(table, fold.fit_until)) // PART
+    small = table.groupby("unique_id").head(steps + steps // 10)
+    part = Fold(small["ds"].iloc[steps - 1], small["ds"].iloc[-1], fold.cutoffs)
+    first, second = _fit(small, _with_epochs(job, 2), part, scratch / "timed").curves["seconds"]
+    planned = max(1, int((SPARE * seconds - (first - second)) / (second * PART)))
+    print(f"an epoch takes {second * PART:.1f} s, compiling {first - second:.1f} s: {planned} epochs", file=sys.stderr)
+    return planned
+
+
+def _fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path) -> Fitted:
+    fitted: Fitted = child.call("forecasting.training.symbols:fit_symbols", table, job, fold, work, origin=Origin())
+    return fitted
+
+
+def _with_epochs(job: Job, epochs: int) -> Job:
+    return job.model_copy(update={"train": job.train.model_copy(update={"epochs": epochs})})
+
+
+def _cpu() -> float:
+    """CPU-seconds of the child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main()
