@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
-from forecasting.serve.catalog import Catalog
+from forecasting.serve.catalog import Catalog, configured
 from forecasting.serve.door import Door
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Keys
@@ -23,8 +24,9 @@ __all__ = ["create_app"]
 
 
 def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
-    """The app for these settings; models are opened when it starts. Raises ConfigError for unreadable API keys."""
+    """The app for these settings; models are opened when it starts. Raises ConfigError for what cannot be used."""
     metrics, keys = Metrics(), Keys(serve)
+    configured(serve.names)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -35,14 +37,27 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
         state.leaving = True
         await state.catalog.stop()
 
-    app = FastAPI(title="Gatecast", summary="Forecasts with recurrent networks", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="Gatecast",
+        summary="Forecasts with recurrent networks",
+        version=importlib.metadata.version("gatecast"),
+        lifespan=lifespan,
+        docs_url=None,  # its pages would come from another host
+        redoc_url=None,
+    )
     for routes in (forecast, oip, mlflow, models, vintages, health, pages):
         app.include_router(routes.router)
     app.exception_handler(ServiceError)(_told)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
     if serve.origins:
-        app.add_middleware(CORSMiddleware, allow_origins=list(serve.origins), allow_methods=["GET", "POST"])
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(serve.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
     app.add_middleware(Door, settings=serve, metrics=metrics)
     return app
 

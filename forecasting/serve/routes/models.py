@@ -64,7 +64,7 @@ async def models(request: Request) -> dict[str, Any]:
     """Every served name with the version that answers; `refusal` says why a newer one does not."""
     state = State.of(request)
     state.allow(request, "read")
-    return {"models": [_described(slot) for slot in state.catalog]}
+    return {"models": [_described(state, slot) for slot in state.catalog]}
 
 
 @router.get(
@@ -139,7 +139,7 @@ def slot_of(state: State, name: str) -> Slot:
 
 async def _looked(state: State, slot: Slot) -> dict[str, Any]:
     await state.catalog.look(slot.name, again=True)
-    return _described(slot)
+    return _described(state, slot)
 
 
 async def _registry(call: Callable[[], Result]) -> Result:
@@ -153,8 +153,9 @@ async def _registry(call: Callable[[], Result]) -> Result:
         raise ServiceError(503, "registry_down", text, headers={"Retry-After": "10"}) from None
 
 
-def _described(slot: Slot) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": slot.name, "version": None, "wanted": slot.wanted, "refusal": slot.refusal}
+def _described(state: State, slot: Slot) -> dict[str, Any]:
+    refusal = slot.refusal and slot.refusal.replace(f"{state.settings.home}/", "")
+    told: dict[str, Any] = {"name": slot.name, "version": None, "wanted": slot.wanted, "refusal": refusal}
     model = slot.current
     if model is None:
         return told

@@ -1,0 +1,124 @@
+"""What is stored, as the service tells it: series, history, vintages and live scores."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from forecasting.monitor import live_scores
+from forecasting.series.store import Store
+
+
+@pytest.fixture(scope="module")
+def store(stocked: Path) -> Store:
+    """The tables behind the service."""
+    return Store(stocked)
+
+
+def vintages(client: Any, query: str = "") -> pd.DataFrame:
+    """Stored forecasts as a table."""
+    response = client.get(f"/v1/vintages?name=buoy{query}")
+    assert response.status_code == 200, response.text
+    rows = pd.DataFrame(response.json()["vintages"])
+    stamps = {name: rows[name].astype("datetime64[us]") for name in ("ds", "cutoff", "created")}
+    return rows.assign(**stamps).astype({"unique_id": "str", "model": "str"})
+
+
+def test_series_are_listed(client: Any) -> None:
+    """All stored names, in order."""
+    assert client.get("/v1/series/buoy").json() == {"series": ["a", "b"]}
+
+
+def test_history_is_the_last_readings(client: Any, store: Store) -> None:
+    """Oldest first, at most as many as asked for."""
+    rows = client.get("/v1/history?name=buoy&unique_id=b&n=5").json()["history"]
+    expected = store.read_observations("buoy", unique_id="b").tail(5)
+    assert [row["y"] for row in rows] == expected["y"].tolist()
+    assert [pd.Timestamp(row["ds"]) for row in rows] == expected["ds"].tolist()
+    assert len(client.get("/v1/history?name=buoy&unique_id=b").json()["history"]) == 40
+
+
+def test_vintages_are_the_stored_forecasts_newest_first(client: Any, store: Store) -> None:
+    """Every row and column, by cutoff, then by series and step."""
+    stored = store.read_forecasts("buoy")
+    expected = stored.sort_values(["cutoff", "unique_id", "ds"], ascending=[False, True, True], ignore_index=True)
+    pd.testing.assert_frame_equal(vintages(client), expected)
+
+
+def test_pages_together_are_everything(client: Any) -> None:
+    """Each page holds whole vintages and says where the next one begins."""
+    pages, offset = [], 0
+    while offset is not None:
+        told = client.get(f"/v1/vintages?name=buoy&limit=4&offset={offset}").json()
+        pages.append(pd.DataFrame(told["vintages"]))
+        assert told["total"] == 6
+        offset = told["next"]
+    assert [len(page) for page in pages] == [16, 8]
+    pd.testing.assert_frame_equal(pd.concat(pages, ignore_index=True), pd.DataFrame(_rows(client)))
+    assert client.get("/v1/vintages?name=buoy&offset=6").json() == {"vintages": [], "total": 6, "next": None}
+
+
+def _rows(client: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = client.get("/v1/vintages?name=buoy").json()["vintages"]
+    return rows
+
+
+def test_vintages_can_be_chosen(client: Any) -> None:
+    """By series, by cutoff with or without an offset from UTC, by version."""
+    rows = vintages(client)
+    cutoff = rows["cutoff"].iloc[10]
+    found = vintages(client, f"&unique_id=b&cutoff={cutoff.isoformat()}&version=1")
+    expected = rows[(rows["unique_id"] == "b") & (rows["cutoff"] == cutoff)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected)
+    local = cutoff.tz_localize("UTC").tz_convert("Asia/Kolkata").isoformat().replace("+", "%2B")
+    pd.testing.assert_frame_equal(vintages(client, f"&unique_id=b&cutoff={local}"), expected)
+    assert client.get("/v1/vintages?name=buoy&version=2").json()["total"] == 0
+
+
+@pytest.mark.parametrize("by", [None, "step", "day", "version"])
+def test_scores_are_those_of_the_monitor(client: Any, store: Store, by: Any) -> None:
+    """The same numbers, per group or for all."""
+    told = client.get("/v1/scores", params={"name": "buoy"} | ({"by": by} if by else {})).json()["scores"]
+    expected = live_scores(store, "buoy", by)
+    assert len(told) == len(expected) > 0
+    for name in ("mae", "wql", "coverage", "bias", "count"):
+        assert [row[name] for row in told] == pytest.approx(expected[name].tolist())
+    if by == "day":
+        assert [pd.Timestamp(row["day"]) for row in told] == expected["day"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/v1/series/other", 404, "unknown_model"),
+        ("/v1/series/..", 404, "not_found"),
+        ("/v1/series/%2e%2e%2fbuoy", 404, "not_found"),
+        ("/v1/series/farm", 404, "nothing_stored"),
+        ("/v1/history?name=buoy", 422, "invalid_request"),
+        ("/v1/history?name=buoy&unique_id=z", 404, "unknown_series"),
+        ("/v1/history?name=../buoy&unique_id=a", 404, "unknown_model"),
+        ("/v1/history?name=buoy&unique_id=a&n=0", 422, "invalid_request"),
+        ("/v1/history?name=buoy&unique_id=a&n=1e9", 422, "invalid_request"),
+        ("/v1/history?name=buoy&unique_id=%00%27%20OR%201=1", 404, "unknown_series"),
+        ("/v1/vintages?name=farm", 404, "nothing_stored"),
+        ("/v1/vintages?name=buoy&cutoff=yesterday", 422, "invalid_request"),
+        ("/v1/vintages?name=buoy&version=-1", 422, "invalid_request"),
+        ("/v1/vintages?name=buoy&limit=100000", 422, "invalid_request"),
+        ("/v1/vintages", 422, "invalid_request"),
+        ("/v1/scores?name=buoy&by=series", 422, "invalid_request"),
+        ("/v1/scores?name=farm", 404, "nothing_stored"),
+    ],
+)
+def test_what_is_not_there_is_told(client: Any, path: str, status: int, code: str) -> None:
+    """A code, and no word of what came."""
+    response = client.get(path)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert "yesterday" not in response.text
+
+
+def test_extreme_stamps_are_only_stamps(client: Any) -> None:
+    """The first and the last one that a calendar has find nothing and break nothing."""
+    for stamp in ("0001-01-01T00:00:00", "9999-12-31T23:59:59", "0001-01-01T00:00:00%2B14:00"):
+        assert client.get(f"/v1/vintages?name=buoy&cutoff={stamp}").status_code in (200, 422)
+        assert client.get(f"/v1/scores?name=buoy&since={stamp}").status_code in (200, 422)
