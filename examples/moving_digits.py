@@ -77,7 +77,8 @@ def path(draw: np.random.Generator) -> np.ndarray:
     """The upper left corner of a digit at every step (CONTEXT + HORIZON, 2); it bounces off the edges of the field."""
     room = SIDE - DIGIT
     straight = draw.uniform(0, room, 2) + np.arange(CONTEXT + HORIZON)[:, None] * draw.uniform(-FASTEST, FASTEST, 2)
-    return np.rint(room - np.abs(straight % (2 * room) - room)).astype(int)
+    corners: np.ndarray = np.rint(room - np.abs(straight % (2 * room) - room)).astype(int)
+    return corners
 
 
 def frames(sequences: np.ndarray) -> Arrays:

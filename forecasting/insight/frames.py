@@ -53,7 +53,7 @@ def shown(table: pd.DataFrame, forecaster: Forecaster, layout: Layout, cutoffs: 
         before = cube(last[last[DS] == cutoff], layout, [Y]).values
         ahead, known = (values[..., 0], values[..., 1]) if on_line else (values[0, ..., 0], values[0, ..., 1])
         seen = np.broadcast_to(before[0, ..., 0], ahead.shape) if len(before) else np.full(ahead.shape, np.nan)
-        found.append(Shown(pd.Timestamp(cutoff), horizon, seen, ahead, known))
+        found.append(Shown(pd.Timestamp(str(cutoff)), horizon, seen, ahead, known))
     return found
 
 

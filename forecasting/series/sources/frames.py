@@ -101,8 +101,9 @@ def _stamps(frames: Frames, source: FramesSource, series: Series) -> np.ndarray:
 
 def _known(frames: Frames) -> dict[str, np.ndarray]:
     """What is known of every cell (R, C): its coordinates, and where it stands."""
-    row, column = np.indices(frames.values.shape[1:3], dtype=np.float64)
-    return {"row": row, "column": column, **frames.places}
+    row, column = np.unravel_index(np.arange(frames.values[0, :, :, 0].size), frames.values.shape[1:3])
+    stand = {"row": row.astype(np.float64), "column": column.astype(np.float64)}
+    return {name: values.reshape(frames.values.shape[1:3]) for name, values in (stand | frames.places).items()}
 
 
 def _check_covariates(frames: Frames, series: Series) -> None:
