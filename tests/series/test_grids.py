@@ -75,6 +75,9 @@ def test_frames_equal_a_loop_over_cells(table: pd.DataFrame, job: Job) -> None:
                 filled = np.nan_to_num(y[name].ffill().to_numpy()[seen])
                 np.testing.assert_allclose(cell[:, 0], filled, rtol=1e-6)
                 np.testing.assert_allclose(cell[:, 1], np.nan_to_num(p[name].ffill().to_numpy()[seen]), rtol=1e-6)
+                span = np.flatnonzero(y[name].notna())
+                inside = (seen >= span[0]) & (seen <= span[-1])
+                np.testing.assert_array_equal(cell[:, 2:-1].any(axis=1), inside)  # its calendar, sine and cosine
                 np.testing.assert_array_equal(cell[:, -1], y[name].notna().to_numpy()[seen])
                 np.testing.assert_allclose(ahead, y[name].to_numpy()[cutoff + 1 : cutoff + 3], rtol=1e-6)
 
