@@ -238,6 +238,31 @@ def serve(
     )
 
 
+keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+@keys.command("new")
+def new_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who the key is for; it stands in the logs.")],
+    scope: Annotated[
+        list[str], typer.Option("--scope", help="read, forecast or admin, which may do all; may be repeated.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Make a key: its secret is shown this once, the service is given the entry, which cannot be turned back."""
+    from forecasting.serve.keys import new_key as make
+
+    made = make(name, scope)
+    entry = made.entry.model_dump(mode="json")
+    if as_json:
+        _print_json({"secret": made.secret, "entry": entry})
+    else:
+        typer.echo(f"secret, for its owner (it is kept nowhere): {made.secret}")
+        typer.echo("entry, for the list in GATECAST_SERVE_KEYS or the file that GATECAST_SERVE_KEYS_FILE names:")
+        typer.echo(json.dumps(entry))
+
+
 def main() -> None:
     """Run a command; an error becomes one clear message and its exit code."""
     debug = "--debug" in sys.argv

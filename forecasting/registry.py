@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Run", "Version"]
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Run", "Version", "content_of"]
 
 CHAMPION: Final = "champion"  # serves
 CHALLENGER: Final = "challenger"  # registered last, judged, not (yet) promoted
@@ -146,7 +146,7 @@ class Registry:
         """
         checked = verify(bundle)
         tags = {
-            _CONTENT: _content(checked.manifest),
+            _CONTENT: content_of(checked.manifest),
             "gatecast.weights": checked.manifest.weights,
             "gatecast.model": checked.spec.model,
             "gatecast.verdict": verdict,
@@ -201,8 +201,11 @@ class Registry:
         ]
         return pd.DataFrame(rows)
 
-    def download(self, job: str, name: str | int, cache: Path) -> Path:
-        """The directory `cache/job/version` with the verified bundle of a version or alias; downloaded once."""
+    def download(self, job: str, name: str | int, cache: Path, *, largest: float = math.inf) -> Path:
+        """The directory `cache/job/version` with the verified bundle of a version or alias; downloaded once.
+
+        Raises ArtifactError for a bundle that is damaged, or has more than `largest` bytes.
+        """
         version = self.version(job, name)
         target = cache / job / str(version.version)
         if target.is_dir() and _holds(target, version):
@@ -210,12 +213,15 @@ class Registry:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{version.version}-", dir=target.parent) as scratch:
             with self._mlflow() as client:
-                path = f"{version.source.split('/', 2)[2]}/artifacts/bundle"
+                path = f"{version.source.partition('/')[2].partition('/')[2]}/artifacts/bundle"
+                size = sum(file.file_size or 0 for file in client.list_artifacts(version.run_id, path))
+                if size > largest:
+                    raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, allowed are {largest / 1e6:g}")
                 fetched = Path(client.download_artifacts(version.run_id, path, scratch))
             verify(fetched)
             if not _holds(fetched, version):
                 raise ArtifactError(f"version {version.version} of {job} is not the bundle that was registered")
-            _put(fetched, target)
+            _put(fetched, target, version)
         return target
 
     # Aliases
@@ -339,7 +345,7 @@ def _log_model(client: MlflowClient, run_id: str, bundle: Path, artifact_path: s
         client.log_artifacts(run_id, str(Path(scratch) / "model"), artifact_path)
 
 
-def _content(manifest: Manifest) -> str:
+def content_of(manifest: Manifest) -> str:
     """One checksum of all that forecasts; when it was written and the Keras file do not count."""
     files = {name: file.sha256 for name, file in sorted(manifest.files.items()) if name != "model.keras"}
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
@@ -347,16 +353,18 @@ def _content(manifest: Manifest) -> str:
 
 def _holds(directory: Path, version: Version) -> bool:
     try:
-        return _content(verify(directory).manifest) == version.content
+        return content_of(verify(directory).manifest) == version.content
     except ArtifactError:
         return False
 
 
-def _put(fetched: Path, target: Path) -> None:
-    """Rename into place; what lay there was damaged, or another process has just put the same there."""
-    shutil.rmtree(target, ignore_errors=True)
+def _put(fetched: Path, target: Path, version: Version) -> None:
+    """Rename into place; what lies there already another process has put there, or it is damaged."""
     try:
         os.replace(fetched, target)
     except OSError:
-        if not target.is_dir():
-            raise
+        if _holds(target, version):  # it may be in use: it stays
+            return
+        damaged = fetched.with_name("damaged")
+        os.replace(target, damaged)
+        os.replace(fetched, target)

@@ -96,17 +96,18 @@ class Batcher:
         return chosen
 
     async def _answer(self, items: list[_Item]) -> None:
-        names = items[0].batch
-        merged = {name: np.concatenate([item.batch[name] for item in items]) for name in names}
-        loop = asyncio.get_running_loop()
+        """One call for all; where that fails, one for each, so that a bad request spoils only its own answer."""
         try:
-            found = await loop.run_in_executor(self._executor, self._predict, merged)
+            merged = {name: np.concatenate([item.batch[name] for item in items]) for name in items[0].batch}
+            found = await asyncio.get_running_loop().run_in_executor(self._executor, self._predict, merged)
+            parts = np.split(found, np.cumsum([item.windows for item in items])[:-1])
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for the answer, not to this task
-            for item in items:
-                if not item.answer.done():
-                    item.answer.set_exception(error)
+            if len(items) > 1:
+                for item in items:
+                    await self._answer([item])
+            elif not items[0].answer.done():
+                items[0].answer.set_exception(error)
             return
-        ends = np.cumsum([item.windows for item in items])
-        for item, part in zip(items, np.split(found, ends[:-1]), strict=True):
+        for item, part in zip(items, parts, strict=True):
             if not item.answer.done():
                 item.answer.set_result(part)

@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final
 
-from forecasting.errors import ArtifactError, GatecastError
+from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
 from forecasting.registry import Registry
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.slot import Loaded, Place, Slot
 from forecasting.settings import ServeSettings, Settings
 
-__all__ = ["Catalog", "UnknownModelError"]
+__all__ = ["Catalog", "UnknownModelError", "configured"]
 
 log = logging.getLogger("gatecast.serve")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # it becomes the name of a folder
+_WANTED: Final = re.compile(rf"{_NAME.pattern}(@[A-Za-z0-9_-]+)?")
+_PATIENCE: Final = 20.0  # seconds that the start waits for the registry before it answers 503
 
 
 class UnknownModelError(GatecastError):
     """No model of that name is served."""
 
 
-class Catalog:
-    """The slots of the configured names, or of every registered name that has a champion.
+def configured(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Each name with the version or alias that is wanted of it, "" for the champion; raises ConfigError."""
+    wrong = [text for text in names if not _WANTED.fullmatch(text)]
+    if wrong:
+        raise ConfigError(f"no model can be called {', '.join(map(repr, wrong))}; write NAME or NAME@VERSION")
+    return [(name, wanted) for name, _, wanted in (text.partition("@") for text in names)]
 
-    Without the registry it starts from the cache and goes on with what it has.
+
+class Catalog:
+    """The slots of the configured names, or of every registered name that has a champion of ours.
+
+    Without the registry it starts from the cache and goes on with what it has. The registry is asked in one thread of
+    its own, through MLflow's small client in this process: another process for it would take as much memory again.
     """
 
     def __init__(self, settings: Settings, serve: ServeSettings, metrics: Metrics) -> None:
@@ -34,11 +50,11 @@ class Catalog:
         self._metrics = metrics
         self._engine = ThreadPoolExecutor(max_workers=2, thread_name_prefix="engine")
         self._watcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registry")
+        self._looked = asyncio.Event()
         self._place = Place(self.registry, settings.home / "cache", settings.home / "serve", self._engine, serve)
         self._slots: dict[str, Slot] = {}
         self._task: asyncio.Task[None] | None = None
-        for text in serve.names:
-            name, _, wanted = text.partition("@")
+        for name, wanted in configured(serve.names):
             self._add(name, wanted)
 
     def __iter__(self) -> Iterator[Slot]:
@@ -46,8 +62,9 @@ class Catalog:
 
     @property
     def ready(self) -> bool:
-        """Whether every served name has a model that answers, and there is at least one."""
-        return bool(self._slots) and all(slot.current is not None for slot in self._slots.values())
+        """Whether every configured name has a model that answers; where none is configured, any one."""
+        enough = all if self._serve.names else any
+        return enough([slot.current is not None for slot in self])
 
     def slot(self, name: str | None) -> Slot:
         """The slot of that name; without a name the only one there is. Raises UnknownModelError."""
@@ -60,20 +77,22 @@ class Catalog:
         return self._slots[name]
 
     async def start(self) -> None:
-        """Open what answered last from the cache, else ask the registry; then keep watching it."""
+        """Open what answered last from the cache, else wait for the registry, but not for ever; then watch it."""
         await self._in_thread(self._restore)
-        if not self.ready:
-            await self.look()
         self._task = asyncio.create_task(self._watch())
+        if not self.ready:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._looked.wait(), _PATIENCE)
 
     async def stop(self) -> None:
         """Stop watching and let every queue run empty."""
         if self._task is not None:
             self._task.cancel()
-        queues = [slot.current.batcher.drained() for slot in self if slot.current]
-        await asyncio.gather(*queues)
+        queues = [asyncio.create_task(slot.current.batcher.drained()) for slot in self if slot.current]
+        if queues:
+            await asyncio.wait(queues, timeout=self._serve.drain_seconds)
         self._watcher.shutdown(wait=False, cancel_futures=True)
-        self._engine.shutdown(wait=False)
+        self._engine.shutdown(wait=False, cancel_futures=True)
 
     async def look(self, name: str | None = None, *, again: bool = False) -> None:
         """Look at the registry once, for one name or all; what goes wrong is counted and logged, nothing stops."""
@@ -81,8 +100,12 @@ class Catalog:
 
     async def _watch(self) -> None:
         while True:
+            try:
+                await self.look()
+            except Exception:  # a fault in one look must not end the looking
+                log.exception("look failed")
+            self._looked.set()
             await asyncio.sleep(self._serve.poll_seconds)
-            await self.look()
 
     async def _in_thread(self, work: object) -> None:
         await asyncio.get_running_loop().run_in_executor(self._watcher, work)  # type: ignore[arg-type]
@@ -96,17 +119,22 @@ class Catalog:
                 self._announce(slot.current, "restored from the cache")
 
     def _look(self, name: str | None, *, again: bool) -> None:
-        try:
-            if not self._serve.names:
-                for job in self.registry.jobs():
-                    if job not in self._slots and self.registry.champion(job):
-                        self._add(job, "")
-            self._metrics.registry_up.set(1)
-        except GatecastError as error:
-            self._failed("registry", str(error))
+        if not self._serve.names:
+            self._discover()
         for slot in self:
             if name in (None, slot.name):
                 self._refresh(slot, again=again)
+
+    def _discover(self) -> None:
+        """A slot for every champion that was registered here; models of others have no content that we know."""
+        try:
+            for job in self.registry.jobs():
+                champion = None if job in self._slots or not _NAME.fullmatch(job) else self.registry.champion(job)
+                if champion is not None and champion.content:
+                    self._add(job, "")
+            self._metrics.registry_up.set(1)
+        except GatecastError as error:
+            self._failed("registry", str(error))
 
     def _refresh(self, slot: Slot, *, again: bool) -> None:
         try:
@@ -116,6 +144,9 @@ class Catalog:
         except ArtifactError as error:
             self._metrics.refused.labels(slot.name).inc()
             log.error("model refused", extra={"model": slot.name, "reason": str(error)})
+        except UnknownVersionError as error:
+            self._metrics.registry_up.set(1)
+            log.warning("nothing to serve", extra={"model": slot.name, "reason": str(error)})
         except GatecastError as error:
             self._failed(slot.name, str(error))
 

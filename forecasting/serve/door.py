@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import time
+import traceback
 import uuid
 from typing import Final
 
@@ -21,7 +22,7 @@ __all__ = ["Door"]
 log = logging.getLogger("gatecast.access")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_BODY_SECONDS: Final = 20.0
+_SECOND: Final = 1.0  # for cancelled work to end
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -35,6 +36,9 @@ _HEADERS: Final = {
 }
 
 
+_CLOSE: Final = {"Connection": "close"}
+
+
 class Door:
     """Reads the body within its limits, gives the request an id, and turns what goes wrong into one error.
 
@@ -46,57 +50,67 @@ class Door:
         self._settings = settings
         self._metrics = metrics
         self._most = int(settings.max_body_mb * 1e6)
+        self._room = int(settings.max_bodies_mb * 1e6)  # for the bodies of all requests under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begin, headers = time.perf_counter(), Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        request_id = scope.setdefault("state", {})["request_id"] = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        answer = _Answer(send, request_id, scope["path"])
+        begin, request_id = time.perf_counter(), _request_id(scope)
+        if scope["method"] == "HEAD":  # is a GET of which only the head is sent
+            scope = {**scope, "method": "GET"}
+        answer, body = _Answer(send, request_id, scope["path"]), bytearray()
         self._metrics.under_way.inc()
         try:
-            body = await self._body(headers, receive)
-            await self._serve(scope, body, receive, answer)
+            await self._read(Headers(scope=scope), receive, body)
+            await self._serve(scope, bytes(body), receive, answer)
         except ServiceError as error:
             await answer.error(error)
         except ClientGoneError:
             answer.status = 499
-        except Exception:
-            log.exception("request failed", extra={"request_id": request_id})
+        except Exception as error:  # noqa: BLE001 - the last place where one answer can be made of it
+            log.error("request failed", extra={"request_id": request_id, **_where(error)})
             text = "something went wrong inside the service; its log says what, under the request id"
             await answer.error(ServiceError(500, "internal", text, [request_id]))
         finally:
+            self._room += len(body)
             self._metrics.under_way.dec()
             self._note(scope, answer, time.perf_counter() - begin, request_id)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    async def _read(self, headers: Headers, receive: Receive, body: bytearray) -> None:
+        """Fill `body` within its limits of size and time, and take its size from the room there is."""
         encoding = headers.get("content-encoding", "identity").lower()
         if encoding != "identity":
             raise ServiceError(415, "encoded_body", "send the body as it is, without Content-Encoding")
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._most:
+        length, waits = headers.get("content-length", "0"), "expect" in headers
+        large = length.isdigit() and int(length) > self._most
+        if large and waits:  # for a word before it sends anything
             raise self._too_large()
-        parts, size = [], 0
-        while True:
-            try:
-                message = await asyncio.wait_for(receive(), _BODY_SECONDS)
-            except TimeoutError:
-                raise ServiceError(408, "slow_body", "the body did not arrive in time") from None
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._most:
-                raise self._too_large()
-            if not message.get("more_body", False):
-                return b"".join(parts)
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                more = True
+                while more:
+                    part, more = await _part(receive)
+                    large = large or len(body) + len(part) > self._most
+                    if not large:  # what is too large is read and dropped: many clients listen only when all is sent
+                        self._take(part, body)
+        except TimeoutError:
+            if not large:
+                raise ServiceError(408, "slow_body", "the body did not arrive in time", headers=_CLOSE) from None
+        if large:
+            raise self._too_large()
+
+    def _take(self, part: bytes, body: bytearray) -> None:
+        if len(part) > self._room:
+            text = "too much is under way already; try again in a moment"
+            raise ServiceError(503, "overloaded", text, headers={"Retry-After": "1", **_CLOSE})
+        self._room -= len(part)
+        body += part
 
     def _too_large(self) -> ServiceError:
         text = f"the body is larger than {self._settings.max_body_mb:g} MB; ask for fewer series at once"
-        return ServiceError(413, "too_large", text, headers={"Connection": "close"})
+        return ServiceError(413, "too_large", text, headers=_CLOSE)
 
     async def _serve(self, scope: Scope, body: bytes, receive: Receive, answer: _Answer) -> None:
         """The app's answer to a body that was read, unless the client hangs up or time is up."""
@@ -117,8 +131,10 @@ class Door:
         finally:
             for task in (work, watch):
                 task.cancel()
-            await asyncio.gather(work, watch, return_exceptions=True)
+            await asyncio.wait({work, watch}, timeout=_SECOND)  # what a thread does meanwhile is not waited for
             gone.cancel()
+            if work.done() and not work.cancelled():
+                work.exception()  # it is not news: it was raised above, or nobody is there to hear it
 
     def _note(self, scope: Scope, answer: _Answer, seconds: float, request_id: str) -> None:
         route = getattr(scope.get("route"), "path", "other")  # a path that a client made up is no label
@@ -148,9 +164,12 @@ class _Answer:
         self._send = send
         self._request_id = request_id
         self._path = path
+        self._over = False
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
+        if self._over:  # work that was given up, and goes on
+            return
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -161,15 +180,36 @@ class _Answer:
         await self._send(message)
 
     async def error(self, error: ServiceError) -> None:
-        """Answer with an error, unless an answer has begun."""
-        if self.status:
-            return
-        response = error.response(self._path)
-        await response({"type": "http"}, _nothing, self)
+        """Answer with an error, unless an answer has begun; nothing is sent after that."""
+        if not self.status:
+            await error.response(self._path)({"type": "http"}, _nothing, self)
+        self._over = True
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id where it is a plain one, else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    found: str = given if _ID.fullmatch(given) else uuid.uuid4().hex
+    scope.setdefault("state", {})["request_id"] = found
+    return found
+
+
+def _where(error: Exception) -> dict[str, object]:
+    """The kind of an error and where it happened; not its text, which may hold what a client sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {"error": type(error).__name__, "trace": [f"{at.filename}:{at.lineno} {at.name}" for at in frames]}
 
 
 async def _nothing() -> Message:
     return {"type": "http.disconnect"}
+
+
+async def _part(receive: Receive) -> tuple[bytes, bool]:
+    """The next part of a body, and whether more follow; raises ClientGoneError."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _replay(body: bytes, gone: asyncio.Future[None]) -> Receive:

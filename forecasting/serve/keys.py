@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -25,7 +26,7 @@ class Key(BaseModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    scopes: frozenset[Scope]
+    scopes: frozenset[Scope] = Field(min_length=1)
 
 
 class NewKey(NamedTuple):
@@ -35,10 +36,13 @@ class NewKey(NamedTuple):
     entry: Key
 
 
-def new_key(name: str, scopes: frozenset[Scope]) -> NewKey:
-    """A random key of 256 bits."""
+def new_key(name: str, scopes: Iterable[str]) -> NewKey:
+    """A random key of 256 bits; raises ConfigError for a name or scope that cannot be."""
     secret = f"gc_{secrets.token_urlsafe(32)}"
-    return NewKey(secret, Key(name=name, sha256=_hash(secret), scopes=scopes))
+    try:
+        return NewKey(secret, Key.model_validate({"name": name, "sha256": _hash(secret), "scopes": set(scopes)}))
+    except ValidationError as error:
+        raise ConfigError("no such key can be made: " + "; ".join(_faults(error))) from None
 
 
 class Keys:
@@ -47,15 +51,20 @@ class Keys:
     def __init__(self, settings: ServeSettings) -> None:
         text = settings.keys.get_secret_value() if settings.keys else None
         if settings.keys_file is not None:
+            if text is not None:
+                raise ConfigError("give the API keys or a file of them, not both")
             try:
-                text = settings.keys_file.read_text(encoding="utf-8")
+                text = settings.keys_file.read_bytes().decode("utf-8", "replace")
             except OSError as error:
                 raise ConfigError(f"the file of API keys cannot be read: {error.strerror}") from error
         try:
             self._keys = TypeAdapter(tuple[Key, ...]).validate_json(text or "[]")
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)]
-            raise ConfigError("the API keys cannot be read: " + "; ".join(faults)) from None
+            raise ConfigError("the API keys cannot be read: " + "; ".join(_faults(error))) from None
+        if text is not None and not self._keys:
+            raise ConfigError("the list of API keys is empty; name none to let everyone read and forecast")
+        if len({key.name for key in self._keys}) < len(self._keys):
+            raise ConfigError("two API keys have one name")
 
     @property
     def open(self) -> bool:
@@ -87,3 +96,8 @@ class Keys:
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _faults(error: ValidationError) -> list[str]:
+    """One sentence for each, without what was given."""
+    return [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)]

@@ -29,11 +29,11 @@ class _Lines(logging.Formatter):
 
 
 def configure(level: str = "INFO") -> None:
-    """Send Gatecast's and uvicorn's logs there; nothing that a request holds is ever in them."""
+    """Send all logs there, of other packages their warnings; nothing that a request holds is ever in them."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
-    for name in ("gatecast", "uvicorn"):
+    for name, least in ((None, "WARNING"), ("gatecast", level), ("uvicorn", level)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)
+        logger.setLevel(least)
     logging.getLogger("uvicorn.access").disabled = True  # the door writes these lines, with ids and times

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import signal
+import socket
+import time
 from types import FrameType
 from typing import Any, Final
 
@@ -17,62 +22,108 @@ from forecasting.settings import ServeSettings, Settings
 
 __all__ = ["run"]
 
-_SILENCE: Final = 20.0  # seconds that a new connection may take to send the head of a request
+_SILENCE: Final = 20.0  # seconds that the head of a request may take
+_UNREAD: Final = 30_000  # milliseconds that a client may leave unread what it was sent
+_HEAD: Final = 65_536  # bytes of the head of a request
+_TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def run(settings: Settings, serve: ServeSettings, *, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT: not ready any more, nothing new accepted, what is under way is answered."""
     configure()
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # MLflow's own default is two minutes
     app = create_app(settings, serve)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         http=_Patient,
+        ws="none",
         loop="uvloop",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=int(serve.drain_seconds),
+        timeout_graceful_shutdown=max(1, int(serve.drain_seconds - serve.notice_seconds)),
     )
-    _Server(config, app).run()
+    server = _Server(config, app, serve.notice_seconds)
+    asyncio.Runner(loop_factory=config.get_loop_factory()).run(server.serve())
+    logging.shutdown()
+    # Not `sys.exit`: that would wait for threads, and one may be waiting for a registry that never answers.
+    os._exit(0 if server.started else 3)
 
 
 class _Server(uvicorn.Server):
-    """Tells the app that it is leaving before anything closes."""
+    """Tells the app that it is leaving, and lets load balancers see that, before anything closes."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, notice: float) -> None:
         super().__init__(config)
         self._app = app
+        self._notice = notice
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal ends the service in peace, a second one at once."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's names
+        """The first signal ends the service in peace, a second one at once; either way the process exits with 0."""
         state: State | None = getattr(self._app.state, "gatecast", None)
         if state is not None:
             state.leaving = True
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        if sig == signal.SIGINT:  # somebody sits there and waits
+            self._notice = 0
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Go on answering for a moment, then close the doors and wait for what is under way."""
+        end = time.monotonic() + self._notice
+        while time.monotonic() < end and not self.force_exit:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
 
 
 class _Patient(HttpToolsProtocol):
-    """Closes connections on which no head of a request arrives in time."""
+    """Closes connections on which no head of a request arrives in time, or one without an end, or nobody reads."""
 
     _timer: asyncio.TimerHandle | None = None
+    _head = 0
 
     def connection_made(self, transport: Any) -> None:
         """Start to wait."""
         super().connection_made(transport)
-        self._timer = self.loop.call_later(_SILENCE, transport.close)
+        connection = transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_USER_TIMEOUT") and connection is not None and connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Count while the head is not complete."""
+        if self._timer is not None and self._head > _HEAD:
+            self.transport.write(_TOO_LONG)
+            self.transport.close()
+            return
+        self._head += len(data)
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """A further request on the same connection has to be on time too."""
+        self._head = 0
+        self._wait()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """It has spoken."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._stop()
+        self._timer = self.loop.call_later(_SILENCE, self.transport.close)
+
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        super().connection_lost(exc)
+            self._timer = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -15,12 +16,14 @@ import numpy as np
 
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.errors import ArtifactError, GatecastError
-from forecasting.registry import CHAMPION, Registry, Version
+from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
+from forecasting.registry import CHAMPION, Registry, Version, content_of
 from forecasting.serve.batching import Batcher
 from forecasting.settings import ServeSettings
 
 __all__ = ["Loaded", "Place", "Slot"]
+
+log = logging.getLogger("gatecast.serve")
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ class Slot:
         """Open what answered last, from the cache alone; False where there is nothing that is whole."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
-            found = self._open(self._place.cache / self.name / str(note["version"]), note["version"], note["content"])
-        except (OSError, ValueError, KeyError, GatecastError):
+            version, content = int(note["version"]), str(note["content"])
+            found = self._open(self._place.cache / self.name / str(version), version, content)
+        except (OSError, ValueError, KeyError, TypeError, GatecastError):
             return False
         self.current = found
         return True
@@ -76,11 +80,12 @@ class Slot:
     def refresh(self, *, again: bool = False) -> bool:
         """Look at the registry and swap where it names another version; True where one was swapped in.
 
-        A version that cannot be used is refused, the old one stays, and `refusal` says why; with `again` a refused
-        one is tried anew. Raises RegistryError where the registry does not answer or has no such version.
+        A version that cannot be used is refused with an ArtifactError, the old one stays, and `refusal` says why; it is
+        not looked at again until the registry names another, or with `again`. Raises RegistryError where the registry
+        does not answer, or does not give the bundle: that is tried again the next time.
         """
         with self._lock:
-            version = self._place.registry.version(self.name, self.wanted)
+            version = self._wanted()
             if self.current is not None and self.current.content == version.content:
                 self.refusal = self._refused = None
                 if self.current.version == version.version:
@@ -89,44 +94,60 @@ class Slot:
                 return False
             return self._swap(version)
 
-    def _swap(self, version: Version) -> bool:
+    def _wanted(self) -> Version:
         try:
-            directory = self._place.registry.download(self.name, version.version, self._place.cache)
+            return self._place.registry.version(self.name, self.wanted)
+        except UnknownVersionError as error:
+            self.refusal = str(error)
+            raise
+
+    def _swap(self, version: Version) -> bool:
+        place = self._place
+        try:
+            largest = place.settings.max_bundle_mb * 1e6
+            directory = place.registry.download(self.name, version.version, place.cache, largest=largest)
             found = self._open(directory, version.version, version.content)
-        except (GatecastError, OSError, ValueError) as error:
-            self.refusal, self._refused = f"version {version.version}: {error}", version.content
+        except (RegistryError, OSError) as error:
+            self.refusal = f"version {version.version}: the registry does not give its bundle"  # no address is told
+            raise RegistryError(f"version {version.version}: {error}") from error
+        except Exception as error:  # whatever is in a bundle, it must not end what answers now
+            reason = str(error).replace(str(place.cache), "cache")
+            self.refusal, self._refused = f"version {version.version}: {reason}", version.content
             raise ArtifactError(self.refusal) from error
-        self._remember(found)
         self.current, self.refusal, self._refused = found, None, None
+        self._remember(found)
         return True
 
     def _open(self, directory: Path, version: int, content: str) -> Loaded:
         """Verify, replay the golden forecast, warm up; raises ArtifactError for anything that must not answer."""
         settings = self._place.settings
-        size = sum(path.stat().st_size for path in directory.iterdir())
-        if size > settings.max_bundle_mb * 1e6:
-            raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, allowed are {settings.max_bundle_mb:g}")
-        forecaster = Forecaster(verify(directory, threads=settings.threads))
+        bundle = verify(directory, threads=settings.threads)
+        if content_of(bundle.manifest) != content:
+            raise ArtifactError(f"{directory} does not hold the bundle of version {version}")
         with np.load(directory / "golden.npz", allow_pickle=False) as golden:
             batch = {name: golden[name] for name in golden.files if name != "expected"}
-        if not np.isfinite(forecaster.bundle.predictor.quantiles(batch)).all():
+        if not np.isfinite(bundle.predictor.quantiles(batch)).all():
             raise ArtifactError("its forecasts are not finite")
         batcher = Batcher(
-            forecaster.bundle.predictor.quantiles,
+            bundle.predictor.quantiles,
             self._place.executor,
             most=settings.batch_windows,
             wait=settings.batch_wait_ms / 1000,
             capacity=settings.queue,
             seen=self._seen,
         )
-        return Loaded(self.name, version, content, forecaster, batcher, datetime.now(UTC))
+        return Loaded(self.name, version, content, Forecaster(bundle), batcher, datetime.now(UTC))
 
     @property
     def _note(self) -> Path:
         return self._place.notes / f"{self.name}@{self.wanted}.json"
 
     def _remember(self, loaded: Loaded) -> None:
-        self._place.notes.mkdir(parents=True, exist_ok=True)
-        draft = self._note.with_suffix(".draft")
-        draft.write_text(json.dumps({"version": loaded.version, "content": loaded.content}), encoding="utf-8")
-        os.replace(draft, self._note)
+        """Write the note; where that fails the next start asks the registry, and this one goes on."""
+        try:
+            self._place.notes.mkdir(parents=True, exist_ok=True)
+            draft = self._note.with_suffix(f".{os.getpid()}.draft")  # other processes may share the folder
+            draft.write_text(json.dumps({"version": loaded.version, "content": loaded.content}), encoding="utf-8")
+            os.replace(draft, self._note)
+        except OSError as error:
+            log.warning("note not written", extra={"model": loaded.name, "reason": error.strerror})
