@@ -334,33 +334,12 @@ class Job(_Section):
     @classmethod
     def _of_symbols(cls, content: Any) -> Any:
         """What is left out in a job of symbols has the values that fit them."""
-        head = content.get("head") if isinstance(content, dict) else None
-        series, gate = (content.get(part) for part in ("series", "gate")) if isinstance(head, dict) else (None, None)
-        if not isinstance(head, dict) or head.get("name") != "categorical" or not isinstance(series, dict):
-            return content
-        series = {"gaps": "refuse", **series, "categorical": sorted({*series.get("categorical", ()), "y"})}
-        given = gate if isinstance(gate, dict) else {}
-        return {**content, "series": series, "gate": {"primary": "nats", "baselines": list(_NGRAMS), **given}}
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Job:
-        if not self.symbolic:
-            if self.series.symbolic:
-                raise ValueError(f"series.categorical names y: labels need head categorical, got {self.head.name}")
-            return self
-        series = self.series
-        taken = {
-            **{name: bool(getattr(series, name)) for name in ("past", "future", "static", "calendar", "integer")},
-            **{name: getattr(series, name) is not None for name in ("lower", "upper")},
-            "gaps, other than refuse": series.gaps != "refuse",
-            "duplicates, other than refuse, first and last": series.duplicates in ("mean", "sum"),
-            "transform": series.transform != "none",
-            "layout": series.layout != "none",
-        }
-        wrong = [name for name, given in taken.items() if given]
-        if wrong:
-            raise ValueError(f"symbols have no {'; no '.join(wrong)}: leave series.{', '.join(wrong)} out")
-        return self
+        match content:
+            case {"head": {"name": "categorical"}, "series": dict() as given}:
+                series = {"gaps": "refuse", **given, "categorical": sorted({*given.get("categorical", ()), "y"})}
+                gate = {"primary": "nats", "baselines": list(_NGRAMS), **(content.get("gate") or {})}
+                return {**content, "series": series, "gate": gate}
+        return content
 
     @model_validator(mode="after")
     def _joint(self) -> Job:

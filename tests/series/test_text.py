@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecasting.config import Job, parse
-from forecasting.errors import ConfigError, DataError, SourceError
+from forecasting.errors import DataError, SourceError
 from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.validate import validate
@@ -117,12 +117,6 @@ def test_numbers_are_no_symbols() -> None:
     """A table of numbers in a job of symbols is named as such."""
     report = validate(_table(["1", "2"]).astype({"y": "float64"}), symbol_job({"kind": "synthetic"}).series)
     assert [violation.rule for violation in report.errors] == ["wrong_type"]
-
-
-def test_settings_of_numbers_are_refused_all_at_once() -> None:
-    """Limits, covariates and transforms mean nothing to symbols."""
-    with pytest.raises(ConfigError, match="no past; no lower"):
-        symbol_job({"kind": "synthetic"}, series={"freq": "s", "past": ["p"], "lower": 0})
 
 
 def test_what_a_job_of_symbols_leaves_out_fits_symbols() -> None:
