@@ -143,6 +143,7 @@ def _is_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         ),
         pytest.param(["import forecasting.bundle.forecaster", "import forecasting.series.window"], HEAVY, id="bundle"),
         pytest.param(["import forecasting.registry"], HEAVY - {"mlflow"}, id="registry"),
+        pytest.param(["import forecasting.serve.app", "import forecasting.serve.client"], HEAVY, id="service"),
         pytest.param(["import pipelines"], HEAVY, id="flows"),
     ],
 )

@@ -53,7 +53,7 @@ def expected(store: Store, key: Callable[[Any], Any]) -> dict[Any, dict[str, flo
         if np.isnan(y):
             continue
         group = sums.setdefault(key(row), dict.fromkeys(("abs", "pin", "y", "in", "of", "err", "n"), 0.0))
-        quantiles = {float(n[1:]): v for n, v in row.items() if n.startswith("q") and not np.isnan(v)}
+        quantiles = {float(str(n)[1:]): v for n, v in row.items() if str(n).startswith("q") and not np.isnan(v)}
         losses = [2 * max(q * (y - v), (q - 1) * (y - v)) for q, v in quantiles.items()]
         group["abs"] += abs(row["q0.5"] - y)
         group["pin"] += sum(losses) / len(losses)

@@ -1,6 +1,9 @@
 """The client: tables in and out, the service's sentence where it says no, and the OpenAPI document for all others."""
 
+import itertools
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from forecasting.errors import GatecastError
 from forecasting.monitor import live_scores
 from forecasting.series.store import Store
 from forecasting.serve.client import Client, RefusedError, UnavailableError
+
+PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
 
 
 def test_client_does_everything_against_a_real_service(
@@ -40,6 +45,9 @@ def test_client_does_everything_against_a_real_service(
             versions = [version["version"] for version in client.versions("buoy")]
             with pytest.raises(RefusedError, match="no model of that name is served"):
                 client.forecast(table, name="other")
+        (documented,) = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+        documented = documented.replace("http://localhost:8000", served.url).replace("glucose", "buoy")
+        exec(documented, names := {"KEY": secrets["admin"], "table": table})
         with Client(served.url, "wrong", timeout=60) as stranger, pytest.raises(RefusedError, match="valid API key"):
             stranger.models()
     expected = Forecaster.load(copied / "cache" / "buoy" / "1").forecast(table)
@@ -48,11 +56,32 @@ def test_client_does_everything_against_a_real_service(
     pd.testing.assert_frame_equal(aware, expected, rtol=1e-6)
     assert list(short.columns) == ["unique_id", "ds", "cutoff", "step", "q0.5", "q0.9"]
     assert kinds == ["drift", "ridge"]
+    pd.testing.assert_frame_equal(names["forecast"], expected[expected["step"] <= 2].reset_index(drop=True), rtol=1e-6)
+    assert [model["version"] for model in names["served"]] == [1, 1]
     assert (promoted, back, versions) == (2, 1, [2, 1])
     newest = Store(copied).read_forecasts("buoy", unique_id="a")
     newest = newest[newest["cutoff"] >= stored["cutoff"].min()]
     assert stored["q0.5"].tolist() == newest.sort_values(["cutoff", "ds"], ascending=[False, True])["q0.5"].tolist()
     pd.testing.assert_frame_equal(scores, live_scores(Store(copied), "buoy", "step"), check_dtype=False)
+
+
+def test_documented_curl_lines_are_answered(copied: Path, service: Any, make_keys: Any) -> None:
+    """Every one in docs/serve.md, with another name of the model and in the order in which they stand there."""
+    keys, secrets = make_keys("admin")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^curl (?:.|\n(?!curl))*", "\n".join(blocks).replace("glucose", "buoy"), flags=re.MULTILINE)
+    assert len(lines) >= 12
+    with service(copied, keys=keys) as client:
+        for line in lines:
+            words = shlex.split(line.replace("$KEY", secrets["admin"]))
+            (path,) = [word.removeprefix("localhost:8000") for word in words if word.startswith("localhost")]
+            data = words[words.index("-d") + 1].encode() if "-d" in words else None
+            given = [word.split(": ") for before, word in itertools.pairwise(words) if before == "-H"]
+            headers = {"authorization": f"Bearer {secrets['admin']}", **dict(given)}
+            answer = (
+                client.post(path, data, headers=headers) if data or "-X" in words else client.get(path, headers=headers)
+            )
+            assert answer.status_code == 200, (line, answer.text)
 
 
 def web(answer: Callable[[httpx.Request], httpx.Response]) -> Client:

@@ -1,5 +1,6 @@
 """MLflow's scoring protocol: the numbers of the logged model itself, through MLflow's own client."""
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -48,13 +49,14 @@ def as_json(table: pd.DataFrame, shape: str) -> dict[str, Any]:
     shown = table.assign(ds=table["ds"].astype("str"))
     rows = shown.to_dict("records")
     split = shown.to_dict("split")
-    return {
+    shapes: dict[str, dict[str, Any]] = {
         "dataframe_split": {"dataframe_split": split},
         "dataframe_records": {"dataframe_records": rows},
         "inputs": {"inputs": shown.to_dict("list")},
         "inputs by row": {"inputs": rows},
         "instances": {"instances": rows},
-    }[shape]
+    }
+    return shapes[shape]
 
 
 @pytest.mark.parametrize("shape", ["dataframe_split", "dataframe_records", "inputs", "inputs by row", "instances"])
@@ -151,10 +153,10 @@ def test_mlflow_client_works_unchanged(
     copied: Path, gatecast: list[str], serving: Any, table: pd.DataFrame, expected: pd.DataFrame, tmp_path: Path
 ) -> None:
     """MLflow's own client for scoring servers, against a process that serves one model."""
-    from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+    scoring: Any = importlib.import_module("mlflow.pyfunc.scoring_server.client")
 
     with serving(gatecast, copied, tmp_path / "log", "--name", "buoy") as served:
-        client = ScoringServerClient("127.0.0.1", served.port)
+        client = scoring.ScoringServerClient("127.0.0.1", served.port)
         client.wait_server_ready(timeout=60)
         given = client.invoke(table).get_predictions()
         gap = client.invoke(table.assign(y=table["y"].where(table.index != 3)), params={"levels": [50]})

@@ -48,7 +48,8 @@ def test_vintages_are_the_stored_forecasts_newest_first(client: Any, store: Stor
 
 def test_pages_together_are_everything(client: Any) -> None:
     """Each page holds whole vintages and says where the next one begins."""
-    pages, offset = [], 0
+    pages: list[pd.DataFrame] = []
+    offset: int | None = 0
     while offset is not None:
         told = client.get(f"/v1/vintages?name=buoy&limit=4&offset={offset}").json()
         pages.append(pd.DataFrame(told["vintages"]))
