@@ -18,7 +18,7 @@ from forecasting.config import Job
 from forecasting.errors import DataError
 from forecasting.registry import Registry
 from forecasting.series.store import Store
-from forecasting.series.symbols import split_text
+from forecasting.series.symbols import split_text, unit_of
 
 __all__ = ["Absent", "Vintage", "continue_text", "forecast", "forecast_live"]
 
@@ -79,7 +79,7 @@ def continue_text(
     """What follows a text of the job's symbols; nothing is stored. Raises ArtifactError for a model of numbers."""
     live = registry.version(job.name, model)
     forecaster = SymbolForecaster.load(registry.download(job.name, live.version, cache))
-    return forecaster.continuation.extend(split_text(text, job.unit), length, sampling)
+    return forecaster.continuation.extend(split_text(text, unit_of(job)), length, sampling)
 
 
 def _as_known_at(history: pd.DataFrame, at: datetime, job: Job) -> pd.DataFrame:

@@ -166,7 +166,7 @@ def _continued(
     """A prompt and what follows it; what is not given is that of the job."""
     from forecasting.batch import continue_text
     from forecasting.bundle.continuation import Sampling
-    from forecasting.series.symbols import join_symbols
+    from forecasting.series.symbols import join_symbols, unit_of
     from pipelines.workspace import workspace
 
     if not job.symbolic:
@@ -178,8 +178,8 @@ def _continued(
     told = continue_text(
         place.registry, job, prompt, length or job.window.horizon, sampling, cache=place.cache, model=model
     )
-    glue = "" if job.unit == "character" else join_symbols(["", ""], job.unit)
-    return prompt + glue + join_symbols(told.symbols, job.unit)
+    glue = "" if unit_of(job) == "character" else join_symbols(["", ""], unit_of(job))
+    return prompt + glue + join_symbols(told.symbols, unit_of(job))
 
 
 @app.command()

@@ -295,9 +295,6 @@ class Forecast(_Section):
         return levels
 
 
-_NGRAMS = ("unigram", "bigram", "trigram")  # the baselines of symbols
-
-
 class Schedule(_Section):
     """When the job's flows run by themselves."""
 
@@ -325,11 +322,6 @@ class Job(_Section):
         """Whether the job forecasts symbols, not numbers."""
         return self.head.name == "categorical"
 
-    @property
-    def unit(self) -> str:
-        """What a symbol is, where the job has any: character, word or line."""
-        return self.source.unit if isinstance(self.source, TextSource) else "word"
-
     @model_validator(mode="before")
     @classmethod
     def _of_symbols(cls, content: Any) -> Any:
@@ -337,7 +329,7 @@ class Job(_Section):
         match content:
             case {"head": {"name": "categorical"}, "series": dict() as given}:
                 series = {"gaps": "refuse", **given, "categorical": sorted({*given.get("categorical", ()), "y"})}
-                gate = {"primary": "nats", "baselines": list(_NGRAMS), **(content.get("gate") or {})}
+                gate = {"primary": "nats", "baselines": ["unigram", "bigram", "trigram"], **(content.get("gate") or {})}
                 return {**content, "series": series, "gate": gate}
         return content
 
@@ -372,15 +364,8 @@ def parse(content: dict[str, Any], *, name: str = "configuration") -> Job:
         raise ConfigError(f"{name} has {error.error_count()} violation(s):\n{lines}") from error
 
 
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "series": Series,
-    "window": Window,
-    "model": Model,
-    "head": Head,
-    "train": Train,
-    "backtest": Backtest,
-    "gate": Gate,
-    "forecast": Forecast,
+_SECTIONS: dict[str, Any] = {
+    **{name: field.annotation for name, field in Job.model_fields.items() if name != "source"},
     "schedule": Schedule,
     "columns": FileColumns,
     "file": FileSource,

@@ -27,6 +27,7 @@ from forecasting.promotion import Decision
 from forecasting.registry import Registry
 from forecasting.series import ingestion
 from forecasting.series.snapshot import Snapshot
+from forecasting.series.symbols import unit_of
 from forecasting.training.fitted import Fitted
 
 __all__ = ["Finished", "Outcome", "conclude", "parameters", "records", "summary"]
@@ -170,7 +171,7 @@ def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
         by_step=contest.table("step"),
         examples=pd.DataFrame() if numbers is None else _examples(data, numbers),
         frames=() if numbers is None else _frames(data, numbers),
-        texts=texts(history, forecasts, job.unit) if numbers is None else (),
+        texts=texts(history, forecasts, unit_of(job)) if numbers is None else (),
         metrics=contest.candidates[0].scored.metrics,
         curves=run.curves,
         validation=met.violations,

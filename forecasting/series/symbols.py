@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import UNIQUE_ID, Y
-from forecasting.config import Job
+from forecasting.config import Job, TextSource
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.split import Fold, past
@@ -24,6 +24,7 @@ __all__ = [
     "prepare_symbols",
     "sequences",
     "split_text",
+    "unit_of",
 ]
 
 UNKNOWN = "\ufffd"  # how code 0 is written
@@ -69,6 +70,11 @@ def learn_vocabulary(labels: Iterable[str]) -> Vocabulary:
     if len(symbols) < 2:
         raise DataError(f"a sequence of symbols needs at least two different ones, got {', '.join(symbols) or 'none'}")
     return Vocabulary(symbols=symbols)
+
+
+def unit_of(job: Job) -> str:
+    """What a symbol of a job is: character, word or line; labels of a column are words."""
+    return job.source.unit if isinstance(job.source, TextSource) else "word"
 
 
 def split_text(text: str, unit: str) -> list[str]:
