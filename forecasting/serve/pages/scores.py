@@ -123,13 +123,14 @@ def results(registry: Registry, run_id: str) -> Results | None:
 
 
 def _told(outcome: dict[str, Any]) -> tuple[str, str]:
-    """The outcome in a word and a sentence."""
-    board = outcome["leaderboard"]
+    """The outcome in a word and a sentence; the table of rules says why."""
+    board, rules = outcome["leaderboard"], outcome["verdict"]
     challenger = board[0]["model"] if board else "the network"
     if outcome["promoted"]:
-        return "Promoted", f"{challenger} passed every rule and went live as version {outcome['version']}."
-    refused = "; ".join(rule["sentence"] for rule in outcome["verdict"] if not rule["passed"])
+        return "Promoted", f"{challenger} passed all {len(rules)} rules and went live as version {outcome['version']}."
+    failed = [rule["rule"].replace("_", " ") for rule in rules if not rule["passed"]]
+    refused = f"{challenger} failed {len(failed)} of {len(rules)} rules: {', '.join(failed)}."
     if outcome["fallback"]:
-        return "Refused", f"{challenger}: {refused}. The best baseline, {outcome['model']}, went live in its place."
+        return "Refused", f"{refused} The best baseline, {outcome['model']}, went live in its place."
     kept = "Nothing went live" if outcome["champion"] is None else f"Version {outcome['champion']} stayed live"
-    return "Refused", f"{challenger}: {refused}. {kept}."
+    return "Refused", f"{refused} {kept}."

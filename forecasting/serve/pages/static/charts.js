@@ -62,7 +62,7 @@ const charts = (() => {
     const axis = { gridcolor: colour("chart-grid"), zeroline: false, automargin: true, linecolor: colour("chart-grid") };
     return {
       ...extra,
-      xaxis: { ...axis, nticks: innerWidth < 640 ? 4 : 9, tickangle: 0, ...extra.xaxis },
+      xaxis: { ...axis, nticks: innerWidth < 640 ? 5 : 9, tickangle: 0, ...extra.xaxis },
       yaxis: { ...axis, nticks: 6, ...extra.yaxis },
       margin: { l: 8, r: 12, t: 10, b: 8 },
       paper_bgcolor: "rgba(0,0,0,0)",

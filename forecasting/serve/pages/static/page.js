@@ -42,19 +42,7 @@ const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?
 // A page that needs a key: the same address again, with the key.
 
 async function unlock() {
-  if (sessionStorage.getItem(KEY)) {
-    const response = await asked(location.href, { headers: headers() });
-    const opened = new DOMParser().parseFromString(await response.text(), "text/html");
-    if (opened.body.dataset.plotly && opened.body.dataset.locked === undefined) {
-      document.title = opened.title;
-      document.body.replaceChildren(...opened.body.childNodes);
-      delete document.body.dataset.locked;
-      ready();
-      return;
-    }
-    sessionStorage.removeItem(KEY);
-    find("#refused").textContent = sentence(opened.querySelector("#refused")?.dataset.said ?? "the service cannot be reached");
-  }
+  if (sessionStorage.getItem(KEY) && (await opened())) return;
   const form = find("#key");
   form.hidden = false;
   find("#api-key").focus();
@@ -63,6 +51,26 @@ async function unlock() {
     sessionStorage.setItem(KEY, find("#api-key").value.trim());
     unlock();
   };
+}
+
+async function opened() {
+  const response = await asked(location.href, { headers: headers() });
+  const text = await response.text();
+  const page = new DOMParser().parseFromString(text, "text/html");
+  if (page.body.dataset.plotly === undefined) {
+    find("#refused").textContent = sentence((await refusal(new Response(text, response))).message);
+    return false;
+  }
+  if (page.body.dataset.locked !== undefined) {
+    sessionStorage.removeItem(KEY);
+    find("#refused").textContent = sentence(page.querySelector("#refused").dataset.said);
+    return false;
+  }
+  document.title = page.title;
+  document.body.replaceChildren(...page.body.childNodes);
+  delete document.body.dataset.locked;
+  ready();
+  return true;
 }
 
 function forget() {
