@@ -27,7 +27,7 @@ class Readings(NamedTuple):
     def table(self) -> pd.DataFrame:
         """The same as a long table."""
         labels = {name for name, values in self.covariates.items() if values.dtype.kind != "f"}
-        texts = {UNIQUE_ID: self.unique_id, **{name: self.covariates[name] for name in labels}}
+        texts = {UNIQUE_ID: self.unique_id, **{name: self.covariates[name].tolist() for name in labels}}
         columns = {DS: self.ds, Y: self.y, **self.covariates}
         return pd.DataFrame({**columns, **{name: pd.array(values, dtype="str") for name, values in texts.items()}})
 
@@ -64,15 +64,17 @@ def _usable(y: np.ndarray, spec: Spec) -> bool:
 def _panel(names: np.ndarray, start: np.ndarray, y: np.ndarray, spec: Spec, step: np.timedelta64) -> Panel:
     """The panel of contexts `y` (N, T) that begin at `start` (N,)."""
     length, features = spec.context + spec.horizon, spec.features
-    location, scale = spec.scaler.of(pd.Index(names, dtype="str"))
+    location, scale = spec.scaler.of(names)
     target = np.full((len(names), length), np.nan, dtype=np.float32)
     target[:, : spec.context] = spec.scaler.apply(y, location[:, None], scale[:, None])
     observed = target.copy()
     observed[:, spec.context :] = target[:, spec.context - 1 : spec.context]
     ahead = np.empty((target.size, len(features.known_ahead)), dtype=np.float32)
     if features.calendar:
-        stamps = (start[:, None] + np.arange(length) * step).ravel()
-        ahead[:] = calendar(pd.DatetimeIndex(stamps), features.calendar, time_zone=features.time_zone)
+        begins, which = np.unique(start, return_inverse=True)  # most series of a request share their stamps
+        stamps = pd.DatetimeIndex((begins[:, None] + np.arange(length) * step).ravel())
+        channels = calendar(stamps, features.calendar, time_zone=features.time_zone)
+        ahead[:] = channels.reshape(len(begins), length, -1)[which].reshape(ahead.shape)
     return Panel(
         features=features,
         unique_id=names,

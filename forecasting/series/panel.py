@@ -138,7 +138,7 @@ def _build(grid: pd.DataFrame, features: Features, scaler: Scaler, padding: _Pad
     unique_id = grid[UNIQUE_ID].iloc[bounds].to_numpy()
     place = np.repeat(offsets[:-1] + lead - bounds, counts) + np.arange(len(grid)) if (lead + horizon).any() else None
     start = _earlier(grid[DS].to_numpy()[bounds], lead, features.freq)
-    location, scale = scaler.of(pd.Index(unique_id, dtype="str"))
+    location, scale = scaler.of(unique_id)
     target = _spread(
         scaler.apply(grid[Y].to_numpy(), np.repeat(location, counts), np.repeat(scale, counts)), place, offsets[-1]
     )

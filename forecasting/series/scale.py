@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -32,12 +34,21 @@ class Scaler(BaseModel):
     pooled: tuple[float, float] = (0.0, 1.0)
     covariates: dict[str, tuple[float, float]] = {}
 
-    def of(self, unique_ids: pd.Index) -> tuple[np.ndarray, np.ndarray]:
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.unique_id)}
+
+    @functools.cached_property
+    def _pairs(self) -> np.ndarray:
+        """Locations and scales (2, series + 1), the pooled pair last."""
+        location, scale = self.pooled
+        return np.array([[*self.location, location], [*self.scale, scale]], dtype=np.float64)
+
+    def of(self, unique_ids: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
         """Location and scale (N,) of the series named, each float64."""
-        known = pd.Index(self.unique_id, dtype="str").get_indexer(unique_ids)
-        location = np.append(np.asarray(self.location, dtype=np.float64), self.pooled[0])
-        scale = np.append(np.asarray(self.scale, dtype=np.float64), self.pooled[1])
-        return location[known], scale[known]  # -1, unknown, picks the pooled pair at the end
+        known = [self._places.get(name, -1) for name in unique_ids]
+        location, scale = self._pairs[:, known]  # -1, unknown, picks the pooled pair at the end
+        return location, scale
 
     def apply(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Readings → the scaled space; `location` and `scale` broadcast against `y`."""
