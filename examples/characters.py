@@ -1,0 +1,70 @@
+"""Characters: read nine tenths of tiny Shakespeare, tell the rest character by character, and write some more.
+
+    GATECAST_DATASETS=../shared/datasets python -m examples.characters
+
+Network and training are those of configs/characters.yaml; `gatecast run` of that file puts the same network through
+baselines, gate and registry. Here it is seen from near: how the temperature changes what is written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from forecasting import config
+from forecasting.bundle.continuation import Continuation, Sampling
+from forecasting.config import Model, Train
+from forecasting.series import sources
+from forecasting.series.symbols import learn_vocabulary
+from forecasting.training.devices import make_deterministic
+from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of
+
+CONFIG = Path(__file__).parents[1] / "configs" / "characters.yaml"
+TEMPERATURES = (0.0, 0.5, 1.0)
+
+
+class Text(NamedTuple):
+    """A text: its first nine tenths, a hundredth before their end to validate on, and its last tenth."""
+
+    train: list[str]
+    valid: list[str]
+    test: list[str]
+
+
+def main() -> None:
+    """Print the mean nats of the last tenth, and how the network goes on from there."""
+    job = config.load(CONFIG)
+    text = split(sources.read(job)["y"].tolist())
+    model = fit(text, job.model, job.train, steps=job.window.context)
+    print(f"nats per character of the last tenth, {len(text.test):,} characters: {nats(model, text):.3f}")
+    for temperature in TEMPERATURES:
+        told = model.extend(text.test[-200:], 200, Sampling(temperature, seed=job.forecast.seed)).symbols
+        print(f"\n--- temperature {temperature:g}\n{''.join(told)}")
+
+
+def split(characters: list[str]) -> Text:
+    """The parts of a text, in their order."""
+    end, begin = len(characters) * 90 // 100, len(characters) * 89 // 100
+    return Text(characters[:begin], characters[begin:end], characters[end:])
+
+
+def fit(text: Text, model: Model, train: Train, *, steps: int) -> Continuation:
+    """A network that has learned from the training part, states carried over chunks of so many steps."""
+    make_deterministic(train.seed)
+    vocabulary = learn_vocabulary(text.train)
+    taught, valid = vocabulary.encode(text.train), vocabulary.encode(text.valid)
+    network = network_of(model, vocabulary.size, steps=steps)
+    learn_symbols(network, lessons([taught], [valid], train, steps=steps), train)
+    return Continuation(vocabulary, chunk_graph(network, taught[None, :steps])[0].model)
+
+
+def nats(model: Continuation, text: Text) -> float:
+    """The mean negative log-probability of the last tenth, each character given those before it."""
+    before = text.valid[-500:]
+    return float(-np.mean(model.log_probability(before + text.test)[len(before) :]))
+
+
+if __name__ == "__main__":
+    main()
