@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,8 @@ class Readings(NamedTuple):
     def table(self) -> pd.DataFrame:
         """The same as a long table."""
         labels = {name for name, values in self.covariates.items() if values.dtype.kind != "f"}
-        texts = {UNIQUE_ID: self.unique_id, **{name: self.covariates[name].tolist() for name in labels}}
+        texts: dict[str, list[Any]] = {name: self.covariates[name].tolist() for name in labels}
+        texts[UNIQUE_ID] = self.unique_id
         columns = {DS: self.ds, Y: self.y, **self.covariates}
         return pd.DataFrame({**columns, **{name: pd.array(values, dtype="str") for name, values in texts.items()}})
 
