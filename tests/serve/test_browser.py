@@ -116,16 +116,17 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def home(stocked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose first run left its results."""
-    copy = Path(shutil.copytree(stocked, tmp_path_factory.mktemp("browser") / "home"))
+def home(stocked: Path, tmp_path_factory: pytest.TempPathFactory, register: Any, write_bundle: Any) -> Path:
+    """A home whose last run, which made version 3, left its results."""
+    place = tmp_path_factory.mktemp("browser")
+    copy = Path(shutil.copytree(stocked, place / "home"))
+    register(copy, "buoy", write_bundle(place / "3", seed=3), "browser")
     registry = registry_of(copy)
     rule = {"rule": "beats_naive", "figure": 0.1, "bound": 0, "passed": True, "sentence": "wql is better by 10.0%"}
     board = [{"model": name, "wql": 0.5, "mae": 1.25, "coverage": 0.8} for name in ("stacked", "naive")]
     outcome = {"version": 1, "model": "stacked", "promoted": True, "fallback": False, "champion": 1}
     content = json.dumps(outcome | {"verdict": [rule, rule | {"passed": False}], "leaderboard": board})
-    for version in (1, 2):
-        registry.log_text(registry.version("buoy", version).run_id, content, "outcome.json")
+    registry.log_text(registry.version("buoy", 3).run_id, content, "outcome.json")
     return copy
 
 
@@ -320,7 +321,7 @@ def test_names_with_markup_do_nothing(
     rules = [{"rule": EVIL, "passed": False, "sentence": EVIL_SERIES}]
     outcome = {"version": 2, "model": EVIL, "promoted": False, "fallback": True, "champion": 2, "verdict": rules}
     content = json.dumps({**outcome, "leaderboard": [{"model": EVIL, EVIL: 1.0}]})
-    registry_of(copy).log_text(registry_of(copy).version("buoy", 2).run_id, content, "outcome.json")
+    registry_of(copy).log_text(registry_of(copy).version("buoy", 3).run_id, content, "outcome.json")
     setting, secrets = make_keys("admin")
     with listening(copy, keys=setting, names=("buoy",)) as url:
         watched = watch(url)

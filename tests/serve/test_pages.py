@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -155,10 +156,13 @@ def test_accuracy_is_that_of_the_scores(client: Any) -> None:
     assert one.scripts[0] != page.scripts[0]
 
 
-def test_results_show_leaderboard_and_verdict(copied: Path, service: Any) -> None:
+def test_results_show_leaderboard_and_verdict(
+    copied: Path, tmp_path: Path, service: Any, register: Any, write_bundle: Any
+) -> None:
     """A run's outcome.json becomes a sentence, the rules of the gate and the leaderboard with its best figures."""
     registry = registry_of(copied)
-    run = registry.version("buoy", 2).run_id
+    register(copied, "buoy", write_bundle(tmp_path / "3", seed=3), "pages")
+    run = registry.version("buoy", 3).run_id
     rule = {"rule": "beats_naive", "figure": 0.1, "bound": 0, "passed": False, "sentence": f"no better than {EVIL}"}
     board = [{"model": "stacked", "wql": 0.5, "coverage": 0.8}, {"model": "naive", "wql": 0.25, "coverage": None}]
     outcome = {"version": 2, "model": "naive", "promoted": False, "fallback": True, "champion": 2}
@@ -256,8 +260,8 @@ def test_names_with_markup_stay_text(
     with service(copied, names=("buoy",), timeout_seconds=60) as client:
         slots = client.app.state.gatecast.catalog._slots
         slots[EVIL] = slots.pop("buoy")
-        slots[EVIL].name = EVIL
-        slots[EVIL].refusal = EVIL
+        slots[EVIL].name = slots[EVIL].refusal = EVIL
+        slots[EVIL].current = replace(slots[EVIL].current, name=EVIL)
         pages = [read(client, f"{view}?model={quote(EVIL)}&series={quote(EVIL_SERIES)}") for view in VIEWS]
         answer = client.post(f"/upload?model={quote(EVIL)}", csv_of(table), headers={"Content-Type": "text/csv"})
     assert answer.status_code == 200
