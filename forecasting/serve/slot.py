@@ -16,8 +16,10 @@ import numpy as np
 
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
 from forecasting.registry import CHAMPION, Registry, Version, content_of
+from forecasting.series.window import Batch
 from forecasting.serve.batching import Batcher
 from forecasting.settings import ServeSettings
 
@@ -126,8 +128,11 @@ class Slot:
             raise ArtifactError(f"{directory} does not hold the bundle of version {version}")
         with np.load(directory / "golden.npz", allow_pickle=False) as golden:
             batch = {name: golden[name] for name in golden.files if name != "expected"}
-        if not np.isfinite(bundle.predictor.quantiles(batch)).all():
+        found = bundle.predictor.quantiles(batch)
+        if not np.isfinite(found).all():
             raise ArtifactError("its forecasts are not finite")
+        if not _fits(batch, found, bundle.spec):
+            raise ArtifactError("its graph reads or gives other shapes than its specification says")
         batcher = Batcher(
             bundle.predictor.quantiles,
             self._place.executor,
@@ -151,3 +156,13 @@ class Slot:
             os.replace(draft, self._note)
         except OSError as error:
             log.warning("note not written", extra={"model": loaded.name, "reason": error.strerror})
+
+
+def _fits(batch: Batch, found: np.ndarray, spec: Spec) -> bool:
+    """Whether the golden inputs and quantiles have the steps and levels that requests will be given."""
+    if spec.symbols is not None:  # texts of any length
+        return True
+    places = 1 if spec.layout is None else spec.layout.places
+    steps = {"past": spec.context, "future": spec.horizon}
+    wanted = (len(batch["past"]), spec.horizon * places, len(spec.quantiles))
+    return found.shape == wanted and all(batch[name].shape[1] == steps[name] for name in steps if name in batch)

@@ -1,0 +1,276 @@
+"""One served model: what may take its place, what must not, and what is left when the registry is gone."""
+
+import dataclasses
+import gc
+import json
+import shutil
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forecasting.bundle.artifact import Manifest, _measure, verify
+from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
+from forecasting.registry import Registry, content_of
+from forecasting.serve.slot import Place, Slot
+from forecasting.settings import ServeSettings
+from forecasting.tracking import connect
+
+NAME = "buoy"
+
+
+@pytest.fixture
+def place(copied: Path, stocked: Path) -> Iterator[Place]:
+    """The shared part of all slots on a home of this test alone, without a cache."""
+    shutil.rmtree(copied / "cache")
+    with closing(
+        sqlite3.connect(copied / "mlflow.db")
+    ) as database:  # it knows where the files were, not where they are
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (stocked.as_uri(), copied.as_uri()),
+            )
+        database.commit()
+    registry = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied / "artifacts", copied / "locks")
+    with ThreadPoolExecutor(1) as executor:
+        yield Place(registry, copied / "cache", copied / "serve", executor, ServeSettings())
+
+
+def slot_of(place: Place, wanted: str = "") -> Slot:
+    """A slot of `buoy`."""
+    return Slot(NAME, wanted, place, lambda requests, windows: None)
+
+
+def unreachable(place: Place) -> Place:
+    """The same place, but nothing listens where the registry should be."""
+    return dataclasses.replace(place, registry=dataclasses.replace(place.registry, tracking_uri="http://127.0.0.1:9"))
+
+
+def stored(place: Place, version: int) -> Path:
+    """Where the registry keeps the bundle of a version."""
+    found = place.registry.version(NAME, version)
+    return next(place.registry.artifacts.glob(f"{NAME}/{found.run_id}/artifacts/model-*/artifacts/bundle"))
+
+
+def replaced(place: Place, version: int, change: Callable[[Path], None]) -> None:
+    """Change the registered bundle so that all its checksums are right again."""
+    bundle = stored(place, version)
+    change(bundle)
+    manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
+    names = [path.name for path in bundle.iterdir() if path.name != "manifest.json"]
+    manifest = manifest.model_copy(update={"files": {name: _measure(bundle / name) for name in names}})
+    (bundle / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
+    with connect(place.registry.tracking_uri) as client:
+        client.set_model_version_tag(NAME, str(version), "gatecast.content", content_of(manifest))
+
+
+def corrupt(place: Place) -> None:
+    """One byte of the graph is another."""
+    path = stored(place, 2) / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncated(place: Place) -> None:
+    """The second half of the graph is missing."""
+    path = stored(place, 2) / "model.onnx"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def incomplete(place: Place) -> None:
+    """A file is missing."""
+    (stored(place, 2) / "golden.npz").unlink()
+
+
+def no_graph(place: Place) -> None:
+    """The graph is something else."""
+    replaced(place, 2, lambda bundle: (bundle / "model.onnx").write_bytes(b"MZ" * 500) and None)
+
+
+def wrong_shape(place: Place) -> None:
+    """The specification promises another horizon than the graph gives."""
+    replaced(place, 2, lambda bundle: _specify(bundle, "horizon"))
+
+
+def wrong_context(place: Place) -> None:
+    """The specification gives the graph a longer history than it reads."""
+    replaced(place, 2, lambda bundle: _specify(bundle, "context"))
+
+
+def _specify(bundle: Path, name: str) -> None:
+    spec = json.loads((bundle / "spec.json").read_text())
+    (bundle / "spec.json").write_text(json.dumps(spec | {name: spec[name] + 1}), encoding="utf-8")
+
+
+def not_finite(place: Place) -> None:
+    """The golden forecast is no number, and that is what comes out."""
+
+    def change(bundle: Path) -> None:
+        with np.load(bundle / "golden.npz") as golden:
+            arrays = {name: np.full_like(golden[name], np.nan) for name in golden.files}
+        np.savez(bundle / "golden.npz", **arrays)
+
+    replaced(place, 2, change)
+
+
+def foreign_golden(place: Place) -> None:
+    """The golden forecast is that of another model."""
+
+    def change(bundle: Path) -> None:
+        with np.load(bundle / "golden.npz") as golden:
+            arrays = {name: golden[name] + (name == "expected") for name in golden.files}
+        np.savez(bundle / "golden.npz", **arrays)
+
+    replaced(place, 2, change)
+
+
+def oversized(place: Place) -> None:
+    """It is larger than allowed, of which most is not needed."""
+    replaced(place, 2, lambda bundle: (bundle / "model.keras").write_bytes(bytes(201_000_000)) and None)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (corrupt, "checksum"),
+        (truncated, "not [0-9]+ bytes long"),
+        (incomplete, "golden.npz: missing"),
+        (no_graph, "cannot be opened"),
+        (wrong_shape, "other shapes"),
+        (wrong_context, "other shapes"),
+        (not_finite, "off by nan"),
+        (foreign_golden, "does not reproduce its golden forecast"),
+        (oversized, "201 MB, allowed are 200"),
+    ],
+)
+def test_a_version_that_must_not_answer_is_refused(place: Place, damage: Callable[[Place], None], reason: str) -> None:
+    """The old one stays, the refusal is visible and names no path, and nothing is tried again and again."""
+    slot = slot_of(place)
+    assert slot.refresh()
+    before = slot.current
+    damage(place)
+    place.registry.promote(NAME, 2)
+    with pytest.raises(ArtifactError, match=reason):
+        slot.refresh()
+    assert slot.current is before
+    assert slot.refusal is not None
+    assert slot.refusal.startswith("version 2: ")
+    assert str(place.cache) not in slot.refusal
+    assert not slot.refresh()
+    with pytest.raises(ArtifactError):
+        slot.refresh(again=True)
+    place.registry.rollback(NAME)
+    assert not slot.refresh()
+    assert slot.refusal is None
+    assert json.loads((place.notes / "buoy@champion.json").read_text())["version"] == 1
+
+
+def test_the_better_one_takes_its_place(place: Place) -> None:
+    """Both versions go on answering for those who hold them; the old one is forgotten when nobody does."""
+    slot = slot_of(place)
+    slot.refresh()
+    old = slot.current
+    place.registry.promote(NAME, 2)
+    assert slot.refresh()
+    assert slot.current is not None
+    assert old is not None
+    assert (old.version, slot.current.version) == (1, 2)
+    assert old.content != slot.current.content
+    watched = weakref.ref(old.forecaster.bundle.predictor)
+    del old
+    gc.collect()
+    assert watched() is None
+
+
+def test_a_fixed_version_stays(place: Place) -> None:
+    """Wherever the champion is."""
+    pinned = slot_of(place, "2")
+    assert pinned.refresh()
+    place.registry.promote(NAME, 2)
+    place.registry.rollback(NAME)
+    assert not pinned.refresh()
+    assert pinned.current is not None
+    assert pinned.current.version == 2
+
+
+def test_without_the_registry_the_last_one_answers(place: Place) -> None:
+    """From the cache, after a start and while running; when the registry is back, so is what it names."""
+    running = slot_of(place)
+    running.refresh()
+    alone = slot_of(unreachable(place))
+    assert alone.restore()
+    assert alone.current is not None
+    assert alone.current.version == 1
+    before = alone.current
+    with pytest.raises(RegistryError):
+        alone.refresh()
+    assert alone.current is before
+
+
+def test_nothing_is_restored_but_what_the_note_names(place: Place) -> None:
+    """Not another bundle in its folder, not a damaged one, and not from a note that cannot be read."""
+    slot_of(place).refresh()
+    note, folder = place.notes / "buoy@champion.json", place.cache / NAME / "1"
+    other = place.registry.download(NAME, 2, place.cache)
+    shutil.rmtree(folder)
+    assert not slot_of(place).restore()
+    shutil.copytree(other, folder)
+    verify(folder)
+    assert not slot_of(place).restore()
+    for text in ("", "[]", "{}", '{"version": "../2", "content": ""}', '{"version": null, "content": null}'):
+        note.write_text(text, encoding="utf-8")
+        assert not slot_of(place).restore()
+
+
+def test_a_registry_that_keeps_no_bundle_is_asked_again(place: Place) -> None:
+    """What may be there a moment later is no fault of the version; no address is told."""
+    slot, kept = slot_of(place), stored(place, 1)
+    hidden = kept.rename(kept.with_name("hidden"))
+    with pytest.raises(RegistryError):
+        slot.refresh()
+    assert slot.refusal == "version 1: the registry does not give its bundle"
+    hidden.rename(kept)
+    assert slot.refresh()
+
+
+def test_a_name_without_a_champion_says_so(place: Place) -> None:
+    """And goes live once there is one."""
+    slot = slot_of(place, "previous")
+    with pytest.raises(UnknownVersionError):
+        slot.refresh()
+    assert slot.refusal is not None
+    assert "previous" in slot.refusal
+    place.registry.promote(NAME, 2)
+    assert slot.refresh()
+    assert slot.refusal is None
+
+
+def test_processes_share_one_cache(place: Place) -> None:
+    """All download at once, none takes away what another has just opened, and all get the same."""
+    slots = [slot_of(place) for _ in range(6)]
+    failed: list[Any] = []
+
+    def refresh(slot: Slot) -> None:
+        try:
+            slot.refresh()
+        except Exception as error:  # noqa: BLE001 - shown by the assertion
+            failed.append(error)
+
+    threads = [threading.Thread(target=refresh, args=(slot,)) for slot in slots]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert {slot.current.version for slot in slots if slot.current} == {1}
+    assert sorted(path.name for path in (place.cache / NAME).iterdir()) == ["1"]
+    assert [path.suffix for path in place.notes.iterdir()] == [".json"]
