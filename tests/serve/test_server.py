@@ -1,0 +1,150 @@
+"""The service as a process: what it loads, how it ends, and connections that hold on to nothing."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from forecasting.serve import server
+from forecasting.serve.server import _Patient
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = 64
+
+
+def test_the_service_loads_nothing_heavy() -> None:
+    """Neither what trains nor what orchestrates, and MLflow's client only when the registry is asked."""
+    code = "import forecasting.serve.server, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = {"tensorflow", "keras", "jax", "torch", "prefect", "mlflow", "sqlalchemy", "sklearn", "onnx", "plotly"}
+    assert not heavy & set(done.stdout.split())
+
+
+def test_sigterm_answers_all_that_is_under_way(
+    serving: Any, gatecast: list[str], copied: Path, tmp_path: Path, columns: Callable[..., Any], history: Any
+) -> None:
+    """64 requests wait in the queue when the signal comes: not ready any more, all answered, then the end, with 0."""
+    body = json.dumps({"name": "buoy", "columns": columns(history("a"))}).encode()
+    settings = {"GATECAST_SERVE_BATCH_WAIT_MS": "1000", "GATECAST_SERVE_NOTICE_SECONDS": "3"}
+    with serving(gatecast, copied, tmp_path / "log", **settings) as served:
+        answers: list[int] = []
+        threads = [threading.Thread(target=lambda: answers.append(_post(served.url, body))) for _ in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        _until(lambda: _under_way(served.url) > CLIENTS // 4)
+        served.process.send_signal(signal.SIGTERM)
+        _until(lambda: _status(f"{served.url}/readyz") != 200)
+        seen = _status(f"{served.url}/readyz")
+        for thread in threads:
+            thread.join()
+        assert served.process.wait(60) == 0
+    assert answers == [200] * CLIENTS
+    assert seen == 503
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert not [line for line in lines if line["level"] == "error"]
+
+
+def _post(url: str, body: bytes) -> int:
+    asked = urllib.request.Request(f"{url}/v1/forecast", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=60) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _under_way(url: str) -> float:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as response:
+        lines = response.read().decode().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("gatecast_requests_under_way ")))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+async def _ok(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A server with the service's connections, less patient than usual, in a thread of its own."""
+    monkeypatch.setattr(server, "_SILENCE", 0.5)
+    config = uvicorn.Config(_ok, http=_Patient, ws="none", lifespan="off", log_config=None, timeout_keep_alive=30)
+    running = uvicorn.Server(config)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(100)
+        thread = threading.Thread(target=lambda: asyncio.run(running.serve([listening])))
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            running.should_exit = True
+            thread.join(30)
+
+
+def closed_after(port: int, *parts: bytes) -> bytes:
+    """What comes back until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                connection.sendall(part)
+            while found := connection.recv(65536):
+                received += found
+        return received
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", b"GE", HEAD, HEAD + b"X-Slow: "])
+def test_connections_that_do_not_speak_up_are_closed(port: int, said: bytes) -> None:
+    """Nothing, or half of a head: there is a time for it."""
+    assert closed_after(port, said) == b""
+
+
+def test_a_second_request_has_to_be_on_time_too(port: int) -> None:
+    """The first is answered, then half of another is not waited for any longer."""
+    assert closed_after(port, HEAD + b"\r\n", HEAD).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_heads_have_an_end(port: int) -> None:
+    """One that goes on and on is refused; a long body in one piece with its head is none."""
+    line = b"X-More: " + b"x" * 1000 + b"\r\n"
+    assert b"200 OK" not in closed_after(port, HEAD, *([line] * 400), b"\r\n")  # 431, where the client still reads
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000)
+    assert closed_after(port, post).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_head_is_a_get_without_its_body(client: Any) -> None:
+    """The same head."""
+    got, head = client.get("/healthz"), client.runner.run(client.web.head("/healthz"))
+    assert head.headers["content-length"] == got.headers["content-length"]
