@@ -28,7 +28,7 @@ VOCABULARY = learn_vocabulary(itertools.chain(*STORIES))
 RIGHT, SELF, CHAIN, ALONE, OTHER = "Doug saw Jane.", "Doug saw Doug.", "Jane saw Spot saw …", "Spot.", "anything else"
 TRAIN = Train(epochs=1, batch_size=36, learning_rate=0.02, decay="constant", weight_decay=0.0, seed=1)
 REPEATED = 250  # times that every story is read in a round
-ROUNDS = 14  # each starts the optimiser anew: its memory of large gradients keeps steps small long after they are gone
+ROUNDS = 13  # each starts the optimiser anew: its memory of large gradients keeps steps small long after they are gone
 
 
 def main() -> None:
@@ -43,8 +43,9 @@ def main() -> None:
 def one_word(config: Train) -> Continuation:
     """A simple recurrent network that begins from zero at every word."""
     model = Model(name="in_step", params={"cell": "simple", "units": [8], "inputs": "one_hot"})
-    # a batch holds one place of every story, so the rate must end small for the places to be weighed against each other
-    return _learn(model, config.model_copy(update={"decay": "cosine"}), 1, steps=1)
+    # with eight lanes for each story, a batch holds as many names that see as names that are seen
+    config = config.model_copy(update={"batch_size": 8 * len(STORIES), "decay": "cosine"})
+    return _learn(model, config, 1, steps=1)
 
 
 def lstm(config: Train, rounds: int) -> Continuation:
@@ -57,7 +58,7 @@ def _learn(model: Model, config: Train, rounds: int, *, steps: int) -> Continuat
     make_deterministic(config.seed)
     stories = [VOCABULARY.encode(story) for story in STORIES]
     network = network_of(model, VOCABULARY.size, steps=steps)
-    # each lane holds one story again and again, so every batch holds every story once
+    # a lane holds one story again and again, so every batch holds all stories
     again = [story for story in stories for _ in range(REPEATED)]
     given = lessons(again, stories, config, steps=steps, carry=False)
     for _ in range(rounds):
@@ -70,14 +71,15 @@ def write(model: Continuation, sentences: int, *, remembers: bool, lanes: int = 
     draw, categorical = np.random.default_rng(1), DISTRIBUTIONS["categorical"]([])
     words, states = [np.zeros(lanes, np.int64)], None
     books: list[list[tuple[str, ...]]] = [[()] for _ in range(lanes)]
-    while sum(len(book) - 1 for book in books) < sentences:
+    each = -(-sentences // lanes)  # of every lane, so that short sentences do not come in a larger share
+    while min(map(len, books)) <= each:
         logits, after = model.read(words[-1][:, None], states)
         states = after if remembers else None
         words.append(categorical.at(logits[:, -1, 1:], draw.random(lanes)).astype(np.int64) + 1)  # code 0 is no word
         for book, word in zip(books, VOCABULARY.decode(words[-1]), strict=True):
             book[-1] += (word,)
             book.extend([()] if word == "." else [])
-    return [sentence[:-1] for book in books for sentence in book[:-1]][:sentences]
+    return [sentence[:-1] for book in books for sentence in book[:each]][:sentences]
 
 
 def judge(sentence: tuple[str, ...]) -> str:
