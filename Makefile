@@ -38,8 +38,8 @@ run: setup  ## train, judge and promote a network on real sensor data, store its
 	$(BIN)/gatecast run configs/quickstart.yaml
 
 test: setup  ## all tests; those of the networks on JAX first, then everything on TensorFlow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q tests/nn
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto --dist loadfile tests/nn
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: setup  ## style, types and the direction of imports
 	$(BIN)/ruff check .
