@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode, openapi
 
-from benchmarks.homes import NAME, make, settings_of
+from benchmarks._homes import NAME, make, settings_of
 from forecasting.serve.app import create_app
 from forecasting.serve.keys import new_key
 from forecasting.settings import ServeSettings

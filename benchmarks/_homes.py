@@ -29,7 +29,7 @@ def make(home: Path, versions: int = 2) -> Path:
 
     Making a network needs Keras and TensorFlow, which have no place beside what is measured.
     """
-    subprocess.run([sys.executable, "-m", "benchmarks.homes", str(home), str(versions)], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks._homes", str(home), str(versions)], check=True)
     return home
 
 
