@@ -94,9 +94,10 @@ def carrying(network: keras.Model, lanes: int) -> keras.Model:
     Every lane of a batch goes on from the state in which its lane of the last one ended, unless `fresh` (B, 1) is 1.
     """
     given = {
-        tensor.name: keras.Input(tensor.shape[1:], name=tensor.name, dtype=tensor.dtype) for tensor in network.inputs
+        tensor.name: keras.Input(tensor.shape[1:], lanes, name=tensor.name, dtype=tensor.dtype)
+        for tensor in network.inputs
     }
-    arrays = {**given, "fresh": keras.Input((1,), name="fresh")}
+    arrays = {**given, "fresh": keras.Input((1,), lanes, name="fresh")}
     return keras.Model(arrays, Carried(parts(network)["model"], lanes, name="carried")(arrays), name="in_step_carrying")
 
 
