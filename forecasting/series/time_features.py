@@ -18,12 +18,12 @@ __all__ = ["TIME_FEATURES", "calendar", "channel_names", "season_length"]
 
 def minute(ds: pd.DatetimeIndex) -> np.ndarray:
     """Position within the hour, seconds included, (N, 2)."""
-    return _circle(ds.minute + ds.second / 60, 60)
+    return _circle(ds.minute.to_numpy() + ds.second.to_numpy() / 60, 60)
 
 
 def hour(ds: pd.DatetimeIndex) -> np.ndarray:
     """Position within the day, minutes included, (N, 2)."""
-    return _circle(ds.hour + ds.minute / 60 + ds.second / 3600, 24)
+    return _circle(ds.hour.to_numpy() + ds.minute.to_numpy() / 60 + ds.second.to_numpy() / 3600, 24)
 
 
 def day_of_week(ds: pd.DatetimeIndex) -> np.ndarray:
@@ -33,12 +33,12 @@ def day_of_week(ds: pd.DatetimeIndex) -> np.ndarray:
 
 def day_of_month(ds: pd.DatetimeIndex) -> np.ndarray:
     """Day of the month over the length of that month, (N, 2)."""
-    return _circle(ds.day - 1, ds.days_in_month)
+    return _circle(ds.day.to_numpy() - 1, ds.days_in_month)
 
 
 def day_of_year(ds: pd.DatetimeIndex) -> np.ndarray:
     """Day of the year over the length of that year, (N, 2)."""
-    return _circle(ds.day_of_year - 1, 365 + ds.is_leap_year.astype(int))
+    return _circle(ds.day_of_year.to_numpy() - 1, 365 + ds.is_leap_year.astype(int))
 
 
 def week_of_year(ds: pd.DatetimeIndex) -> np.ndarray:
@@ -48,12 +48,12 @@ def week_of_year(ds: pd.DatetimeIndex) -> np.ndarray:
 
 def month(ds: pd.DatetimeIndex) -> np.ndarray:
     """Month of the year, (N, 2)."""
-    return _circle(ds.month - 1, 12)
+    return _circle(ds.month.to_numpy() - 1, 12)
 
 
 def quarter(ds: pd.DatetimeIndex) -> np.ndarray:
     """Quarter of the year, (N, 2)."""
-    return _circle(ds.quarter - 1, 4)
+    return _circle(ds.quarter.to_numpy() - 1, 4)
 
 
 def weekend(ds: pd.DatetimeIndex) -> np.ndarray:
@@ -117,6 +117,7 @@ _CALENDAR_SEASONS: Final = {
 
 
 def _circle(position: pd.Index | np.ndarray, period: pd.Index | np.ndarray | float) -> np.ndarray:
+    # NumPy's arithmetic, not that of an Index: it takes a tenth of the time for a single request.
     angle = 2 * np.pi * np.asarray(position, dtype=float) / np.asarray(period, dtype=float)
     return np.stack([np.sin(angle), np.cos(angle)], axis=1)
 
