@@ -174,7 +174,7 @@ def flips(plan: Plan) -> Figures:
 
 def outage(plan: Plan) -> Figures:
     """MLflow's server is stopped for two minutes, and comes back."""
-    with mlflow_server(plan.home) as mlflow, gatecast(plan.home, MLFLOW_TRACKING_URI=mlflow.url) as server:
+    with mlflow_server(plan.home) as mlflow, gatecast(plan.home, GATECAST_TRACKING_URI=mlflow.url) as server:
         before = load(server, plan.body, seconds=plan.seconds(10), rate=100, clients=16)
         mlflow.end(signal.SIGKILL)
         during = load(server, plan.body, seconds=plan.seconds(120), rate=100, clients=16)
