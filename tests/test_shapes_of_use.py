@@ -10,10 +10,14 @@ from forecasting import config
 from forecasting.bundle.artifact import Origin
 from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
+from forecasting.evaluation.metrics import summarise
+from forecasting.evaluation.symbols import candidate as judge_symbols
+from forecasting.evaluation.symbols import find_spans
 from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
 from forecasting.training.fit import fit
+from forecasting.training.symbols import fit_symbols
 
 SHAPES = Path(__file__).parents[1] / "configs" / "shapes"
 
@@ -56,6 +60,22 @@ def test_segments_do_what_steps_do(tmp_path: Path) -> None:
     error, wanted = errors(job, tmp_path), WANTED["after_reading"]
     assert error["network"] < wanted.of_naive * error["naive"], error
     assert error["network"] < wanted.of_seasonal * error["seasonal_naive"], error
+
+
+def test_in_step_every_character_is_followed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped job tells the next character of these pages better than what counts pairs of them."""
+    monkeypatch.chdir(SHAPES.parents[1])  # its text is named relative to the project
+    job = config.load(SHAPES / "in_step.yaml")
+    table = clean(sources.read(job), job.series).table
+    plan = folds(table, job)
+    spans = find_spans(table, job, plan)
+    fitted = fit_symbols(table, job, plan[0], tmp_path / "fit", origin=Origin())
+    rivals = {rival.name: rival for rival in fit_baselines(table, job, plan, tmp_path / "baselines", origin=Origin())}
+    nats = {
+        name: summarise(judge_symbols(spans, bundles, name).scored)["nats"]
+        for name, bundles in (("network", (fitted.bundle,)), ("bigram", rivals["bigram"].bundles))
+    }
+    assert nats["network"] < 0.9 * nats["bigram"], nats
 
 
 @pytest.mark.parametrize("name", WANTED)
