@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 __all__ = ["at_once", "trouble"]
 
@@ -81,10 +82,10 @@ async def _half_body(streams: Streams, body: bytes) -> bool:
 async def _dripping(streams: Streams, body: bytes) -> bool:
     streams[1].write(_head(len(body)))
     for place in range(int(_PATIENCE)):
-        if streams[0].at_eof():
-            return True
         streams[1].write(body[place : place + 1])
-        await asyncio.sleep(1)
+        with suppress(TimeoutError):
+            if not await asyncio.wait_for(streams[0].read(65536), 1):
+                return True
     return False
 
 

@@ -58,7 +58,7 @@ class ServeSettings(BaseSettings):
     keys_file: Path | None = None  # the same in a file
     origins: tuple[str, ...] = ()  # web pages of other hosts that may call
     poll_seconds: float = Field(5.0, gt=0)  # between two looks at the registry
-    batch_windows: int = Field(256, ge=1)  # most windows in one call of the engine
+    batch_windows: int = Field(64, ge=1)  # most windows in one call of the engine
     batch_wait_ms: float = Field(0.0, ge=0, le=1000)  # how long a request may wait for company
     queue: int = Field(256, ge=1)  # requests that may wait for a model; more are answered 429
     timeout_seconds: float = Field(10.0, gt=0)  # of one request

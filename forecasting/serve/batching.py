@@ -57,9 +57,14 @@ class Batcher:
         """Requests in the queue that still want an answer."""
         return sum(not item.answer.done() for item in self._items)
 
+    @property
+    def full(self) -> bool:
+        """Whether one more request would be refused."""
+        return len(self._items) >= self._capacity and self.waiting >= self._capacity
+
     async def run(self, batch: Batch) -> np.ndarray:
         """The predictions of a batch; raises BusyError where the queue is full, and whatever `predict` raises."""
-        if len(self._items) >= self._capacity and self.waiting >= self._capacity:
+        if self.full:
             raise BusyError
         answer: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
         self._items.append(_Item(batch, len(next(iter(batch.values()))), answer))

@@ -20,7 +20,7 @@ from forecasting.serve.errors import ServiceError
 from forecasting.serve.requests import Asked
 from forecasting.serve.slot import Loaded
 
-__all__ = ["forecast"]
+__all__ = ["admit", "forecast"]
 
 _MOST_STEPS: Final = 1_000_000  # from the first stamp of each series to its last: what a gap may be filled to
 _FEW: Final = 8  # steps between stamps that may all be wide by chance
@@ -35,6 +35,17 @@ _SENTENCES: Final = {
 }
 
 
+def admit(model: Loaded) -> None:
+    """Raises ServiceError 429 where too many requests wait, before work goes into one more."""
+    if model.batcher.full:
+        raise _busy()
+
+
+def _busy() -> ServiceError:
+    text = "too many requests wait for this model; try again in a moment"
+    return ServiceError(429, "overloaded", text, headers={"Retry-After": "1"})
+
+
 async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
     """The forecasts of every series, in the order in which they came, cut to the steps asked for.
 
@@ -47,8 +58,7 @@ async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
     try:
         read = await model.batcher.run(batch)
     except BusyError:
-        text = "too many requests wait for this model; try again in a moment"
-        raise ServiceError(429, "overloaded", text, headers={"Retry-After": "1"}) from None
+        raise _busy() from None
     everything = np.arange(len(windows))
     with np.errstate(over="ignore", invalid="ignore"):
         base = model.forecaster.bundle.predictor.pick(read, windows, everything)

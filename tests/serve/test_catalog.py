@@ -12,6 +12,7 @@ import pytest
 
 from forecasting.errors import ConfigError
 from forecasting.serve.app import create_app
+from forecasting.serve.batching import _Item
 from forecasting.serve.catalog import configured
 from forecasting.settings import ServeSettings, Settings
 from forecasting.tracking import connect
@@ -142,6 +143,24 @@ def test_configured_names_are_the_only_ones(service: Any, copied: Path) -> None:
     with service(copied, names=("buoy", "absent")) as client:
         assert client.get("/readyz").status_code == 503
         assert client.get("/readyz").json()["models"] == {"buoy": 1, "absent": None}
+
+
+@pytest.mark.parametrize("path", ["/v1/forecast", "/invocations/buoy", "/v2/models/buoy/infer"])
+def test_a_full_queue_is_said_before_any_work(service: Any, copied: Path, path: str) -> None:
+    """429 on every route, when to come back, and nothing about the table that is missing."""
+    with service(copied, queue=1) as client:
+        batcher = client.app.state.gatecast.catalog.slot(NAME).current.batcher
+
+        async def ask() -> httpx.Response:
+            batcher._items.append(_Item({}, 0, asyncio.get_running_loop().create_future()))
+            try:
+                return await client.web.post(path, json={"name": NAME} if path == "/v1/forecast" else {})
+            finally:
+                batcher._items.clear()
+
+        refused = client.runner.run(ask())
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "@1", "a@", "a b", ".", "a@../1"])

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from forecasting.serve.answers import columns_of, origin_of, records_of
-from forecasting.serve.online import forecast
+from forecasting.serve.online import admit, forecast
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.requests import ForecastRequest, asked, json_body, understood
 from forecasting.serve.state import State
@@ -51,6 +51,7 @@ async def post_forecast(request: Request) -> Response:
     state.allow(request, "forecast")
     content = understood(ForecastRequest, await json_body(request))
     model = state.model(content.name)
+    admit(model)
     wanted = asked(content, model.forecaster.spec, state.serve)
     found, skipped = await forecast(model, wanted)
     columns = columns_of(found)

@@ -18,7 +18,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.serve.answers import columns_of, records_of
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.online import forecast
+from forecasting.serve.online import admit, forecast
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.requests import ForecastRequest, asked, content_type, parse_json, understood
 from forecasting.serve.state import State
@@ -115,6 +115,7 @@ async def _invoke(request: Request, name: str | None) -> Response:
     state = State.of(request)
     state.allow(request, "forecast")
     model = state.model(name)
+    admit(model)
     columns, levels = _read(content_type(request), await request.body(), model.forecaster.spec)
     wanted = asked(
         ForecastRequest(columns=_known(columns, model.forecaster.spec), level=levels or None),

@@ -10,7 +10,7 @@ from forecasting import __version__
 from forecasting.serve.answers import columns_of, origin_of
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
-from forecasting.serve.online import forecast
+from forecasting.serve.online import admit, forecast
 from forecasting.serve.openapi import answer as documented
 from forecasting.serve.openapi import body, refusals
 from forecasting.serve.requests import asked, content_type
@@ -145,6 +145,7 @@ def _metadata(model: Loaded) -> dict[str, Any]:
 async def _infer(request: Request, model: Loaded) -> Response:
     if content_type(request) not in ("", "application/json", "application/octet-stream"):
         raise ServiceError(415, "wrong_content_type", "send application/json, or application/octet-stream with bytes")
+    admit(model)
     content, values = read(await request.body(), request.headers.get(_HEADER))
     wanted = asked(asked_for(content, values, model.name), model.forecaster.spec, State.of(request).serve)
     found, _ = await forecast(model, wanted)
