@@ -35,20 +35,14 @@ class Scaler(BaseModel):
     covariates: dict[str, tuple[float, float]] = {}
 
     @functools.cached_property
-    def _places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.unique_id)}
-
-    @functools.cached_property
-    def _pairs(self) -> np.ndarray:
-        """Locations and scales (2, series + 1), the pooled pair last."""
-        location, scale = self.pooled
-        return np.array([[*self.location, location], [*self.scale, scale]], dtype=np.float64)
+    def _pairs(self) -> dict[str, tuple[float, float]]:
+        """Location and scale by name; no array, or two scalers could not be compared."""
+        return dict(zip(self.unique_id, zip(self.location, self.scale, strict=True), strict=True))
 
     def of(self, unique_ids: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Location and scale (N,) of the series named, each float64."""
-        known = [self._places.get(name, -1) for name in unique_ids]
-        location, scale = self._pairs[:, known]  # -1, unknown, picks the pooled pair at the end
-        return location, scale
+        """Location and scale (N,) of the series named, each float64; unknown ones have the pooled pair."""
+        pairs = np.array([self._pairs.get(name, self.pooled) for name in unique_ids], dtype=np.float64).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
 
     def apply(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Readings → the scaled space; `location` and `scale` broadcast against `y`."""
