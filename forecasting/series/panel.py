@@ -206,7 +206,7 @@ def _ahead(
     for channel, values in enumerate(covariates):
         ahead[:, channel] = _spread(values, place, rows)
     if features.calendar:
-        stamps = pd.DatetimeIndex(_stamps(start, lengths, features.freq))
+        stamps = _stamps(start, lengths, features.freq)
         ahead[:, len(covariates) :] = calendar(stamps, features.calendar, time_zone=features.time_zone)
     return ahead
 

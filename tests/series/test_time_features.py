@@ -31,6 +31,29 @@ def test_cyclic_features_are_points_on_a_circle(name: str, turn: float) -> None:
     assert calendar(STAMP, [name])[0] == pytest.approx(expected, abs=1e-6)
 
 
+def test_calendar_agrees_with_the_fields_of_pandas() -> None:
+    """To the last bit, for any microsecond of five centuries, before 1970 too; every year's ends are among them."""
+    random = np.random.default_rng(1).integers(-(8 * 10**15), 8 * 10**15, 20_000).astype("datetime64[us]")
+    ends = np.arange("1770", "2270", dtype="datetime64[Y]").astype("datetime64[us]")
+    ds = pd.DatetimeIndex(np.concatenate([random, ends, ends - 1]))
+    seconds = ds.second.to_numpy()
+    positions = {
+        "minute": (ds.minute.to_numpy() + seconds / 60, 60),
+        "hour": (ds.hour.to_numpy() + ds.minute.to_numpy() / 60 + seconds / 3600, 24),
+        "day_of_week": (ds.day_of_week.to_numpy(), 7),
+        "day_of_month": (ds.day.to_numpy() - 1, ds.days_in_month.to_numpy()),
+        "day_of_year": (ds.day_of_year.to_numpy() - 1, 365 + ds.is_leap_year),
+        "week_of_year": (ds.isocalendar().week.to_numpy(dtype=float) - 1, 365.25 / 7),
+        "month": (ds.month.to_numpy() - 1, 12),
+        "quarter": (ds.quarter.to_numpy() - 1, 4),
+    }
+    assert {"weekend", *positions} == set(TIME_FEATURES)
+    for name, (position, period) in positions.items():
+        angle = 2 * np.pi * position / period
+        expected = np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+        assert np.array_equal(calendar(ds, [name]), expected), name
+
+
 def test_every_feature_gives_its_channels_in_order() -> None:
     """Names, widths and types agree, all finite and within the circle."""
     ds = pd.date_range("2023-12-25", periods=2000, freq="7h", unit="us")
