@@ -103,14 +103,14 @@ def backtest(
 ) -> None:
     """Judge live models and baselines on the job's rolling origins."""
     from forecasting import checks
-    from forecasting.cli_tables import replace, show
+    from forecasting.atomic import write_text
+    from forecasting.cli_tables import show
     from pipelines.workspace import workspace
 
     job, place = _job(config), workspace()
     tables = checks.standings(place.store, place.registry, job, model or [], place.cache)
     if output:
-        text = json.dumps(tables, allow_nan=False)
-        replace(output, lambda draft: draft.write_text(text, encoding="utf-8"))
+        write_text(output, json.dumps(tables, allow_nan=False))
     show(f"{job.name}: rolling origins", tables["leaderboard"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,12 +13,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from forecasting.atomic import replace
 from forecasting.config import Series
 from forecasting.errors import ConfigError
 from forecasting.series.cubes import Cube, cube, write_netcdf, write_npz
 from forecasting.series.grids import learn_layout
 
-__all__ = ["check_suffix", "records", "replace", "show", "write"]
+__all__ = ["check_suffix", "records", "show", "write"]
 
 
 def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -57,14 +57,6 @@ def write(path: Path, table: pd.DataFrame, series: Series) -> None:
     replace(path, lambda draft: writer(table, draft))
 
 
-def replace(path: Path, writer: Callable[[Path], object]) -> None:
-    """Let `writer` write a file that appears under its name whole or not at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    writer(draft)
-    os.replace(draft, path)
-
-
 def _write_csv(table: pd.DataFrame, draft: Path) -> None:
     table.to_csv(draft, index=False)
 
@@ -78,9 +70,8 @@ def _write_arrays(series: Series, table: pd.DataFrame, draft: Path) -> None:
     if layout is None:
         raise ConfigError("series.layout is none: these series stand nowhere")
     columns = [str(name) for name in table.columns if str(name)[:1] == "q" and str(name)[1:2].isdigit()]
-    suffix = draft.name.removesuffix(".draft")
     content = cube(table, layout, columns)
-    _ARRAYS[Path(suffix).suffix](content, [float(name[1:]) for name in columns], draft)
+    _ARRAYS[draft.suffix](content, [float(name[1:]) for name in columns], draft)
 
 
 _ARRAYS: dict[str, Callable[[Cube, Sequence[float], Path], None]] = {".nc": write_netcdf, ".npz": write_npz}

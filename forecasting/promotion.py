@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config import Job
@@ -85,10 +85,7 @@ def _opponent(registry: Registry, judging: Judging) -> int | None:
         recorded: int | None = json.loads(note.read_text(encoding="utf-8"))
         return recorded
     version = live.version if live else None
-    judging.work.mkdir(parents=True, exist_ok=True)
-    draft = note.with_suffix(".draft")
-    draft.write_text(json.dumps(version), encoding="utf-8")
-    os.replace(draft, note)
+    write_text(note, json.dumps(version))
     return version
 
 

@@ -240,7 +240,7 @@ def test_unusable_data_end_with_1_and_one_clear_message(
     assert "Traceback" not in answer.err
     assert message in answer.err + answer.out
     assert not (home / "mlflow.db").exists()
-    assert not list(home.rglob("*.draft"))
+    assert not [path for path in home.rglob(".*") if path.is_dir()]  # drafts
     if command == "run":
         assert answer.out == ""
         assert (home / "tables").exists() == (csv == rows([1.0]))  # one row is good enough to be stored, not to train

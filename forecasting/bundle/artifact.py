@@ -67,6 +67,11 @@ class Manifest(BaseModel):
         sums = [self.files[name].sha256 for name in ("model.onnx", "step.onnx") if name in self.files]
         return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
+    @property
+    def size_mb(self) -> float:
+        """Megabytes of all files."""
+        return sum(file.size for file in self.files.values()) / 1e6
+
 
 class Bundle(NamedTuple):
     """A verified bundle, ready to forecast."""

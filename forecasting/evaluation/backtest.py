@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from forecasting.config import Job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.gate import Candidate
 from forecasting.evaluation.metrics import Scored
+from forecasting.evaluation.timing import median_ms
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features
 from forecasting.series.panel import Panel, build
@@ -107,7 +107,7 @@ def candidate(table: pd.DataFrame, origins: Origins, bundles: Sequence[Path], na
         name=name,
         scored=score(origins, forecasts, name),
         latency_ms=latency(forecasters[-1]),
-        size_mb=sum(file.size for file in latest.manifest.files.values()) / 1e6,
+        size_mb=latest.manifest.size_mb,
         weights=latest.manifest.weights,
     )
 
@@ -116,12 +116,8 @@ def latency(forecaster: Forecaster, repeats: int = 21) -> float:
     """Milliseconds that the engine and its calibration take for one window, median of `repeats`."""
     with np.load(forecaster.bundle.path / "golden.npz", allow_pickle=False) as golden:
         batch = {name: golden[name][:1] for name in golden.files if name != "expected"}
-    predictor, seconds = forecaster.bundle.predictor, []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        forecaster.bundle.calibration.apply(predictor.apart(predictor.quantiles(batch)), forecaster.spec.wanted)
-        seconds.append(time.perf_counter() - begin)
-    return 1000 * float(np.median(seconds))
+    predictor, calibration, wanted = forecaster.bundle.predictor, forecaster.bundle.calibration, forecaster.spec.wanted
+    return median_ms(lambda: calibration.apply(predictor.apart(predictor.quantiles(batch)), wanted), repeats)
 
 
 def _scorable(panel: Panel, rows: np.ndarray, job: Job) -> np.ndarray:

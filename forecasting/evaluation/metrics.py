@@ -17,6 +17,8 @@ __all__ = [
     "Judged",
     "Metric",
     "Scored",
+    "count_readings",
+    "identity",
     "leaderboard",
     "primary_metric",
     "ratio",
@@ -137,7 +139,8 @@ class Metric(NamedTuple):
     title: str
 
 
-def _identity(values: Floats) -> Floats:
+def identity(values: Floats) -> Floats:
+    """A metric that is the ratio of its sums itself."""
     return values
 
 
@@ -153,7 +156,8 @@ def _squared_error(scored: Scored) -> Floats:
     return np.square(_error(scored))
 
 
-def _count(scored: Scored) -> Floats:
+def count_readings(scored: Judged) -> Floats:
+    """1 for every forecast (N, H)."""
     return np.ones(scored.y.shape)
 
 
@@ -171,7 +175,7 @@ def _scaled_error(scored: Scored) -> Floats:
 
 
 def _scaled_count(scored: Scored) -> Floats:
-    return _count(scored) * (scored.scale[:, None] > 0)
+    return count_readings(scored) * (scored.scale[:, None] > 0)
 
 
 def _squared_scaled_error(scored: Scored) -> Floats:
@@ -179,7 +183,7 @@ def _squared_scaled_error(scored: Scored) -> Floats:
 
 
 def _squared_scaled_count(scored: Scored) -> Floats:
-    return _count(scored) * (scored.squared_scale[:, None] > 0)
+    return count_readings(scored) * (scored.squared_scale[:, None] > 0)
 
 
 def _symmetric_error(scored: Scored) -> Floats:
@@ -211,17 +215,17 @@ def _interval(scored: Scored, values: Floats | Bools) -> Floats:
 
 
 METRICS: dict[str, Metric] = {
-    "wql": Metric(_pinball, _absolute_actual, _identity, True, "weighted quantile loss"),
-    "mae": Metric(_absolute_error, _count, _identity, True, "mean absolute error"),
-    "mse": Metric(_squared_error, _count, _identity, True, "mean squared error"),
-    "rmse": Metric(_squared_error, _count, np.sqrt, True, "root mean squared error"),
-    "mase": Metric(_scaled_error, _scaled_count, _identity, True, "mean absolute scaled error"),
+    "wql": Metric(_pinball, _absolute_actual, identity, True, "weighted quantile loss"),
+    "mae": Metric(_absolute_error, count_readings, identity, True, "mean absolute error"),
+    "mse": Metric(_squared_error, count_readings, identity, True, "mean squared error"),
+    "rmse": Metric(_squared_error, count_readings, np.sqrt, True, "root mean squared error"),
+    "mase": Metric(_scaled_error, _scaled_count, identity, True, "mean absolute scaled error"),
     "rmsse": Metric(_squared_scaled_error, _squared_scaled_count, np.sqrt, True, "root mean squared scaled error"),
-    "smape": Metric(_symmetric_error, _count, _identity, True, "symmetric mean absolute percentage error"),
-    "crps": Metric(_pinball, _count, _identity, True, "continuous ranked probability score"),
-    "coverage": Metric(_inside, _count, _identity, None, "share of actuals inside the widest interval"),
-    "width": Metric(_width, _count, _identity, None, "mean width of the widest interval"),
-    "bias": Metric(_error, _count, _identity, None, "mean of forecast minus actual"),
+    "smape": Metric(_symmetric_error, count_readings, identity, True, "symmetric mean absolute percentage error"),
+    "crps": Metric(_pinball, count_readings, identity, True, "continuous ranked probability score"),
+    "coverage": Metric(_inside, count_readings, identity, None, "share of actuals inside the widest interval"),
+    "width": Metric(_width, count_readings, identity, None, "mean width of the widest interval"),
+    "bias": Metric(_error, count_readings, identity, None, "mean of forecast minus actual"),
 }
 
 

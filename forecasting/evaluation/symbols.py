@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from forecasting.columns import DS, UNIQUE_ID
 from forecasting.config import Job
 from forecasting.errors import DataError
 from forecasting.evaluation.gate import Candidate
-from forecasting.evaluation.metrics import Bools, Floats, Metric
+from forecasting.evaluation.metrics import Bools, Floats, Metric, count_readings, identity
+from forecasting.evaluation.timing import median_ms
 from forecasting.series.clean import regular_grid
 from forecasting.series.split import Fold
 from forecasting.series.symbols import sequences
@@ -72,22 +72,14 @@ def _hits(scored: ScoredSymbols) -> Floats:
     return scored.hit.astype(np.float64)
 
 
-def _count(scored: ScoredSymbols) -> Floats:
-    return np.ones(scored.y.shape)
-
-
-def _identity(values: Floats) -> Floats:
-    return values
-
-
 def _in_bits(nats: Floats) -> Floats:
     return np.asarray(nats / np.log(2))
 
 
 SYMBOL_METRICS: dict[str, Metric] = {
-    "nats": Metric(_surprise, _count, _identity, True, "mean negative log-likelihood of a symbol, in nats"),
-    "bits": Metric(_surprise, _count, _in_bits, True, "mean negative log-likelihood of a symbol, in bits"),
-    "accuracy": Metric(_hits, _count, _identity, False, "share of symbols that were the most probable one"),
+    "nats": Metric(_surprise, count_readings, identity, True, "mean negative log-likelihood of a symbol, in nats"),
+    "bits": Metric(_surprise, count_readings, _in_bits, True, "mean negative log-likelihood of a symbol, in bits"),
+    "accuracy": Metric(_hits, count_readings, identity, False, "share of symbols that were the most probable one"),
 }
 
 
@@ -144,7 +136,7 @@ def candidate(spans: Spans, bundles: Sequence[Path], name: str) -> Candidate:
         name=name,
         scored=ScoredSymbols(name, spans.unique_id, spans.cutoff, spans.y, log_probability, hit),
         latency_ms=latency(of_fold[-1], spans),
-        size_mb=sum(file.size for file in latest.manifest.files.values()) / 1e6,
+        size_mb=latest.manifest.size_mb,
         weights=latest.manifest.weights,
     )
 
@@ -152,12 +144,7 @@ def candidate(spans: Spans, bundles: Sequence[Path], name: str) -> Candidate:
 def latency(forecaster: SymbolForecaster, spans: Spans, repeats: int = 21) -> float:
     """Milliseconds to read one context and give one symbol, median of `repeats`."""
     history = list(spans.labels[str(spans.unique_id[0])].iloc[: spans.position[0]].tail(spans.context))
-    seconds = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        forecaster.continuation.extend(history, 1, forecaster.sampling)
-        seconds.append(time.perf_counter() - begin)
-    return 1000 * float(np.median(seconds))
+    return median_ms(lambda: forecaster.continuation.extend(history, 1, forecaster.sampling), repeats)
 
 
 def _alike(spans: Spans, fold: int, classes: int) -> list[npt.NDArray[np.intp]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -17,6 +15,7 @@ import plotly.graph_objects as go
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+from forecasting.atomic import write_text
 from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID
 from forecasting.evaluation.metrics import METRICS, Metric
 from forecasting.insight import figures
@@ -58,15 +57,7 @@ class Report:
 
 def write(path: Path, content: Report) -> None:
     """Write the report to `path`, which either holds all of it or is not touched."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(_page(content))
-        Path(scratch).chmod(0o644)  # a temporary file is private
-        os.replace(scratch, path)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    write_text(path, _page(content))
 
 
 def _page(content: Report) -> str:

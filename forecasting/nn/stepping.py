@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 
 import keras
 
-from forecasting.errors import ConfigError
 from forecasting.nn import cells
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.shapes import Shapes, inputs
+from forecasting.nn.wiring import joined
 
-__all__ = ["check", "common", "joined", "of_series", "parts", "run", "stack", "steps", "whole"]
+__all__ = ["common", "of_series", "parts", "run", "stack", "state_sizes", "steps", "whole"]
 
 Layers: TypeAlias = Mapping[str, Any]
 Arrays: TypeAlias = Mapping[str, Any]
@@ -57,12 +57,6 @@ def parts(network: keras.Model, read: Read, tell: Tell) -> dict[str, keras.Model
     return {"model": reader, "step": step}
 
 
-def check(name: str, shapes: Shapes) -> None:
-    """Raises ConfigError on a grid."""
-    if shapes.grid:
-        raise ConfigError(f"{name} reads single series, not a grid of {shapes.grid}; take a network that reads grids")
-
-
 def common(normalise: str, embedding: int, shapes: Shapes, head: Any) -> dict[str, Any]:
     """The layers that every such network has: the frame of its windows, vectors of its categories, its head."""
     found = {
@@ -85,6 +79,12 @@ def stack(choice: cells.Choice, units: tuple[int, ...], *, name: str, dropout: f
     return layers
 
 
+def state_sizes(layer: Any) -> list[int]:
+    """The width of each state of a recurrent layer."""
+    size = layer.cell.state_size
+    return list(size) if isinstance(size, list | tuple) else [size]
+
+
 def run(layers: Layers, name: str, sequence: Any, states: list[Any] | None = None) -> tuple[Any, list[list[Any]]]:
     """A stack over (B, N, W), from given states on: what its last layer gives (B, N, U), the states of each layer."""
     after, left, index = [], list(states or []), 1
@@ -93,7 +93,7 @@ def run(layers: Layers, name: str, sequence: Any, states: list[Any] | None = Non
         if states is None:
             sequence, *found = layer(sequence)
         else:
-            count = len(layer.cell.state_size) if isinstance(layer.cell.state_size, list | tuple) else 1
+            count = len(state_sizes(layer))
             begin, left = left[:count], left[count:]
             sequence, *found = layer(sequence, initial_state=begin)
         if f"{name}_dropout_{index}" in layers:
@@ -121,11 +121,6 @@ def steps(layers: Layers, arrays: Arrays, frame: Any, constant: list[Any]) -> tu
     told = [layers["normalise"]([before, frame]), *([arrays["future"]] if "future" in arrays else [])]
     told += [keras.layers.RepeatVector(count, name="constant")(part) for part in constant]
     return joined(told, "told"), keras.layers.RepeatVector(count, name="frames", dtype="float32")(frame)
-
-
-def joined(tensors: list[Any], name: str) -> Any:
-    """Tensors side by side along their last axis."""
-    return keras.layers.Concatenate(axis=-1, name=name)(tensors) if len(tensors) > 1 else tensors[0]
 
 
 def _as_inputs(tensors: Mapping[str, Any]) -> dict[str, Any]:

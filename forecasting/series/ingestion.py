@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from forecasting.atomic import write_text
 from forecasting.series.clean import Cleaned
 from forecasting.series.validate import Report
 
@@ -27,13 +27,9 @@ class Ingestion(NamedTuple):
 
 def record(home: Path, job: str, report: Report, cleaned: Cleaned) -> None:
     """Keep the report of an ingestion; the one before is replaced whole."""
-    path = _path(home, job)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
     content = {"violations": json.loads(report.to_json())["violations"]}
     content["decisions"] = json.loads(cleaned.decisions.to_json(orient="records"))
-    draft.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(draft, path)
+    write_text(_path(home, job), json.dumps(content))
 
 
 def recall(home: Path, job: str) -> Ingestion:

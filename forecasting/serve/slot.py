@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
@@ -150,10 +150,7 @@ class Slot:
     def _remember(self, loaded: Loaded) -> None:
         """Write the note; where that fails the next start asks the registry, and this one goes on."""
         try:
-            self._place.notes.mkdir(parents=True, exist_ok=True)
-            draft = self._note.with_suffix(f".{os.getpid()}.draft")  # other processes may share the folder
-            draft.write_text(json.dumps({"version": loaded.version, "content": loaded.content}), encoding="utf-8")
-            os.replace(draft, self._note)
+            write_text(self._note, json.dumps({"version": loaded.version, "content": loaded.content}))
         except OSError as error:
             log.warning("note not written", extra={"model": loaded.name, "reason": error.strerror})
 

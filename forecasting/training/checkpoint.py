@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import keras
+
+from forecasting.atomic import replace, write_text
 
 __all__ = ["Checkpoint", "Epoch"]
 
@@ -45,15 +46,10 @@ class Checkpoint:
 
     def save(self, network: keras.Model, epoch: Epoch) -> None:
         """Add an epoch; its weights are complete before the history names it."""
-        self.directory.mkdir(parents=True, exist_ok=True)
         self.history.append(epoch)
         count = len(self.history)
-        scratch = self.directory / "scratch.weights.h5"
-        network.save_weights(scratch)
-        os.replace(scratch, self._weights(count))
-        draft = self.directory / "history.json.draft"
-        draft.write_text(json.dumps(self.history), encoding="utf-8")
-        os.replace(draft, self.directory / "history.json")
+        replace(self._weights(count), network.save_weights)
+        write_text(self.directory / "history.json", json.dumps(self.history))
         for number in range(1, count):
             if number != self.best:
                 self._weights(number).unlink(missing_ok=True)

@@ -12,7 +12,6 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.config import Job
-from forecasting.errors import TrainingError
 from forecasting.nn import export, heads, models
 from forecasting.series.features import Features
 from forecasting.series.grids import Layout, joint
@@ -26,11 +25,10 @@ from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.fitted import Fitted
 from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.parity import accepted
 from forecasting.training.symbols import fit_symbols
 
 __all__ = ["fit", "fit_stored"]
-
-PARITY = 1e-5  # most that the exported graph may differ from the network, in the scaled space
 
 
 def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin) -> Fitted:
@@ -98,9 +96,7 @@ def export_graphs(network: keras.Model, job: Job, example: Batch) -> tuple[Graph
         parity = max(
             parity, export.parity(parts["step"], graphs.step, {t.name: told[t.name] for t in parts["step"].inputs})
         )
-    if not parity <= PARITY and job.train.precision == "float32":
-        raise TrainingError(f"the exported graph differs from the network by {parity:.2g}, more than {PARITY:g}")
-    return graphs, parity
+    return graphs, accepted(parity)
 
 
 def write_bundle(network: keras.Model, graphs: Graphs, data: Prepared, job: Job, work: Path, *, origin: Origin) -> Path:

@@ -14,7 +14,6 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.symbols import assemble_symbols, symbol_spec
 from forecasting.config import Job, Model, Train
-from forecasting.errors import TrainingError
 from forecasting.nn import export, heads, models
 from forecasting.nn.models import in_step
 from forecasting.nn.shapes import Shapes
@@ -26,10 +25,10 @@ from forecasting.training.examples import learn_in_memory
 from forecasting.training.fitted import Fitted
 from forecasting.training.lanes import Lanes
 from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.parity import accepted
 
 __all__ = ["Lessons", "chunk_graph", "fit_symbols", "in_lanes", "learn_symbols", "lessons", "network_of"]
 
-PARITY = 1e-5  # most that the exported graph may differ from the network, in logits above 1 relatively
 CHECKED = 8  # steps on which that is seen: rounding grows along a trained network, in ONNX as in Keras
 
 
@@ -109,6 +108,4 @@ def chunk_graph(network: keras.Model, codes: np.ndarray) -> tuple[Graphs, float]
     content = export.to_onnx(chunk, "parameters")
     states = {t.name: np.zeros((len(codes), t.shape[1]), np.float32) for t in chunk.inputs if t.name != "symbols"}
     parity = export.parity(chunk, content, {"symbols": codes.astype(np.int32), **states})
-    if not parity <= PARITY and keras.config.dtype_policy().name == "float32":
-        raise TrainingError(f"the exported graph differs from the network by {parity:.2g}, more than {PARITY:g}")
-    return Graphs(content), parity
+    return Graphs(content), accepted(parity)

@@ -1,8 +1,9 @@
 """A small job for the tests of training, and its clean table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import keras
 import pandas as pd
 import pytest
 
@@ -33,6 +34,14 @@ def make_job(params: dict[str, Any], **train: Any) -> Job:
             "backtest": {"windows": 5, "step": 2},
         }
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def precision() -> Iterator[None]:
+    """A fit sets Keras's precision; the tests after this file see the one before."""
+    before = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(before)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,14 +33,6 @@ class Trained(NamedTuple):
     task: Any
     work: Path
     fitted: Fitted
-
-
-@pytest.fixture(scope="module", autouse=True)
-def precision() -> Iterator[None]:
-    """A fit sets Keras's precision; the tests after this file see the one before."""
-    before = keras.config.dtype_policy()
-    yield
-    keras.config.set_dtype_policy(before)
 
 
 @pytest.fixture(scope="module")

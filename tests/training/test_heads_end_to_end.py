@@ -1,10 +1,9 @@
 """Every head of numbers from raw rows to a forecast: trained, exported, calibrated, and blind to what comes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,14 +28,6 @@ class Trained(NamedTuple):
     job: Job
     table: pd.DataFrame
     bundle: Path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def precision() -> Iterator[None]:
-    """A fit sets Keras's precision; the tests after this file see the one before."""
-    before = keras.config.dtype_policy()
-    yield
-    keras.config.set_dtype_policy(before)
 
 
 @pytest.fixture(scope="module")

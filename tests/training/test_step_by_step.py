@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,14 +45,6 @@ class Fitted(NamedTuple):
     job: Job
     fold: Fold
     forecaster: Forecaster
-
-
-@pytest.fixture(scope="module", autouse=True)
-def precision() -> Iterator[None]:
-    """A fit sets Keras's precision; the tests after this file see the one before."""
-    before = keras.config.dtype_policy()
-    yield
-    keras.config.set_dtype_policy(before)
 
 
 def asked(rich: tuple[pd.DataFrame, Job], name: str, epochs: int = 2) -> tuple[pd.DataFrame, Job, Fold]:

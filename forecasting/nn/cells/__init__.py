@@ -8,9 +8,9 @@ Convolutional cells take the `rank` of a grid as well, read (B, T, *grid, D) and
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from forecasting.nn.cells import (
     conv_lstm,
@@ -22,7 +22,7 @@ from forecasting.nn.cells import (
     simple,
 )
 
-__all__ = ["CELLS", "CONVOLUTIONAL", "OPTIONS", "Choice", "Options", "layer", "options"]
+__all__ = ["CELLS", "CONVOLUTIONAL", "OF_VECTORS", "OPTIONS", "Choice", "Options", "Params", "layer", "options"]
 
 CELLS: Final[dict[str, Callable[..., Any]]] = {
     "simple": simple.layer,
@@ -34,6 +34,7 @@ CELLS: Final[dict[str, Callable[..., Any]]] = {
     "conv_lstm_peephole": conv_lstm_peephole.layer,
 }
 CONVOLUTIONAL: Final = ("conv_lstm", "conv_lstm_peephole")
+OF_VECTORS: Final = tuple(name for name in CELLS if name not in CONVOLUTIONAL)
 
 Options: TypeAlias = peephole_lstm.Options | conv_lstm.Options | conv_lstm_peephole.Options
 OPTIONS: Final[dict[str, type[Options]]] = {
@@ -41,6 +42,30 @@ OPTIONS: Final[dict[str, type[Options]]] = {
     "conv_lstm": conv_lstm.Options,
     "conv_lstm_peephole": conv_lstm_peephole.Options,
 }
+
+
+class Params(BaseModel):
+    """What the parameters of every network have: nothing unknown, a cell that it can use, and settings of that cell."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    usable: ClassVar[tuple[str, ...]] = tuple(CELLS)
+    refusal: ClassVar[str] = "there is no such cell; valid cells"  # goes on with their names
+
+    cell: str = "lstm"
+    cell_options: Options | None = None  # of the cells that have any
+
+    @field_validator("cell")
+    @classmethod
+    def _known(cls, cell: str) -> str:
+        if cell not in cls.usable:
+            raise ValueError(f"{cls.refusal}: {', '.join(cls.usable)}")
+        return cell
+
+    @field_validator("cell_options", mode="before")
+    @classmethod
+    def _options(cls, values: Any, info: ValidationInfo) -> Options | None:
+        return options(info.data.get("cell", ""), values)
 
 
 class Choice(Protocol):

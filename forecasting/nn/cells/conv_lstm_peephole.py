@@ -6,6 +6,8 @@ import keras
 from keras import ops
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from forecasting.nn.wiring import open_gate
+
 __all__ = ["ConvLSTMPeephole", "ConvLSTMPeepholeCell", "Options", "layer"]
 
 
@@ -78,7 +80,7 @@ class ConvLSTMPeepholeCell(keras.layers.Layer):
             shape=(*window, self.filters, gates), initializer="orthogonal", name="recurrent_kernel"
         )
         self.peephole = self.add_weight(shape=(3, *self.grid, self.filters), initializer="zeros", name="peephole")
-        self.bias = self.add_weight(shape=(gates,), initializer=_open_forget_gate, name="bias")
+        self.bias = self.add_weight(shape=(gates,), initializer=open_gate(1, 4), name="bias")
 
     def call(self, inputs: Any, states: Any) -> Any:
         """(B, *grid, D) and [H, C] to H (B, *grid, U) and the new [H, C]."""
@@ -115,9 +117,3 @@ class ConvLSTMPeephole(keras.layers.RNN):
         state = (batch, *grid, self.cell.filters)
         output = (batch, steps, *state[1:]) if self.return_sequences else state
         return (output, state, state) if self.return_state else output
-
-
-def _open_forget_gate(shape: tuple[int, ...], dtype: Any = None) -> Any:
-    """Zeros, but ones for the second of four gates."""
-    units = shape[0] // 4
-    return ops.concatenate([ops.zeros((units,), dtype), ops.ones((units,), dtype), ops.zeros((2 * units,), dtype)])

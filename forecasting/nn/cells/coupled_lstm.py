@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from forecasting.nn.wiring import open_gate
+
 __all__ = ["CoupledLSTMCell", "layer"]
 
 
@@ -43,7 +45,7 @@ class CoupledLSTMCell(keras.layers.Layer):
         self.recurrent_kernel = self.add_weight(
             shape=(units, 3 * units), initializer="orthogonal", name="recurrent_kernel"
         )
-        self.bias = self.add_weight(shape=(3 * units,), initializer=_open_forget_gate, name="bias")
+        self.bias = self.add_weight(shape=(3 * units,), initializer=open_gate(0, 3), name="bias")
 
     def call(self, inputs: Any, states: Any) -> Any:
         """(B, D) and [h, c] to h (B, U) and the new [h, c]."""
@@ -59,9 +61,3 @@ class CoupledLSTMCell(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
         return {**super().get_config(), "units": self.units, "activation": self.activation}
-
-
-def _open_forget_gate(shape: tuple[int, ...], dtype: Any = None) -> Any:
-    """Ones for the first of three gates, then zeros."""
-    units = shape[0] // 3
-    return ops.concatenate([ops.ones((units,), dtype), ops.zeros((2 * units,), dtype)])

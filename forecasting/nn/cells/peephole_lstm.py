@@ -6,6 +6,8 @@ import keras
 from keras import ops
 from pydantic import BaseModel, ConfigDict
 
+from forecasting.nn.wiring import open_gate
+
 __all__ = ["Options", "PeepholeLSTMCell", "layer"]
 
 
@@ -61,7 +63,7 @@ class PeepholeLSTMCell(keras.layers.Layer):
             shape=(units, 4 * units), initializer="orthogonal", name="recurrent_kernel"
         )
         self.peephole = self.add_weight(shape=(3, units), initializer="zeros", name="peephole")
-        self.bias = self.add_weight(shape=(4 * units,), initializer=_open_forget_gate, name="bias")
+        self.bias = self.add_weight(shape=(4 * units,), initializer=open_gate(1, 4), name="bias")
 
     def call(self, inputs: Any, states: Any) -> Any:
         """(B, D) and [h, c] to h (B, U) and the new [h, c]."""
@@ -79,9 +81,3 @@ class PeepholeLSTMCell(keras.layers.Layer):
         """What the constructor needs."""
         own = {"units": self.units, "activation": self.activation, "squash": self.squash}
         return {**super().get_config(), **own}
-
-
-def _open_forget_gate(shape: tuple[int, ...], dtype: Any = None) -> Any:
-    """Zeros, but ones for the second of four gates."""
-    units = shape[0] // 4
-    return ops.concatenate([ops.zeros((units,), dtype), ops.ones((units,), dtype), ops.zeros((2 * units,), dtype)])

@@ -3,46 +3,33 @@
 from typing import Any, ClassVar, Literal
 
 import keras
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt
 
 from forecasting.nn import cells
-from forecasting.nn.cells import CONVOLUTIONAL
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.shapes import Shapes, inputs
+from forecasting.nn.wiring import dropped, joined
 
 __all__ = ["Config", "build"]
 
 
-class Config(BaseModel):
+class Config(cells.Params):
     """The parameters of `conv_lstm`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    activation: ClassVar[str] = "tanh"
+    usable: ClassVar[tuple[str, ...]] = cells.CONVOLUTIONAL
+    refusal: ClassVar[str] = "this cell cannot read frames; cells that can"
+    activation: ClassVar[str] = "tanh"  # of the cells' states
 
     cell: str = "conv_lstm"
     filters: tuple[PositiveInt, ...] = Field((16,), min_length=1)  # of the layers of the encoder, and of the forecaster
     bidirectional: bool = False  # the encoder reads the context both ways, and the forecaster has twice the filters
-    cell_options: cells.Options | None = None  # kernel, and which cell state an output gate sees
     patch: PositiveInt = 1  # cells in each direction that become one, of as many times the channels
     dropout: float = Field(0.0, ge=0, lt=1)  # after every layer
     normalise: Literal["window", "last", "none"] = "last"
     embedding: PositiveInt = 8  # width of the vector of a static categorical, for single series
     width: PositiveInt = 16  # features of each cell and step that the head gets
-
-    @field_validator("cell")
-    @classmethod
-    def _known(cls, cell: str) -> str:
-        if cell not in CONVOLUTIONAL:
-            raise ValueError(f"this cell cannot read frames; cells that can: {', '.join(CONVOLUTIONAL)}")
-        return cell
-
-    @field_validator("cell_options", mode="before")
-    @classmethod
-    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
-        return cells.options(info.data.get("cell", ""), values)
 
 
 def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
@@ -58,14 +45,14 @@ def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
     if not shapes.grid:
         past = keras.layers.Reshape((shapes.context, 1, shapes.past), name="place")(past)
     known = _static(config, shapes, arrays)
-    read = _joined([past, *(EveryStep(shapes.context, name="static_read")(part) for part in known)], "read")
+    read = joined([past, *(EveryStep(shapes.context, name="static_read")(part) for part in known)], "read")
     patches = Patches(config.patch, name="patches")(read)
     states = _encode(config, patches, len(grid))
     asked = [EveryStep(shapes.horizon, name="newest")(LastFrame(name="last")(patches))]
     if shapes.future:
         cut = tuple(int(size) for size in patches.shape[2:-1])
         asked.append(EveryPlace(cut, name="everywhere")(arrays["future"]))
-    ahead = _forecast(config, _joined(asked, "asked"), states, len(grid))
+    ahead = _forecast(config, joined(asked, "asked"), states, len(grid))
     ahead = keras.layers.Dense(config.patch ** len(grid) * config.width, activation="relu", name="features")(ahead)
     features = Places(grid, config.patch, name="places")(ahead)  # (B, N, W)
     frames = keras.layers.Reshape((2 * shapes.places,), name="frame_places", dtype="float32")(frame)
@@ -81,9 +68,9 @@ def _static(config: Config, shapes: Shapes, arrays: dict[str, Any]) -> list[Any]
         known.append(CodeEmbedding(shapes.codes, config.embedding, name="embedding")(arrays["codes"]))
     if not known:
         return []
-    joined = _joined(known, "static_known")
-    width = int(joined.shape[-1])
-    return [joined if shapes.grid else keras.layers.Reshape((1, width), name="static_place")(joined)]
+    beside = joined(known, "static_known")
+    width = int(beside.shape[-1])
+    return [beside if shapes.grid else keras.layers.Reshape((1, width), name="static_place")(beside)]
 
 
 def _encode(config: Config, hidden: Any, rank: int) -> list[list[Any]]:
@@ -94,11 +81,11 @@ def _encode(config: Config, hidden: Any, rank: int) -> list[list[Any]]:
         if config.bidirectional:
             hidden, *last = keras.layers.Bidirectional(layer, name=f"both_{index}")(hidden)
             pairs = zip(last[:2], last[2:], strict=True)
-            last = [_joined(list(pair), f"{part}_{index}") for part, pair in zip("hc", pairs, strict=True)]
+            last = [joined(list(pair), f"{part}_{index}") for part, pair in zip("hc", pairs, strict=True)]
         else:
             hidden, *last = layer(hidden)
         states.append(last)
-        hidden = _dropout(config, hidden, f"dropout_encoder_{index}") if index < len(config.filters) else hidden
+        hidden = dropped(config.dropout, hidden, f"dropout_encoder_{index}") if index < len(config.filters) else hidden
     return states
 
 
@@ -108,14 +95,6 @@ def _forecast(config: Config, hidden: Any, states: list[list[Any]], rank: int) -
     for index, (filters, initial) in enumerate(zip(config.filters, states, strict=True), start=1):
         count = 2 * filters if config.bidirectional else filters
         layer = cells.layer(config, count, sequences=True, name=f"forecaster_{index}", rank=rank)
-        hidden = _dropout(config, layer(hidden, initial_state=initial), f"dropout_forecaster_{index}")
+        hidden = dropped(config.dropout, layer(hidden, initial_state=initial), f"dropout_forecaster_{index}")
         every.append(hidden)
-    return _joined(every, "every_layer")
-
-
-def _joined(tensors: list[Any], name: str) -> Any:
-    return keras.layers.Concatenate(axis=-1, name=name)(tensors) if len(tensors) > 1 else tensors[0]
-
-
-def _dropout(config: Config, tensor: Any, name: str) -> Any:
-    return keras.layers.Dropout(config.dropout, name=name)(tensor) if config.dropout else tensor
+    return joined(every, "every_layer")

@@ -1,48 +1,30 @@
 """DeepAR (Salinas et al. 2020): one recurrent stack reads the context and goes on, value by value."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt
 
 from forecasting.errors import ConfigError
 from forecasting.nn import cells, stepping
-from forecasting.nn.cells import CELLS, CONVOLUTIONAL
 from forecasting.nn.layers.lagged import Held, Lagged
-from forecasting.nn.shapes import Shapes
+from forecasting.nn.shapes import Shapes, refuse_grid
+from forecasting.nn.wiring import joined
 
 __all__ = ["Config", "build", "parts"]
 
 
-class Config(BaseModel):
+class Config(cells.Params):
     """The parameters of `deepar`; `units` has one entry per recurrent layer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    usable: ClassVar[tuple[str, ...]] = cells.OF_VECTORS
+    refusal: ClassVar[str] = "not a cell that reads single series; valid cells"
+    activation: ClassVar[str] = "tanh"  # of the cells' states
 
-    cell: str = "lstm"
     units: tuple[PositiveInt, ...] = Field((40, 40), min_length=1)
-    cell_options: cells.Options | None = None  # of the cells that have any
     dropout: float = Field(0.0, ge=0, lt=1)  # after every recurrent layer
     normalise: Literal["scale", "window", "last", "none"] = "scale"
     embedding: PositiveInt = 8  # width of the vector of a static categorical
-
-    @field_validator("cell")
-    @classmethod
-    def _known(cls, cell: str) -> str:
-        valid = [name for name in CELLS if name not in CONVOLUTIONAL]
-        if cell not in valid:
-            raise ValueError(f"not a cell that reads single series; valid cells: {', '.join(valid)}")
-        return cell
-
-    @field_validator("cell_options", mode="before")
-    @classmethod
-    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
-        return cells.options(info.data.get("cell", ""), values)
-
-    @property
-    def activation(self) -> str:
-        """Of the cells' states."""
-        return "tanh"
 
 
 def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
@@ -50,7 +32,7 @@ def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
 
     Raises ConfigError on a grid, and for a context of one step, which has no step that leads to it.
     """
-    stepping.check("deepar", shapes)
+    refuse_grid("deepar", shapes)
     if shapes.context < 2:
         raise ConfigError(f"deepar reads at least two steps of context, got window.context: {shapes.context}")
     layers = stepping.common(config.normalise, config.embedding, shapes, head)
@@ -72,10 +54,10 @@ def _read(layers: stepping.Layers, arrays: stepping.Arrays) -> tuple[list[Any], 
     rows = layers["lagged"](past)  # (B, T - 1, D)
     series = stepping.of_series(layers, arrays)
     beside = [keras.layers.RepeatVector(rows.shape[1], name="beside")(part) for part in series]
-    _, states = stepping.run(layers, "recurrent", stepping.joined([rows, *beside], "rows"))
+    _, states = stepping.run(layers, "recurrent", joined([rows, *beside], "rows"))
     kept = [layers["held"](past)] if "held" in layers else []
     kept += series
-    memory = [frame, *([stepping.joined(kept, "kept")] if kept else [])]
+    memory = [frame, *([joined(kept, "kept")] if kept else [])]
     return [state for of_layer in states for state in of_layer], memory
 
 

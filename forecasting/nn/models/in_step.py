@@ -1,40 +1,30 @@
 """Many to many in step: at every step of a sequence, what comes next; of symbols, or of numbers."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from forecasting.errors import ConfigError
 from forecasting.nn import cells, stepping
-from forecasting.nn.cells import CELLS, CONVOLUTIONAL
 from forecasting.nn.layers.symbols import Carried, Frameless
 from forecasting.nn.shapes import Shapes
 
 __all__ = ["Config", "build", "carrying", "parts"]
 
 
-class Config(BaseModel):
+class Config(cells.Params):
     """The parameters of `in_step`; `units` has one entry per recurrent layer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    usable: ClassVar[tuple[str, ...]] = cells.OF_VECTORS
+    refusal: ClassVar[str] = "not a cell that reads single series; valid cells"
 
-    cell: str = "lstm"
     units: tuple[PositiveInt, ...] = Field((128,), min_length=1)
     activation: Literal["tanh", "relu", "sigmoid"] = "tanh"  # of the simple cell; gated cells keep tanh
-    cell_options: cells.Options | None = None  # of the cells that have any
     inputs: Literal["one_hot", "embedding"] = "embedding"  # how a symbol is read
     width: PositiveInt = 32  # of the vector of a symbol
     dropout: float = Field(0.0, ge=0, lt=1)  # after every recurrent layer
     carry: bool = True  # states go on from chunk to chunk while symbols are learned
-
-    @field_validator("cell")
-    @classmethod
-    def _known(cls, cell: str) -> str:
-        valid = [name for name in CELLS if name not in CONVOLUTIONAL]
-        if cell not in valid:
-            raise ValueError(f"not a cell that reads single series; valid cells: {', '.join(valid)}")
-        return cell
 
     @field_validator("activation")
     @classmethod
@@ -43,11 +33,6 @@ class Config(BaseModel):
         if activation != "tanh" and cell != "simple":
             raise ValueError(f"is for cell simple; {cell} is built with tanh")
         return activation
-
-    @field_validator("cell_options", mode="before")
-    @classmethod
-    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
-        return cells.options(info.data.get("cell", ""), values)
 
 
 def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
@@ -129,6 +114,5 @@ def _sizes(layers: stepping.Layers) -> list[int]:
     for index in range(1, len(layers)):
         if f"recurrent_{index}" not in layers:
             break
-        size = layers[f"recurrent_{index}"].cell.state_size
-        found += list(size) if isinstance(size, list | tuple) else [size]
+        found += stepping.state_sizes(layers[f"recurrent_{index}"])
     return found

@@ -1,53 +1,35 @@
 """SegRNN (Lin et al. 2023): a recurrent layer reads segments of the context and answers all segments ahead at once."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt
 
-from forecasting.errors import ConfigError
 from forecasting.nn import cells
-from forecasting.nn.cells import CELLS, CONVOLUTIONAL
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
-from forecasting.nn.shapes import Shapes, inputs
+from forecasting.nn.shapes import Shapes, inputs, refuse_grid
+from forecasting.nn.wiring import dropped, joined
 
 __all__ = ["Config", "build"]
 
 WIDTH = 8  # features of each step that the head gets: as many as any head needs for one step
 
 
-class Config(BaseModel):
+class Config(cells.Params):
     """The parameters of `segrnn`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    usable: ClassVar[tuple[str, ...]] = cells.OF_VECTORS
+    refusal: ClassVar[str] = "not a cell that reads segments; valid cells"
+    activation: ClassVar[str] = "tanh"  # of the cells' states
 
     segment: PositiveInt = 12  # steps in a segment; context and horizon need not be multiples of it
     units: PositiveInt = 64  # width of the projected segments and of the recurrent layer
     cell: str = "gru"
-    cell_options: cells.Options | None = None  # of the cells that have any
     dropout: float = Field(0.0, ge=0, lt=1)  # of the recurrent layer's answers
     normalise: Literal["window", "last", "none"] = "last"
     embedding: PositiveInt = 8  # width of the vector of a static categorical
-
-    @field_validator("cell")
-    @classmethod
-    def _known(cls, cell: str) -> str:
-        valid = [name for name in CELLS if name not in CONVOLUTIONAL]
-        if cell not in valid:
-            raise ValueError(f"not a cell that reads segments; valid cells: {', '.join(valid)}")
-        return cell
-
-    @field_validator("cell_options", mode="before")
-    @classmethod
-    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
-        return cells.options(info.data.get("cell", ""), values)
-
-    @property
-    def activation(self) -> str:
-        """Of the cell's state, as in the paper."""
-        return "tanh"
 
 
 def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
@@ -55,8 +37,7 @@ def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
 
     Raises ConfigError on a grid.
     """
-    if shapes.grid:
-        raise ConfigError(f"segrnn reads single series, not a grid of {shapes.grid}; take a network that reads grids")
+    refuse_grid("segrnn", shapes)
     arrays = inputs(shapes)
     frame = WindowFrame(config.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, 2)
     past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, D)
@@ -66,8 +47,7 @@ def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
     layer = cells.layer(config, config.units, sequences=False, states=True, name=config.cell)
     read = [segments, *_known(config, shapes, arrays, ahead)]
     answers = SharedRecurrence(layer, ahead, name="recurrence")(read)  # (B, m, U)
-    if config.dropout:
-        answers = keras.layers.Dropout(config.dropout, name="dropout")(answers)
+    answers = dropped(config.dropout, answers, "dropout")
     answers = keras.layers.Dense(config.segment * WIDTH, name="steps")(answers)
     features = Steps(shapes.horizon, WIDTH, name="horizon")(answers)  # (B, H, W)
     frames = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frame)  # (B, H, 2)
@@ -86,5 +66,4 @@ def _known(config: Config, shapes: Shapes, arrays: dict[str, Any], ahead: int) -
         known.append(Segments(config.segment, ahead=True, name="known_ahead")(arrays["future"]))
     if not known:
         return []
-    joined = keras.layers.Concatenate(axis=-1, name="known")(known) if len(known) > 1 else known[0]
-    return [keras.layers.Dense(config.units, use_bias=False, name="known_projection")(joined)]
+    return [keras.layers.Dense(config.units, use_bias=False, name="known_projection")(joined(known, "known"))]

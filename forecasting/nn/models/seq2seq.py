@@ -1,49 +1,32 @@
 """Sequence to sequence (Sutskever et al. 2014): an encoder reads, a decoder with attention tells what comes."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt
 
 from forecasting.nn import cells, stepping
-from forecasting.nn.cells import CELLS, CONVOLUTIONAL
 from forecasting.nn.layers.attention import Attention
-from forecasting.nn.shapes import Shapes
+from forecasting.nn.shapes import Shapes, refuse_grid
+from forecasting.nn.wiring import joined
 
 __all__ = ["Config", "build", "parts"]
 
 
-class Config(BaseModel):
+class Config(cells.Params):
     """The parameters of `seq2seq`; encoder and decoder have one recurrent layer per entry of `units`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    usable: ClassVar[tuple[str, ...]] = cells.OF_VECTORS
+    refusal: ClassVar[str] = "not a cell that reads single series; valid cells"
+    activation: ClassVar[str] = "tanh"  # of the cells' states
 
     cell: str = "gru"
     units: tuple[PositiveInt, ...] = Field((48,), min_length=1)
     bidirectional: bool = False  # the encoder's backward passes stay inside the observed context
     attention: bool = True  # of the decoder over all steps of the context
-    cell_options: cells.Options | None = None  # of the cells that have any
     dropout: float = Field(0.0, ge=0, lt=1)  # after every recurrent layer
     normalise: Literal["scale", "window", "last", "none"] = "window"
     embedding: PositiveInt = 8  # width of the vector of a static categorical
-
-    @field_validator("cell")
-    @classmethod
-    def _known(cls, cell: str) -> str:
-        valid = [name for name in CELLS if name not in CONVOLUTIONAL]
-        if cell not in valid:
-            raise ValueError(f"not a cell that reads single series; valid cells: {', '.join(valid)}")
-        return cell
-
-    @field_validator("cell_options", mode="before")
-    @classmethod
-    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
-        return cells.options(info.data.get("cell", ""), values)
-
-    @property
-    def activation(self) -> str:
-        """Of the cells' states."""
-        return "tanh"
 
 
 def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
@@ -51,7 +34,7 @@ def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
 
     Raises ConfigError on a grid.
     """
-    stepping.check("seq2seq", shapes)
+    refuse_grid("seq2seq", shapes)
     layers = stepping.common(config.normalise, config.embedding, shapes, head)
     layers |= _encoder(config)
     layers |= stepping.stack(config, config.units, name="decoder", dropout=config.dropout)
@@ -73,8 +56,7 @@ def _encoder(config: Config) -> dict[str, Any]:
     for index, units in enumerate(config.units, start=1):
         layer = layers[f"encoder_{index}"]
         layers[f"encoder_{index}"] = keras.layers.Bidirectional(layer, name=f"encoder_{index}")
-        count = len(layer.cell.state_size) if isinstance(layer.cell.state_size, list | tuple) else 1
-        bridges = [f"bridge_{index}_{kind}" for kind in range(1, count + 1)]
+        bridges = [f"bridge_{index}_{kind}" for kind, _ in enumerate(stepping.state_sizes(layer), start=1)]
         layers |= {name: keras.layers.Dense(units, name=name) for name in bridges}
     return layers
 
@@ -94,7 +76,7 @@ def _bridged(layers: stepping.Layers, index: int, states: list[Any]) -> list[Any
     kinds = len(states) // 2
     pairs = zip(states[:kinds], states[kinds:], strict=True)
     return [
-        layers[f"bridge_{index}_{kind}"](stepping.joined(list(pair), f"both_{index}_{kind}"))
+        layers[f"bridge_{index}_{kind}"](joined(list(pair), f"both_{index}_{kind}"))
         for kind, pair in enumerate(pairs, start=1)
     ]
 

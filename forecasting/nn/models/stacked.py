@@ -3,46 +3,31 @@
 from typing import Any, Literal
 
 import keras
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from forecasting.errors import ConfigError
 from forecasting.nn import cells
-from forecasting.nn.cells import CELLS, CONVOLUTIONAL
+from forecasting.nn.cells import CONVOLUTIONAL
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.highway import Highway
 from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.shapes import Shapes, inputs
+from forecasting.nn.wiring import dropped, joined
 
 __all__ = ["Config", "build"]
 
 
-class Config(BaseModel):
+class Config(cells.Params):
     """The parameters of `stacked`; lists have one entry per recurrent layer, the first reads the context."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    cell: str = "lstm"
     units: tuple[PositiveInt, ...] = Field((64,), min_length=1)
     bidirectional: bool | tuple[bool, ...] = False  # backward passes stay inside the observed context
     activation: Literal["tanh", "relu", "sigmoid"] = "tanh"  # of the simple cell; gated cells keep tanh
-    cell_options: cells.Options | None = None  # of the cells that have any
     dropout: float = Field(0.0, ge=0, lt=1)  # after every recurrent and decoder layer
     normalise: Literal["window", "last", "none"] = "window"
     embedding: PositiveInt = 8  # width of the vector of a static categorical
     decoder: tuple[PositiveInt, ...] = Field((32,), min_length=1)  # widths of the layers of each horizon step
     highway: int = Field(0, ge=0)  # lags of the linear autoregression that is added; 0: none
-
-    @field_validator("cell")
-    @classmethod
-    def _known(cls, cell: str) -> str:
-        if cell not in CELLS:
-            raise ValueError(f"there is no such cell; valid cells: {', '.join(CELLS)}")
-        return cell
-
-    @field_validator("cell_options", mode="before")
-    @classmethod
-    def _options(cls, values: Any, info: ValidationInfo) -> cells.Options | None:
-        return cells.options(info.data.get("cell", ""), values)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
@@ -100,7 +85,7 @@ def _encode(config: Config, shapes: Shapes, past: Any) -> Any:
         sequences, name = index < len(config.units), f"{config.cell}_{index}"
         layer = cells.layer(config, units, sequences=sequences, name=name, rank=len(shapes.grid) or 1)
         hidden = (keras.layers.Bidirectional(layer, name=f"bidirectional_{index}") if bidirectional else layer)(hidden)
-        hidden = _dropout(config, hidden, f"dropout_{index}")
+        hidden = dropped(config.dropout, hidden, f"dropout_{index}")
     return keras.layers.Reshape((-1,), name="state")(hidden) if line else hidden
 
 
@@ -111,16 +96,16 @@ def _decode(config: Config, shapes: Shapes, arrays: dict[str, Any], state: Any) 
         known.append(arrays["static"])
     if shapes.codes:
         known.append(CodeEmbedding(shapes.codes, config.embedding, name="embedding")(arrays["codes"]))
-    features = _steps(config, shapes, _concatenate(known, "summary"))
+    features = _steps(config, shapes, joined(known, "summary"))
     if shapes.future:
         ahead = arrays["future"]
         if shapes.grid:
             ahead = keras.layers.UpSampling1D(shapes.places, name="everywhere")(ahead)
-        features = _concatenate([features, ahead], "known_ahead")
+        features = joined([features, ahead], "known_ahead")
     widths = config.decoder if shapes.future else config.decoder[1:]
     for index, size in enumerate(widths, start=1):
         features = keras.layers.Dense(size, activation="relu", name=f"decoder_{index}")(features)
-        features = _dropout(config, features, f"dropout_decoder_{index}")
+        features = dropped(config.dropout, features, f"dropout_decoder_{index}")
     return features
 
 
@@ -133,12 +118,4 @@ def _steps(config: Config, shapes: Shapes, summary: Any) -> Any:
         steps = keras.layers.Reshape((shapes.places, shapes.horizon, width), name="places_first")(steps)
         steps = keras.layers.Permute((2, 1, 3), name="steps_first")(steps)
     features = keras.layers.Reshape((shapes.horizon * shapes.places, width), name="horizon")(steps)  # (B, N, W)
-    return _dropout(config, features, "dropout_horizon")
-
-
-def _concatenate(tensors: list[Any], name: str) -> Any:
-    return keras.layers.Concatenate(axis=-1, name=name)(tensors) if len(tensors) > 1 else tensors[0]
-
-
-def _dropout(config: Config, tensor: Any, name: str) -> Any:
-    return keras.layers.Dropout(config.dropout, name=name)(tensor) if config.dropout else tensor
+    return dropped(config.dropout, features, "dropout_horizon")
