@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from forecasting.cli_parts import Config, Json, Name, in_process, print_json, read_job
+from forecasting.cli_service import new_key, serve
 from forecasting.errors import ConfigError, DataError, GatecastError, NothingPromotedError
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
@@ -29,10 +29,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The job's YAML file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The job, which is also the registered model's name.")]
-
 
 @app.command()
 def run(config: Config, as_json: Json = False) -> None:
@@ -41,10 +37,10 @@ def run(config: Config, as_json: Json = False) -> None:
     from pipelines.ingest import ingest
     from pipelines.training import training
 
-    job = _job(config)
+    job = read_job(config)
     tasks.check(job)
-    _in_process(ingest, job)
-    _show_outcome(_in_process(training, job), as_json)
+    in_process(ingest, job)
+    _show_outcome(in_process(training, job), as_json)
 
 
 @app.command()
@@ -54,11 +50,11 @@ def ingest(config: Config, as_json: Json = False) -> None:
     from pipelines.ingest import ingest as flow
     from pipelines.workspace import workspace
 
-    job = _job(config)
-    merged = _in_process(flow, job)
+    job = read_job(config)
+    merged = in_process(flow, job)
     result = {"name": job.name, "version": merged.version, "inserted": merged.inserted, "updated": merged.updated}
     if as_json:
-        _print_json(result | {"table": str(workspace().home / "tables" / job.name / "observations")})
+        print_json(result | {"table": str(workspace().home / "tables" / job.name / "observations")})
     else:
         show(f"{job.name}: data version {merged.version}", [result])
 
@@ -76,11 +72,11 @@ def check(
     from forecasting.cli_tables import show
     from pipelines import tasks
 
-    job = _job(config)
+    job = read_job(config)
     tasks.check(job)
     findings = checks.leakage(job, tasks.live_bundle(job)) if leakage else checks.source(job)
     if as_json:
-        _print_json(findings.to_dict())
+        print_json(findings.to_dict())
     else:
         show(findings.title, findings.rows)
     if findings.failed:
@@ -92,7 +88,7 @@ def train(config: Config, as_json: Json = False) -> None:
     """Train a challenger on the stored observations, judge it, and promote it only if it is better."""
     from pipelines.training import training
 
-    _show_outcome(_in_process(training, _job(config)), as_json)
+    _show_outcome(in_process(training, read_job(config)), as_json)
 
 
 @app.command()
@@ -107,7 +103,7 @@ def backtest(
     from forecasting.cli_tables import show
     from pipelines.workspace import workspace
 
-    job, place = _job(config), workspace()
+    job, place = read_job(config), workspace()
     tables = checks.standings(place.store, place.registry, job, model or [], place.cache)
     if output:
         write_text(output, json.dumps(tables, allow_nan=False))
@@ -135,7 +131,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
     from forecasting.cli_tables import check_suffix, show, write
     from pipelines.batch import batch
 
-    job = _job(config)
+    job = read_job(config)
     if prompt is not None:
         typer.echo(_continued(job, prompt, length, temperature, seed, model))
         return
@@ -143,7 +139,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
         raise ConfigError("--length, --temperature and --seed are for --prompt; a stored forecast has those of the job")
     if out:
         check_suffix(out, job.series)
-    vintage = _in_process(batch, job, model=model, at=at, horizon=horizon)
+    vintage = in_process(batch, job, model=model, at=at, horizon=horizon)
     if out:
         write(out, vintage.table, job.series)
     result = {
@@ -154,7 +150,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
         "written": vintage.written,
     }
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         show(f"{job.name}: forecasts", [result])
         show("first rows", vintage.table.drop(columns=["created"]).head(12).to_dict("records"))
@@ -209,7 +205,7 @@ def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
     names = [name] if name else registry.jobs()
     tables = {job: records(registry.versions(job)) for job in names}
     if as_json:
-        _print_json(tables)
+        print_json(tables)
     elif not tables:
         typer.echo("no model is registered yet: gatecast run CONFIG")
     else:
@@ -217,50 +213,10 @@ def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
             show(job, [_version_row(row) for row in rows])
 
 
-@app.command()
-def serve(
-    name: Annotated[
-        list[str] | None, typer.Option("--name", help="NAME or NAME@VERSION; default: all champions.")
-    ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
-) -> None:
-    """Answer forecast requests over HTTP with the live models; see docs/serve.md."""
-    from forecasting.serve.server import run as answer
-    from forecasting.settings import ServeSettings, Settings
-
-    serve_settings = ServeSettings()
-    answer(
-        Settings(),
-        serve_settings.model_copy(update={"names": tuple(name)}) if name else serve_settings,
-        host=host,
-        port=port,
-    )
-
-
+app.command()(serve)
 keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
+keys.command("new")(new_key)
 app.add_typer(keys, name="keys")
-
-
-@keys.command("new")
-def new_key(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who the key is for; it stands in the logs.")],
-    scope: Annotated[
-        list[str], typer.Option("--scope", help="read, forecast or admin, which may do all; may be repeated.")
-    ],
-    as_json: Json = False,
-) -> None:
-    """Make a key: its secret is shown this once, the service is given the entry, which cannot be turned back."""
-    from forecasting.serve.keys import new_key as make
-
-    made = make(name, scope)
-    entry = made.entry.model_dump(mode="json")
-    if as_json:
-        _print_json({"secret": made.secret, "entry": entry})
-    else:
-        typer.echo(f"secret, for its owner (it is kept nowhere): {made.secret}")
-        typer.echo("entry, for the list in GATECAST_SERVE_KEYS or the file that GATECAST_SERVE_KEYS_FILE names:")
-        typer.echo(json.dumps(entry))
 
 
 def main() -> None:
@@ -279,18 +235,6 @@ def main() -> None:
             raise
         typer.echo(f"error: unexpected {type(error).__name__}: {error} (--debug shows where)", err=True)
         sys.exit(1)
-
-
-def _job(path: Path) -> Job:
-    from forecasting.checks import configuration
-
-    return configuration(path)
-
-
-def _in_process(flow: Any, *args: Any, **named: Any) -> Any:
-    """Run a flow: tracked where a Prefect server is named, else its body alone, without any server."""
-    call: Callable[..., Any] = flow if os.environ.get("PREFECT_API_URL") else flow.fn
-    return call(*args, **named)
 
 
 def _show_outcome(outcome: Any, as_json: bool) -> None:
@@ -320,7 +264,3 @@ def _version_row(row: dict[str, Any]) -> dict[str, Any]:
     shown = {"version": row["version"], "aliases": row["aliases"], "model": row["model"], "verdict": row["verdict"]}
     shown |= {"created": row["created"][:16].replace("T", " "), "run": row["run_id"][:8]}
     return shown | {name: row.get(name) for name in ("wql", "mae", "mase", "coverage", "nats") if name in row}
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, default=str, allow_nan=False))

@@ -1,0 +1,38 @@
+"""What the commands share: their arguments, how a job is read, how a flow is run, how JSON is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
+    from forecasting.config import Job
+
+__all__ = ["Config", "Json", "Name", "in_process", "print_json", "read_job"]
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The job's YAML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The job, which is also the registered model's name.")]
+
+
+def read_job(path: Path) -> Job:
+    """The job of a YAML file, checked; raises ConfigError."""
+    from forecasting.checks import configuration
+
+    return configuration(path)
+
+
+def in_process(flow: Any, *args: Any, **named: Any) -> Any:
+    """Run a flow: tracked where a Prefect server is named, else its body alone, without any server."""
+    call: Callable[..., Any] = flow if os.environ.get("PREFECT_API_URL") else flow.fn
+    return call(*args, **named)
+
+
+def print_json(content: Any) -> None:
+    """One JSON object on standard output."""
+    typer.echo(json.dumps(content, indent=1, default=str, allow_nan=False))

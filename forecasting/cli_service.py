@@ -1,0 +1,52 @@
+"""Commands around the service: `gatecast serve` and the API keys that it knows."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from forecasting.cli_parts import Json, print_json
+
+__all__ = ["new_key", "serve"]
+
+
+def serve(
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="NAME or NAME@VERSION; default: all champions.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+) -> None:
+    """Answer forecast requests over HTTP with the live models; see docs/serve.md."""
+    from forecasting.serve.server import run as answer
+    from forecasting.settings import ServeSettings, Settings
+
+    serve_settings = ServeSettings()
+    answer(
+        Settings(),
+        serve_settings.model_copy(update={"names": tuple(name)}) if name else serve_settings,
+        host=host,
+        port=port,
+    )
+
+
+def new_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who the key is for; it stands in the logs.")],
+    scope: Annotated[
+        list[str], typer.Option("--scope", help="read, forecast or admin, which may do all; may be repeated.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Make a key: its secret is shown this once, the service is given the entry, which cannot be turned back."""
+    from forecasting.serve.keys import new_key as make
+
+    made = make(name, scope)
+    entry = made.entry.model_dump(mode="json")
+    if as_json:
+        print_json({"secret": made.secret, "entry": entry})
+    else:
+        typer.echo(f"secret, for its owner (it is kept nowhere): {made.secret}")
+        typer.echo("entry, for the list in GATECAST_SERVE_KEYS or the file that GATECAST_SERVE_KEYS_FILE names:")
+        typer.echo(json.dumps(entry))
