@@ -12,7 +12,7 @@ from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantil
 from forecasting.errors import DataError
 from forecasting.series.store import Store
 
-__all__ = ["By", "live_scores"]
+__all__ = ["By", "live_scores", "scored", "scores"]
 
 By = Literal["step", "day", "version"]
 
@@ -32,11 +32,15 @@ def live_scores(
     `count`; each a ratio of sums as in a backtest, NaN where there is nothing to divide by. `since` leaves out earlier
     cutoffs. No rows where no actual has come yet; raises DataError where nothing was forecast or observed.
     """
-    scored = _scored(store, job, since, unique_id)
+    return scores(scored(store, job, since=since, unique_id=unique_id), by)
+
+
+def scores(parts: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
+    """The same from what `scored` has read, for who wants several groupings of one reading."""
     keys = [] if by is None else [_KEYS[by]]
-    if scored.empty:
+    if parts.empty:
         return pd.DataFrame(columns=[*keys, "mae", "wql", "coverage", "bias", "count"])
-    sums = scored.groupby(keys)[_SUMS].sum().reset_index() if keys else scored[_SUMS].sum().to_frame().T
+    sums = parts.groupby(keys)[_SUMS].sum().reset_index() if keys else parts[_SUMS].sum().to_frame().T
     with np.errstate(divide="ignore", invalid="ignore"):
         return sums[keys].assign(
             mae=sums["absolute"] / sums["count"],
@@ -51,14 +55,19 @@ def _ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
     return numerator / denominator.where(denominator > 0)
 
 
-def _scored(store: Store, job: str, since: pd.Timestamp | None, unique_id: str | None) -> pd.DataFrame:
-    """The parts of every metric, one row per forecast of a stamp whose reading has come."""
-    made = store.read_forecasts(job, since=since, unique_id=unique_id)
-    came = store.read_observations(job, unique_id=unique_id, columns=[Y]).dropna(subset=[Y])
-    both = made.merge(came, on=[UNIQUE_ID, DS], how="inner")
-    levels = sorted(float(name[1:]) for name in made.columns if _is_quantile(name))
+def scored(store: Store, job: str, *, since: pd.Timestamp | None = None, unique_id: str | None = None) -> pd.DataFrame:
+    """The parts of every metric, one row per forecast of a stamp whose reading has come; the keys of all groupings.
+
+    Only what was forecast at or after `since` is read, and of that only what is scored. Raises DataError as
+    `live_scores` does.
+    """
+    names = [name for name in store.forecast_columns(job) if _is_quantile(name)]
+    levels = sorted(float(name[1:]) for name in names)
     if 0.5 not in levels:
         raise DataError(f"the stored forecasts of {job} hold no median")
+    made = store.read_forecasts(job, since=since, unique_id=unique_id, columns=[STEP, *names])
+    came = store.read_observations(job, unique_id=unique_id, since=since, columns=[Y]).dropna(subset=[Y])
+    both = made.merge(came, on=[UNIQUE_ID, DS], how="inner")
     y = both[Y].to_numpy(dtype=np.float64)
     values = both[[quantile_column(level) for level in levels]].to_numpy(dtype=np.float64)  # (N, Q)
     error = both[_MEDIAN].to_numpy(dtype=np.float64) - y

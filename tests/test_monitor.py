@@ -110,3 +110,14 @@ def test_nothing_to_score_has_no_rows(store: Store, tmp_path: Path) -> None:
     assert live_scores(store, JOB, "step", since=pd.Timestamp("2030-01-01")).empty
     with pytest.raises(DataError, match="gatecast forecast"):
         live_scores(Store(tmp_path / "empty"), JOB)
+
+
+def test_earlier_cutoffs_are_left_out(store: Store) -> None:
+    """As if they had never been forecast; stored text columns change nothing."""
+    since = store.last_cutoff(JOB) - pd.Timedelta(hours=28)
+    kept = store.read_forecasts(JOB, since=since)
+    assert sorted(kept["cutoff"].unique()) == sorted(store.read_forecasts(JOB)["cutoff"].unique())[1:]
+    found = live_scores(store, JOB, "day", since=since)
+    whole = live_scores(store, JOB, "day")
+    assert set(found["day"]) == set(kept["cutoff"].dt.normalize()) & set(whole["day"])
+    pd.testing.assert_frame_equal(found.tail(1), whole.tail(1).set_axis(found.tail(1).index))

@@ -65,11 +65,13 @@ class Store:
         version: int | None = None,
         *,
         unique_id: str | None = None,
+        since: pd.Timestamp | None = None,
         columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """The long table of `job`, in order of (unique_id, ds), as of `version` (none: the latest).
 
-        Of one series, or some `columns` beside the keys, where they are given. Raise DataError where there is none.
+        Of one series, without stamps before `since`, or some `columns` beside the keys, where they are given. Raise
+        DataError where there is none.
         """
         path = self._path(job, "observations")
         if not DeltaTable.is_deltatable(path):
@@ -80,9 +82,10 @@ class Store:
             latest = DeltaTable(path).version()
             raise DataError(f"the observations of {job} have no version {version}; the latest is {latest}") from error
         chosen = None if columns is None else [*_OBSERVATION, *columns]
-        return _frame(
-            _read(stored, chosen, [] if unique_id is None else [_is_text(UNIQUE_ID, unique_id)]), _OBSERVATION
-        )
+        conditions = [] if unique_id is None else [_is_text(UNIQUE_ID, unique_id)]
+        if since is not None:
+            conditions.append(pc.field(DS) >= since)
+        return _frame(_read(stored, chosen, conditions), _OBSERVATION)
 
     def append_forecasts(self, job: str, table: pd.DataFrame) -> int:
         """Store forecasts once per (unique_id, ds, cutoff, version); the number of rows that were new."""
@@ -112,9 +115,7 @@ class Store:
         `since` leaves out earlier cutoffs; `columns` are those read beside the keys. Raise DataError where there are
         none.
         """
-        path = self._path(job, "forecasts")
-        if not DeltaTable.is_deltatable(path):
-            raise DataError(f"no forecasts of {job} are stored; make them with: gatecast forecast CONFIG")
+        stored = self._forecasts(job)
         conditions: list[pc.Expression] = []
         if cutoff is not None:
             conditions.append(pc.field(CUTOFF).isin([cutoff] if isinstance(cutoff, pd.Timestamp) else list(cutoff)))
@@ -124,9 +125,25 @@ class Store:
             conditions.append(pc.field(VERSION) == version)
         if unique_id is not None:
             conditions.append(_is_text(UNIQUE_ID, unique_id))
-        return _frame(
-            _read(DeltaTable(path), None if columns is None else [*_FORECAST, *columns], conditions), _FORECAST
-        )
+        return _frame(_read(stored, None if columns is None else [*_FORECAST, *columns], conditions), _FORECAST)
+
+    def forecast_columns(self, job: str) -> list[str]:
+        """The names of all columns of the stored forecasts of `job`; raise DataError where there are none."""
+        return [field.name for field in self._forecasts(job).schema().fields]
+
+    def last_cutoff(self, job: str) -> pd.Timestamp:
+        """The newest cutoff of the stored forecasts of `job`, to the millisecond; raise DataError where there are none.
+
+        It stands in the table's log: no forecast is read for it.
+        """
+        files = pa.table(self._forecasts(job).get_add_actions(flatten=True))
+        return pd.Timestamp(pc.max(files[f"max.{CUTOFF}"]).as_py()).as_unit("us")
+
+    def _forecasts(self, job: str) -> DeltaTable:
+        path = self._path(job, "forecasts")
+        if not DeltaTable.is_deltatable(path):
+            raise DataError(f"no forecasts of {job} are stored; make them with: gatecast forecast CONFIG")
+        return DeltaTable(path)
 
     def _path(self, job: str, name: str) -> str:
         return str(self._tables / job / name)

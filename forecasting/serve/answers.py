@@ -51,7 +51,7 @@ def texts(stamps: np.ndarray) -> list[str]:
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """A table as records of texts, numbers and nulls: stamps in ISO 8601, nothing that is no number."""
     columns = {str(name): _plain(column) for name, column in table.items()}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return records_of(columns)
 
 
 def _plain(column: pd.Series) -> list[Any]:

@@ -92,18 +92,31 @@ class Client:
         unique_id: str | None = None,
         cutoff: pd.Timestamp | None = None,
         version: int | None = None,
+        since: pd.Timestamp | None = None,
         limit: int = 50,
     ) -> pd.DataFrame:
-        """The newest stored forecasts: `limit` vintages (a series at a cutoff by a version) with all their steps."""
-        at = None if cutoff is None else cutoff.isoformat()
-        wanted = {"name": name, "unique_id": unique_id, "cutoff": at, "version": version, "limit": limit}
+        """The newest stored forecasts: `limit` vintages (a series at a cutoff by a version) with all their steps.
+
+        Without `cutoff` and `since` none of more than 30 days, and 1,000 steps, before the newest cutoff.
+        """
+        stamps = {"cutoff": _stamp(cutoff), "since": _stamp(since)}
+        wanted = {"name": name, "unique_id": unique_id, **stamps, "version": version, "limit": limit}
         return _table(self._ask("GET", "/v1/vintages", wanted)["vintages"])
 
     def scores(
-        self, name: str, *, by: Literal["step", "day", "version"] | None = None, unique_id: str | None = None
+        self,
+        name: str,
+        *,
+        by: Literal["step", "day", "version"] | None = None,
+        unique_id: str | None = None,
+        since: pd.Timestamp | None = None,
     ) -> pd.DataFrame:
-        """Live accuracy of stored forecasts whose actuals have come: mae, wql, coverage, bias, count."""
-        return _table(self._ask("GET", "/v1/scores", {"name": name, "by": by, "unique_id": unique_id})["scores"])
+        """Live accuracy of stored forecasts whose actuals have come: mae, wql, coverage, bias, count.
+
+        `since` is the first cutoff that counts, by default as for `vintages`.
+        """
+        wanted = {"name": name, "by": by, "unique_id": unique_id, "since": _stamp(since)}
+        return _table(self._ask("GET", "/v1/scores", wanted)["scores"])
 
     def promote(self, name: str, version: int) -> dict[str, Any]:
         """Make a version the champion (scope admin); the model as it is served now."""
@@ -136,6 +149,10 @@ def _refusal(answer: httpx.Response) -> RefusedError:
         code, text = "no_service", f"the answer ({answer.status_code}) is not one of Gatecast's"
     kind = UnavailableError if answer.status_code in _AGAIN or answer.status_code >= 500 else RefusedError
     return kind(answer.status_code, code, text)
+
+
+def _stamp(stamp: pd.Timestamp | None) -> str | None:
+    return None if stamp is None else stamp.isoformat()
 
 
 def _listed(values: Sequence[float] | None) -> list[float] | None:

@@ -123,3 +123,32 @@ def test_extreme_stamps_are_only_stamps(client: Any) -> None:
     for stamp in ("0001-01-01T00:00:00", "9999-12-31T23:59:59", "0001-01-01T00:00:00%2B14:00"):
         assert client.get(f"/v1/vintages?name=buoy&cutoff={stamp}").status_code in (200, 422)
         assert client.get(f"/v1/scores?name=buoy&since={stamp}").status_code in (200, 422)
+
+
+def test_what_was_forecast_long_ago_is_read_only_where_asked_for(copied: Path, service: Any) -> None:
+    """By default the last 1,000 hours before the newest cutoff; `since` reaches further back, for scores as well."""
+    store = Store(copied)
+    stored = store.read_forecasts("buoy")
+    for hours in (999, 1030):  # before the newest cutoff
+        shift = stored["cutoff"].max() - pd.Timedelta(hours=hours) - stored["cutoff"].min()
+        first = stored[stored["cutoff"] == stored["cutoff"].min()]
+        old = first.assign(ds=first["ds"] + shift, cutoff=first["cutoff"] + shift)
+        store.append_forecasts("buoy", old)
+        readings = old[["unique_id", "ds"]].assign(y=1.0)
+        store.merge_observations("buoy", readings)
+    since = "&since=2025-01-01T00:00:00"
+    with service(copied) as client:
+        total = [client.get(f"/v1/vintages?name=buoy{query}").json()["total"] for query in ("", since)]
+        scores = [client.get(f"/v1/scores?name=buoy&by=day{query}").json()["scores"] for query in ("", since)]
+        page = client.get("/accuracy?model=buoy").text
+    assert total == [8, 10]
+    days = [[row["day"][:10] for row in rows] for rows in scores]
+    newest = stored["cutoff"].max()
+    gone = str(newest - pd.Timedelta(hours=1030))[:10]
+    assert len(days[1]) == len(days[0]) + 1
+    assert days[1][0] == gone != days[0][0]
+    assert days[0][0] in page
+    assert gone not in page
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(scores[1]).drop(columns="day"), live_scores(store, "buoy", "day").drop(columns="day")
+    )

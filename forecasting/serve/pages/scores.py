@@ -11,12 +11,13 @@ import pandas as pd
 from forecasting.bundle.spec import Spec
 from forecasting.columns import STEP
 from forecasting.errors import DataError, RegistryError
-from forecasting.monitor import live_scores
+from forecasting.monitor import By, scored, scores
 from forecasting.registry import Registry
 from forecasting.series.store import Store
 from forecasting.serve.pages.charts import line_chart
 from forecasting.serve.pages.render import number, percent, stamp
 from forecasting.serve.pages.views import Choice, Fact
+from forecasting.serve.recent import since_when
 
 __all__ = ["TITLES", "Accuracy", "Results", "accuracy", "results", "runs"]
 
@@ -66,12 +67,13 @@ class Results:
 
 
 def accuracy(store: Store, job: str, spec: Spec, series: str | None) -> Accuracy | None:
-    """How the forecasts of a job, or of one of its series, fared; None where no reading has come yet; it blocks."""
+    """How the latest forecasts of a job, or of one of its series, fared; None where nothing has come yet; it blocks."""
     try:
-        total = live_scores(store, job, unique_id=series)
-        days, steps, versions = (live_scores(store, job, by, unique_id=series) for by in ("day", "step", "version"))
+        parts = scored(store, job, since=since_when(store, job, spec), unique_id=series)
     except DataError:
         return None
+    groups: tuple[By | None, ...] = (None, "day", "step", "version")
+    total, days, steps, versions = (scores(parts, by) for by in groups)
     if total.empty or not total["count"].iloc[0]:
         return None
     promised = round(spec.wanted[-1] - spec.wanted[0], 6) if len(spec.wanted) > 1 else None

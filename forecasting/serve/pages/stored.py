@@ -12,8 +12,9 @@ from forecasting.bundle.spec import Spec
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
 from forecasting.series.store import Store
+from forecasting.serve.recent import since_when
 
-__all__ = ["Stored", "readings_of", "stored"]
+__all__ = ["Stored", "names_of", "readings_of", "stored"]
 
 _MOST = 20_000  # last rows of a series that a forecast is made from; no context is longer
 
@@ -24,19 +25,27 @@ class Stored(NamedTuple):
     names: list[str]
     name: str
     readings: pd.DataFrame  # ds, y and covariates; rows after the last reading hold what is known ahead
-    forecasts: pd.DataFrame  # cutoff, version, ds, step, q…; of every vintage
+    forecasts: pd.DataFrame  # cutoff, version, ds, step, q…; of the latest vintages
 
 
-def stored(store: Store, job: str, wanted: str | None) -> Stored:
-    """What is stored of the series `wanted`, or of the first one where it is unknown; it blocks."""
+def names_of(store: Store, job: str) -> list[str]:
+    """All stored series, none where nothing is stored; it blocks."""
     try:
-        names = store.series(job)
+        return store.series(job)
     except DataError:
+        return []
+
+
+def stored(store: Store, job: str, spec: Spec, wanted: str | None) -> Stored:
+    """What is stored of the series `wanted`, or of the first one where it is unknown; it blocks."""
+    names = names_of(store, job)
+    if not names:
         return Stored([], "", pd.DataFrame(), pd.DataFrame())
     name = wanted if wanted in names else names[0]
     readings = store.read_observations(job, unique_id=name)
     try:
-        forecasts = store.read_forecasts(job, unique_id=name).sort_values([CUTOFF, VERSION, DS], ignore_index=True)
+        made = store.read_forecasts(job, unique_id=name, since=since_when(store, job, spec))
+        forecasts = made.sort_values([CUTOFF, VERSION, DS], ignore_index=True)
     except DataError:
         forecasts = pd.DataFrame()
     return Stored(names, name, readings, forecasts)

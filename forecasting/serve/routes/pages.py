@@ -21,7 +21,7 @@ from forecasting.serve.online import forecast as forecast_now
 from forecasting.serve.pages.charts import forecast_chart
 from forecasting.serve.pages.render import address, asset, render
 from forecasting.serve.pages.scores import TITLES, accuracy, results, runs
-from forecasting.serve.pages.stored import Stored, readings_of, stored
+from forecasting.serve.pages.stored import Stored, names_of, readings_of, stored
 from forecasting.serve.pages.upload import columns_of_csv
 from forecasting.serve.pages.views import Notice, choices, chosen, forecast, table_of
 from forecasting.serve.requests import Asked, ForecastRequest, asked, content_type, understood
@@ -73,8 +73,8 @@ async def forecasts(request: Request, model: Name = None, series: Name = None, v
 
     async def build(state: State, slot: Slot) -> Content:
         loaded = _loaded(slot)
-        store = Store(state.settings.home)
-        kept = await anyio.to_thread.run_sync(stored, store, slot.name, series)
+        spec, store = loaded.forecaster.spec, Store(state.settings.home)
+        kept = await anyio.to_thread.run_sync(stored, store, slot.name, spec, series)
         if not kept.names:
             text = f"Readings of {slot.name} appear here once they are stored. A file of your own can be forecast now."
             raise _NothingError(200, Notice("No readings are stored yet", text, "gatecast ingest CONFIG"))
@@ -100,13 +100,13 @@ async def scores(request: Request, model: Name = None, series: Name = None) -> R
 
     async def build(state: State, slot: Slot) -> Content:
         spec, store = _loaded(slot).forecaster.spec, Store(state.settings.home)
-        kept = await anyio.to_thread.run_sync(stored, store, slot.name, series)
-        if not kept.names:
+        names = await anyio.to_thread.run_sync(names_of, store, slot.name)
+        if not names:
             text = "Forecasts are compared with the readings that come after them, and none are stored."
             raise _NothingError(200, Notice("No readings are stored yet", text, "gatecast ingest CONFIG"))
-        one = series if series in kept.names else None
+        one = series if series in names else None
         seen = await anyio.to_thread.run_sync(accuracy, store, slot.name, spec, one)
-        return {"names": kept.names, "series": one, "seen": seen}
+        return {"names": names, "series": one, "seen": seen}
 
     return await _page(request, "accuracy", model, build)
 

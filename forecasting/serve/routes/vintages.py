@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import pandas as pd
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
@@ -17,6 +17,7 @@ from forecasting.series.store import Store
 from forecasting.serve.answers import plain
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, refusals
+from forecasting.serve.recent import since_when
 from forecasting.serve.routes.models import slot_of
 from forecasting.serve.state import State
 
@@ -40,8 +41,22 @@ _NOTHING: Final = refusals(404, 422, 504)
 Name = Annotated[str, Query(max_length=64, description="A served model.", examples=["glucose"])]
 Series = Annotated[str, Query(min_length=1, max_length=256, description="A series.", examples=["a"])]
 Stamp = Annotated[datetime, Query(description="The last stamp that the forecast could see.", examples=[_STAMP])]
+Since = Annotated[
+    datetime,
+    Query(
+        description="Earlier cutoffs are left out; default: 30 days before the newest one, or 1,000 steps if longer.",
+        examples=[_STAMP],
+    ),
+]
 Version = Annotated[int, Query(ge=1, le=2**31, description="The version that forecast.", examples=[3])]
 Result = TypeVar("Result")
+
+
+def _rows(
+    limit: Annotated[int, Query(ge=1, le=1000, description="Vintages on a page.", examples=[50])] = 50,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="Where the page begins.", examples=[0])] = 0,
+) -> slice:
+    return slice(offset, offset + limit)
 
 
 @router.get("/series/{name}", summary="Stored series", responses={200: answer({"series": ["a"]}), **_NOTHING})
@@ -79,20 +94,22 @@ async def history(
 async def vintages(
     request: Request,
     name: Name,
+    page: Annotated[slice, Depends(_rows)],
     unique_id: Series | None = None,
     cutoff: Stamp | None = None,
     version: Version | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Vintages on a page.", examples=[50])] = 50,
-    offset: Annotated[int, Query(ge=0, le=2**31, description="Where the page begins.", examples=[0])] = 0,
+    since: Since | None = None,
 ) -> dict[str, Any]:
     """A vintage is what one version forecast of one series at one cutoff: newest first, each with all of its steps.
 
     `total` counts vintages; `next` is the offset of the next page, null on the last one.
     """
     store, job = _store(request, name)
-    wanted = {"cutoff": None if cutoff is None else _utc(cutoff), "version": version, "unique_id": unique_id}
-    rows, total = await _read(lambda: _page(store, job, wanted, slice(offset, offset + limit)))
-    return {"vintages": plain(rows), "total": total, "next": offset + limit if offset + limit < total else None}
+    begin = await _begin(request, name, since)
+    at = None if cutoff is None else _utc(cutoff)
+    wanted = {"cutoff": at, "since": begin if at is None else None, "version": version, "unique_id": unique_id}
+    rows, total = await _read(lambda: _page(store, job, wanted, page))
+    return {"vintages": plain(rows), "total": total, "next": page.stop if page.stop < total else None}
 
 
 @router.get("/scores", summary="Live accuracy", responses={200: answer({"scores": [_SCORE]}), **_NOTHING})
@@ -101,11 +118,11 @@ async def scores(
     name: Name,
     by: Annotated[By | None, Query(description="One row per step, day of the cutoff, or version.")] = None,
     unique_id: Series | None = None,
-    since: Stamp | None = None,
+    since: Since | None = None,
 ) -> dict[str, Any]:
     """Stored forecasts against the readings that came after them; without rows where none has come yet."""
     store, job = _store(request, name)
-    begin = None if since is None else _utc(since)
+    begin = await _begin(request, name, since)
     return {"scores": plain(await _read(lambda: live_scores(store, job, by, since=begin, unique_id=unique_id)))}
 
 
@@ -114,6 +131,15 @@ def _store(request: Request, name: str) -> tuple[Store, str]:
     state = State.of(request)
     state.allow(request, "read")
     return Store(state.settings.home), slot_of(state, name).name
+
+
+async def _begin(request: Request, name: str, since: datetime | None) -> pd.Timestamp:
+    """From which cutoff on forecasts are read."""
+    if since is not None:
+        return _utc(since)
+    (store, job), slot = _store(request, name), slot_of(State.of(request), name)
+    spec = slot.current.forecaster.spec if slot.current else None
+    return await _read(lambda: since_when(store, job, spec))
 
 
 async def _read(call: Callable[[], Result]) -> Result:
@@ -132,7 +158,7 @@ def _page(store: Store, job: str, wanted: dict[str, Any], page: slice) -> tuple[
     chosen = keys.iloc[page]
     if chosen.empty:
         return pd.DataFrame(), len(keys)
-    rows = store.read_forecasts(job, **{**wanted, "cutoff": list(chosen[CUTOFF].unique())})
+    rows = store.read_forecasts(job, **{**wanted, "since": None, "cutoff": list(chosen[CUTOFF].unique())})
     found = chosen.merge(rows.sort_values(DS, kind="stable"), on=key, how="left")
     return found[rows.columns], len(keys)
 
