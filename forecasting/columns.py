@@ -50,9 +50,7 @@ def check_axes(array: Any, axes: str, sizes: dict[str, int] | None = None, *, na
     Example: `check_axes(past, "BTD", {"T": 72})`.
     """
     shape: Sequence[int] = array.shape
-    expected = [str((sizes or {}).get(axis, axis)) for axis in axes]
-    fits = len(shape) == len(axes) and all(
-        (sizes or {}).get(axis, size) == size for axis, size in zip(axes, shape, strict=True)
-    )
-    if not fits:
+    known = sizes or {}
+    if len(shape) != len(axes) or any(known.get(axis, size) != size for axis, size in zip(axes, shape, strict=True)):
+        expected = [str(known.get(axis, axis)) for axis in axes]
         raise GatecastError(f"{name} has shape {tuple(shape)}, expected ({', '.join(expected)})")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,14 @@ from forecasting.errors import ArtifactError, GatecastError
 __all__ = ["Calibration", "identity"]
 
 _SAME = 1e-9  # quantiles closer than this are one: (1 - 0.8) / 2 is not quite 0.1
+_REMEMBERED = 32  # lists of wanted quantiles whose moves are kept
+
+
+class _Move(NamedTuple):
+    """The way to W wanted quantiles: from which base quantiles (W,), by how much (H, W)."""
+
+    nearest: npt.NDArray[np.intp]
+    shift: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +51,10 @@ class Calibration:
         where a step without residuals is asked for a quantile that the base does not hold.
         """
         check_axes(base, "NHQ", {"H": len(self.residuals), "Q": len(self.quantiles)}, name="base forecast")
-        self._check(wanted)
-        moved = np.stack([self._quantile(base, tau) for tau in wanted], axis=-1)  # (N, H, W)
-        middle, has_median = self._nearest(0.5)
-        if not has_median:
-            return np.sort(moved, axis=-1)
-        return _outward(moved, base[..., middle], np.asarray(wanted))
+        nearest, shift = self._moves(tuple(wanted))
+        moved = base[..., nearest] + shift  # (N, H, W)
+        middle, has_median = self._median
+        return _outward(moved, base[..., middle, None], wanted) if has_median else np.sort(moved, axis=-1)
 
     def reaching(self, horizon: int) -> Calibration:
         """For a longer horizon: steps that were never calibrated take the residuals of the last one that was."""
@@ -84,24 +91,34 @@ class Calibration:
                 f" {list(self.quantiles)}, or calibrate on more windows"
             )
 
+    @cached_property
+    def _moves(self) -> Callable[[tuple[float, ...]], _Move]:
+        """`_move`, remembered for what was lately wanted: it takes longer than a single forecast's arithmetic."""
+        return lru_cache(_REMEMBERED)(self._move)
+
+    def _move(self, wanted: tuple[float, ...]) -> _Move:
+        self._check(wanted)
+        nearest = [self._nearest(tau)[0] for tau in wanted]
+        shifts = [self._shift(index, tau) for index, tau in zip(nearest, wanted, strict=True)]
+        return _Move(np.array(nearest), np.stack(shifts, axis=-1))
+
+    @cached_property
+    def _median(self) -> tuple[int, bool]:
+        return self._nearest(0.5)
+
     def _nearest(self, tau: float) -> tuple[int, bool]:
         """Index of the base quantile nearest to `tau`, and whether it is `tau` itself."""
         distance = np.abs(np.asarray(self.quantiles) - tau)
         index = int(distance.argmin())
         return index, bool(distance[index] < _SAME)
 
-    def _quantile(self, base: npt.NDArray[Any], tau: float) -> npt.NDArray[Any]:
-        index, same = self._nearest(tau)
-        if same and abs(tau - 0.5) < _SAME:
-            return base[..., index]
-        return base[..., index] + self._shift(index, tau)  # (N, H)
-
     def _shift(self, index: int, tau: float) -> npt.NDArray[np.float32]:
         """(H,) per step the residual of rank (n + 1) tau of n, rounded away from the median, within 1 to n.
 
-        A new exchangeable residual is at most the one of rank k with probability k / (n + 1). 0 where n is 0.
+        A new exchangeable residual is at most the one of rank k with probability k / (n + 1). 0 where n is 0, and for
+        the base's median.
         """
-        if not self.counts.any():
+        if not self.counts.any() or (abs(tau - 0.5) < _SAME and self._median[1]):
             return np.zeros(len(self.residuals), np.float32)
         exact = np.round((self.counts + 1) * tau, 6)  # 100 * 0.07 is 7.000000000000001
         rank = np.clip(np.ceil(exact) if tau >= 0.5 else np.floor(exact), 1, np.maximum(self.counts, 1))
@@ -114,10 +131,11 @@ def identity(quantiles: tuple[float, ...], horizon: int) -> Calibration:
     return Calibration(quantiles, np.empty((horizon, len(quantiles), 0), np.float32))
 
 
-def _outward(values: npt.NDArray[Any], median: npt.NDArray[Any], wanted: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-    """`values` (N, H, W) made monotone from the median (N, H) outwards: intervals only ever widen."""
-    below = wanted < 0.5
-    low = np.minimum(values[..., below], median[..., None])[..., ::-1]
-    high = np.maximum(values[..., ~below], median[..., None])
-    ordered = [np.minimum.accumulate(low, axis=-1)[..., ::-1], np.maximum.accumulate(high, axis=-1)]
-    return np.concatenate(ordered, axis=-1)
+def _outward(values: npt.NDArray[Any], median: npt.NDArray[Any], wanted: Sequence[float]) -> npt.NDArray[Any]:
+    """`values` (N, H, W) made monotone from the median (N, H, 1) outwards: intervals only ever widen."""
+    below = bisect_left(wanted, 0.5)
+    ordered = np.empty_like(values)
+    low, high = np.minimum(values[..., :below], median), np.maximum(values[..., below:], median)
+    ordered[..., :below] = np.minimum.accumulate(low[..., ::-1], axis=-1)[..., ::-1]
+    ordered[..., below:] = np.maximum.accumulate(high, axis=-1)
+    return ordered

@@ -36,15 +36,20 @@ class Engine:
             raise ArtifactError(f"model.onnx cannot be opened: {error}") from error
         self.inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self.outputs = {value.name: value.shape for value in self._session.get_outputs()}
+        self._axes = {name: _axes(name, shape) for name, shape in self.inputs.items()}
 
     def run(self, batch: Batch) -> Batch:
         """All outputs of a batch by name; raises GatecastError when an input has the wrong shape."""
-        missing = sorted(set(self.inputs) - set(batch))
+        missing = sorted(self.inputs.keys() - batch.keys())
         if missing:
             raise ArtifactError(f"the model needs the input(s) {', '.join(missing)}, got {', '.join(sorted(batch))}")
-        for name, shape in self.inputs.items():
-            axes = "BTD" if name == "past" and len(shape) == 3 else "BHFUVWX"[: len(shape)]
-            sizes = {axis: size for axis, size in zip(axes, shape, strict=True) if isinstance(size, int)}
+        for name, (axes, sizes) in self._axes.items():
             check_axes(batch[name], axes, sizes, name=name)
         results = self._session.run(None, {name: batch[name] for name in self.inputs})
         return dict(zip(self.outputs, results, strict=True))
+
+
+def _axes(name: str, shape: list[int | str]) -> tuple[str, dict[str, int]]:
+    """The axis letters of an input, and the sizes of those that are fixed."""
+    axes = "BTD" if name == "past" and len(shape) == 3 else "BHFUVWX"[: len(shape)]
+    return axes, {axis: size for axis, size in zip(axes, shape, strict=True) if isinstance(size, int)}

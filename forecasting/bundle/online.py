@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.series.features import Features
 from forecasting.series.frequency import fixed_step
 from forecasting.series.panel import Panel
 from forecasting.series.time_features import calendar
@@ -43,49 +45,58 @@ def panel_of(readings: Readings, spec: Spec) -> Panel | None:
     features, step = spec.features, fixed_step(spec.features.freq)
     if step is None or features.past or features.future or features.static or not len(readings.y):
         return None
-    ids = np.asarray(readings.unique_id, dtype=object)
-    first = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
-    stop = np.append(first[1:], len(ids))
-    if (stop - first).min() < spec.context or len(set(ids[first])) < len(first):
+    ids, ds = np.array(readings.unique_id, dtype=object), readings.ds
+    edges = np.ones(len(ids) + 1, dtype=bool)
+    edges[1:-1] = ids[1:] != ids[:-1]
+    bounds = np.flatnonzero(edges)
+    first, stop, names = bounds[:-1], bounds[1:], ids[bounds[:-1]]
+    if (stop - first).min() < spec.context or len(set(names)) < len(names):
         return None
-    within = np.diff(readings.ds) == step
+    within = ds[1:] - ds[:-1] == step
     within[first[1:] - 1] = True  # from one series to the next any step will do
     if not within.all() or not _usable(readings.y, spec):
         return None
     rows = stop[:, None] - np.arange(spec.context, 0, -1)  # (N, T)
-    return _panel(ids[first], readings.ds[rows[:, 0]], readings.y[rows], spec, step)
+    return _panel(names, ds[rows[:, 0]], readings.y[rows], spec, step)
 
 
 def _usable(y: np.ndarray, spec: Spec) -> bool:
-    low = -np.inf if spec.series.lower is None else spec.series.lower
-    high = np.inf if spec.series.upper is None else spec.series.upper
-    return bool(np.isfinite(y).all() and (y >= low).all() and (y <= high).all())
+    least, most = float(y.min()), float(y.max())  # NaN where any value is
+    low = -math.inf if spec.series.lower is None else spec.series.lower
+    high = math.inf if spec.series.upper is None else spec.series.upper
+    return math.isfinite(least) and math.isfinite(most) and low <= least and most <= high
 
 
 def _panel(names: np.ndarray, start: np.ndarray, y: np.ndarray, spec: Spec, step: np.timedelta64) -> Panel:
     """The panel of contexts `y` (N, T) that begin at `start` (N,)."""
     length, features = spec.context + spec.horizon, spec.features
     location, scale = spec.scaler.of(names)
-    target = np.full((len(names), length), np.nan, dtype=np.float32)
+    target = np.empty((len(names), length), dtype=np.float32)
     target[:, : spec.context] = spec.scaler.apply(y, location[:, None], scale[:, None])
     observed = target.copy()
+    target[:, spec.context :] = np.nan
     observed[:, spec.context :] = target[:, spec.context - 1 : spec.context]
-    ahead = np.empty((target.size, len(features.known_ahead)), dtype=np.float32)
-    if features.calendar:
-        begins, which = np.unique(start, return_inverse=True)  # most series of a request share their stamps
-        stamps = pd.DatetimeIndex((begins[:, None] + np.arange(length) * step).ravel())
-        channels = calendar(stamps, features.calendar, time_zone=features.time_zone)
-        ahead[:] = channels.reshape(len(begins), length, -1)[which].reshape(ahead.shape)
     return Panel(
         features=features,
         unique_id=names,
         offsets=np.arange(len(names) + 1) * length,
         start=start,
         observed=observed.reshape(-1, 1),
-        target=target.ravel(),
-        ahead=ahead,
+        target=target.reshape(-1),
+        ahead=_ahead(start, length, features, step),
         static=np.empty((len(names), 0), dtype=np.float32),
         codes=np.empty((len(names), 0), dtype=np.int32),
         location=location,
         scale=scale,
     )
+
+
+def _ahead(start: np.ndarray, length: int, features: Features, step: np.timedelta64) -> np.ndarray:
+    """The calendar of so many steps from each of `start` (N,) on, (N * length, F)."""
+    if not features.calendar:
+        return np.empty((len(start) * length, 0), dtype=np.float32)
+    same = bool((start == start[0]).all())  # as the series of most requests do
+    begins, which = (start[:1], np.zeros(len(start), np.intp)) if same else np.unique(start, return_inverse=True)
+    stamps = (begins[:, None] + np.arange(length) * step).ravel()
+    channels = calendar(stamps, features.calendar, time_zone=features.time_zone)
+    return channels.reshape(len(begins), -1)[which].reshape(-1, channels.shape[1])

@@ -50,7 +50,7 @@ class Panel:
 
     def series_of(self, rows: np.ndarray) -> np.ndarray:
         """Which series each of `rows` belongs to."""
-        return np.searchsorted(self.offsets, rows, side="right") - 1
+        return self.offsets.searchsorted(rows, side="right") - 1
 
     def rows_at(self, stamp: pd.Timestamp) -> np.ndarray:
         """Each series' last row at or before `stamp` (N,); -1 where the series starts later."""

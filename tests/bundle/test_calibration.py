@@ -1,5 +1,7 @@
 """Calibration of base quantiles: ranks computed by hand, no crossing, the median stays, npz round trip."""
 
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil, floor
 from pathlib import Path
 
@@ -76,6 +78,32 @@ def test_apply_gives_an_interval_that_does_not_depend_on_whether_the_median_is_a
     biased = calibration(horizon=2)
     base = np.zeros((3, 2, 3))
     assert (biased.apply(base, (0.1, 0.9)) == biased.apply(base, (0.1, 0.5, 0.9))[..., [0, 2]]).all()
+
+
+def test_many_wanted_lists_at_once_give_what_each_gives_alone() -> None:
+    """More lists than are remembered, asked for from several threads in another order each."""
+    base, lists = np.zeros((2, 1, 3), np.float32), [(k / 200, 1 - k / 200) for k in range(1, 100)]
+    alone = [calibration().apply(base, wanted).tolist() for wanted in lists]
+    shared = calibration()
+
+    def ask(seed: int) -> bool:
+        order = np.random.default_rng(seed).permutation(len(lists))
+        return all(shared.apply(base, lists[i]).tolist() == alone[i] for i in order)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(8)))
+
+
+def test_memory_does_not_grow_with_the_lists_that_clients_think_of() -> None:
+    """A thousand others leave what the first few left: 32 lists of 1,000 steps take a fraction of a megabyte."""
+    one, base = calibration(count=2, horizon=1000), np.zeros((1, 1000, 3), np.float32)
+    tracemalloc.start()
+    try:
+        for k in range(1, 1001):
+            one.apply(base, (k / 2000, 0.9))
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_apply_keeps_a_forecast_that_is_not_finite() -> None:

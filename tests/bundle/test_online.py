@@ -23,9 +23,9 @@ from forecasting.series.window import Windows, at_rows
 CONTEXT, HORIZON = 6, 3
 
 
-def spec_of(freq: str, *, past: tuple[str, ...] = (), upper: float | None = None) -> Spec:
+def spec_of(freq: str, *, past: tuple[str, ...] = (), upper: float | None = None, time_zone: str | None = None) -> Spec:
     """A model of readings and of the day of the week."""
-    features = Features(freq=freq, calendar=("day_of_week",), past=past)
+    features = Features(freq=freq, calendar=("day_of_week",), past=past, time_zone=time_zone)
     return Spec(
         job="job",
         model="ridge",
@@ -110,6 +110,14 @@ def test_other_frequencies_give_the_same(freq: str, tmp_path: Path) -> None:
     else:
         narrow = model.windows(last(model.spec, given)).table().astype({"unique_id": "str"})
         pd.testing.assert_frame_equal(narrow, model.forecast(given.table()), check_exact=True)
+
+
+def test_local_days_are_the_same_both_ways(tmp_path: Path) -> None:
+    """Across the hour that Berlin skips, for series that begin together and for one that does not."""
+    model = make(tmp_path / "bundle", spec_of("h", time_zone="Europe/Berlin"))
+    given = readings({"a": list(range(10)), "b": list(range(10)), "c": list(range(12))}, "2026-03-28T18:00")
+    narrow = model.windows(last(model.spec, given)).table().astype({"unique_id": "str"})
+    pd.testing.assert_frame_equal(narrow, model.forecast(given.table()), check_exact=True)
 
 
 WHOLE = readings({"a": [1.0] * 8, "b": [2.0] * 8})
