@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from forecasting.config_loop import Schedule
 from forecasting.config_source import (
     FileColumns,
     FileSource,
@@ -22,6 +24,7 @@ from forecasting.config_source import (
 from forecasting.errors import ConfigError
 
 __all__ = [
+    "STARTS",
     "Backtest",
     "FileColumns",
     "FileSource",
@@ -141,6 +144,14 @@ class Head(Section):
         return quantiles
 
 
+STARTS: Final = {
+    "scratch": "drawn at random",
+    "champion": "those of the live model",
+    "encoder": "those of the live model; the recurrent layers that read the context stay as they are",
+    "head": "those of the live model; only the head learns",
+}
+
+
 class Train(Section):
     """How the network is fitted."""
 
@@ -157,6 +168,16 @@ class Train(Section):
     jit: bool = False  # XLA
     seed: int = 1
     timeout: float | None = Field(None, gt=0)  # seconds
+    init: str = "scratch"  # the weights to begin with, see STARTS; or the id of a run, whose weights then all learn
+    replay: float = Field(1.0, ge=0, le=1)  # share of what the first weights have learned from that is read again
+    final_fit: bool = False  # a challenger that passed is fitted once more, on all readings, before it goes on serving
+
+    @field_validator("init")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in STARTS and not re.fullmatch("[0-9a-f]{32}", value):
+            raise ValueError(f"must be one of {', '.join(STARTS)}, or the id of a run: 32 digits and letters a to f")
+        return value
 
     @field_validator("validation")
     @classmethod
@@ -213,13 +234,6 @@ class Forecast(Section):
         return levels
 
 
-class Schedule(Section):
-    """When the job's flows run by themselves."""
-
-    cron: str
-    time_zone: str = "UTC"
-
-
 class Job(Section):
     """A forecasting job."""
 
@@ -255,6 +269,10 @@ class Job(Section):
     def _joint(self) -> Job:
         if self.series.layout != "none" and self.window.block is not None:
             raise ValueError(f"window.block is for single series; series.layout is {self.series.layout}: leave it out")
+        if self.train.replay < 1 and (self.symbolic or self.series.layout != "none"):
+            raise ValueError(
+                "train.replay is for single series of numbers; symbols and layouts are read whole: leave it out"
+            )
         return self
 
 

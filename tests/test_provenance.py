@@ -31,7 +31,7 @@ def test_run_key_depends_on_job_and_data_alone(make_job: Callable[..., Job]) -> 
     ]
     assert len({key, *other}) == 4
     assert provenance.run_key(make_job(), "data") == key
-    planned = job.model_copy(update={"schedule": Schedule(cron="0 6 * * *")})
+    planned = job.model_copy(update={"schedule": Schedule(training="0 6 * * *")})
     assert provenance.run_key(planned, "data") == key
 
 

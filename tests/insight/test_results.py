@@ -86,7 +86,7 @@ def test_records_are_json_without_nan() -> None:
 
 def test_parameters_are_flat_and_leave_the_schedule_out(make_job: Callable[..., Job]) -> None:
     """Section and key, one value each; lists as JSON; the same names for every job of the same kind."""
-    job = make_job(schedule={"cron": "0 6 * * *"}, model={"name": "stacked", "params": {"units": [4]}})
+    job = make_job(schedule={"training": "0 6 * * *"}, model={"name": "stacked", "params": {"units": [4]}})
     flat = parameters(job)
     assert (flat["name"], flat["window.horizon"], flat["source.kind"]) == ("job", 3, "synthetic")
     assert json.loads(str(flat["model.params"])) == {"units": [4]}

@@ -150,7 +150,7 @@ def test_new_readings_are_another_run(finished: Any, place: Any, monkeypatch: py
     """One corrected reading is another data version and so another content address; the schedule is no part of it."""
     job = load(finished.config)
     first = tasks.open_run(job, tasks.take_snapshot(job))
-    planned = Job.model_validate({**job.model_dump(), "schedule": {"cron": "0 6 * * *"}})
+    planned = Job.model_validate({**job.model_dump(), "schedule": {"training": "0 6 * * *"}})
     assert tasks.open_run(planned, tasks.take_snapshot(planned)) == first
     assert first.finished
 

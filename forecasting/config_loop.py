@@ -1,0 +1,41 @@
+"""How a job runs by itself: the sections of its configuration about schedule and watch."""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import field_validator
+
+from forecasting.config_source import Section
+
+__all__ = ["Schedule"]
+
+_FIELD = r"[\d*/,\-A-Za-z#?]+"
+
+
+class Schedule(Section):
+    """When the job's flows run by themselves: one cron line each, in local time; none: not by the clock."""
+
+    time_zone: str = "UTC"  # IANA name of the zone of all lines
+    ingest: str | None = None
+    training: str | None = None  # besides: whenever the monitor wants it
+    batch: str | None = None  # none: after an ingest that brought readings
+    monitor: str | None = None  # none: after an ingest that brought readings
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("no IANA time zone, such as UTC or Europe/Berlin") from None
+        return name
+
+    @field_validator("ingest", "training", "batch", "monitor")
+    @classmethod
+    def _five_fields(cls, line: str | None) -> str | None:
+        fields = (line or "* * * * *").split()
+        if len(fields) != 5 or not all(re.fullmatch(_FIELD, field) for field in fields):
+            raise ValueError("a cron line has five fields: minute, hour, day of month, month, day of week")
+        return line
