@@ -16,7 +16,7 @@ import pytest
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config import Job
 from forecasting.errors import GatecastError
-from forecasting.monitor import live_scores
+from forecasting.monitor.live import live_scores
 from forecasting.series.store import Store
 from forecasting.serve.client import Client, RefusedError, UnavailableError
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from forecasting.monitor import live_scores
+from forecasting.monitor.live import live_scores
 from forecasting.series.store import Store
 
 

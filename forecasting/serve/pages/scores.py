@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.bundle.spec import Spec
 from forecasting.columns import STEP
 from forecasting.errors import DataError, RegistryError
-from forecasting.monitor import By, scored, scores
+from forecasting.monitor.live import By, scored, scores
 from forecasting.registry import Registry
 from forecasting.series.store import Store
 from forecasting.serve.pages.charts import line_chart

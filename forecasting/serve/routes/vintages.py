@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
-from forecasting.monitor import By, live_scores
+from forecasting.monitor.live import By, live_scores
 from forecasting.series.store import Store
 from forecasting.serve.answers import plain
 from forecasting.serve.errors import ServiceError

@@ -12,7 +12,7 @@ from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantil
 from forecasting.errors import DataError
 from forecasting.series.store import Store
 
-__all__ = ["By", "live_scores", "scored", "scores"]
+__all__ = ["By", "live_scores", "parts", "quantile_columns", "scored", "scores"]
 
 By = Literal["step", "day", "version"]
 
@@ -35,12 +35,12 @@ def live_scores(
     return scores(scored(store, job, since=since, unique_id=unique_id), by)
 
 
-def scores(parts: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
+def scores(rows: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
     """The same from what `scored` has read, for who wants several groupings of one reading."""
     keys = [] if by is None else [_KEYS[by]]
-    if parts.empty:
+    if rows.empty:
         return pd.DataFrame(columns=[*keys, "mae", "wql", "coverage", "bias", "count"])
-    sums = parts.groupby(keys)[_SUMS].sum().reset_index() if keys else parts[_SUMS].sum().to_frame().T
+    sums = rows.groupby(keys)[_SUMS].sum().reset_index() if keys else rows[_SUMS].sum().to_frame().T
     with np.errstate(divide="ignore", invalid="ignore"):
         return sums[keys].assign(
             mae=sums["absolute"] / sums["count"],
@@ -61,18 +61,30 @@ def scored(store: Store, job: str, *, since: pd.Timestamp | None = None, unique_
     Only what was forecast at or after `since` is read, and of that only what is scored. Raises DataError as
     `live_scores` does.
     """
-    names = [name for name in store.forecast_columns(job) if _is_quantile(name)]
-    levels = sorted(float(name[1:]) for name in names)
-    if 0.5 not in levels:
-        raise DataError(f"the stored forecasts of {job} hold no median")
+    names = quantile_columns(store, job)
     made = store.read_forecasts(job, since=since, unique_id=unique_id, columns=[STEP, *names])
     came = store.read_observations(job, unique_id=unique_id, since=since, columns=[Y]).dropna(subset=[Y])
-    both = made.merge(came, on=[UNIQUE_ID, DS], how="inner")
+    return parts(made.merge(came, on=[UNIQUE_ID, DS], how="inner"), names)
+
+
+def quantile_columns(store: Store, job: str) -> list[str]:
+    """The columns of the stored forecasts that hold quantiles, in order; raises DataError where there is no median."""
+    names = sorted(
+        (name for name in store.forecast_columns(job) if _is_quantile(name)), key=lambda name: float(name[1:])
+    )
+    if _MEDIAN not in names:
+        raise DataError(f"the stored forecasts of {job} hold no median")
+    return names
+
+
+def parts(both: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The parts of every metric of forecasts beside their readings, and the keys of both."""
+    levels = [float(name[1:]) for name in names]
     y = both[Y].to_numpy(dtype=np.float64)
-    values = both[[quantile_column(level) for level in levels]].to_numpy(dtype=np.float64)  # (N, Q)
+    values = both[names].to_numpy(dtype=np.float64)  # (N, Q)
     error = both[_MEDIAN].to_numpy(dtype=np.float64) - y
     inside, interval = _intervals(y, values)
-    parts = {
+    sums = {
         "absolute": np.abs(error),
         "pinball": _pinball(y, values, np.array(levels)),
         "actual": np.abs(y),
@@ -81,7 +93,8 @@ def scored(store: Store, job: str, *, since: pd.Timestamp | None = None, unique_
         "error": error,
         "count": np.ones(len(y)),
     }
-    return both[[STEP, VERSION]].assign(day=both[CUTOFF].dt.normalize(), **parts)
+    keys = both[[UNIQUE_ID, DS, CUTOFF, STEP, VERSION]]
+    return keys.assign(day=both[CUTOFF].dt.normalize(), **sums)
 
 
 def _is_quantile(name: str) -> bool:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecasting.errors import DataError
-from forecasting.monitor import By, live_scores
+from forecasting.monitor.live import By, live_scores
 from forecasting.series.store import Store
 
 JOB = "job"
