@@ -33,6 +33,7 @@ PREVIOUS: Final = "previous"  # was champion before; what a rollback brings back
 
 _KEY = "gatecast.key"  # of a run: the content address of everything that it depends on
 _CONTENT = "gatecast.content"  # of a version: the checksum of its bundle
+_NOTE = "gatecast.note."  # of a version: begins the name of every note
 _MOVE = "gatecast.move"  # of a registered model: an alias move that has begun
 _LOCK_SECONDS = 600.0
 _BATCH = 1000  # metrics per request, MLflow's limit
@@ -60,6 +61,7 @@ class Version:
     weights: str = ""  # sha256 of model.onnx
     content: str = ""  # checksum of the whole bundle
     metrics: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)  # what else is to be known of it, such as until when it saw
 
 
 @dataclass(frozen=True)
@@ -139,13 +141,24 @@ class Registry:
 
     # Versions
 
-    def register(self, job: str, run_id: str, bundle: Path, *, verdict: str, metrics: Mapping[str, float]) -> int:
+    def register(
+        self,
+        job: str,
+        run_id: str,
+        bundle: Path,
+        *,
+        verdict: str,
+        metrics: Mapping[str, float],
+        notes: Mapping[str, str] | None = None,
+    ) -> int:
         """Log a judged bundle as a pyfunc model of the run, register it as @challenger, return its version.
 
-        The same bundle of the same run is registered once, however often this is called.
+        `notes` are kept with the version. The same bundle of the same run is registered once, however often this is
+        called.
         """
         checked = verify(bundle)
         tags = {
+            **{f"{_NOTE}{name}": text for name, text in (notes or {}).items()},
             _CONTENT: content_of(checked.manifest),
             "gatecast.weights": checked.manifest.weights,
             "gatecast.model": checked.spec.model,
@@ -334,6 +347,7 @@ def _version(item: ModelVersion, aliases: Mapping[str, int]) -> Version:
         weights=item.tags.get("gatecast.weights", ""),
         content=item.tags.get(_CONTENT, ""),
         metrics=json.loads(item.tags.get("gatecast.metrics", "{}")),
+        notes={name.removeprefix(_NOTE): text for name, text in item.tags.items() if name.startswith(_NOTE)},
     )
 
 
