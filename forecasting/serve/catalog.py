@@ -12,6 +12,7 @@ from typing import Final
 
 from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
 from forecasting.registry import Registry
+from forecasting.serve.aside import Aside
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.slot import Loaded, Place, Slot
 from forecasting.settings import ServeSettings, Settings
@@ -51,7 +52,9 @@ class Catalog:
         self._engine = ThreadPoolExecutor(max_workers=2, thread_name_prefix="engine")
         self._watcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registry")
         self._looked = asyncio.Event()
-        self._place = Place(self.registry, settings.home / "cache", settings.home / "serve", self._engine, serve)
+        self.aside = Aside(serve.queue)
+        cache, notes = settings.home / "cache", settings.home / "serve"
+        self._place = Place(self.registry, cache, notes, self._engine, self.aside, serve)
         self._slots: dict[str, Slot] = {}
         self._task: asyncio.Task[None] | None = None
         for name, wanted in configured(serve.names):
@@ -93,6 +96,7 @@ class Catalog:
             await asyncio.wait(queues, timeout=self._serve.drain_seconds)
         self._watcher.shutdown(wait=False, cancel_futures=True)
         self._engine.shutdown(wait=False, cancel_futures=True)
+        self.aside.close()
 
     async def look(self, name: str | None = None, *, again: bool = False) -> None:
         """Look at the registry once, for one name or all; what goes wrong is counted and logged, nothing stops."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import orjson
 from starlette.responses import Response
 
-__all__ = ["ServiceError"]
+__all__ = ["ServiceError", "busy"]
 
 
 class ServiceError(Exception):
@@ -32,6 +32,12 @@ class ServiceError(Exception):
     def response(self, path: str = "/") -> Response:
         """The answer under that path: `{"error": {"code", "message", "details"}}`, or what its protocol asks for."""
         return Response(_body(self, path), self.status, self.headers, media_type="application/json")
+
+
+def busy() -> ServiceError:
+    """What is told where too many requests wait."""
+    text = "too many requests wait for this model; try again in a moment"
+    return ServiceError(429, "overloaded", text, headers={"Retry-After": "1"})
 
 
 def _body(error: ServiceError, path: str) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,18 @@ from forecasting.series.frequency import Grid
 from forecasting.series.validate import validate
 from forecasting.series.window import Batch, Windows, at_rows
 from forecasting.serve.batching import BusyError
-from forecasting.serve.errors import ServiceError
+from forecasting.serve.errors import ServiceError, busy
 from forecasting.serve.requests import Asked
 from forecasting.serve.slot import Loaded
 
-__all__ = ["admit", "forecast"]
+__all__ = ["admit", "forecast", "told"]
 
 _MOST_STEPS: Final = 1_000_000  # from the first stamp of each series to its last: what a gap may be filled to
+_MANY: Final = 2_000  # rows, and
+_VALUES: Final = 20_000  # forecasts: work with more of them is done beside the event loop
 _FEW: Final = 8  # steps between stamps that may all be wide by chance
+
+Result = TypeVar("Result")
 
 _SENTENCES: Final = {
     "off_grid": "stamp(s) are off the grid of the model's frequency",
@@ -38,12 +43,7 @@ _SENTENCES: Final = {
 def admit(model: Loaded) -> None:
     """Raises ServiceError 429 where too many requests wait, before work goes into one more."""
     if model.batcher.full:
-        raise _busy()
-
-
-def _busy() -> ServiceError:
-    text = "too many requests wait for this model; try again in a moment"
-    return ServiceError(429, "overloaded", text, headers={"Retry-After": "1"})
+        raise busy()
 
 
 async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
@@ -52,17 +52,32 @@ async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
     Series without a reading give none; their names are the second part. Raises ServiceError 422 that lists every
     violation, 429 where too many requests wait.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # checked below: what is no number is no forecast
-        windows = _windows(model.forecaster, asked.readings)
-        batch = _batch(model.forecaster, windows)
+    large = len(asked.readings.y) > _MANY
+    windows, batch = await model.aside.run(lambda: _prepared(model.forecaster, asked.readings), large=large)
     try:
         read = await model.batcher.run(batch)
     except BusyError:
-        raise _busy() from None
+        raise busy() from None
+    large = len(windows) * model.forecaster.spec.horizon * len(asked.quantiles) > _VALUES
+    return await model.aside.run(lambda: _finished(model.forecaster, windows, read, asked), large=large)
+
+
+async def told(model: Loaded, found: Forecasts, make: Callable[[], Result]) -> Result:
+    """What is made of forecasts, beside the event loop where they are many."""
+    return await model.aside.run(make, large=found.values.size > _VALUES)
+
+
+def _prepared(forecaster: Forecaster, readings: Readings) -> tuple[Windows, Batch]:
+    with np.errstate(over="ignore", invalid="ignore"):  # checked: what is no number is no forecast
+        windows = _windows(forecaster, readings)
+        return windows, _batch(forecaster, windows)
+
+
+def _finished(forecaster: Forecaster, windows: Windows, read: np.ndarray, asked: Asked) -> tuple[Forecasts, list[str]]:
     everything = np.arange(len(windows))
     with np.errstate(over="ignore", invalid="ignore"):
-        base = model.forecaster.bundle.predictor.pick(read, windows, everything)
-        values = model.forecaster.finish(base, windows, everything, asked.quantiles)
+        base = forecaster.bundle.predictor.pick(read, windows, everything)
+        values = forecaster.finish(base, windows, everything, asked.quantiles)
     _check_finite(values)
     return _in_order(windows, values, asked)
 

@@ -17,7 +17,17 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.serve.errors import ServiceError
 from forecasting.settings import ServeSettings
 
-__all__ = ["Asked", "ForecastRequest", "asked", "content_type", "json_body", "parse_json", "stamps", "understood"]
+__all__ = [
+    "Asked",
+    "ForecastRequest",
+    "Shape",
+    "asked",
+    "content_type",
+    "json_body",
+    "parse_json",
+    "stamps",
+    "understood",
+]
 
 _DEEPEST: Final = 16
 _SHOWN: Final = 20  # violations in one answer
@@ -26,6 +36,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 Columns = dict[str, list[Any]]
 Records = list[dict[str, Any]]
+Shape = Literal["records", "columns"]
 
 
 class ForecastRequest(BaseModel):
@@ -41,7 +52,7 @@ class ForecastRequest(BaseModel):
     freq: str | None = Field(None, description="Must be the model's own where it is given.")
     level: list[float] | None = Field(None, description="Per cent of central intervals, e.g. [80, 95].")
     quantiles: list[float] | None = Field(None, description="Quantiles between 0 and 1, in place of level.")
-    answer: Literal["records", "columns"] | None = Field(None, description="Shape of the answer; default: as asked.")
+    answer: Shape | None = Field(None, description="Shape of the answer; default: as asked.")
 
 
 class Asked(NamedTuple):
@@ -50,7 +61,7 @@ class Asked(NamedTuple):
     readings: Readings
     steps: int
     quantiles: tuple[float, ...]
-    shape: Literal["records", "columns"]
+    shape: Shape
 
 
 def parse_json(body: bytes) -> Any:
@@ -75,11 +86,11 @@ def _depth(body: bytes) -> int:
     return int(np.cumsum(steps).max(initial=0))
 
 
-async def json_body(request: Request) -> Any:
-    """The JSON of a request; raises ServiceError 415 for another type of content, 400 for broken JSON."""
+async def json_body(request: Request) -> bytes:
+    """The body of a request that says it is JSON; raises ServiceError 415 for another type of content."""
     if content_type(request) != "application/json":
         raise ServiceError(415, "wrong_content_type", "send application/json")
-    return parse_json(await request.body())
+    return await request.body()
 
 
 def content_type(request: Request) -> str:
@@ -127,7 +138,7 @@ def asked(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> Asked:
     quantiles = _quantiles(request, spec, wrong)
     if wrong or readings is None:
         raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong[:_SHOWN])
-    shape = request.answer or ("records" if request.columns is None else "columns")
+    shape: Shape = request.answer or ("records" if request.columns is None else "columns")
     return Asked(readings, steps, quantiles, shape)
 
 

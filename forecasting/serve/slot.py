@@ -20,6 +20,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
 from forecasting.registry import CHAMPION, Registry, Version, content_of
 from forecasting.series.window import Batch
+from forecasting.serve.aside import Aside
 from forecasting.serve.batching import Batcher
 from forecasting.settings import ServeSettings
 
@@ -37,17 +38,19 @@ class Loaded:
     content: str  # checksum of the bundle
     forecaster: Forecaster
     batcher: Batcher
+    aside: Aside
     since: datetime  # UTC
 
 
 @dataclass(frozen=True)
 class Place:
-    """What all slots share: the registry, the folders of downloads and of notes, and the engine's threads."""
+    """What all slots share: the registry, the folders of downloads and of notes, and the threads."""
 
     registry: Registry
     cache: Path
     notes: Path  # which version answered last, for a start without the registry
     executor: Executor
+    aside: Aside
     settings: ServeSettings
 
 
@@ -141,7 +144,7 @@ class Slot:
             capacity=settings.queue,
             seen=self._seen,
         )
-        return Loaded(self.name, version, content, Forecaster(bundle), batcher, datetime.now(UTC))
+        return Loaded(self.name, version, content, Forecaster(bundle), batcher, self._place.aside, datetime.now(UTC))
 
     @property
     def _note(self) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from fastapi import Request
 
@@ -14,6 +16,10 @@ from forecasting.serve.slot import Loaded
 from forecasting.settings import ServeSettings, Settings
 
 __all__ = ["State"]
+
+_LARGE: Final = 65_536  # bytes of a body that are understood in a millisecond or two
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -37,6 +43,10 @@ class State:
     def ready(self) -> bool:
         """Whether requests may be sent here."""
         return self.catalog.ready and not self.leaving
+
+    async def work(self, work: Callable[[], Result], *, body: bytes) -> Result:
+        """What is made of a body, beside the event loop where it is a large one."""
+        return await self.catalog.aside.run(work, large=len(body) > _LARGE)
 
     def allow(self, request: Request, scope: Scope) -> None:
         """Raises ServiceError 401 or 403 where the request's key does not allow that."""

@@ -19,6 +19,7 @@ import pytest
 from forecasting.bundle.artifact import Manifest, _measure, verify
 from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
 from forecasting.registry import Registry, content_of
+from forecasting.serve.aside import Aside
 from forecasting.serve.slot import Place, Slot
 from forecasting.settings import ServeSettings
 from forecasting.tracking import connect
@@ -41,7 +42,7 @@ def place(copied: Path, stocked: Path) -> Iterator[Place]:
         database.commit()
     registry = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied / "artifacts", copied / "locks")
     with ThreadPoolExecutor(1) as executor:
-        yield Place(registry, copied / "cache", copied / "serve", executor, ServeSettings())
+        yield Place(registry, copied / "cache", copied / "serve", executor, Aside(1), ServeSettings())
 
 
 def slot_of(place: Place, wanted: str = "") -> Slot:

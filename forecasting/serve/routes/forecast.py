@@ -7,10 +7,12 @@ from typing import Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from forecasting.bundle.forecaster import Forecasts
 from forecasting.serve.answers import columns_of, origin_of, records_of
-from forecasting.serve.online import admit, forecast
+from forecasting.serve.online import admit, forecast, told
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import ForecastRequest, asked, json_body, understood
+from forecasting.serve.requests import ForecastRequest, Shape, asked, json_body, parse_json, understood
+from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
 
 __all__ = ["router"]
@@ -49,12 +51,17 @@ async def post_forecast(request: Request) -> Response:
     """Histories in, quantiles out: from each series' last reading on, with the version that answered."""
     state = State.of(request)
     state.allow(request, "forecast")
-    content = understood(ForecastRequest, await json_body(request))
+    sent = await json_body(request)
+    content = await state.work(lambda: understood(ForecastRequest, parse_json(sent)), body=sent)
     model = state.model(content.name)
     admit(model)
-    wanted = asked(content, model.forecaster.spec, state.serve)
+    wanted = await state.work(lambda: asked(content, model.forecaster.spec, state.serve), body=sent)
     found, skipped = await forecast(model, wanted)
+    text = await told(model, found, lambda: _written(model, found, wanted.shape, skipped))
+    return Response(text, media_type="application/json")
+
+
+def _written(model: Loaded, found: Forecasts, shape: Shape, skipped: list[str]) -> bytes:
     columns = columns_of(found)
-    table = columns if wanted.shape == "columns" else records_of(columns)
-    told = {"model": origin_of(model), wanted.shape: table, **({"skipped": skipped} if skipped else {})}
-    return Response(orjson.dumps(told), media_type="application/json")
+    table = columns if shape == "columns" else records_of(columns)
+    return orjson.dumps({"model": origin_of(model), shape: table, **({"skipped": skipped} if skipped else {})})

@@ -18,10 +18,11 @@ from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.serve.answers import columns_of, records_of
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.online import admit, forecast
+from forecasting.serve.online import admit, forecast, told
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import ForecastRequest, asked, content_type, parse_json, understood
+from forecasting.serve.requests import Asked, ForecastRequest, asked, content_type, parse_json, understood
 from forecasting.serve.state import State
+from forecasting.settings import ServeSettings
 
 __all__ = ["router"]
 
@@ -116,19 +117,23 @@ async def _invoke(request: Request, name: str | None) -> Response:
     state.allow(request, "forecast")
     model = state.model(name)
     admit(model)
-    columns, levels = _read(content_type(request), await request.body(), model.forecaster.spec)
-    wanted = asked(
-        ForecastRequest(columns=_known(columns, model.forecaster.spec), level=levels or None),
-        model.forecaster.spec,
-        state.serve,
-    )
+    kind, content, spec = content_type(request), await request.body(), model.forecaster.spec
+    wanted = await state.work(lambda: _asked(kind, content, spec, state.serve), body=content)
     found, _ = await forecast(model, wanted)
+    return Response(await told(model, found, lambda: _written(found)), media_type="application/json")
+
+
+def _asked(kind: str, content: bytes, spec: Spec, limits: ServeSettings) -> Asked:
+    columns, levels = _read(kind, content, spec)
+    return asked(ForecastRequest(columns=_known(columns, spec), level=levels or None), spec, limits)
+
+
+def _written(found: Forecasts) -> bytes:
     order = np.argsort(found.unique_id.astype(str), kind="stable")  # as the model itself answers
     found = Forecasts(
         found.unique_id[order], found.cutoff[order], found.ds[order], found.values[order], found.quantiles
     )
-    rows = records_of(columns_of(found))
-    return Response(orjson.dumps({"predictions": rows}), media_type="application/json")
+    return orjson.dumps({"predictions": records_of(columns_of(found))})
 
 
 def _known(columns: Columns, spec: Spec) -> Columns:

@@ -15,7 +15,7 @@ from forecasting.serve.answers import origin_of, plain
 from forecasting.serve.catalog import UnknownModelError
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import json_body, understood
+from forecasting.serve.requests import json_body, parse_json, understood
 from forecasting.serve.slot import Slot
 from forecasting.serve.state import State
 
@@ -114,7 +114,7 @@ async def promote(request: Request, name: str) -> dict[str, Any]:
     state = State.of(request)
     state.allow(request, "admin")
     slot = slot_of(state, name)
-    wanted = understood(Promotion, await json_body(request)).version
+    wanted = understood(Promotion, parse_json(await json_body(request))).version
     await _registry(lambda: state.catalog.registry.promote(slot.name, wanted))
     return await _looked(state, slot)
 

@@ -10,13 +10,14 @@ from forecasting import __version__
 from forecasting.serve.answers import columns_of, origin_of
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
-from forecasting.serve.online import admit, forecast
+from forecasting.serve.online import admit, forecast, told
 from forecasting.serve.openapi import answer as documented
 from forecasting.serve.openapi import body, refusals
-from forecasting.serve.requests import asked, content_type
+from forecasting.serve.requests import Asked, asked, content_type
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
 from forecasting.serve.tensors import InferRequest, answer, asked_for, inputs_of, outputs_of, read
+from forecasting.settings import ServeSettings
 
 __all__ = ["router"]
 
@@ -146,8 +147,8 @@ async def _infer(request: Request, model: Loaded) -> Response:
     if content_type(request) not in ("", "application/json", "application/octet-stream"):
         raise ServiceError(415, "wrong_content_type", "send application/json, or application/octet-stream with bytes")
     admit(model)
-    content, values = read(await request.body(), request.headers.get(_HEADER))
-    wanted = asked(asked_for(content, values, model.name), model.forecaster.spec, State.of(request).serve)
+    state, whole, size = State.of(request), await request.body(), request.headers.get(_HEADER)
+    content, wanted = await state.work(lambda: _understood(whole, size, model, state.serve), body=whole)
     found, _ = await forecast(model, wanted)
     origin = origin_of(model)
     head = {
@@ -155,7 +156,12 @@ async def _infer(request: Request, model: Loaded) -> Response:
         "model_version": str(model.version),
         "parameters": {"kind": origin["kind"], "baseline": origin["baseline"]},
     }
-    told, size = answer(content, columns_of(found), head)
-    if size is None:
-        return Response(told, media_type="application/json")
-    return Response(told, media_type="application/octet-stream", headers={_HEADER: str(size)})
+    text, length = await told(model, found, lambda: answer(content, columns_of(found), head))
+    if length is None:
+        return Response(text, media_type="application/json")
+    return Response(text, media_type="application/octet-stream", headers={_HEADER: str(length)})
+
+
+def _understood(whole: bytes, size: str | None, model: Loaded, limits: ServeSettings) -> tuple[InferRequest, Asked]:
+    content, values = read(whole, size)
+    return content, asked(asked_for(content, values, model.name), model.forecaster.spec, limits)

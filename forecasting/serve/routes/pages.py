@@ -162,8 +162,12 @@ async def forecast_file(request: Request, model: Name = None, h: int | None = No
         raise ServiceError(415, "wrong_content_type", "send a CSV file as text/csv")
     loaded = state.model(model)
     spec, body = loaded.forecaster.spec, await request.body()
-    columns = await anyio.to_thread.run_sync(columns_of_csv, body, spec)
-    wanted = asked(understood(ForecastRequest, {"columns": columns, "h": h, "level": [level]}), spec, state.serve)
+
+    def read() -> Asked:
+        content = {"columns": columns_of_csv(body, spec), "h": h, "level": [level]}
+        return asked(understood(ForecastRequest, content), spec, state.serve)
+
+    wanted = await state.work(read, body=body)
     made, skipped = await forecast_now(loaded, wanted)
     content = await anyio.to_thread.run_sync(_answer, wanted, made)
     return await _html("answer.html", {**content, "skipped": skipped, "loaded": loaded})
