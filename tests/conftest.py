@@ -1,5 +1,6 @@
 """What all tests share: a quiet, private environment and the folder of larger data sets."""
 
+import importlib
 import json
 import os
 import shutil
@@ -26,6 +27,10 @@ os.environ.setdefault("MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+# Prefect closes every log handler when it is first imported, and that of absl (TensorFlow's) closes its stream with it:
+# inside a test that captures output this would be the one of pytest itself. Here, nobody has a handler yet.
+importlib.import_module("prefect.main")
 
 ROOT = Path(__file__).parents[1]
 
