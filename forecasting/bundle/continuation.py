@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
 from forecasting.bundle.engine import Engine
+from forecasting.bundle.special import log_softmax, softmax
 from forecasting.errors import GatecastError
 from forecasting.series.symbols import Vocabulary
 from forecasting.series.window import Batch
@@ -68,7 +68,7 @@ class Continuation:
         )
         for step in range(length):
             codes[:, step] = _draw(logits, draws[:, step], sampling)
-            chances = special.softmax(logits[:, 1:], axis=-1)
+            chances = softmax(logits[:, 1:])
             probability[:, step] = np.take_along_axis(chances, codes[:, step, None] - 1, axis=-1)[:, 0]
             if step + 1 < length:
                 given, states = self.read(codes[:, step : step + 1], states)
@@ -87,7 +87,7 @@ class Continuation:
     def judge(self, codes: Array) -> tuple[Array, Array]:
         """The same, and the most probable code (B, T - 1) in place of each."""
         logits, _ = self.read(codes[:, :-1])
-        chosen = np.take_along_axis(special.log_softmax(logits, axis=-1), codes[:, 1:, None].astype(np.int64), axis=-1)
+        chosen = np.take_along_axis(log_softmax(logits), codes[:, 1:, None].astype(np.int64), axis=-1)
         return np.asarray(chosen[..., 0]), np.asarray(logits[..., 1:].argmax(axis=-1) + 1)
 
     def read(self, codes: Array, states: Batch | None = None) -> tuple[Array, Batch]:
@@ -106,6 +106,6 @@ def _draw(logits: Array, draws: Array, sampling: Sampling) -> Array:
     if sampling.top is not None and sampling.top < known.shape[1]:
         least = -np.partition(-known, sampling.top - 1, axis=-1)[:, sampling.top - 1, None]
         known = np.where(known >= least, known, -np.inf)
-    reached = np.cumsum(special.softmax(known / sampling.temperature, axis=-1), axis=-1)
+    reached = np.cumsum(softmax(known / sampling.temperature), axis=-1)
     reached /= reached[:, -1:]
     return np.asarray((reached <= draws[:, None]).sum(axis=-1) + 1)

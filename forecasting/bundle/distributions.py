@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import numpy as np
-from scipy import special
+
+from forecasting.bundle.special import negative_binomial_quantile, normal_quantile, softmax, student_t_quantile
 
 __all__ = ["DISTRIBUTIONS", "Distribution", "distribution"]
 
@@ -81,7 +82,7 @@ class Normal:
 
     def at(self, output: Array, draws: Array) -> Array:
         """(..., 2) and (...) to (...)."""
-        return np.asarray(output[..., 0] + output[..., 1] * special.ndtri(draws), dtype=output.dtype)
+        return np.asarray(output[..., 0] + output[..., 1] * normal_quantile(draws), dtype=output.dtype)
 
     def mean(self, output: Array) -> Array:
         """(..., 2) to (...)."""
@@ -97,7 +98,7 @@ class StudentT:
 
     def at(self, output: Array, draws: Array) -> Array:
         """(..., 3) and (...) to (...)."""
-        standard = special.stdtrit(output[..., 0].astype(np.float64), draws)
+        standard = student_t_quantile(output[..., 0].astype(np.float64), draws)
         return np.asarray(output[..., 1] + output[..., 2] * standard, dtype=output.dtype)
 
     def mean(self, output: Array) -> Array:
@@ -125,8 +126,7 @@ class NegativeBinomial:
             probability *= (count + 1 / dispersion) / (count + 1) * (odds / (1 + odds))
             reached += probability
         large = np.isnan(counts)
-        inverse = special.nbdtrik(draws[large], 1 / dispersion[large], 1 / (1 + odds[large]))
-        counts[large] = np.maximum(np.ceil(inverse), 0.0)
+        counts[large] = negative_binomial_quantile(mean[large], dispersion[large], draws[large], _COUNTED - 1)
         return counts.astype(output.dtype)
 
     def mean(self, output: Array) -> Array:
@@ -143,7 +143,7 @@ class Categorical:
 
     def at(self, output: Array, draws: Array) -> Array:
         """(..., C) and (...) to (...): the first code at which the probabilities add up to the level."""
-        reached = np.cumsum(special.softmax(output.astype(np.float64), axis=-1), axis=-1)[..., :-1]
+        reached = np.cumsum(softmax(output.astype(np.float64)), axis=-1)[..., :-1]
         codes = (reached < np.asarray(draws)[..., None]).sum(axis=-1)
         return np.asarray(codes, dtype=output.dtype)
 
@@ -167,5 +167,6 @@ def distribution(name: str, levels: Sequence[float]) -> Distribution:
 
 
 def _each(distribution: Distribution, output: Array, levels: Array) -> Array:
-    """The value at one level after the other, (..., Q)."""
-    return np.stack([distribution.at(output, np.full(output.shape[:-1], level)) for level in levels], axis=-1)
+    """The value at each level, (..., Q)."""
+    *shape, parameters = output.shape
+    return distribution.at(np.broadcast_to(output[..., None, :], (*shape, len(levels), parameters)), levels)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtri, stdtrit
 
+from forecasting.bundle.special import normal_quantile, student_t_quantile
 from forecasting.errors import GatecastError
 from forecasting.evaluation.metrics import Judged, Metric, primary_metric, ratio, sums
 
@@ -91,7 +91,8 @@ def _stretch(cutoffs: int, length: int, confidence: float) -> float:
     blocks the error has Student's distribution. docs/evaluation.md shows how often the bounds hold with and without.
     """
     blocks = cutoffs // length
-    return float(np.sqrt(cutoffs / (cutoffs - length)) * stdtrit(blocks - 1, confidence) / ndtri(confidence))
+    wider = student_t_quantile(np.array(blocks - 1), np.array(confidence)) / normal_quantile(np.array(confidence))
+    return float(np.sqrt(cutoffs / (cutoffs - length)) * wider)
 
 
 def _check_same_windows(one: Judged, other: Judged) -> None:
