@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import operator
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
 from forecasting.errors import DataError
+from forecasting.series import scan
+from forecasting.series.commits import add_new, write_part
+from forecasting.series.scan import Source
 
 __all__ = ["Merged", "Store", "fingerprint"]
 
@@ -90,15 +95,34 @@ class Store:
     def append_forecasts(self, job: str, table: pd.DataFrame) -> int:
         """Store forecasts once per (unique_id, ds, cutoff, version); the number of rows that were new."""
         _refuse_repeated(table, _FORECAST)
-        return _retried(lambda: _append(self._path(job, "forecasts"), table, _FORECAST))
+        folder = self._tables / job
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder) as drafts:
+            part = Path(drafts, "part.parquet")
+            write_part(part, _arrow(table))
+            return self.commit_forecasts(job, [part])
 
-    def series(self, job: str) -> list[str]:
-        """The names of all stored series of `job`, in order; raise DataError where there is none."""
+    def commit_forecasts(self, job: str, parts: Sequence[Path]) -> int:
+        """Store the forecasts in Parquet files like `append_forecasts`, all in one commit; how many rows were new.
+
+        The files must not change afterwards: the table may share them.
+        """
+        return _retried(lambda: _append(self._path(job, "forecasts"), parts))
+
+    def observations(self, job: str) -> Source:
+        """The observations of `job` as they are now; raise DataError where there are none."""
         path = self._path(job, "observations")
         if not DeltaTable.is_deltatable(path):
             raise DataError(f"no observations of {job} are stored; read them with: gatecast ingest CONFIG")
-        names: list[str] = DeltaTable(path).to_pyarrow_table(columns=[UNIQUE_ID])[UNIQUE_ID].unique().to_pylist()
-        return sorted(names)
+        return Source(path, DeltaTable(path).version())
+
+    def parts(self, job: str) -> Path:
+        """Where forecasts of `job` are kept until they are committed."""
+        return self._tables / job / "parts"
+
+    def series(self, job: str) -> list[str]:
+        """The names of all stored series of `job`, in order; raise DataError where there is none."""
+        return scan.names(self.observations(job))
 
     def read_forecasts(
         self,
@@ -202,7 +226,7 @@ def _bytes(column: pd.Series) -> bytes:
 def _difference(stored: DeltaTable, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Masks of the rows of `table` that are not stored, and that are stored with another value."""
     span = [(DS, ">=", table[DS].min().to_pydatetime()), (DS, "<=", table[DS].max().to_pydatetime())]
-    names = set(_refuse_other_types(stored, table))
+    names = set(_refuse_other_types(stored, _arrow(table[:0]).schema))
     known = [name for name in table.columns if name in names]
     before = stored.to_pyarrow_table(columns=known, filters=span).to_pandas()
     keys = list(_OBSERVATION)
@@ -220,20 +244,15 @@ def _difference(stored: DeltaTable, table: pd.DataFrame) -> tuple[np.ndarray, np
     return inserted, changed & ~inserted
 
 
-def _append(path: str, table: pd.DataFrame, keys: Sequence[str]) -> int:
-    if not DeltaTable.is_deltatable(path):
-        _create(path, table)
-        return len(table)
-    stored = DeltaTable(path)
-    _refuse_other_types(stored, table)
-    predicate = f"{_match(keys)} AND {_between(table, CUTOFF)}"
-    merge = stored.merge(_arrow(table), predicate, source_alias="new", target_alias="old", merge_schema=True)
-    return int(merge.when_not_matched_insert_all().execute()["num_target_rows_inserted"])
+def _append(path: str, parts: Sequence[Path]) -> int:
+    if parts and DeltaTable.is_deltatable(path):
+        _refuse_other_types(DeltaTable(path), pq.read_schema(parts[0]))
+    return add_new(path, parts, _FORECAST)
 
 
-def _refuse_other_types(stored: DeltaTable, table: pd.DataFrame) -> list[str]:
-    """The stored columns; raise DataError that lists those to which `table` has values of another type."""
-    before, after = stored.to_pyarrow_dataset().schema, _arrow(table[:0]).schema
+def _refuse_other_types(stored: DeltaTable, after: pa.Schema) -> list[str]:
+    """The stored columns; raise DataError that lists those to which the new rows have values of another type."""
+    before = stored.to_pyarrow_dataset().schema
     names: list[str] = before.names
     other = [
         f"column {name} holds {before.field(name).type}, the new rows {after.field(name).type}"

@@ -4,15 +4,17 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from deltalake import DeltaTable
 from pandas.testing import assert_frame_equal
 
 from forecasting.errors import DataError
+from forecasting.series import commits
 from forecasting.series import store as store_module
 from forecasting.series.store import Merged, Store, fingerprint
 
@@ -166,21 +168,28 @@ def test_faster_writer_makes_the_slower_one_look_again(tmp_path: Path, monkeypat
     store, other = Store(tmp_path), Store(tmp_path)
     store.merge_observations("j", table([1]))
     store.append_forecasts("j", forecasts(1))
-    look, looks = store_module._refuse_other_types, []
+    calls = []
 
-    def interrupted(stored: DeltaTable, frame: pd.DataFrame) -> list[str]:
-        looks.append(stored.version())
-        if len(looks) == 1:
-            (other.append_forecasts if "cutoff" in frame else other.merge_observations)("j", frame[:2])
-        return look(stored, frame)
+    def interrupt(module: Any, name: str, once: Callable[[], object]) -> None:
+        look = getattr(module, name)
 
-    monkeypatch.setattr(store_module, "_refuse_other_types", interrupted)
+        def interrupted(*args: Any) -> Any:
+            found = look(*args)
+            calls.append(name)
+            if len(calls) == 1:
+                once()
+            return found
+
+        monkeypatch.setattr(module, name, interrupted)
+
+    interrupt(store_module, "_difference", lambda: other.merge_observations("j", table([1, 2])))
     assert store.merge_observations("j", table([1, 2, 3])) == Merged(2, 1, 0)
-    assert looks == [0, 0, 1]
+    assert calls == ["_difference"] * 3
     assert_frame_equal(store.read_observations("j"), table([1, 2, 3]))
-    looks.clear()
+    calls.clear()
+    interrupt(commits, "_known", lambda: other.append_forecasts("j", forecasts(2)[:2]))
     assert store.append_forecasts("j", forecasts(2)) == 1
-    assert looks == [0, 0, 1]
+    assert calls == ["_known"] * 3
     assert len(store.read_forecasts("j", version=2)) == 3
 
 

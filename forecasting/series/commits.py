@@ -1,0 +1,210 @@
+"""Parquet files that join a Delta table: all of them in one commit, each of their rows once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, create_table_with_add_actions
+
+from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
+from forecasting.series.scan import Source, Span, files, read
+
+__all__ = ["AT_ONCE", "add", "add_new", "added", "write_part"]
+
+AT_ONCE: Final = CommitProperties(max_commit_retries=0)  # what was looked up before must still hold
+GROUP: Final = 131_072  # rows of a row group: small enough that one shard reads little of what is not its own
+_BOUNDED: Final = (UNIQUE_ID, DS, CUTOFF, VERSION)
+
+
+def write_part(path: Path, table: pa.Table, *, sorted_by: Sequence[str] = ()) -> None:
+    """Write rows as one Parquet file of plain types; `sorted_by` is noted in it."""
+    labels = [field.name for field in table.schema if _is_label(field.type)]
+    order = [pq.SortingColumn(table.schema.get_field_index(name)) for name in sorted_by]
+    with pq.ParquetWriter(
+        path,
+        table.schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[*labels, *(field.name for field in table.schema if not pa.types.is_floating(field.type))],
+        store_schema=False,  # readers have the types of the table, not those of this writer
+        sorting_columns=order or None,
+    ) as writer:
+        writer.write_table(table, row_group_size=GROUP)
+
+
+def add(path: str, parts: Sequence[Path], schema: pa.Schema) -> None:
+    """Link files into a table and add them in one commit; the table is made where there is none.
+
+    Raises CommitFailedError where another commit came first.
+    """
+    Path(path).mkdir(parents=True, exist_ok=True)
+    actions = [added(Path(path), _linked(part, Path(path))) for part in parts]
+    try:
+        if DeltaTable.is_deltatable(path):
+            stored = _widened(DeltaTable(path), schema)
+            stored.create_write_transaction([*actions], "append", stored.schema(), commit_properties=AT_ONCE)
+        else:
+            create_table_with_add_actions(path, Schema.from_arrow(schema), actions, mode="error")
+    except DeltaError as error:
+        for action in actions:
+            Path(path, action.path).unlink()
+        if (
+            DeltaTable.is_deltatable(path)
+            and not isinstance(error, CommitFailedError)
+            and "already exists" in str(error)
+        ):
+            raise CommitFailedError(str(error)) from error
+        raise
+
+
+def add_new(path: str, parts: Sequence[Path], keys: Sequence[str]) -> int:
+    """Add those rows of forecast files whose `keys` are not stored yet, in one commit; how many that are.
+
+    Raises CommitFailedError where another commit came first.
+    """
+    if not DeltaTable.is_deltatable(path):
+        return _added(path, parts)
+    source = Source(path, DeltaTable(path).version())
+    with tempfile.TemporaryDirectory(dir=Path(path).parent) as drafts:
+        fresh = [_fresh(part, source, keys, Path(drafts)) for part in parts]
+        return _added(path, [part for part in fresh if part is not None])
+
+
+def _added(path: str, parts: Sequence[Path]) -> int:
+    if parts:
+        add(path, parts, pq.read_schema(parts[0]))
+    return sum(pq.read_metadata(part).num_rows for part in parts)
+
+
+def _fresh(part: Path, source: Source, keys: Sequence[str], drafts: Path) -> Path | None:
+    """The file with those rows of a part that are not stored: the part itself, a draft, or none."""
+    new = ~_known(part, source, keys)
+    schema = _stored_types(pq.read_schema(part), source)
+    if not new.any():
+        return None
+    if new.all() and schema.equals(pq.read_schema(part)):
+        return part
+    draft = drafts / part.name
+    write_part(draft, pq.read_table(part).filter(pa.array(new)).cast(schema))
+    return draft
+
+
+def _known(part: Path, source: Source, keys: Sequence[str]) -> np.ndarray:
+    """Which rows of a part have a stored key; files whose bounds lie elsewhere are not read."""
+    metadata = pq.read_metadata(part)
+    least, greatest = _bounds(metadata)
+    span = Span(least.get(UNIQUE_ID), greatest.get(UNIQUE_ID))
+    found = [_index(read(path, keys, span), keys) for path in _meeting(source, least, greatest)]
+    if not found:
+        return np.zeros(metadata.num_rows, dtype=bool)
+    mine = _index(pq.read_table(part, columns=list(keys)), keys)
+    known: np.ndarray = np.logical_or.reduce([np.asarray(mine.isin(stored)) for stored in found])
+    return known
+
+
+def _meeting(source: Source, least: dict[str, Any], greatest: dict[str, Any]) -> list[Path]:
+    """The files of a table that may hold keys between these bounds; one that does not say may hold any."""
+    return [
+        file.path
+        for file in files(source)
+        if all(
+            file.least.get(name, low) <= greatest[name] and _latest(file.greatest.get(name, low)) >= low
+            for name, low in least.items()
+            if name != DS
+        )
+    ]
+
+
+def _latest(value: Any) -> Any:
+    """A log knows stamps to the millisecond."""
+    return value + timedelta(milliseconds=1) if isinstance(value, datetime) else value
+
+
+def _index(table: pa.Table, keys: Sequence[str]) -> pd.MultiIndex:
+    place = table.schema.get_field_index(UNIQUE_ID)
+    plain = table.set_column(place, UNIQUE_ID, table[UNIQUE_ID].cast(pa.string()))
+    return pd.MultiIndex.from_frame(plain.select(list(keys)).to_pandas())
+
+
+def _stored_types(schema: pa.Schema, source: Source) -> pa.Schema:
+    """The columns of new rows with the types of the table, where it has them."""
+    stored = pa.schema(DeltaTable(source.path, version=source.version).schema().to_arrow())
+    known = {field.name: field for field in stored}
+    return pa.schema([known.get(field.name, field) for field in schema])
+
+
+def _linked(part: Path, folder: Path) -> Path:
+    """The file under a name of its own beside the table's others; a second copy only where it cannot be shared."""
+    target = folder / f"{uuid.uuid4()}.parquet"
+    try:
+        os.link(part, target)
+    except OSError:
+        shutil.copyfile(part, target)
+    return target
+
+
+def added(folder: Path, file: Path, *, data_change: bool = True) -> AddAction:
+    """What a table's log says of a file: its size, its rows, and the bounds of its keys."""
+    known = file.stat()
+    metadata = pq.read_metadata(file)
+    least, greatest = _bounds(metadata)
+    statistics = {
+        "numRecords": metadata.num_rows,
+        "minValues": {name: _plain(value) for name, value in least.items()},
+        "maxValues": {name: _plain(value) for name, value in greatest.items()},
+        "nullCount": {},
+    }
+    return AddAction(
+        str(file.relative_to(folder)),
+        known.st_size,
+        {},
+        int(known.st_mtime * 1000),
+        data_change,
+        json.dumps(statistics),
+    )
+
+
+def _bounds(metadata: pq.FileMetaData) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Least and greatest value of the keys, where all row groups know them."""
+    least: dict[str, Any] = {}
+    greatest: dict[str, Any] = {}
+    for place, name in enumerate(metadata.schema.names):
+        if name not in _BOUNDED:
+            continue
+        found = [metadata.row_group(group).column(place).statistics for group in range(metadata.num_row_groups)]
+        if found and all(one is not None and one.has_min_max for one in found):
+            least[name], greatest[name] = min(one.min for one in found), max(one.max for one in found)
+    return least, greatest
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
+
+
+def _widened(stored: DeltaTable, schema: pa.Schema) -> DeltaTable:
+    """The table with the columns that only the new rows have."""
+    names = {field.name for field in stored.schema().fields}
+    wider = Schema.from_arrow(schema)
+    lacking = [field for field in wider.fields if field.name not in names]
+    if lacking:
+        stored.alter.add_columns(lacking)
+        stored.update_incremental()
+    return stored
+
+
+def _is_label(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(type_) or pa.types.is_string(type_) or pa.types.is_large_string(type_))

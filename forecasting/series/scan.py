@@ -1,0 +1,181 @@
+"""Some series and some stamps of a Delta table: files and row groups that cannot hold them are not read."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from forecasting.columns import DS, UNIQUE_ID
+
+__all__ = ["File", "Source", "Span", "files", "footer", "names", "reach", "read", "scan"]
+
+
+class Source(NamedTuple):
+    """A table as of one version: its rows never change."""
+
+    path: str
+    version: int
+
+
+class Span(NamedTuple):
+    """Which rows are meant: series from `first` to `last`, stamps from `since` to `until`; none is no bound."""
+
+    first: str | None = None
+    last: str | None = None
+    since: pd.Timestamp | None = None
+    until: pd.Timestamp | None = None
+
+
+class File(NamedTuple):
+    """One data file of a table, and the least and greatest value of its columns, where they are known."""
+
+    path: Path
+    rows: int
+    least: dict[str, Any]
+    greatest: dict[str, Any]
+
+
+@functools.lru_cache(maxsize=32)
+def files(source: Source) -> tuple[File, ...]:
+    """The data files of a table, from its log."""
+    actions = pa.table(DeltaTable(source.path, version=source.version).get_add_actions(flatten=True)).to_pylist()
+    return tuple(
+        File(
+            Path(source.path, action["path"]),
+            action["num_records"],
+            {name[4:]: value for name, value in action.items() if name[:4] == "min." and value is not None},
+            {name[4:]: value for name, value in action.items() if name[:4] == "max." and value is not None},
+        )
+        for action in actions
+    )
+
+
+def reach(source: Source) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """The first and last stamp of a table; none where its log does not say."""
+    found = files(source)
+    if not found or not all(DS in file.least and DS in file.greatest for file in found):
+        return None
+    # A log knows stamps to the millisecond, below which the last one may be later.
+    last = pd.Timestamp(max(file.greatest[DS] for file in found)) + pd.Timedelta(milliseconds=1)
+    return pd.Timestamp(min(file.least[DS] for file in found)), last
+
+
+def names(source: Source) -> list[str]:
+    """The names of all series, in order; only their column is read."""
+    found = [pa.array([], pa.string())]
+    for file in files(source):
+        for group in range(footer(file.path).num_row_groups):
+            column = _groups(file.path, [group], [UNIQUE_ID])[UNIQUE_ID]
+            found += [chunk.dictionary.take(pc.unique(chunk.indices)) for chunk in column.chunks]
+    unique = pa.chunked_array(found).unique()
+    names: list[str] = unique.take(pc.array_sort_indices(unique)).to_pylist()
+    return names
+
+
+def scan(source: Source, columns: Sequence[str], span: Span) -> pa.Table:
+    """The rows of a span in order of (unique_id, ds); `unique_id` is dictionary-encoded, its labels are in order.
+
+    `columns` are those read beside the keys; what the table does not have is left out.
+    """
+    schema = _schema(source)
+    chosen = [name for name in (UNIQUE_ID, DS, *columns) if name in schema.names]
+    tables = [pa.table({name: pa.array([], schema.field(name).type) for name in chosen})]
+    meant = [file for file in files(source) if _meets(file.least, file.greatest, span)]
+    tables += [_within(read(file.path, chosen, span), span) for file in meant]
+    return _ordered(pa.concat_tables(tables, promote_options="permissive"))
+
+
+def read(path: Path, columns: Sequence[str], span: Span) -> pa.Table:
+    """Those row groups of a data file that may hold rows of a span; `unique_id` is dictionary-encoded."""
+    return _groups(path, [n for n in range(footer(path).num_row_groups) if _touches(path, n, span)], columns)
+
+
+@functools.lru_cache(maxsize=4096)
+def footer(path: Path) -> pq.FileMetaData:
+    """The metadata of a data file; a file of a Delta table never changes."""
+    return pq.read_metadata(path)
+
+
+@functools.lru_cache(maxsize=32)
+def _schema(source: Source) -> pa.Schema:
+    """The columns of a table, series names as labels."""
+    stored = pa.schema(DeltaTable(source.path, version=source.version).schema().to_arrow())
+    place = stored.get_field_index(UNIQUE_ID)
+    return stored.set(place, pa.field(UNIQUE_ID, pa.dictionary(pa.int32(), pa.string())))
+
+
+def _groups(path: Path, groups: list[int], columns: Sequence[str]) -> pa.Table:
+    """Row groups of a file. A merge leaves another kind of text behind, which compares with nothing: labels do not."""
+    with pq.ParquetFile(path, metadata=footer(path), read_dictionary=[UNIQUE_ID]) as file:
+        table = file.read_row_groups(groups, [name for name in columns if name in file.schema_arrow.names])
+    return table.replace_schema_metadata(None)
+
+
+def _touches(path: Path, number: int, span: Span) -> bool:
+    """Whether a row group may hold rows of the span."""
+    group = footer(path).row_group(number)
+    found = [group.column(place) for place in range(group.num_columns)]
+    known = {column.path_in_schema: column.statistics for column in found if column.path_in_schema in (UNIQUE_ID, DS)}
+    bounds = {name: value for name, value in known.items() if value is not None and value.has_min_max}
+    return _meets({n: v.min for n, v in bounds.items()}, {n: v.max for n, v in bounds.items()}, span)
+
+
+def _meets(least: dict[str, Any], greatest: dict[str, Any], span: Span) -> bool:
+    """Whether values between these bounds may lie in the span; what is not known may."""
+    after = (span.last is None or least.get(UNIQUE_ID, "") <= span.last) and (
+        span.until is None or DS not in least or pd.Timestamp(least[DS]) <= span.until
+    )
+    before = (span.first is None or UNIQUE_ID not in greatest or greatest[UNIQUE_ID] >= span.first) and (
+        span.since is None or DS not in greatest or pd.Timestamp(greatest[DS]) >= span.since - pd.Timedelta("1ms")
+    )
+    return after and before
+
+
+def _within(table: pa.Table, span: Span) -> pa.Table:
+    keep = np.ones(len(table), dtype=bool)
+    stamps = table[DS].to_numpy()
+    if span.since is not None:
+        keep &= stamps >= span.since.to_datetime64()
+    if span.until is not None:
+        keep &= stamps <= span.until.to_datetime64()
+    if span.first is not None or span.last is not None:
+        codes, labels = _labels(table)
+        low = pc.greater_equal(labels, span.first or "").to_numpy(zero_copy_only=False)
+        high = low if span.last is None else pc.less_equal(labels, span.last).to_numpy(zero_copy_only=False)
+        keep &= (low & high)[codes]
+    return table if keep.all() else table.filter(pa.array(keep))
+
+
+def _ordered(table: pa.Table) -> pa.Table:
+    codes, labels = _labels(table)
+    if not len(codes):
+        return table
+    used = np.unique(codes)
+    order = used[pc.array_sort_indices(labels.take(pa.array(used))).to_numpy()]
+    rank = np.empty(len(labels), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    codes, stamps = rank[codes], table[DS].to_numpy().astype(np.int64)
+    column = pa.DictionaryArray.from_arrays(pa.array(codes), labels.take(pa.array(order)))
+    table = table.set_column(table.schema.get_field_index(UNIQUE_ID), UNIQUE_ID, column)
+    step = np.diff(codes)
+    if (step < 0).any() or ((step == 0) & (np.diff(stamps) < 0)).any():
+        return table.take(pa.array(np.lexsort((stamps, codes))))
+    return table
+
+
+def _labels(table: pa.Table) -> tuple[np.ndarray, pa.Array]:
+    """The series of each row as a number, and their names, in any order."""
+    column = table[UNIQUE_ID].unify_dictionaries()
+    if not column.num_chunks:
+        return np.empty(0, dtype=np.int32), pa.array([], pa.string())
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in column.chunks])
+    return codes, column.chunk(0).dictionary.cast(pa.string())
