@@ -12,7 +12,7 @@ import pandas as pd
 
 from forecasting.settings import Settings
 
-__all__ = ["CONTEXT", "FORECAST", "HORIZON", "NAME", "make", "request", "settings_of"]
+__all__ = ["CONTEXT", "FORECAST", "HORIZON", "NAME", "UNITS", "make", "request", "settings_of"]
 
 NAME: Final = "buoy"
 CONTEXT, HORIZON, UNITS = 96, 24, (64, 64)
