@@ -1,11 +1,13 @@
 """The page for people as HTML: what each view says, in every state, and that nothing it is given becomes markup."""
 
+import hashlib
 import json
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -348,9 +350,18 @@ def test_spreadsheet_with_semicolons_and_decimal_commas_is_understood(client: An
         columns_of_csv(body.replace(b";2;", b";two;"), spec)
 
 
+def test_plotly_is_the_untouched_release_with_its_licence() -> None:
+    """plotly.js 4.1.1, the distributed bundle `basic`, minified, to the last byte."""
+    static = files("forecasting.serve.pages").joinpath("static")
+    script = static.joinpath("plotly-basic.min.js").read_bytes()
+    assert hashlib.sha256(script).hexdigest() == "99784e3abfb07b142a15e521a439e6d9addceadb3f79553fd24c72774f0649ba"
+    assert b"plotly.js (basic - minified) v4.1.1" in script[:200]
+    assert "Plotly Technologies" in static.joinpath("plotly-basic.LICENSE").read_text(encoding="utf-8")
+
+
 def test_files_are_kept_for_ever_under_an_address_of_their_content(client: Any) -> None:
     """The right address is kept for a year, packed where the browser can unpack it; any other one leads nowhere."""
-    for name in ("page.css", "page.js", "charts.js", "icon.svg", "plotly.min.js"):
+    for name in ("page.css", "page.js", "charts.js", "icon.svg", "plotly-basic.min.js"):
         plain = client.get(address(name), headers={"Accept-Encoding": "identity"})
         packed = client.get(address(name), headers={"Accept-Encoding": "gzip"})
         assert plain.status_code == 200

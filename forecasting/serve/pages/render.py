@@ -8,8 +8,6 @@ import hashlib
 import math
 from collections.abc import Mapping
 from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -22,7 +20,7 @@ _MEDIA: Final = {
     "page.js": "text/javascript; charset=utf-8",
     "charts.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
-    "plotly.min.js": "text/javascript; charset=utf-8",
+    "plotly-basic.min.js": "text/javascript; charset=utf-8",
 }
 
 
@@ -39,7 +37,7 @@ class Asset(NamedTuple):
 def asset(name: str) -> Asset:
     """The file of that name; raises KeyError for any other than those that the pages need."""
     media = _MEDIA[name]
-    body = _plotly() if name == "plotly.min.js" else files(__package__).joinpath("static", name).read_bytes()
+    body = files(__package__).joinpath("static", name).read_bytes()
     return Asset(body, gzip.compress(body, 6, mtime=0), media, hashlib.sha256(body).hexdigest()[:16])
 
 
@@ -70,14 +68,6 @@ def percent(share: float | None) -> str:
 def stamp(value: Any) -> str:
     """A stamp to the minute."""
     return "–" if value is None or pd.isna(value) else str(pd.Timestamp(value).strftime("%Y-%m-%d %H:%M"))
-
-
-def _plotly() -> bytes:
-    """Plotly's script as its Python package ships it, found without importing that package."""
-    found = find_spec("plotly")
-    if found is None or not found.submodule_search_locations:
-        raise KeyError("plotly.min.js")
-    return Path(found.submodule_search_locations[0], "package_data", "plotly.min.js").read_bytes()
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from forecasting.registry import PREVIOUS
 from forecasting.series.store import Store
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
+from forecasting.serve.online import admit
 from forecasting.serve.online import forecast as forecast_now
 from forecasting.serve.pages.charts import forecast_chart
 from forecasting.serve.pages.render import address, asset, render
@@ -161,6 +162,7 @@ async def forecast_file(request: Request, model: Name = None, h: int | None = No
     if content_type(request) != "text/csv":
         raise ServiceError(415, "wrong_content_type", "send a CSV file as text/csv")
     loaded = state.model(model)
+    admit(loaded)
     spec, body = loaded.forecaster.spec, await request.body()
 
     def read() -> Asked:
@@ -270,6 +272,6 @@ async def _registry(state: State, call: Callable[[], Result]) -> Result:
 
 
 async def _html(template: str, content: Content, status: int = 200) -> Response:
-    whole = {"plotly": address("plotly.min.js"), **content}
+    whole = {"plotly": address("plotly-basic.min.js"), **content}
     text = await anyio.to_thread.run_sync(render, template, whole)
     return Response(text, status, media_type="text/html")
