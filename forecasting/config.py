@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from forecasting.config_loop import Schedule
+from forecasting.config_loop import Calibrate, Schedule
 from forecasting.config_source import (
     FileColumns,
     FileSource,
@@ -225,6 +225,7 @@ class Forecast(Section):
     temperature: float = Field(1.0, ge=0)  # of symbols that are drawn; 0: always the most probable one
     top: int | None = Field(None, ge=1)  # symbols are drawn from so many of the most probable; none: from all
     seed: int = 1  # of what is drawn
+    calibrate: Calibrate = Calibrate()
 
     @field_validator("levels")
     @classmethod
@@ -269,6 +270,10 @@ class Job(Section):
     def _joint(self) -> Job:
         if self.series.layout != "none" and self.window.block is not None:
             raise ValueError(f"window.block is for single series; series.layout is {self.series.layout}: leave it out")
+        labels = sorted({*self.series.static} & {*self.series.categorical})
+        if self.forecast.calibrate.by not in ("all", "series", *labels):
+            valid = ", ".join(("all", "series", *labels))
+            raise ValueError(f"forecast.calibrate.by is {self.forecast.calibrate.by}; valid here: {valid}")
         if self.train.replay < 1 and (self.symbolic or self.series.layout != "none"):
             raise ValueError(
                 "train.replay is for single series of numbers; symbols and layouts are read whole: leave it out"
@@ -303,6 +308,7 @@ def parse(content: dict[str, Any], *, name: str = "configuration") -> Job:
 _SECTIONS: dict[str, Any] = {
     **{name: field.annotation for name, field in Job.model_fields.items() if name != "source"},
     "schedule": Schedule,
+    "calibrate": Calibrate,
     "columns": FileColumns,
     "file": FileSource,
     "sql": SqlSource,

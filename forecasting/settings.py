@@ -25,6 +25,8 @@ class Settings(BaseSettings):
 
     home: Annotated[Path, AfterValidator(_directory)] = Field(Path(".gatecast"), validate_default=True)
     tracking_uri: str = Field(default_factory=lambda data: f"sqlite:///{data['home'] / 'mlflow.db'}")
+    locks: Path = Field(default_factory=lambda data: data["home"] / "locks")  # homes of one registry share them
+    jobs: Path = Path("configs")  # the jobs that `gatecast deploy` brings to Prefect
     datasets: Path = Path("../shared/datasets")  # public data of tests and benchmarks
 
     @property
@@ -41,11 +43,6 @@ class Settings(BaseSettings):
     def work(self) -> Path:
         """Intermediate results of runs; may be deleted at any time when nothing runs."""
         return self.home / "work"
-
-    @property
-    def locks(self) -> Path:
-        """File locks that serialise promotions and writes of this home."""
-        return self.home / "locks"
 
 
 class ServeSettings(BaseSettings):
@@ -70,4 +67,5 @@ class ServeSettings(BaseSettings):
     max_bodies_mb: float = Field(256.0, gt=0)  # of all requests under way; more are answered 503
     max_rows: int = Field(200_000, ge=1)  # of one request
     max_series: int = Field(1_000, ge=1)
+    max_symbols: int = Field(10_000, ge=1)  # that one request to a model of symbols may ask for, or prompt
     max_bundle_mb: float = Field(200.0, gt=0)  # larger ones are refused

@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -41,6 +41,9 @@ class Origin(BaseModel):
     seed: int = 0
     parity: float = 0.0  # max abs difference between the trained network and its ONNX graph
     steps: int = 0  # optimiser steps
+    params: dict[str, Any] = {}  # of the network, as configured
+    fit_until: datetime | None = None  # the last reading that its weights were fitted to; none: not known
+    seen_until: datetime | None = None  # the last reading that chose among them, in validation
 
 
 class _File(BaseModel):

@@ -44,6 +44,15 @@ class Scaler(BaseModel):
         pairs = np.array([self._pairs.get(name, self.pooled) for name in unique_ids], dtype=np.float64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
 
+    def extended(self, fitted: Scaler) -> Scaler:
+        """This scaler, with the state of another for the series that it does not know."""
+        new = [index for index, name in enumerate(fitted.unique_id) if name not in self._pairs]
+        added = {
+            name: (*getattr(self, name), *(getattr(fitted, name)[index] for index in new))
+            for name in ("unique_id", "location", "scale")
+        }
+        return self.model_copy(update=added)
+
     def apply(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Readings → the scaled space; `location` and `scale` broadcast against `y`."""
         transformed = np.log1p(y) if self.transform == "log1p" else y

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ __all__ = [
 UNKNOWN = "\ufffd"  # how code 0 is written
 
 Array = np.ndarray
+Unit = Literal["character", "word", "line"]
 
 
 class Vocabulary(BaseModel):
@@ -72,7 +73,7 @@ def learn_vocabulary(labels: Iterable[str]) -> Vocabulary:
     return Vocabulary(symbols=symbols)
 
 
-def unit_of(job: Job) -> str:
+def unit_of(job: Job) -> Unit:
     """What a symbol of a job is: character, word or line; labels of a column are words."""
     return job.source.unit if isinstance(job.source, TextSource) else "word"
 
@@ -96,11 +97,12 @@ def sequences(table: pd.DataFrame) -> dict[str, pd.Series]:
     return {str(name): labels for name, labels in table.groupby(UNIQUE_ID, sort=True)[Y]}
 
 
-def prepare_symbols(table: pd.DataFrame, job: Job, fold: Fold) -> Spans:
+def prepare_symbols(table: pd.DataFrame, job: Job, fold: Fold, *, vocabulary: Vocabulary | None = None) -> Spans:
     """Learn the vocabulary on the training span and write both spans in its codes.
 
     `table` must be clean; rows after `fold.seen_until` are never looked at, and nothing is learned from rows after
-    `fold.fit_until`. Raises DataError when either span holds nothing, or a step is missing.
+    `fold.fit_until`. A `vocabulary` that is given is kept. Raises DataError when either span holds nothing, or a step
+    is missing.
     """
     seen = regular_grid(past(table, fold.seen_until), job.series)
     known = past(seen, fold.fit_until)
@@ -108,7 +110,7 @@ def prepare_symbols(table: pd.DataFrame, job: Job, fold: Fold) -> Spans:
     if known.empty or held_out.empty:
         empty = "training" if known.empty else "validation"
         raise DataError(f"the {empty} span holds no symbol; bring more data, or change train.validation")
-    vocabulary = learn_vocabulary(known[Y].unique())
+    vocabulary = vocabulary or learn_vocabulary(known[Y].unique())
     train, valid = (
         tuple(vocabulary.encode(labels) for labels in sequences(part).values()) for part in (known, held_out)
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from forecasting.series.window import Batch
 
-__all__ = ["Batches", "Examples"]
+__all__ = ["Batches", "Examples", "draw"]
 
 _LARGEST_SHUFFLE = 20_000_000  # above this, windows are drawn instead of shuffled: an order takes 8 bytes each
 
@@ -52,7 +52,7 @@ class Batches(keras.utils.PyDataset):
         self.examples = examples
         self.size = size
         self.previous = previous
-        self.order = _order(len(examples), seed, epoch, most)
+        self.order = draw(len(examples), seed, epoch, most)
 
     def __len__(self) -> int:
         """Batches in the epoch."""
@@ -67,11 +67,12 @@ class Batches(keras.utils.PyDataset):
         return inputs, self.examples.targets(chosen)
 
 
-def _order(examples: int, seed: int | None, epoch: int, most: int | None) -> np.ndarray:
+def draw(examples: int, seed: int | None, epoch: int, most: int | None) -> np.ndarray:
+    """Indices of some or all examples, each once as long as there are not too many: in random order, or their own."""
     wanted = min(examples, most or examples)
     if seed is None:
         return np.unique(np.linspace(0, examples - 1, wanted).astype(np.int64))
-    draw = np.random.default_rng((seed, epoch))
+    generator = np.random.default_rng((seed, epoch))
     if examples <= _LARGEST_SHUFFLE:
-        return draw.permutation(examples)[:wanted]
-    return draw.integers(examples, size=wanted)
+        return generator.permutation(examples)[:wanted]
+    return generator.integers(examples, size=wanted)

@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Origin
+from forecasting.bundle.artifact import Bundle, Origin, verify
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.config import Job
 from forecasting.nn import export, heads, models
 from forecasting.series.features import Features
 from forecasting.series.grids import Layout, joint
-from forecasting.series.prepare import Prepared, prepare
+from forecasting.series.prepare import Learned, Prepared, prepare
 from forecasting.series.snapshot import take
 from forecasting.series.split import Fold
 from forecasting.series.store import Store
@@ -25,37 +25,70 @@ from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.fitted import Fitted
 from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.origin import origin_of, save_network
 from forecasting.training.parity import accepted
+from forecasting.training.start import SCRATCH, Start
 from forecasting.training.symbols import fit_symbols
+from forecasting.training.warm import begin_with, freeze, replayed
 
 __all__ = ["fit", "fit_stored"]
 
 
-def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin) -> Fitted:
+def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin, start: Start = SCRATCH) -> Fitted:
     """Train the job's network on what `fold` may see and write its bundle to `work/bundle`.
 
     `table` must be clean. `work` keeps the state after each epoch: a killed fit goes on from there and ends with
-    the same weights. Raises DataError when there is too little to train on, TrainingError when the loss is lost.
+    the same weights. A warm `start` keeps the features and the scaler in whose space its weights were learned. Raises
+    DataError when there is too little to train on, TrainingError when the loss is lost.
     """
     make_deterministic(job.train.seed)
     keras.config.set_dtype_policy(job.train.precision)
-    data = prepare(table, job, fold)
-    lessons = data if job.window.block is None else prepare(table, _at_once(job), fold)
-    train, valid = (together(windows, data.layout) for windows in (lessons.train, lessons.valid))
-    head = heads.build(job.head.name, job.head.quantiles)
-    network = models.build(job.model.name, job.model.params, shapes(job, data.features, data.layout), head)
-    compile_network(network, head.loss, job.train, len(train))
+    older = verify(start.bundle) if start.bundle else None
+    data = prepare(table, job, fold, learned=learned_by(older) if older else None)
+    train, valid = lessons(table, data, job, fold, older)
+    network = build_network(job, data, start, older)
+    compile_network(network, network.get_layer("head").loss, job.train, len(train))
     devices = describe(network)
     checkpoint = Checkpoint(work)
     learn(network, train, valid, job.train, checkpoint, title=job.model.name, notes=devices)
     best = checkpoint.load_best(network)
-    origin = origin.model_copy(
-        update={"steps": int(best["epoch"]) * batches_in(len(train), job.train), "seed": job.train.seed}
-    )
+    origin = origin_of(origin, job, fold, steps=int(best["epoch"]) * batches_in(len(train), job.train))
     example = valid.batch(np.arange(min(len(valid), 64)))
     graphs, parity = export_graphs(network, job, example)
     bundle = write_bundle(network, graphs, data, job, work, origin=origin.model_copy(update={"parity": parity}))
     return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))
+
+
+def learned_by(bundle: Bundle) -> Learned:
+    """What an older fit has learned besides its weights."""
+    return Learned(bundle.spec.features, bundle.spec.scaler, bundle.spec.layout)
+
+
+def lessons(
+    table: pd.DataFrame, data: Prepared, job: Job, fold: Fold, older: Bundle | None
+) -> tuple[Examples, Examples]:
+    """What a network learns from and what it is watched on: in blocks where the job has them.
+
+    After an older fit it reads what is new, and what is to be read again.
+    """
+    at_once = _at_once(job)
+    if job.window.block is not None:
+        learned = Learned(data.features, data.scaler, data.layout)
+        data = prepare(table, at_once, fold, learned=learned)
+    train = data.train
+    if older is not None and older.manifest.origin.fit_until is not None:
+        train = replayed(train, at_once, since=older.manifest.origin.fit_until, until=fold.fit_until)
+    return together(train, data.layout), together(data.valid, data.layout)
+
+
+def build_network(job: Job, data: Prepared, start: Start, older: Bundle | None) -> keras.Model:
+    """The job's network with its first weights, frozen where they are to stay; raises ConfigError, TrainingError."""
+    head = heads.build(job.head.name, job.head.quantiles)
+    network = models.build(job.model.name, job.model.params, shapes(job, data.features, data.layout), head)
+    if older is not None:
+        begin_with(network, older)
+        freeze(network, start.init)
+    return network
 
 
 def together(windows: Windows, layout: Layout | None) -> Examples:
@@ -101,14 +134,15 @@ def export_graphs(network: keras.Model, job: Job, example: Batch) -> tuple[Graph
 
 def write_bundle(network: keras.Model, graphs: Graphs, data: Prepared, job: Job, work: Path, *, origin: Origin) -> Path:
     """Calibrate the graphs on the validation windows and write the bundle."""
-    keras_file = work / "model.keras"
-    network.save(keras_file)
+    keras_file = save_network(network, work)
     spec = spec_for(job, job.model.name, data.features, data.scaler, context=job.window.context, layout=data.layout)
     return assemble(work / "bundle", spec, graphs, data.valid, origin=origin, keras_file=keras_file)
 
 
-def fit_stored(home: Path, job: Job, version: int, number: int, *, work: Path, origin: Origin) -> Fitted:
+def fit_stored(
+    home: Path, job: Job, version: int, number: int, *, work: Path, origin: Origin, start: Start = SCRATCH
+) -> Fitted:
     """Fit fold `number` of the observations stored as `version`: what a child process is asked to do."""
     data = take(Store(home), job, version)
     learned = fit_symbols if job.symbolic else fit
-    return learned(data.table, job, data.folds[number], work, origin=origin)
+    return learned(data.table, job, data.folds[number], work, origin=origin, start=start)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Origin
+from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.symbols import assemble_symbols, symbol_spec
 from forecasting.config import Job, Model, Train
@@ -25,7 +25,10 @@ from forecasting.training.examples import learn_in_memory
 from forecasting.training.fitted import Fitted
 from forecasting.training.lanes import Lanes
 from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.origin import origin_of, save_network
 from forecasting.training.parity import accepted
+from forecasting.training.start import SCRATCH, Start
+from forecasting.training.warm import begin_with, freeze
 
 __all__ = ["Lessons", "chunk_graph", "fit_symbols", "in_lanes", "learn_symbols", "lessons", "network_of"]
 
@@ -39,17 +42,24 @@ class Lessons(NamedTuple):
     valid: Lanes
 
 
-def fit_symbols(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin) -> Fitted:
+def fit_symbols(
+    table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin, start: Start = SCRATCH
+) -> Fitted:
     """Train the job's network of symbols on what `fold` may see and write its bundle to `work/bundle`.
 
     `table` must be clean. A killed fit goes on from the last epoch in `work`: states begin anew with every epoch, so
-    it ends with the same weights. Raises DataError when there is too little to train on, TrainingError when the loss
-    is lost.
+    it ends with the same weights. A warm `start` keeps its vocabulary. Raises DataError when there is too little to
+    train on, TrainingError when the loss is lost.
     """
     make_deterministic(job.train.seed)
     keras.config.set_dtype_policy(job.train.precision)
-    data, steps = prepare_symbols(table, job, fold), job.window.context
+    older = verify(start.bundle) if start.bundle else None
+    known = older.spec.symbols.vocabulary if older and older.spec.symbols else None
+    data, steps = prepare_symbols(table, job, fold, vocabulary=known), job.window.context
     network = network_of(job.model, data.vocabulary.size, steps=steps)
+    if older:
+        begin_with(network, older)
+        freeze(network, start.init)
     carry = in_step.Config.model_validate(job.model.params).carry
     given = lessons(data.train, data.valid, job.train, steps=steps, carry=carry)
     config, learner = in_lanes(job.train, given), in_step.carrying(network, given.train.lanes)
@@ -59,9 +69,8 @@ def fit_symbols(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin
     best = checkpoint.load_best(learner)
     graphs, parity = chunk_graph(network, given.valid.batch(np.arange(min(len(given.valid), 64)))["symbols"])
     done = int(best["epoch"]) * batches_in(len(given.train), config)
-    origin = origin.model_copy(update={"steps": done, "seed": job.train.seed, "parity": parity})
-    keras_file = work / "model.keras"
-    network.save(keras_file)
+    origin = origin_of(origin, job, fold, steps=done).model_copy(update={"parity": parity})
+    keras_file = save_network(network, work)
     spec = symbol_spec(job, job.model.name, data.vocabulary)
     bundle = assemble_symbols(work / "bundle", spec, graphs, data.valid, origin=origin, keras_file=keras_file)
     return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))

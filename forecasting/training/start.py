@@ -1,0 +1,82 @@
+"""With which weights a fit begins, and when those of an older fit may be taken; light, it needs no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from forecasting.bundle.artifact import Bundle
+from forecasting.config import Job
+from forecasting.series.split import Fold
+
+__all__ = ["SCRATCH", "Start", "objections"]
+
+
+class Start(NamedTuple):
+    """The first weights of a fit."""
+
+    init: str  # what was asked for, an entry of STARTS or the id of a run
+    bundle: Path | None = None  # whose weights they are; none: drawn at random
+    version: int | None = None  # of that bundle in the registry
+    note: str = ""  # why it is not what was asked for
+
+    @property
+    def warm(self) -> bool:
+        """Whether the weights come from an older fit."""
+        return self.bundle is not None
+
+
+# what of `series` decides what a network reads, and in which unit
+_READ: Final = (
+    *("freq", "past", "future", "static", "categorical", "calendar"),
+    *("layout", "places", "transform", "scale", "integer"),
+)
+
+SCRATCH: Final = Start("scratch")
+
+
+def objections(bundle: Bundle, job: Job, folds: Sequence[Fold]) -> list[str]:
+    """Why the weights of `bundle` cannot be the first ones of this job's network, or must not; empty if they may be.
+
+    They must not have learned from anything that a fold keeps from its own fit: neither from readings after its
+    `fit_until`, nor been chosen by readings after its `seen_until`, because those are what it is judged on.
+    """
+    if bundle.spec.baseline:
+        return [f"it is the baseline {bundle.spec.model}, which has no network"]
+    if "model.keras" not in bundle.manifest.files:
+        return ["its bundle holds no model.keras"]
+    return [*_other_network(bundle, job), *_knows_too_much(bundle, job, folds)]
+
+
+def _other_network(bundle: Bundle, job: Job) -> list[str]:
+    spec, quantiles = bundle.spec, job.head.quantiles
+    pairs = {
+        "model": (spec.model, job.model.name),
+        "model.params": (bundle.manifest.origin.params, job.model.params),
+        "window.context": (spec.context, job.window.context),
+        "window.horizon": (spec.horizon, job.window.horizon),
+        "window.block": (spec.block, job.window.block),
+        "head": (spec.head, job.head.name),
+        "head.quantiles": (quantiles if job.symbolic else spec.quantiles, quantiles),
+        **{f"series.{name}": (getattr(spec.series, name), getattr(job.series, name)) for name in _READ},
+    }
+    return [f"its {name} is {its}, the job's {asked}" for name, (its, asked) in pairs.items() if its != asked]
+
+
+def _knows_too_much(bundle: Bundle, job: Job, folds: Sequence[Fold]) -> list[str]:
+    origin, first = bundle.manifest.origin, folds[0]
+    if origin.fit_until is None or origin.seen_until is None:
+        return ["it does not say until when it has learned"]
+    too_late = {
+        "learned from": (origin.fit_until, first.fit_until),
+        "was chosen by": (origin.seen_until, first.seen_until),
+    }
+    wrong = [
+        f"it {how} readings up to {its}, the first fit of this backtest may only know those up to {allowed}"
+        for how, (its, allowed) in too_late.items()
+        if its > allowed
+    ]
+    if not wrong and job.train.replay == 0 and origin.fit_until == first.fit_until:
+        return [f"there is nothing newer than {origin.fit_until} to learn from, and train.replay is 0"]
+    return wrong

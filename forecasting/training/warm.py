@@ -1,0 +1,92 @@
+"""Warm starts: the weights of an older fit, what of the network then learns, and which windows it reads again."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from datetime import datetime
+from typing import Any, Final
+
+import keras
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.artifact import Bundle
+from forecasting.config import Job
+from forecasting.errors import DataError, TrainingError
+from forecasting.nn.layers.segments import SharedRecurrence
+from forecasting.series.window import Windows, slide
+from forecasting.training.batches import draw
+
+__all__ = ["begin_with", "freeze", "replayed"]
+
+# recurrent layers that write the forecast; all others read the context
+_WRITERS: Final = ("decoder_", "forecaster_")
+
+
+def begin_with(network: keras.Model, bundle: Bundle) -> None:
+    """Put the weights of a bundle into a network that was built for this job.
+
+    Nothing of the file is executed: its configuration is compared as plain JSON, and arrays are read. Raises
+    TrainingError when it is another network.
+    """
+    path = bundle.path / "model.keras"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            theirs = json.loads(archive.read("config.json"))["config"]
+        ours = json.loads(network.to_json())["config"]
+        if _plain(theirs) != _plain(ours):
+            raise TrainingError(
+                f"the weights of {path} are those of another network (other layers, inputs or precision);"
+                " use train.init: scratch"
+            )
+        network.load_weights(path)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"the weights of {path} cannot be read: {error}; use train.init: scratch") from error
+
+
+def freeze(network: keras.Model, init: str) -> None:
+    """Keep the recurrent layers that read the context as they are (`encoder`), or all layers but the head (`head`)."""
+    for layer in network.layers:
+        if init == "head":
+            layer.trainable = layer.name == "head"
+        elif init == "encoder" and _reads(layer):
+            layer.trainable = False
+
+
+def replayed(windows: Windows, job: Job, *, since: datetime, until: datetime) -> Windows:
+    """All training windows with a target after `since`, and the share `train.replay` of those before, drawn once.
+
+    Raises DataError when that leaves none.
+    """
+    share, panel = job.train.replay, windows.panel
+    if share == 1:
+        return windows
+    border, end = panel.rows_at(pd.Timestamp(since)), panel.rows_at(pd.Timestamp(until))
+    recent = slide(panel, job.window, max_gap=job.series.max_gap, begin=border - job.window.horizon + 1, end=end)
+    old = slide(panel, job.window, max_gap=job.series.max_gap, end=border)
+    most = math.ceil(share * len(old))
+    rows = old.rows(draw(len(old), job.train.seed, 0, most)) if most else np.empty(0, dtype=np.int64)
+    if not len(recent) + len(rows):
+        raise DataError(f"there is no training window after {since}; raise train.replay or bring more data")
+    return Windows(
+        panel,
+        windows.context,
+        windows.horizon,
+        np.concatenate([recent.first, np.sort(rows)]),
+        np.concatenate([recent.count, np.ones(len(rows), dtype=np.int64)]),
+        windows.stride,
+    )
+
+
+def _reads(layer: Any) -> bool:
+    recurrent = isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional | SharedRecurrence)
+    return recurrent and not layer.name.startswith(_WRITERS)
+
+
+def _plain(config: Any) -> Any:
+    """A network's configuration without the numbers that Keras gives to objects in memory."""
+    if isinstance(config, dict):
+        return {name: _plain(value) for name, value in config.items() if name != "shared_object_id"}
+    return [_plain(value) for value in config] if isinstance(config, list) else config
