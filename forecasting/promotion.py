@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
+from forecasting.columns import DS, Y
 from forecasting.config import Job
 from forecasting.evaluation.contest import Contest, Entrant, as_challenger, hold
-from forecasting.evaluation.metrics import summarise
+from forecasting.evaluation.metrics import Judged, summarise
+from forecasting.evaluation.metrics import table as value_table
+from forecasting.evaluation.uncertainty import error_of_mean
 from forecasting.registry import Registry
 from forecasting.series.split import Fold
 
@@ -112,4 +117,19 @@ def _register(registry: Registry, judging: Judging, entrant: Entrant, contest: C
         bundle,
         verdict="passed" if passed else "refused" if entrant.name == contest.verdict.challenger else "fallback",
         metrics=summarise(contest.candidate(entrant.name).scored),
+        notes=_notes(judging, contest.candidate(entrant.name).scored),
     )
+
+
+def _notes(judging: Judging, scored: Judged) -> dict[str, str]:
+    """What the monitor must know: until when the model was fitted and judged, and how well its error is known."""
+    table, fold = judging.table, judging.folds[-1]
+    notes = {
+        "fit_until": fold.fit_until.isoformat(),
+        "known_until": table.loc[table[Y].notna(), DS].max().isoformat(),
+    }
+    if "mae" not in scored.metrics:
+        return notes
+    by_window = value_table([scored], "window")["mae"].to_numpy(dtype=np.float64)
+    overlap = ceil(scored.y.shape[1] / judging.job.backtest.step)
+    return notes | {"mae_error": repr(error_of_mean(by_window, overlap))}
