@@ -46,27 +46,31 @@ def write_part(path: Path, table: pa.Table, *, sorted_by: Sequence[str] = ()) ->
         writer.write_table(table, row_group_size=GROUP)
 
 
-def add(path: str, parts: Sequence[Path], schema: pa.Schema) -> None:
+def add(path: str, parts: Sequence[Path], *, seen: int | None) -> None:
     """Link files into a table and add them in one commit; the table is made where there is none.
 
-    Raises CommitFailedError where another commit came first.
+    `seen` is the version of the table that was looked at before; raises CommitFailedError where there is a later one.
     """
-    Path(path).mkdir(parents=True, exist_ok=True)
-    actions = [added(Path(path), _linked(part, Path(path))) for part in parts]
+    folder, schema = Path(path), pq.read_schema(parts[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    actions = [added(folder, _linked(part, folder)) for part in parts]
     try:
-        if DeltaTable.is_deltatable(path):
-            stored = _widened(DeltaTable(path), schema)
-            stored.create_write_transaction([*actions], "append", stored.schema(), commit_properties=AT_ONCE)
+        if seen is None:
+            _create(path, schema, actions)
         else:
-            create_table_with_add_actions(path, Schema.from_arrow(schema), actions, mode="error")
-    except DeltaError as error:
+            stored = _widened(DeltaTable(path, version=seen), schema)
+            stored.create_write_transaction([*actions], "append", stored.schema(), commit_properties=AT_ONCE)
+    except DeltaError:
         for action in actions:
-            Path(path, action.path).unlink()
-        if (
-            DeltaTable.is_deltatable(path)
-            and not isinstance(error, CommitFailedError)
-            and "already exists" in str(error)
-        ):
+            (folder / action.path).unlink()
+        raise
+
+
+def _create(path: str, schema: pa.Schema, actions: list[AddAction]) -> None:
+    try:
+        create_table_with_add_actions(path, Schema.from_arrow(schema), actions, mode="error")
+    except DeltaError as error:
+        if DeltaTable.is_deltatable(path):  # another writer was faster
             raise CommitFailedError(str(error)) from error
         raise
 
@@ -77,16 +81,16 @@ def add_new(path: str, parts: Sequence[Path], keys: Sequence[str]) -> int:
     Raises CommitFailedError where another commit came first.
     """
     if not DeltaTable.is_deltatable(path):
-        return _added(path, parts)
+        return _added(path, parts, None)
     source = Source(path, DeltaTable(path).version())
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as drafts:
         fresh = [_fresh(part, source, keys, Path(drafts)) for part in parts]
-        return _added(path, [part for part in fresh if part is not None])
+        return _added(path, [part for part in fresh if part is not None], source.version)
 
 
-def _added(path: str, parts: Sequence[Path]) -> int:
+def _added(path: str, parts: Sequence[Path], seen: int | None) -> int:
     if parts:
-        add(path, parts, pq.read_schema(parts[0]))
+        add(path, parts, seen=seen)
     return sum(pq.read_metadata(part).num_rows for part in parts)
 
 
@@ -198,11 +202,9 @@ def _plain(value: Any) -> Any:
 def _widened(stored: DeltaTable, schema: pa.Schema) -> DeltaTable:
     """The table with the columns that only the new rows have."""
     names = {field.name for field in stored.schema().fields}
-    wider = Schema.from_arrow(schema)
-    lacking = [field for field in wider.fields if field.name not in names]
+    lacking = [field for field in Schema.from_arrow(schema).fields if field.name not in names]
     if lacking:
-        stored.alter.add_columns(lacking)
-        stored.update_incremental()
+        stored.alter.add_columns(lacking, commit_properties=AT_ONCE)
     return stored
 
 
