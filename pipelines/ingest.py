@@ -4,15 +4,17 @@ from prefect import flow
 
 from forecasting.config import Job
 from forecasting.series.store import Merged
-from pipelines import tasks
+from pipelines import notices, tasks
 
 __all__ = ["ingest"]
 
 
-@flow(name="ingest", persist_result=False)
+@flow(name="ingest", persist_result=False, timeout_seconds=3600)
 def ingest(job: Job) -> Merged:
     """Bring the source's rows into the job's table."""
     raw = tasks.read(job)
     report = tasks.validate(job, raw)
     cleaned = tasks.clean(job, raw)
-    return tasks.store(job, report, cleaned)
+    merged = tasks.store(job, report, cleaned)
+    notices.ingested(job, report, merged)
+    return merged

@@ -1,0 +1,82 @@
+"""What a tracked flow run tells Prefect: artifacts for people, events for other flows; nothing without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.context import FlowRunContext
+from prefect.events import emit_event
+
+from forecasting.batch import Vintage
+from forecasting.config import Job
+from forecasting.insight.results import Outcome, summary
+from forecasting.series.store import Merged
+from forecasting.series.validate import Report
+
+__all__ = ["OBSERVATIONS", "RETRAIN", "forecasted", "ingested", "resource", "trained"]
+
+OBSERVATIONS = "gatecast.observations"  # an ingest brought readings
+RETRAIN = "gatecast.monitor.retrain"
+
+
+def resource(job: str) -> dict[str, str]:
+    """How events name a job."""
+    return {"prefect.resource.id": f"gatecast.job.{job}"}
+
+
+def ingested(job: Job, report: Report, merged: Merged) -> None:
+    """What validation met, and the event of new or corrected readings."""
+    if FlowRunContext.get() is None:
+        return
+    rows = [{"rule": v.rule, "severity": v.severity, "count": v.count, "message": v.message} for v in report.violations]
+    came = (
+        f"{report.rows:,} rows of {report.series:,} series read: {merged.inserted:,} new, {merged.updated:,} corrected"
+    )
+    create_table_artifact(
+        key=_key(job, "validation"),
+        table=rows or [{"rule": "none", "severity": "", "count": 0, "message": "no violation"}],
+        description=f"{came}; data version {merged.version}.",
+    )
+    if merged.inserted or merged.updated:
+        payload = {"inserted": merged.inserted, "updated": merged.updated, "version": merged.version}
+        emit_event(OBSERVATIONS, resource=resource(job.name), payload=payload)
+
+
+def trained(job: Job, outcome: Outcome) -> None:
+    """Leaderboard, verdict and report of a training."""
+    if FlowRunContext.get() is None:
+        return
+    rules = [
+        {"passed": "yes" if rule["passed"] else "NO", "rule": rule["rule"], "why": rule["sentence"]}
+        for rule in outcome.verdict
+    ]
+    create_table_artifact(key=_key(job, "leaderboard"), table=outcome.leaderboard, description=summary(outcome))
+    create_table_artifact(key=_key(job, "verdict"), table=rules, description=summary(outcome))
+    create_link_artifact(
+        key=_key(job, "report"),
+        link=Path(outcome.report).as_uri(),
+        link_text=f"report of run {outcome.run_id}",
+        description=f"Also as report.html among the artifacts of MLflow's run {outcome.run_id}.",
+    )
+
+
+def forecasted(job: Job, vintage: Vintage) -> None:
+    """How many forecasts of which model there are."""
+    if FlowRunContext.get() is None:
+        return
+    table = vintage.table
+    create_markdown_artifact(
+        key=_key(job, "forecasts"),
+        markdown=f"""| | |
+|---|---|
+| model | {vintage.model}, version {vintage.version} |
+| forecasts | {len(table):,} |
+| not stored before | {vintage.written:,} |
+""",
+        description=f"Forecasts of {job.name}.",
+    )
+
+
+def _key(job: Job, what: str) -> str:
+    return f"{job.name}-{what}".replace("_", "-")  # the only other sign that a job's name may hold
