@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
+from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION
 from forecasting.errors import DataError
 from forecasting.series import scan
 from forecasting.series.commits import add_new, write_part
@@ -28,8 +28,14 @@ from forecasting.series.scan import Source
 
 __all__ = ["Merged", "Store", "fingerprint"]
 
+Watched = Literal["scores", "verdicts"]
+
 _OBSERVATION = (UNIQUE_ID, DS)
 _FORECAST = (UNIQUE_ID, DS, CUTOFF, VERSION)
+_WATCHED: dict[Watched, tuple[str, ...]] = {
+    "scores": (CUTOFF, VERSION, STEP),
+    "verdicts": (VERSION, "until", "verdict"),
+}
 _ATTEMPTS = 8
 _PAUSE = 0.05  # seconds, times the number of the attempt
 
@@ -46,7 +52,7 @@ class Merged:
 
 
 class Store:
-    """The tables `<home>/tables/<job>/observations` and `forecasts`; every write is one atomic commit."""
+    """The tables of `<home>/tables/<job>`: observations, forecasts, what the monitor keeps; every write is one commit."""
 
     def __init__(self, home: Path) -> None:
         self._tables = home / "tables"
@@ -163,6 +169,20 @@ class Store:
         files = pa.table(self._forecasts(job).get_add_actions(flatten=True))
         return pd.Timestamp(pc.max(files[f"max.{CUTOFF}"]).as_py()).as_unit("us")
 
+    def keep(self, job: str, kind: Watched, table: pd.DataFrame) -> None:
+        """Insert rows of what the monitor keeps, or replace those that have the same keys."""
+        keys = _WATCHED[kind]
+        _refuse_repeated(table, keys)
+        if len(table):
+            _retried(lambda: _replace(self._path(job, kind), table, keys))
+
+    def kept(self, job: str, kind: Watched) -> pd.DataFrame:
+        """What the monitor has kept of `job`, in order of its keys; no rows and no columns where there is nothing."""
+        path = self._path(job, kind)
+        if not DeltaTable.is_deltatable(path):
+            return pd.DataFrame()
+        return _frame(_read(DeltaTable(path), None, ()), _WATCHED[kind])
+
     def _forecasts(self, job: str) -> DeltaTable:
         path = self._path(job, "forecasts")
         if not DeltaTable.is_deltatable(path):
@@ -248,6 +268,17 @@ def _append(path: str, parts: Sequence[Path]) -> int:
     if parts and DeltaTable.is_deltatable(path):
         _refuse_other_types(DeltaTable(path), pq.read_schema(parts[0]))
     return add_new(path, parts, _FORECAST)
+
+
+def _replace(path: str, table: pd.DataFrame, keys: Sequence[str]) -> None:
+    if not DeltaTable.is_deltatable(path):
+        _create(path, table)
+        return
+    stored = DeltaTable(path)
+    content = _arrow(table)
+    _refuse_other_types(stored, content.schema)
+    merge = stored.merge(content, _match(keys), source_alias="new", target_alias="old", merge_schema=True)
+    merge.when_matched_update_all().when_not_matched_insert_all().execute()
 
 
 def _refuse_other_types(stored: DeltaTable, after: pa.Schema) -> list[str]:
