@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -36,6 +37,7 @@ _WATCHED: dict[Watched, tuple[str, ...]] = {
     "scores": (CUTOFF, VERSION, STEP),
     "verdicts": (VERSION, "until", "verdict"),
 }
+_RECENT = 100  # commits among which one has brought rows
 _ATTEMPTS = 8
 _PAUSE = 0.05  # seconds, times the number of the attempt
 
@@ -52,7 +54,7 @@ class Merged:
 
 
 class Store:
-    """The tables of `<home>/tables/<job>`: observations, forecasts, what the monitor keeps; every write is one commit."""
+    """The tables of `<home>/tables/<job>`: observations, forecasts, what the monitor keeps; a write is one commit."""
 
     def __init__(self, home: Path) -> None:
         self._tables = home / "tables"
@@ -168,6 +170,12 @@ class Store:
         """
         files = pa.table(self._forecasts(job).get_add_actions(flatten=True))
         return pd.Timestamp(pc.max(files[f"max.{CUTOFF}"]).as_py()).as_unit("us")
+
+    def last_write(self, job: str) -> datetime:
+        """When observations of `job` came last; raise DataError where there are none."""
+        log = DeltaTable(self.observations(job).path).history(_RECENT)
+        written = [entry["timestamp"] for entry in log if entry["operation"] in ("WRITE", "MERGE")]  # nor was it tidied
+        return datetime.fromtimestamp(max(written, default=log[-1]["timestamp"]) / 1000, UTC)
 
     def keep(self, job: str, kind: Watched, table: pd.DataFrame) -> None:
         """Insert rows of what the monitor keeps, or replace those that have the same keys."""
