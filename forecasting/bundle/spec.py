@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.config import Job, Series
+from forecasting.config_loop import Calibrate
 from forecasting.series.features import Features
 from forecasting.series.grids import Layout
 from forecasting.series.scale import Scaler
@@ -21,6 +22,7 @@ class Symbols(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     vocabulary: Vocabulary
+    unit: Literal["character", "word", "line"] = "word"  # what a symbol of a text is
     temperature: float = 1.0
     top: int | None = None
     seed: int = 1
@@ -51,6 +53,7 @@ class Spec(BaseModel):
     paths: int = 200
     quantiles: tuple[float, ...]
     wanted: tuple[float, ...]
+    calibrate: Calibrate = Calibrate()  # which residuals its intervals are made of
     symbols: Symbols | None = None  # none: a model of numbers
 
 

@@ -20,7 +20,7 @@ from forecasting.series.clean import clean, regular_grid
 from forecasting.series.features import Features
 from forecasting.series.scale import Scaler
 from forecasting.series.split import past
-from forecasting.series.symbols import Vocabulary, sequences
+from forecasting.series.symbols import Vocabulary, sequences, unit_of
 from forecasting.series.validate import validate
 
 __all__ = ["SymbolForecaster", "assemble_symbols", "symbol_spec"]
@@ -31,12 +31,12 @@ GOLDEN_STEPS = 32
 class SymbolForecaster:
     """A bundle that continues sequences of symbols: networks and n-grams alike."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 0) -> None:
         if bundle.spec.symbols is None:
             raise ArtifactError(f"the bundle {bundle.path} forecasts numbers, not symbols")
         self.bundle = bundle
         self.symbols = bundle.spec.symbols
-        self.continuation = Continuation(self.symbols.vocabulary, bundle.path / "model.onnx")
+        self.continuation = Continuation(self.symbols.vocabulary, bundle.path / "model.onnx", threads=threads)
 
     @classmethod
     def load(cls, directory: Path) -> SymbolForecaster:
@@ -106,6 +106,7 @@ def symbol_spec(job: Job, model: str, vocabulary: Vocabulary, *, baseline: bool 
         wanted=(0.5,),
         symbols=Symbols(
             vocabulary=vocabulary,
+            unit=unit_of(job),
             temperature=job.forecast.temperature,
             top=job.forecast.top,
             seed=job.forecast.seed,

@@ -11,7 +11,7 @@ from forecasting.bundle.forecaster import Forecasts
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, quantile_column
 from forecasting.serve.slot import Loaded
 
-__all__ = ["columns_of", "origin_of", "plain", "records_of", "texts"]
+__all__ = ["columns_of", "origin_of", "plain", "plain_columns", "records_of", "texts"]
 
 
 def origin_of(model: Loaded) -> dict[str, Any]:
@@ -50,8 +50,12 @@ def texts(stamps: np.ndarray) -> list[str]:
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """A table as records of texts, numbers and nulls: stamps in ISO 8601, nothing that is no number."""
-    columns = {str(name): _plain(column) for name, column in table.items()}
-    return records_of(columns)
+    return records_of(plain_columns(table))
+
+
+def plain_columns(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """The same as columns."""
+    return {str(name): _plain(column) for name, column in table.items()}
 
 
 def _plain(column: pd.Series) -> list[Any]:

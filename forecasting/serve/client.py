@@ -66,6 +66,7 @@ class Client:
     ) -> pd.DataFrame:
         """Forecast every series of a long table: unique_id, ds, cutoff, step and one column per quantile.
 
+        Of a model of symbols, which reads labels as y: symbol, probability and unknown in place of the quantiles.
         `future` says what is known ahead; `name` is needed where several models are served. Stamps are UTC; those of
         the table may have a time zone.
         """
@@ -74,6 +75,20 @@ class Client:
         if future is not None:
             content["future"] = _columns(future)
         return _table(self._ask("POST", "/v1/forecast", content)["columns"])
+
+    def continue_text(
+        self,
+        prompt: str,
+        *,
+        name: str | None = None,
+        length: int | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> str:
+        """What follows a text under a model of symbols; what is not given is as in its job."""
+        wanted = {"name": name, "prompt": prompt, "length": length, "temperature": temperature, "seed": seed}
+        content = {key: value for key, value in wanted.items() if value is not None}
+        return str(self._ask("POST", "/v1/forecast", content)["continuation"]["text"])
 
     def models(self) -> list[dict[str, Any]]:
         """The served models: version, kind, horizon, context, freq, quantiles, and why a newer version was refused."""

@@ -21,7 +21,7 @@ from forecasting.serve.errors import ServiceError, busy
 from forecasting.serve.requests import Asked
 from forecasting.serve.slot import Loaded
 
-__all__ = ["admit", "forecast", "told"]
+__all__ = ["admit", "check_steps", "faults", "forecast", "told"]
 
 _MOST_STEPS: Final = 1_000_000  # from the first stamp of each series to its last: what a gap may be filled to
 _MANY: Final = 2_000  # rows, and
@@ -36,12 +36,16 @@ _SENTENCES: Final = {
     "gaps": "step(s) are missing between readings, and this model refuses gaps",
     "missing_readings": "row(s) between readings hold none, and this model refuses gaps",
     "static_varies": "series in which a covariate changes that must not",
+    "missing_labels": "row(s) hold no label; a sequence of symbols has one at every step",
+    "empty_labels": "row(s) hold an empty label",
     "nothing_left": "series, and none has a reading",
 }
 
 
 def admit(model: Loaded) -> None:
-    """Raises ServiceError 429 where too many requests wait, before work goes into one more."""
+    """Raises ServiceError 429 where too many requests wait, before work goes into one more; 422 for symbols."""
+    if model.symbols is not None:
+        raise ServiceError(422, "invalid_request", "this model continues symbols; ask it under /v1/forecast")
     if model.batcher.full:
         raise busy()
 
@@ -122,15 +126,14 @@ def _windows(forecaster: Forecaster, readings: Readings) -> Windows:
     if panel is not None:
         return at_rows(panel, panel.offsets[1:] - spec.horizon - 1, context=spec.context, horizon=spec.horizon)
     table = readings.table()
-    _check_steps(table, spec)
+    check_steps(table, spec)
     try:
         return forecaster.latest(table)
     except DataError as error:
-        faults = _faults(table, spec)
-        raise ServiceError(422, "unusable_data", "the readings cannot be used", faults) from error
+        raise ServiceError(422, "unusable_data", "the readings cannot be used", faults(table, spec)) from error
 
 
-def _check_steps(table: pd.DataFrame, spec: Spec) -> None:
+def check_steps(table: pd.DataFrame, spec: Spec) -> None:
     """Raises ServiceError for stamps that span too much to be filled, and for those of a coarser frequency."""
     index, _ = Grid.around(table[DS], spec.series.freq).locate(table[DS])
     code, _ = pd.factorize(table[UNIQUE_ID])
@@ -148,15 +151,15 @@ def _check_steps(table: pd.DataFrame, spec: Spec) -> None:
         raise ServiceError(422, "unusable_data", "the readings have another frequency than the model", [fault])
 
 
-def _faults(table: pd.DataFrame, spec: Spec) -> list[str]:
+def faults(table: pd.DataFrame, spec: Spec) -> list[str]:
     """Every violation, without the names and stamps that came."""
     report = validate(table, spec.series.model_copy(update={"min_length": 1}))
-    faults = [
+    found = [
         f"{violation.count} {_SENTENCES.get(violation.rule, violation.rule)}"
         + (f", e.g. in row {', '.join(map(str, violation.rows[:5]))} (from 0)" if violation.rows else "")
         for violation in report.errors
     ]
-    if not faults and spec.features.future:
+    if not found and spec.features.future:
         ahead = ", ".join(spec.features.future)
-        faults.append(f"{ahead}: needed for each of the next {spec.horizon} steps of every series, in rows without y")
-    return faults or ["no series has a reading within the model's bounds"]
+        found.append(f"{ahead}: needed for each of the next {spec.horizon} steps of every series, in rows without y")
+    return found or ["no series has a reading within the model's bounds"]

@@ -40,7 +40,7 @@ Shape = Literal["records", "columns"]
 
 
 class ForecastRequest(BaseModel):
-    """A long table of histories, as records or as columns, and what is wanted of their future."""
+    """A long table of histories, as records or as columns, or a prompt, and what is wanted of their future."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -53,6 +53,10 @@ class ForecastRequest(BaseModel):
     level: list[float] | None = Field(None, description="Per cent of central intervals, e.g. [80, 95].")
     quantiles: list[float] | None = Field(None, description="Quantiles between 0 and 1, in place of level.")
     answer: Shape | None = Field(None, description="Shape of the answer; default: as asked.")
+    prompt: str | None = Field(None, description="Models of symbols: a text to go on from, in place of a history.")
+    length: int | None = Field(None, ge=1, description="Symbols that follow the prompt; default: the trained horizon.")
+    temperature: float | None = Field(None, ge=0, description="Of the prompt; 0: always the most probable symbol.")
+    seed: int | None = Field(None, ge=0, description="Of what is drawn after the prompt.")
 
 
 class Asked(NamedTuple):
@@ -126,8 +130,11 @@ def _sentence(item: Any, kind: type[BaseModel], known: set[str]) -> str:
 def asked(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> Asked:
     """What a request asks of a model; raises ServiceError 422 that lists every violation."""
     wrong: list[str] = []
+    if {"prompt", "length", "temperature", "seed"} & request.model_fields_set:
+        wrong.append("prompt, length, temperature and seed are for models of symbols, without a history")
     if (request.records is None) == (request.columns is None):
-        raise ServiceError(422, "invalid_request", "give the history as records or as columns, one of them")
+        text = "give the history as records or as columns, one of them"
+        raise ServiceError(422, "invalid_request", text, wrong)
     covariates = [*spec.features.past, *spec.features.future, *spec.features.static]
     history = _columns(request.records or request.columns or [], [*_KEYS, Y, *covariates], covariates, wrong)
     if history is not None and request.future is not None:
@@ -183,7 +190,7 @@ def _readings(columns: Columns, spec: Spec, limits: ServeSettings, wrong: list[s
     elif len(set(ids)) > limits.max_series:
         wrong.append(f"{len(set(ids))} series, allowed are {limits.max_series}")
     ds = stamps(columns[DS], wrong)
-    y = _numbers(Y, columns[Y], wrong)
+    y = _numbers(Y, columns[Y], wrong) if spec.symbols is None else _labels(Y, columns[Y], wrong)
     labels = spec.features.vocabulary
     covariates = {
         name: _labels(name, values, wrong) if name in labels else _numbers(name, values, wrong)
@@ -244,14 +251,16 @@ def _labels(name: str, values: list[Any], wrong: list[str]) -> np.ndarray | None
 def _steps(request: ForecastRequest, spec: Spec, wrong: list[str]) -> int:
     if request.freq is not None and request.freq != spec.features.freq:
         wrong.append(f"this model forecasts at freq {spec.features.freq}; resample the history")
-    if request.h is not None and request.h > spec.horizon:
+    if request.h is not None and request.h > spec.horizon and spec.symbols is None:  # symbols go on for ever
         wrong.append(f"h is {request.h}, this model forecasts at most {spec.horizon} steps")
     return request.h or spec.horizon
 
 
 def _quantiles(request: ForecastRequest, spec: Spec, wrong: list[str]) -> tuple[float, ...]:
     """The quantiles asked for, always with the median; a column is named by six digits, so no more count."""
-    if request.level is not None and request.quantiles is not None:
+    if spec.symbols is not None and (request.level is not None or request.quantiles is not None):
+        wrong.append("symbols have probabilities, and neither level nor quantiles")
+    elif request.level is not None and request.quantiles is not None:
         wrong.append("give level or quantiles, not both")
     elif request.level is not None:
         if len(request.level) > 20 or not all(0 < level <= 99.9999 for level in request.level):

@@ -17,6 +17,7 @@ from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
+from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
 from forecasting.registry import CHAMPION, Registry, Version, content_of
 from forecasting.series.window import Batch
@@ -39,6 +40,7 @@ class Loaded:
     forecaster: Forecaster
     batcher: Batcher
     aside: Aside
+    symbols: SymbolForecaster | None  # of a model of symbols, which answers in place of the forecaster
     since: datetime  # UTC
 
 
@@ -144,7 +146,17 @@ class Slot:
             capacity=settings.queue,
             seen=self._seen,
         )
-        return Loaded(self.name, version, content, Forecaster(bundle), batcher, self._place.aside, datetime.now(UTC))
+        symbols = None if bundle.spec.symbols is None else SymbolForecaster(bundle, threads=settings.threads)
+        return Loaded(
+            name=self.name,
+            version=version,
+            content=content,
+            forecaster=Forecaster(bundle),
+            batcher=batcher,
+            aside=self._place.aside,
+            symbols=symbols,
+            since=datetime.now(UTC),
+        )
 
     @property
     def _note(self) -> Path:

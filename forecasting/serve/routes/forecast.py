@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from forecasting.bundle.forecaster import Forecasts
-from forecasting.serve.answers import columns_of, origin_of, records_of
+from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.serve.answers import columns_of, origin_of, plain, plain_columns, records_of
 from forecasting.serve.online import admit, forecast, told
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.requests import ForecastRequest, Shape, asked, json_body, parse_json, understood
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
+from forecasting.serve.symbols import continued, prompted
+from forecasting.settings import ServeSettings
 
 __all__ = ["router"]
 
@@ -37,7 +40,8 @@ _ANSWER: Final = {
         "q0.9": [2.1, 2.4],
     },
 }
-_BODY: Final = body(ForecastRequest, columns=_COLUMNS, records=_RECORDS)
+_PROMPT: Final = {"name": "characters", "prompt": "ROMEO:", "length": 100, "temperature": 0.7, "seed": 2}
+_BODY: Final = body(ForecastRequest, columns=_COLUMNS, records=_RECORDS, prompt=_PROMPT)
 
 
 @router.post(
@@ -48,17 +52,35 @@ _BODY: Final = body(ForecastRequest, columns=_COLUMNS, records=_RECORDS)
     responses={200: answer(_ANSWER), **refusals(400, 404, 413, 415, 422, 429, 503, 504)},
 )
 async def post_forecast(request: Request) -> Response:
-    """Histories in, quantiles out: from each series' last reading on, with the version that answered."""
+    """Histories in, quantiles out: from each series' last reading on, with the version that answered.
+
+    A model of symbols reads labels as `y` and answers the symbols that follow with their probabilities, or goes on from
+    a `prompt`: then the answer holds a `continuation` with `text`, `symbols`, `probability` and `unknown`.
+    """
     state = State.of(request)
     state.allow(request, "forecast")
     sent = await json_body(request)
     content = await state.work(lambda: understood(ForecastRequest, parse_json(sent)), body=sent)
     model = state.model(content.name)
+    if model.symbols is not None:
+        text = await model.aside.run(lambda: _continued(model, content, state.serve), large=True)
+        return Response(text, media_type="application/json")
     admit(model)
     wanted = await state.work(lambda: asked(content, model.forecaster.spec, state.serve), body=sent)
     found, skipped = await forecast(model, wanted)
     text = await told(model, found, lambda: _written(model, found, wanted.shape, skipped))
     return Response(text, media_type="application/json")
+
+
+def _continued(model: Loaded, content: ForecastRequest, limits: ServeSettings) -> bytes:
+    """What follows the histories, or the prompt, of a request to a model of symbols."""
+    forecaster = cast(SymbolForecaster, model.symbols)
+    if content.prompt is not None:
+        return orjson.dumps({"model": origin_of(model), "continuation": prompted(forecaster, content, limits)})
+    wanted = asked(content, forecaster.spec, limits)
+    found = continued(forecaster, wanted, limits)
+    table = plain_columns(found) if wanted.shape == "columns" else plain(found)
+    return orjson.dumps({"model": origin_of(model), wanted.shape: table})
 
 
 def _written(model: Loaded, found: Forecasts, shape: Shape, skipped: list[str]) -> bytes:

@@ -33,6 +33,7 @@ _MODEL: Final = {
     "freq": "h",
     "quantiles": [0.1, 0.5, 0.9],
     "covariates": {"past": [], "future": ["holiday"], "static": []},
+    "symbols": None,
     "since": "2026-01-31T14:00:00+00:00",
     "wanted": "champion",
     "refusal": None,
@@ -168,5 +169,6 @@ def _described(state: State, slot: Slot) -> dict[str, Any]:
         "freq": spec.features.freq,
         "quantiles": np.asarray(spec.wanted).tolist(),
         "covariates": {kind: list(getattr(spec.features, kind)) for kind in ("past", "future", "static")},
+        "symbols": spec.symbols and {"count": len(spec.symbols.vocabulary.symbols), "unit": spec.symbols.unit},
         "since": model.since.isoformat(timespec="seconds"),
     }

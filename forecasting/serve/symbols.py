@@ -1,0 +1,76 @@
+"""Models of symbols: histories of labels, or a text, in; what follows them out."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+
+from forecasting.bundle.continuation import Sampling
+from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.columns import DS, PROBABILITY, UNIQUE_ID, UNKNOWN_READ, Y
+from forecasting.errors import DataError
+from forecasting.series.symbols import join_symbols, split_text
+from forecasting.serve.errors import ServiceError
+from forecasting.serve.online import check_steps, faults
+from forecasting.serve.requests import Asked, ForecastRequest
+from forecasting.settings import ServeSettings
+
+__all__ = ["continued", "prompted"]
+
+_READ: Final = 25_000_000  # symbols of a text times those of the vocabulary: 100 MB of logits
+_HOT: Final = 100.0  # a temperature at which every symbol is as likely as any other
+_PROMPT: Final = {"name", "prompt", "length", "temperature", "seed"}
+
+
+def continued(forecaster: SymbolForecaster, asked: Asked, limits: ServeSettings) -> pd.DataFrame:
+    """What follows every series, in the order of the request, as `gatecast forecast` continues it; it blocks.
+
+    Columns: unique_id, ds, cutoff, step, symbol, probability, unknown. Raises ServiceError 422 that lists every
+    violation.
+    """
+    ids, spec = asked.readings.unique_id, forecaster.spec
+    names = list(dict.fromkeys(ids))
+    if len(names) * asked.steps > limits.max_symbols:
+        fault = f"{len(names)} series of {asked.steps} steps, allowed are {limits.max_symbols} symbols together"
+        raise ServiceError(422, "invalid_request", "the request cannot be answered", [fault])
+    labels = pd.array(asked.readings.y, dtype="str")
+    table = pd.DataFrame({UNIQUE_ID: pd.array(ids, dtype="str"), DS: asked.readings.ds, Y: labels})
+    check_steps(table, spec)
+    try:
+        found = forecaster.forecast(table, horizon=asked.steps)
+    except DataError as error:
+        raise ServiceError(422, "unusable_data", "the labels cannot be used", faults(table, spec)) from error
+    rows = found.groupby(UNIQUE_ID).indices
+    return found.iloc[[row for name in names for row in rows[name]]]
+
+
+def prompted(forecaster: SymbolForecaster, request: ForecastRequest, limits: ServeSettings) -> dict[str, Any]:
+    """What follows a text: as a text, as symbols and how probable each was; it blocks.
+
+    What is not given is as in the job. Raises ServiceError 422 that lists every violation.
+    """
+    own, codes, unit = forecaster.sampling, forecaster.symbols.vocabulary, forecaster.symbols.unit
+    read = split_text(request.prompt or "", unit)
+    length = request.length or forecaster.spec.horizon
+    most = min(limits.max_symbols, _READ // codes.size)
+    wrong = []
+    if request.model_fields_set - _PROMPT:
+        wrong.append(f"with a prompt there are no other keys than {', '.join(sorted(_PROMPT))}")
+    if len(read) > most:
+        wrong.append(f"prompt holds {len(read)} symbols, allowed are {most}")
+    if length > limits.max_symbols:
+        wrong.append(f"length is {length}, allowed are {limits.max_symbols} symbols")
+    if not 0 <= (request.temperature or 0.0) <= _HOT:
+        wrong.append(f"temperature must be between 0 and {_HOT:g}")
+    if wrong:
+        raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong)
+    temperature = own.temperature if request.temperature is None else request.temperature
+    sampling = Sampling(temperature, own.seed if request.seed is None else request.seed, own.top)
+    found = forecaster.continuation.extend(read, length, sampling)
+    return {
+        "text": join_symbols(found.symbols, unit),
+        "symbols": found.symbols.tolist(),
+        PROBABILITY: found.probability.astype(float).tolist(),
+        UNKNOWN_READ: int((codes.encode(read) == 0).sum()) if read else 0,
+    }
