@@ -274,6 +274,8 @@ class Job(Section):
         if self.forecast.calibrate.by not in ("all", "series", *labels):
             valid = ", ".join(("all", "series", *labels))
             raise ValueError(f"forecast.calibrate.by is {self.forecast.calibrate.by}; valid here: {valid}")
+        if self.train.final_fit and self.symbolic:
+            raise ValueError("train.final_fit is for numbers; a network of symbols stays as it was judged: leave it out")
         if self.train.replay < 1 and (self.symbolic or self.series.layout != "none"):
             raise ValueError(
                 "train.replay is for single series of numbers; symbols and layouts are read whole: leave it out"

@@ -1,17 +1,24 @@
-"""How a job runs by itself: the sections of its configuration about schedule and watch."""
+"""How a job runs by itself: the sections of its configuration about intervals, schedule and watch."""
 
 from __future__ import annotations
 
 import re
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from forecasting.config_source import Section
 
-__all__ = ["Schedule"]
+__all__ = ["Calibrate", "Schedule"]
 
 _FIELD = r"[\d*/,\-A-Za-z#?]+"
+
+
+class Calibrate(Section):
+    """Which residuals an interval is made of."""
+
+    by: str = "all"  # all series alike; series: each its own; a static label: those of the same label
+    half_life: int | None = Field(None, ge=1)  # steps after which a residual counts half; none: all count alike
 
 
 class Schedule(Section):

@@ -46,6 +46,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "backtest": config.Backtest,
     "gate": config.Gate,
     "forecast": config.Forecast,
+    "forecast.calibrate": config.Calibrate,
     "schedule": config.Schedule,
 }
 

@@ -11,6 +11,7 @@ import pandas as pd
 from forecasting.bundle.artifact import Bundle, Origin, read_graphs, write
 from forecasting.bundle.conformal import calibrate
 from forecasting.bundle.engine import Graphs
+from forecasting.bundle.groups import groups_of, weights_of
 from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.spec import Spec, wanted_quantiles
 from forecasting.config import Job, Window
@@ -60,6 +61,7 @@ def spec_for(
         paths=job.forecast.paths,
         quantiles=job.head.quantiles if quantiles is None else quantiles,
         wanted=wanted_quantiles(job),
+        calibrate=job.forecast.calibrate,
     )
 
 
@@ -81,7 +83,13 @@ def assemble(
         directory,
         spec,
         graphs,
-        calibration=calibrate(held_out.targets(chosen), base, spec.quantiles),
+        calibration=calibrate(
+            held_out.targets(chosen),
+            base,
+            spec.quantiles,
+            groups=groups_of(spec, held_out, chosen),
+            weights=weights_of(spec, held_out, chosen),
+        ),
         golden={name: golden[name] for name in predictor.inputs},
         origin=origin,
         keras_file=keras_file,

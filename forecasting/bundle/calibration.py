@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -37,21 +37,27 @@ class Calibration:
 
     quantiles: tuple[float, ...]  # of the base forecast, increasing
     residuals: npt.NDArray[np.float32]  # (H, Q, R) actual minus base quantile, sorted along R, NaN last
+    groups: Mapping[str, Calibration] = field(default_factory=dict)  # of windows with enough residuals of their own
 
     @cached_property
     def counts(self) -> npt.NDArray[np.intp]:
         """(H,) residuals that each step has."""
         return np.asarray(np.isfinite(self.residuals[:, 0]).sum(axis=-1))
 
-    def apply(self, base: npt.NDArray[Any], wanted: Sequence[float]) -> npt.NDArray[Any]:
+    def apply(
+        self, base: npt.NDArray[Any], wanted: Sequence[float], groups: Sequence[str] | None = None
+    ) -> npt.NDArray[Any]:
         """The `wanted` quantiles (N, H, W) of the base forecast (N, H, Q); they never cross.
 
-        The base's median stays where it is, so that calibration moves no point forecast, and bounds the
-        quantiles on either side. Raises GatecastError where `wanted` does not increase within (0, 1), or
-        where a step without residuals is asked for a quantile that the base does not hold.
+        `groups` names the group of each window; one that is not known has the residuals of all. The base's median
+        stays where it is, so that calibration moves no point forecast, and bounds the quantiles on either side. Raises
+        GatecastError where `wanted` does not increase within (0, 1), or where a step without residuals is asked for a
+        quantile that the base does not hold.
         """
         check_axes(base, "NHQ", {"H": len(self.residuals), "Q": len(self.quantiles)}, name="base forecast")
         nearest, shift = self._moves(tuple(wanted))
+        if groups is not None and self.groups:
+            shift = np.stack([self.groups.get(group, self)._moves(tuple(wanted)).shift for group in groups])
         moved = base[..., nearest] + shift  # (N, H, W)
         middle, has_median = self._median
         return _outward(moved, base[..., middle, None], wanted) if has_median else np.sort(moved, axis=-1)
@@ -60,11 +66,21 @@ class Calibration:
         """For a longer horizon: steps that were never calibrated take the residuals of the last one that was."""
         lacking = max(0, horizon - len(self.residuals))
         last = np.repeat(self.residuals[-1:], lacking, axis=0)
-        return Calibration(self.quantiles, np.concatenate([self.residuals, last]))
+        groups = {name: group.reaching(horizon) for name, group in self.groups.items()}
+        return Calibration(self.quantiles, np.concatenate([self.residuals, last]), groups)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays that an npz file holds."""
-        return {"quantiles": np.asarray(self.quantiles, np.float64), "residuals": self.residuals}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "quantiles": np.asarray(self.quantiles, np.float64),
+            "residuals": self.residuals,
+        }
+        if self.groups:
+            parts = [group.residuals for group in self.groups.values()]
+            longest = max(part.shape[-1] for part in parts)
+            padded = [np.pad(p, ((0, 0), (0, 0), (0, longest - p.shape[-1])), constant_values=np.nan) for p in parts]
+            arrays |= {"groups": np.array(list(self.groups), dtype=np.str_), "grouped": np.stack(padded)}
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Calibration:
@@ -78,7 +94,15 @@ class Calibration:
                 f"the calibration holds quantiles {quantiles.shape} and residuals {residuals.shape},"
                 " expected (Q,) and (H, Q, R); save the bundle again"
             )
-        return cls(tuple(float(tau) for tau in quantiles), residuals)
+        levels = tuple(float(tau) for tau in quantiles)
+        names, grouped = arrays.get("groups", np.empty(0, np.str_)), arrays.get("grouped", np.empty((0, 0, 0, 0)))
+        if grouped.shape[:1] != names.shape or (len(names) and grouped.shape[1:3] != residuals.shape[:2]):
+            raise ArtifactError(
+                f"the calibration holds {names.shape} groups with residuals {grouped.shape}, expected (G,) and"
+                f" (G, {residuals.shape[0]}, {residuals.shape[1]}, R); save the bundle again"
+            )
+        parts = zip(names.tolist(), np.asarray(grouped, np.float32), strict=True)
+        return cls(levels, residuals, {str(name): cls(levels, part) for name, part in parts})
 
     def _check(self, wanted: Sequence[float]) -> None:
         if not wanted or any(not 0 < tau < 1 for tau in wanted) or list(wanted) != sorted(set(wanted)):

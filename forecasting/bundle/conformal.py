@@ -1,5 +1,6 @@
 """The forecasts of a backtest and what happened become the calibration of a bundle."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,28 @@ from forecasting.bundle.calibration import Calibration
 from forecasting.columns import check_axes
 from forecasting.errors import GatecastError
 
-__all__ = ["calibrate"]
+__all__ = ["LEAST", "calibrate"]
+
+LEAST = 50  # residuals of every step that a group needs to have intervals of its own: coverage within about 6 per cent
+_MOST_GROUPED = 500  # residuals of a step that a group keeps
 
 
 def calibrate(
-    y: npt.NDArray[Any], base: npt.NDArray[Any], quantiles: tuple[float, ...], *, limit: int = 2000
+    y: npt.NDArray[Any],
+    base: npt.NDArray[Any],
+    quantiles: tuple[float, ...],
+    *,
+    limit: int = 2000,
+    groups: Sequence[str] | None = None,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> Calibration:
     """Residuals of the `base` forecasts (N, H, Q) against the actuals `y` (N, H, NaN where missing), per step.
 
     Both in the scaled space of the network, and from windows that were not trained on. A step keeps at most
     `limit` residuals, drawn from all its windows with a fixed seed: every series and season stays represented,
     and the same input gives the same calibration. A window whose forecast is not finite gives no residual.
+    `groups` names the group of each window: one with at least LEAST residuals of every step has residuals of its own,
+    the others those of all. With `weights` (N,) a step keeps as many as those weights are worth, the heavy more often.
     """
     check_axes(y, "NH", name="y")
     check_axes(base, "NHQ", {"N": len(y), "H": y.shape[1], "Q": len(quantiles)}, name="base")
@@ -27,16 +39,54 @@ def calibrate(
         raise GatecastError(f"quantiles {list(quantiles)} must increase strictly")
     with np.errstate(over="ignore", invalid="ignore"):  # such a residual is not finite and left out below
         residuals = (y[..., None] - base).transpose(1, 2, 0).astype(np.float32)  # (H, Q, N)
-    steps = [_sample(step[:, np.isfinite(step).all(axis=0)], limit) for step in residuals]
-    kept = np.full((len(steps), len(quantiles), max(step.shape[1] for step in steps)), np.nan, np.float32)
+    whole = Calibration(quantiles, _kept(residuals, weights, limit))
+    if groups is None:
+        return whole
+    of = np.asarray(groups)
+    parts = {str(name): of == name for name in np.unique(of)}
+    own = {
+        name: Calibration(
+            quantiles, _kept(residuals[..., mine], None if weights is None else weights[mine], _MOST_GROUPED)
+        )
+        for name, mine in parts.items()
+        if mine.sum() >= LEAST
+    }
+    return Calibration(
+        quantiles, whole.residuals, {name: part for name, part in own.items() if part.counts.min() >= LEAST}
+    )
+
+
+def _kept(
+    residuals: npt.NDArray[np.float32], weights: npt.NDArray[np.float64] | None, limit: int
+) -> npt.NDArray[np.float32]:
+    """The residuals (H, Q, R) of (H, Q, N) that are kept, sorted along R, NaN last."""
+    steps = []
+    for step in residuals:
+        there = np.isfinite(step).all(axis=0)
+        steps.append(_sample(step[:, there], None if weights is None else weights[there], limit))
+    kept = np.full((*residuals.shape[:2], max(step.shape[1] for step in steps)), np.nan, np.float32)
     for row, step in zip(kept, steps, strict=True):
         row[:, : step.shape[1]] = np.sort(step, axis=-1)
-    return Calibration(quantiles, kept)
+    return kept
 
 
-def _sample(residuals: npt.NDArray[np.float32], limit: int) -> npt.NDArray[np.float32]:
+def _sample(
+    residuals: npt.NDArray[np.float32], weights: npt.NDArray[np.float64] | None, limit: int
+) -> npt.NDArray[np.float32]:
     """At most `limit` columns of (Q, N)."""
     count = residuals.shape[1]
+    if weights is not None and count:
+        return residuals[:, _systematic(weights, limit)]
     if count <= limit:
         return residuals
     return residuals[:, np.random.default_rng(0).choice(count, limit, replace=False)]
+
+
+def _systematic(weights: npt.NDArray[np.float64], limit: int) -> npt.NDArray[np.intp]:
+    """Indices in proportion to their weights, evenly through the windows: as many as the weights are worth.
+
+    Kish's effective sample size, (Σw)² / Σw²; more would promise a precision that so few residuals do not have.
+    """
+    total = weights.sum()
+    size = int(np.clip(round(total**2 / np.square(weights).sum()), 1, limit))
+    return np.asarray(np.searchsorted(np.cumsum(weights), (np.arange(size) + 0.5) / size * total))

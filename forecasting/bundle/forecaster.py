@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle, verify
+from forecasting.bundle.groups import groups_of
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
 from forecasting.errors import DataError
@@ -148,7 +149,7 @@ class Forecaster:
     ) -> np.ndarray:
         """From the model's own quantiles (B, H, Q) to calibrated ones (B, H, W) in units of the target."""
         spec, panel = self.spec, windows.panel
-        scaled = self.bundle.calibration.apply(base, quantiles)
+        scaled = self.bundle.calibration.apply(base, quantiles, groups_of(spec, windows, indices))
         series = panel.series_of(windows.rows(indices))
         location, scale = (values[series][:, None, None] for values in (panel.location, panel.scale))
         values = spec.scaler.invert(scaled.astype(np.float64), location, scale)

@@ -103,11 +103,17 @@ def fit(name: str, data: Prepared, job: Job, directory: Path, *, origin: Origin)
     season = job.series.season or season_length(job.series.freq)
     linear = BASELINES[name](Fit(data.train, data.valid, season))
     of_target = linear.weights.shape[0] == linear.context
-    features = Features(freq=data.features.freq, time_zone=data.features.time_zone) if of_target else data.features
+    features = _features_of_target(data.features, job.forecast.calibrate.by) if of_target else data.features
     held_out = _relay(data, features, linear.context) if of_target else data.valid
     spec = spec_for(job, name, features, data.scaler, context=linear.context, quantiles=(0.5,))
     model = to_onnx(linear, inputs=len(features.inputs), ahead=len(features.known_ahead))
     return assemble(directory, spec, Graphs(model), held_out, origin=origin)
+
+
+def _features_of_target(features: Features, group: str) -> Features:
+    """What a model of the target alone is given: nothing else, but the label that its residuals are grouped by."""
+    vocabulary = {group: features.vocabulary[group]} if group in features.static_labels else {}
+    return Features(freq=features.freq, time_zone=features.time_zone, static=tuple(vocabulary), vocabulary=vocabulary)
 
 
 def _relay(data: Prepared, features: Features, context: int) -> Windows:

@@ -155,9 +155,27 @@ def test_arrays_survive_an_npz_file(tmp_path: Path) -> None:
     assert after.quantiles == before.quantiles
 
 
+def test_groups_survive_an_npz_file(tmp_path: Path) -> None:
+    """Groups of unequally many residuals come back under their names, also for a longer horizon."""
+    before = Calibration(BASE, calibration(20).residuals, {"a/1": calibration(9), "ü": calibration(5)})
+    np.savez(tmp_path / "conformal.npz", **before.to_arrays())
+    with np.load(tmp_path / "conformal.npz", allow_pickle=False) as arrays:
+        after = Calibration.from_arrays({name: arrays[name] for name in arrays.files}).reaching(3)
+    base = np.random.default_rng(0).normal(size=(3, 3, 3))
+    groups = ["ü", "unknown", "a/1"]
+    given = after.apply(base, (0.05, 0.5, 0.77), groups)
+    assert (given == before.reaching(3).apply(base, (0.05, 0.5, 0.77), groups)).all()
+    for place, alone in enumerate((calibration(5), calibration(20), calibration(9))):
+        expected = alone.reaching(3).apply(base[place : place + 1], (0.05, 0.5, 0.77))
+        np.testing.assert_array_equal(given[place : place + 1], expected)
+
+
 def test_from_arrays_refuses_what_is_no_calibration() -> None:
     """Missing arrays and shapes that do not fit are named."""
     with pytest.raises(ArtifactError, match="lacks quantiles, residuals"):
         Calibration.from_arrays({})
     with pytest.raises(ArtifactError, match=r"quantiles \(2,\) and residuals \(1, 3, 9\)"):
         Calibration.from_arrays(calibration().to_arrays() | {"quantiles": np.array([0.1, 0.5])})
+    grouped = {"groups": np.array(["a", "b"]), "grouped": np.zeros((1, 1, 3, 9), np.float32)}
+    with pytest.raises(ArtifactError, match=r"\(2,\) groups with residuals \(1, 1, 3, 9\)"):
+        Calibration.from_arrays(calibration().to_arrays() | grouped)

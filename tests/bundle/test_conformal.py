@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecasting.bundle.conformal import calibrate
+from forecasting.bundle.conformal import LEAST, calibrate
 from forecasting.errors import GatecastError
 
 STEPS = 4000  # each step is calibrated by itself, so independent steps are independent repetitions
@@ -88,3 +88,72 @@ def test_calibrate_refuses_shapes_and_quantiles_that_do_not_fit() -> None:
         calibrate(np.zeros((3, 2)), np.zeros((3, 2, 1)), (0.1, 0.5))
     with pytest.raises(GatecastError, match="must increase strictly"):
         calibrate(np.zeros((3, 2)), np.zeros((3, 2, 2)), (0.5, 0.1))
+
+
+def test_groups_with_enough_residuals_have_their_own_and_the_others_those_of_all() -> None:
+    """A quiet and a loud group get the residuals that a calibration of each alone keeps; ten windows are too few."""
+    random = np.random.default_rng(10)
+    groups = ["quiet"] * LEAST + ["loud"] * LEAST + ["few"] * 10
+    y = random.normal(size=(len(groups), 2)) * np.repeat([1.0, 20.0, 5.0], [LEAST, LEAST, 10])[:, None]
+    base = np.zeros((len(groups), 2, 1))
+    calibration = calibrate(y, base, (0.5,), groups=groups)
+
+    assert set(calibration.groups) == {"quiet", "loud"}
+    wanted, one = (0.1, 0.9), np.zeros((1, 2, 1))
+    whole = calibrate(y, base, (0.5,)).apply(one, wanted)
+    for name, first in (("quiet", 0), ("loud", LEAST)):
+        mine = slice(first, first + LEAST)
+        alone = calibrate(y[mine], base[mine], (0.5,)).apply(one, wanted)
+        np.testing.assert_array_equal(calibration.apply(one, wanted, [name]), alone)
+    for name in ("few", "never seen"):
+        np.testing.assert_array_equal(calibration.apply(one, wanted, [name]), whole)
+    mixed = calibration.apply(np.zeros((3, 2, 1)), wanted, ["loud", "few", "quiet"])
+    np.testing.assert_array_equal(mixed[1:2], whole)
+    assert (mixed[0, :, 1] > mixed[2, :, 1]).all()
+
+
+def test_a_group_that_lacks_residuals_of_one_step_has_those_of_all() -> None:
+    """Intervals of a group are whole or not there."""
+    y = np.random.default_rng(11).normal(size=(2 * LEAST, 2))
+    y[1:LEAST, 1] = np.nan
+    calibration = calibrate(y, np.zeros((2 * LEAST, 2, 1)), (0.5,), groups=["gaps"] * LEAST + ["whole"] * LEAST)
+    assert set(calibration.groups) == {"whole"}
+
+
+@pytest.mark.parametrize("group", ["quiet", "loud"])
+def test_every_group_is_covered_as_promised(group: str) -> None:
+    """Each step is one repetition: of sixty residuals of its own group, the next actual is below as often as said."""
+    random, spread = np.random.default_rng(12), {"quiet": 1.0, "loud": 9.0}
+    groups = ["quiet"] * 60 + ["loud"] * 60
+    y = random.normal(size=(120, STEPS)) * np.repeat([1.0, 9.0], 60)[:, None]
+    calibration = calibrate(y, np.zeros((120, STEPS, 1)), (0.5,), groups=groups)
+    after = random.normal(size=STEPS) * spread[group]
+    below = float((after <= calibration.apply(np.zeros((1, STEPS, 1)), (0.9,), [group])[0, :, 0]).mean())
+    expected = np.ceil(61 * 0.9) / 61
+    assert abs(below - expected) < 4 * np.sqrt(0.09 / STEPS)
+
+
+def test_weights_keep_as_many_residuals_as_they_are_worth_in_their_proportion() -> None:
+    """Equal weights keep all; of a hundred old windows at a hundredth and ten new ones, about the new ones are left."""
+    y = np.arange(110.0)[:, None]
+    base = np.zeros((110, 1, 1))
+    np.testing.assert_array_equal(
+        calibrate(y, base, (0.5,), weights=np.full(110, 0.3)).residuals, calibrate(y, base, (0.5,)).residuals
+    )
+    weights = np.where(y[:, 0] < 100, 0.01, 1.0)
+    kept = calibrate(y, base, (0.5,), weights=weights).residuals[0, 0]
+    assert len(kept) == round(11.0**2 / 10.01)  # by hand: (100 / 100 + 10)² / (100 / 10,000 + 10)
+    assert (kept >= 100).sum() in (10, 11)
+
+
+def test_weighted_residuals_follow_a_world_that_changed() -> None:
+    """Errors that became four times as large: with a half-life the next ones are covered, without it they are not."""
+    random = np.random.default_rng(13)
+    y = random.normal(size=(400, 500)) * np.where(np.arange(400) < 300, 1.0, 4.0)[:, None]
+    base, after = np.zeros((400, 500, 1)), random.normal(size=(200, 500)) * 4
+    covered = {}
+    for name, weights in {"alike": None, "recent": 0.5 ** (np.arange(400)[::-1] / 20)}.items():
+        low, high = calibrate(y, base, (0.5,), weights=weights).apply(np.zeros((1, 500, 1)), (0.1, 0.9))[0].T
+        covered[name] = ((low <= after) & (after <= high)).mean()
+    assert covered["alike"] < 0.6
+    assert abs(covered["recent"] - 0.8) < 0.03
