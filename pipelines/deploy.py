@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -102,6 +103,7 @@ def _plan(job: Job, name: str, pool: str) -> _Plan:
         "tags": [TAG, job.name],
         "concurrency_limit": 1,
         "job_variables": {
+            "command": f"{sys.executable} -m prefect.engine",  # Prefect's own way starts two more processes
             "working_dir": str(Path.cwd()),  # relative paths mean to the worker what they mean here
             "env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT)},
         },

@@ -15,6 +15,4 @@ def ingest(job: Job) -> Merged:
     raw = tasks.read(job)
     report = tasks.validate(job, raw)
     cleaned = tasks.clean(job, raw)
-    merged = tasks.store(job, report, cleaned)
-    notices.ingested(job, report, merged)
-    return merged
+    return notices.ingested(job, report, tasks.store(job, report, cleaned))

@@ -25,10 +25,10 @@ def resource(job: str) -> dict[str, str]:
     return {"prefect.resource.id": f"gatecast.job.{job}"}
 
 
-def ingested(job: Job, report: Report, merged: Merged) -> None:
+def ingested(job: Job, report: Report, merged: Merged) -> Merged:
     """What validation met, and the event of new or corrected readings."""
     if FlowRunContext.get() is None:
-        return
+        return merged
     rows = [{"rule": v.rule, "severity": v.severity, "count": v.count, "message": v.message} for v in report.violations]
     came = (
         f"{report.rows:,} rows of {report.series:,} series read: {merged.inserted:,} new, {merged.updated:,} corrected"
@@ -41,12 +41,13 @@ def ingested(job: Job, report: Report, merged: Merged) -> None:
     if merged.inserted or merged.updated:
         payload = {"inserted": merged.inserted, "updated": merged.updated, "version": merged.version}
         emit_event(OBSERVATIONS, resource=resource(job.name), payload=payload)
+    return merged
 
 
-def trained(job: Job, outcome: Outcome) -> None:
+def trained(job: Job, outcome: Outcome) -> Outcome:
     """Leaderboard, verdict and report of a training."""
     if FlowRunContext.get() is None:
-        return
+        return outcome
     rules = [
         {"passed": "yes" if rule["passed"] else "NO", "rule": rule["rule"], "why": rule["sentence"]}
         for rule in outcome.verdict
@@ -59,12 +60,13 @@ def trained(job: Job, outcome: Outcome) -> None:
         link_text=f"report of run {outcome.run_id}",
         description=f"Also as report.html among the artifacts of MLflow's run {outcome.run_id}.",
     )
+    return outcome
 
 
-def forecasted(job: Job, vintage: Vintage) -> None:
+def forecasted(job: Job, vintage: Vintage) -> Vintage:
     """How many forecasts of which model there are."""
     if FlowRunContext.get() is None:
-        return
+        return vintage
     table = vintage.table
     create_markdown_artifact(
         key=_key(job, "forecasts"),
@@ -76,6 +78,7 @@ def forecasted(job: Job, vintage: Vintage) -> None:
 """,
         description=f"Forecasts of {job.name}.",
     )
+    return vintage
 
 
 def _key(job: Job, what: str) -> str:
