@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from math import ceil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,17 @@ from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.columns import DS, Y
 from forecasting.config import Job
+from forecasting.errors import RegistryError
 from forecasting.evaluation.contest import Contest, Entrant, as_challenger, hold
 from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
-from forecasting.evaluation.uncertainty import error_of_mean
-from forecasting.registry import Registry
+from forecasting.evaluation.uncertainty import mean_of
+from forecasting.registry import Registry, Version
 from forecasting.series.split import Fold
 
-__all__ = ["Decision", "Judging", "decide"]
+__all__ = ["TWIN", "Decision", "Judging", "decide", "judged_version"]
+
+TWIN: Final = "twin"  # a note: the judged version whose place this one took
 
 
 class Judging(NamedTuple):
@@ -34,6 +37,7 @@ class Judging(NamedTuple):
     folds: tuple[Fold, ...]
     entrants: tuple[Entrant, ...]
     work: Path  # of the run; the same after a kill
+    again: bool = False  # another challenger follows if this one is refused, whose refusal then changes nothing
 
     @property
     def went_live(self) -> Path:
@@ -45,9 +49,14 @@ class Decision(NamedTuple):
     """What came of it."""
 
     contest: Contest
-    version: int  # that went live, else the refused challenger's
+    version: int  # that went live, else the refused challenger's; 0 where another challenger follows
     promoted: str | None  # the name of the model that went live by this run
     fallback: bool  # a baseline went live in place of the refused challenger
+
+    @property
+    def settled(self) -> bool:
+        """Whether no other challenger follows."""
+        return self.version > 0
 
 
 def decide(registry: Registry, judging: Judging) -> Decision:
@@ -62,23 +71,41 @@ def decide(registry: Registry, judging: Judging) -> Decision:
         contest = hold(
             judging.table, job, judging.folds, entrants[0], entrants[1:], _bundle(registry, judging, opponent)
         )
+        if judging.again and not contest.verdict.passed:
+            return Decision(contest, 0, None, fallback=False)
         version = _register(registry, judging, entrants[0], contest)
         if contest.verdict.passed:
-            _go_live(registry, judging, version)
+            _go_live(registry, judging, version, opponent)
             return Decision(contest, version, entrants[0].name, fallback=False)
         if opponent is None and job.gate.fallback == "best_baseline":
             baseline = next(entrant for entrant in entrants if entrant.name == contest.fallback)
             version = _register(registry, judging, baseline, contest)
-            _go_live(registry, judging, version)
+            _go_live(registry, judging, version, opponent)
             return Decision(contest, version, baseline.name, fallback=True)
     return Decision(contest, version, None, fallback=False)
 
 
-def _go_live(registry: Registry, judging: Judging, version: int) -> None:
-    """Promote, once: what was rolled back by hand since does not come back because its run is repeated."""
-    if not judging.went_live.exists():
-        registry.promote(judging.job.name, version)
-        judging.went_live.touch()
+def judged_version(version: Version) -> int:
+    """The version whose weights were judged: a model that was fitted once more on all readings knows the backtest."""
+    return int(version.notes.get(TWIN, version.version))
+
+
+def _go_live(registry: Registry, judging: Judging, version: int, opponent: int | None) -> None:
+    """Promote, once: what was rolled back by hand since does not come back because its run is repeated.
+
+    MLflow cannot compare and set an alias, so what went live elsewhere meanwhile is looked for once more.
+    """
+    if judging.went_live.exists():
+        return
+    live = registry.champion(judging.job.name)
+    if live is not None and live.version not in (opponent, version):
+        raise RegistryError(
+            f"version {live.version} of {judging.job.name} went live while this challenger was judged against"
+            f" {f'version {opponent}' if opponent else 'the baselines'}: another home writes to this registry. Let all"
+            " of them name one folder in GATECAST_LOCKS, and run again"
+        )
+    registry.promote(judging.job.name, version)
+    judging.went_live.touch()
 
 
 def _opponent(registry: Registry, judging: Judging) -> int | None:
@@ -98,7 +125,8 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
     """The opponent's bundle, made comparable; none where there is no opponent."""
     if version is None:
         return None
-    live = registry.download(judging.job.name, version, judging.work / "registry")
+    judged = judged_version(registry.version(judging.job.name, version))
+    live = registry.download(judging.job.name, judged, judging.work / "registry")
     return as_challenger(live, judging.table, judging.folds[0], judging.work / "opponent")
 
 
@@ -132,4 +160,4 @@ def _notes(judging: Judging, scored: Judged) -> dict[str, str]:
         return notes
     by_window = value_table([scored], "window")["mae"].to_numpy(dtype=np.float64)
     overlap = ceil(scored.y.shape[1] / judging.job.backtest.step)
-    return notes | {"mae_error": repr(error_of_mean(by_window, overlap))}
+    return notes | {"mae_error": repr(mean_of(by_window, overlap).error)}

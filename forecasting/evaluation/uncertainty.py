@@ -1,23 +1,38 @@
 """How well the mean of values is known that follow each other in time and depend on each other."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
-__all__ = ["error_of_mean"]
+__all__ = ["Mean", "mean_of"]
 
 
-def error_of_mean(values: npt.NDArray[np.float64], overlap: int) -> float:
-    """Standard error of the mean of `values` (N,), of which neighbours up to `overlap` apart share what they tell.
+class Mean(NamedTuple):
+    """A mean, its standard error, and how many degrees of freedom that has; NaN and 0 for fewer than six values."""
 
-    From the long-run variance with Bartlett's weights (Newey and West 1987) over twice the overlap or, if more, twice
-    the cube root of N; a third of N at most. NaN for fewer than six values.
+    value: float
+    error: float
+    freedom: int
+
+    def reach(self, confidence: float) -> float:
+        """How far a one-sided bound of this confidence lies from the mean, by Student's distribution."""
+        return float(stdtrit(self.freedom, confidence) * self.error) if self.freedom else float("nan")
+
+
+def mean_of(values: npt.NDArray[np.float64], overlap: int) -> Mean:
+    """The mean of `values` (N,), of which neighbours up to `overlap` apart share what they tell.
+
+    Its error is from the long-run variance with Bartlett's weights (Newey and West 1987) over twice the overlap or, if
+    more, twice the cube root of N; a third of N at most. There are as many independent blocks as such stretches.
     """
     count = len(values)
     if count < 6:
-        return float("nan")
+        return Mean(float(values.mean()) if count else float("nan"), float("nan"), 0)
     lags = min(2 * max(overlap, round(float(np.cbrt(count)))), count // 3)
     centred = values - values.mean()
     products = np.array([centred[lag:] @ centred[: count - lag] for lag in range(lags)]) / count
     weights = 1 - np.arange(1, lags) / lags
     variance = max(float(products[0] + 2 * weights @ products[1:]), 0.0)
-    return float(np.sqrt(variance / (count - lags)))
+    return Mean(float(values.mean()), float(np.sqrt(variance / (count - lags))), max(count // lags - 1, 1))

@@ -1,0 +1,107 @@
+"""The record of live scores: what came of every vintage, kept once per cutoff, version and step, and kept right."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column
+from forecasting.config import Job
+from forecasting.errors import DataError
+from forecasting.monitor.live import parts, quantile_columns
+from forecasting.series.frequency import Grid
+from forecasting.series.split import shift
+from forecasting.series.store import Store
+from forecasting.series.time_features import season_length
+
+__all__ = ["SUMS", "record", "season_of"]
+
+SUMS: Final = [
+    "absolute", "pinball", "actual", "inside", "intervals", "error", "count",  # of forecasts whose readings have come
+    "naive", "beside_naive", "naive_count",  # absolute errors of the seasonal naive forecast, and of the model there
+    "moved", "moves",  # absolute revisions of the median since the vintage before, of the same date
+    "made", "broken",  # forecasts, and those that are not finite
+]  # fmt: skip
+_KEYS: Final = [CUTOFF, VERSION, STEP]
+_MEDIAN: Final = quantile_column(0.5)
+
+
+def season_of(job: Job) -> int:
+    """Steps in a season of this job."""
+    return job.series.season or season_length(job.series.freq)
+
+
+def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.DataFrame:
+    """Bring the job's table of scores up to date and return it: one row per cutoff, version and step, sums over series.
+
+    Only rows are made anew whose forecasts or readings are others than when they were made: new vintages, readings
+    that have come, readings that were corrected. Cutoffs before `since` are not looked at again. The same forecasts
+    and readings change nothing. Raises DataError where nothing was forecast or observed.
+    """
+    if job.symbolic:
+        raise DataError(f"{job.name} forecasts symbols; live scores are of numbers")
+    before = store.kept(job.name, "scores")
+    horizon, season = job.window.horizon, season_of(job)
+    names = quantile_columns(store, job.name)
+    made = store.read_forecasts(job.name, since=_back(since, horizon, job), columns=[STEP, *names])
+    came = store.read_observations(job.name, since=_back(since, 2 * horizon + season, job), columns=[Y]).dropna(
+        subset=[Y]
+    )
+    wanted = _wanted(made if since is None else made[made[CUTOFF] >= since], came, before)
+    store.keep(job.name, "scores", _scores(made, came, wanted, names, job))
+    return store.kept(job.name, "scores")
+
+
+def _back(since: pd.Timestamp | None, steps: int, job: Job) -> pd.Timestamp | None:
+    return None if since is None else shift(since, -steps, job.series.freq)
+
+
+def _wanted(made: pd.DataFrame, came: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """The groups whose forecasts or readings have changed: keys, ds, made and the digest of the readings."""
+    groups = made.groupby([*_KEYS, DS], sort=False).size().rename("made").reset_index()
+    hashed = pd.util.hash_pandas_object(came[[UNIQUE_ID, Y]], index=False).to_numpy()
+    digests = pd.Series(hashed.view(np.int64)).groupby(came[DS].to_numpy()).sum()  # wraps around: any order, one sum
+    groups["digest"] = digests.reindex(groups[DS].to_numpy(), fill_value=0).to_numpy()
+    if before.empty:
+        return groups
+    both = groups.merge(before[[*_KEYS, "made", "digest"]], on=_KEYS, how="left", suffixes=("", "_before"))
+    same = (both["made"] == both["made_before"]) & (both["digest"] == both["digest_before"])
+    return groups[~same.to_numpy()].reset_index(drop=True)
+
+
+def _scores(made: pd.DataFrame, came: pd.DataFrame, wanted: pd.DataFrame, names: list[str], job: Job) -> pd.DataFrame:
+    """The rows of the wanted groups."""
+    rows = _revisions(made).merge(wanted[_KEYS], on=_KEYS, how="inner")
+    broken = rows[_MEDIAN].isna() | np.isinf(rows[names]).any(axis=1)  # a version may lack quantiles of another
+    rows["made"], rows["broken"] = 1.0, broken.astype(float)
+    both = rows.merge(came, on=[UNIQUE_ID, DS], how="inner")
+    sums = parts(both, names).assign(**_naive(both, came, job))
+    of_all = rows.groupby(_KEYS)[["moved", "moves", "made", "broken"]].sum()
+    found = of_all.join(sums.groupby(_KEYS)[[name for name in SUMS if name in sums.columns]].sum())
+    table = wanted[[*_KEYS, DS, "digest"]].merge(found[SUMS].fillna(0.0).reset_index(), on=_KEYS)
+    return table.sort_values(_KEYS, ignore_index=True)
+
+
+def _revisions(made: pd.DataFrame) -> pd.DataFrame:
+    """Forecasts with how far the median of their date has moved since the vintage before."""
+    made = made.sort_values([UNIQUE_ID, DS, CUTOFF, VERSION], ignore_index=True)
+    again = made.duplicated([UNIQUE_ID, DS])
+    moved = made[_MEDIAN].diff().abs().where(again & np.isfinite(made[_MEDIAN].diff()))
+    return made.assign(moved=moved.fillna(0.0), moves=moved.notna().astype(float))
+
+
+def _naive(both: pd.DataFrame, came: pd.DataFrame, job: Job) -> dict[str, np.ndarray]:
+    """The parts of the seasonal naive forecast: the last reading before the cutoff in the same phase of the season."""
+    season = season_of(job)
+    grid = Grid.around(pd.concat([came[DS], both[DS]]), job.series.freq)
+    place = pd.MultiIndex.from_arrays([came[UNIQUE_ID], *grid.locate(came[DS])])
+    index, phase = grid.locate(both[DS])
+    back = -(-both[STEP].to_numpy() // season) * season
+    found = place.get_indexer(pd.MultiIndex.from_arrays([both[UNIQUE_ID], index - back, phase]))
+    readings, y = came[Y].to_numpy(), both[Y].to_numpy()
+    naive, model = np.abs(readings[found] - y), np.abs(both[_MEDIAN].to_numpy() - y)
+    known = (found >= 0) & np.isfinite(model)
+    parts_ = {"naive": naive, "beside_naive": model, "naive_count": np.ones(len(y))}
+    return {name: np.where(known, values, 0.0) for name, values in parts_.items()}
