@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     locks: Path = Field(default_factory=lambda data: data["home"] / "locks")  # homes of one registry share them
     jobs: Path = Path("configs")  # the jobs that `gatecast deploy` brings to Prefect
     datasets: Path = Path("../shared/datasets")  # public data of tests and benchmarks
+    dask: str | None = None  # the scheduler for --runner dask, such as tcp://host:8786; none: a cluster of this machine
 
     @property
     def artifacts(self) -> Path:
