@@ -24,6 +24,7 @@ class Workspace(NamedTuple):
     locks: Path
     store: Store
     registry: Registry
+    dask: str | None = None  # the address of a cluster
 
     def run(self, job: str, key: str) -> Path:
         """The working folder of one run; the same content, the same folder."""
@@ -57,4 +58,4 @@ def workspace() -> Workspace:
     """The workspace that the environment names."""
     settings = Settings()
     registry = Registry(settings.tracking_uri, settings.artifacts, settings.locks)
-    return Workspace(settings.home, settings.locks, Store(settings.home), registry)
+    return Workspace(settings.home, settings.home / "locks", Store(settings.home), registry, settings.dask)
