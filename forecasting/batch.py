@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-import numpy as np
 import pandas as pd
+from filelock import FileLock
 
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.continuation import Continued, Sampling
-from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.columns import CREATED, DS, MODEL, VERSION, Y
 from forecasting.config import Job
 from forecasting.errors import DataError
 from forecasting.registry import Registry
 from forecasting.series.store import Store
 from forecasting.series.symbols import split_text, unit_of
+from forecasting.shards.parts import Part, table_of
+from forecasting.shards.plan import Model, Request, plan
+from forecasting.shards.runners import Runner, run_local
 
 __all__ = ["Absent", "Vintage", "continue_text", "forecast", "forecast_live"]
 
+_KEPT: Final = 4  # plans whose parts are kept
+
 
 class Vintage(NamedTuple):
-    """Forecasts of one run: the table, and how many of its rows had not been stored before."""
+    """Forecasts of one run: their parts on disk, and how many of their rows had not been stored before.
 
-    table: pd.DataFrame
+    The parts stay until the job has been forecast a few times from other readings, or by other models.
+    """
+
+    parts: tuple[Part, ...]
     written: int
     model: str
     version: int
+
+    @property
+    def rows(self) -> int:
+        """Of all parts."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The series without a forecast, and why: unique_id, reason."""
+        found = [(failure.unique_id, failure.reason) for part in self.parts for failure in part.failures]
+        return pd.DataFrame(found, columns=["unique_id", "reason"], dtype="str")
+
+    def tables(self) -> Iterator[pd.DataFrame]:
+        """The forecasts, part by part, in order of their series."""
+        return (table_of(part) for part in self.parts if part.rows)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All forecasts at once, for those who have the memory."""
+        return pd.concat(self.tables(), ignore_index=True)
 
 
 class Absent(NamedTuple):
@@ -55,22 +82,27 @@ def forecast(
     *,
     cache: Path,
     model: str = "champion",
-    at: datetime | None = None,
-    horizon: int | None = None,
+    request: Request | None = None,
+    runner: Runner = run_local,
 ) -> Vintage:
-    """Forecast every stored series of `job` from its last reading on, or from its last one up to `at`.
+    """Forecast every stored series of `job` from its last reading on, or from its last one up to `request.at`.
 
-    `model` is an alias or a version; `horizon` the number of steps, by default those that it was trained for. The
-    forecasts are stored once per (unique_id, ds, cutoff, version).
+    `model` is an alias or a version. Shards are scored by `runner` and stored in one commit, once per (unique_id, ds,
+    cutoff, version); after a kill, finished ones are not made again. Series that cannot be forecast are reported in
+    the vintage; raises DataError where none can.
     """
     live = registry.version(job.name, model)
     bundle = verify(registry.download(job.name, live.version, cache))
-    forecaster = Forecaster(bundle) if bundle.spec.symbols is None else SymbolForecaster(bundle)
-    history = store.read_observations(job.name)
-    table = forecaster.forecast(history if at is None else _as_known_at(history, at, job), horizon=horizon)
-    table[MODEL], table[VERSION] = live.model, live.version
-    table[CREATED] = pd.Timestamp(datetime.now(UTC)).tz_localize(None)
-    return Vintage(table, store.append_forecasts(job.name, table), live.model, live.version)
+    folder = store.parts(job.name)
+    registry.locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(registry.locks / f"forecast-{job.name}.lock"):
+        chosen = Model(bundle=bundle.path.absolute(), name=live.model, version=live.version, weights=live.weights)
+        planned = plan(folder, store.observations(job.name), chosen, bundle.spec, request or Request())
+        _forget_old(folder)
+        parts = tuple(sorted(runner(planned), key=lambda part: part.path))
+        vintage = Vintage(parts, 0, live.model, live.version)
+        _refuse_nothing(vintage)
+        return vintage._replace(written=store.commit_forecasts(job.name, [part.path for part in parts if part.rows]))
 
 
 def continue_text(
@@ -82,12 +114,16 @@ def continue_text(
     return forecaster.continuation.extend(split_text(text, unit_of(job)), length, sampling)
 
 
-def _as_known_at(history: pd.DataFrame, at: datetime, job: Job) -> pd.DataFrame:
-    """What was known at `at`: later rows keep only what is known ahead."""
-    later = history[DS] > at
-    if later.all():
-        raise DataError(f"there is no reading at or before {at}; the first one is at {history[DS].min()}")
-    if not job.series.future:
-        return history[~later]
-    hidden = [Y, *(name for name in job.series.past)]
-    return history.assign(**{name: history[name].where(~later, np.nan) for name in hidden})
+def _forget_old(folder: Path) -> None:
+    """Only the parts of the newest plans stay; those of vintages are shared with the table until it is compacted."""
+    plans = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in plans[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_nothing(vintage: Vintage) -> None:
+    if vintage.rows:
+        return
+    failures = vintage.failures
+    reasons = [f"{name}: {reason}" for name, reason in failures.head(10).itertuples(index=False)]
+    raise DataError(f"none of the {len(failures)} series can be forecast:", reasons)

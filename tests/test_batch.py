@@ -21,6 +21,7 @@ from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
 from forecasting.series.store import Store
+from forecasting.shards.plan import Request
 
 KEYS = ["unique_id", "ds", "cutoff", "version"]
 
@@ -37,7 +38,8 @@ class Place(NamedTuple):
 
     def forecast(self, **named: Any) -> Vintage:
         """A batch forecast of this home."""
-        return forecast(self.store, self.registry, self.job, cache=self.home / "cache", **named)
+        asked = Request(at=named.pop("at", None), horizon=named.pop("horizon", None), shards=named.pop("shards", None))
+        return forecast(self.store, self.registry, self.job, cache=self.home / "cache", request=asked, **named)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,7 @@ def test_forecast_is_that_of_the_live_bundle(place: Place) -> None:
 def test_vintage_is_stored_exactly_once(place: Place) -> None:
     """Repeated it adds nothing and the first time of creation stays; another version is another vintage."""
     first = place.forecast()
+    created = first.table["created"].unique().tolist()
     again = place.forecast()
     other = place.forecast(model="2")
     stored = place.store.read_forecasts("buoy")
@@ -101,7 +104,7 @@ def test_vintage_is_stored_exactly_once(place: Place) -> None:
     assert (other.model, other.version) == ("naive", 2)
     assert len(stored) == 16
     assert not stored.duplicated(KEYS).any()
-    assert stored.loc[stored["version"] == 1, "created"].unique().tolist() == first.table["created"].unique().tolist()
+    assert stored.loc[stored["version"] == 1, "created"].unique().tolist() == created
 
 
 def test_forecast_as_of_then_knows_what_was_known_then(place: Place) -> None:

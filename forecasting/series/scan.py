@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,12 +27,13 @@ class Source(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Which rows are meant: series from `first` to `last`, stamps from `since` to `until`; none is no bound."""
+    """Which rows are meant: series from `first` to `last` but for some, stamps from `since` to `until`."""
 
-    first: str | None = None
+    first: str | None = None  # none, here and below: no bound
     last: str | None = None
     since: pd.Timestamp | None = None
     until: pd.Timestamp | None = None
+    but: tuple[str, ...] = ()
 
 
 class File(NamedTuple):
@@ -90,13 +91,20 @@ def scan(source: Source, columns: Sequence[str], span: Span) -> pa.Table:
     chosen = [name for name in (UNIQUE_ID, DS, *columns) if name in schema.names]
     tables = [pa.table({name: pa.array([], schema.field(name).type) for name in chosen})]
     meant = [file for file in files(source) if _meets(file.least, file.greatest, span)]
-    tables += [_within(read(file.path, chosen, span), span) for file in meant]
+    tables += [_within(part, span) for file in meant for part in _parts(file.path, chosen, span)]
     return _ordered(pa.concat_tables(tables, promote_options="permissive"))
 
 
 def read(path: Path, columns: Sequence[str], span: Span) -> pa.Table:
     """Those row groups of a data file that may hold rows of a span; `unique_id` is dictionary-encoded."""
     return _groups(path, [n for n in range(footer(path).num_row_groups) if _touches(path, n, span)], columns)
+
+
+def _parts(path: Path, columns: Sequence[str], span: Span) -> Iterator[pa.Table]:
+    """The same, one row group after the other: what is not meant never stays in memory."""
+    for number in range(footer(path).num_row_groups):
+        if _touches(path, number, span):
+            yield _groups(path, [number], columns)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -147,11 +155,13 @@ def _within(table: pa.Table, span: Span) -> pa.Table:
         keep &= stamps >= span.since.to_datetime64()
     if span.until is not None:
         keep &= stamps <= span.until.to_datetime64()
-    if span.first is not None or span.last is not None:
-        codes, labels = _labels(table)
-        low = pc.greater_equal(labels, span.first or "").to_numpy(zero_copy_only=False)
-        high = low if span.last is None else pc.less_equal(labels, span.last).to_numpy(zero_copy_only=False)
-        keep &= (low & high)[codes]
+    codes, labels = _labels(table)
+    meant = pc.invert(pc.is_in(labels, pa.array(span.but, pa.string())))
+    if span.first is not None:
+        meant = pc.and_(meant, pc.greater_equal(labels, span.first))
+    if span.last is not None:
+        meant = pc.and_(meant, pc.less_equal(labels, span.last))
+    keep &= meant.to_numpy(zero_copy_only=False)[codes]
     return table if keep.all() else table.filter(pa.array(keep))
 
 

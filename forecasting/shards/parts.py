@@ -1,0 +1,73 @@
+"""Finished forecasts of a shard on disk: whole, verified, and the same however often they are made."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from forecasting.atomic import replace, write_text
+from forecasting.series.commits import write_part
+
+__all__ = ["Failure", "Part", "keep", "recall", "table_of"]
+
+
+class Failure(BaseModel):
+    """A series without a forecast, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    unique_id: str
+    reason: str
+
+
+class Part(BaseModel):
+    """The forecasts of one shard: their file, which is not there where there are none, and what did not go."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    rows: int
+    series: int
+    sha256: str
+    failures: tuple[Failure, ...]
+    seconds: dict[str, float]  # of processor time, by what was done
+
+
+def keep(path: Path, table: pd.DataFrame, failures: tuple[Failure, ...], seconds: dict[str, float]) -> Part:
+    """Write the forecasts of a shard, then what is known of them: with that the part is finished."""
+    if len(table):
+        replace(path, lambda draft: write_part(draft, pa.Table.from_pandas(table, preserve_index=False)))
+    series = int(table["unique_id"].nunique()) if len(table) else 0
+    digest = _digest(path) if len(table) else ""
+    part = Part(path=path, rows=len(table), series=series, sha256=digest, failures=failures, seconds=seconds)
+    write_text(path.with_suffix(".json"), part.model_dump_json())
+    return part
+
+
+def recall(path: Path) -> Part | None:
+    """The part that was finished before, if its file is still what was written."""
+    note = path.with_suffix(".json")
+    if not note.exists():
+        return None
+    try:
+        part = Part.model_validate_json(note.read_bytes())
+    except ValidationError:
+        return None  # damaged: the shard is forecast anew
+    whole = part.rows == 0 or (path.exists() and _digest(path) == part.sha256)
+    return part if whole else None
+
+
+def table_of(part: Part) -> pd.DataFrame:
+    """The forecasts of a part as a table."""
+    table: pd.DataFrame = pq.read_table(part.path).to_pandas()
+    return table
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,128 @@
+"""Which series are forecast together, from which rows, by which model: the same plan gives the same parts."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from forecasting.atomic import write_text
+from forecasting.bundle.spec import Spec
+from forecasting.errors import DataError
+from forecasting.provenance import code_version
+from forecasting.series import scan
+from forecasting.series.frequency import offset_of
+from forecasting.series.scan import Source
+
+__all__ = ["Model", "Plan", "Request", "Shard", "plan"]
+
+_FEW: Final = 2048  # series that are forecast in one piece, without another process
+_MOST: Final = 8192  # series of a shard
+_ROWS: Final = 1_500_000  # rows that a shard reads and gives, about: what bounds its memory
+_LEAST_SHARDS: Final = 4
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shard(_Frozen):
+    """The series from `first` to `last`, both included; `size` of them."""
+
+    number: int
+    first: str
+    last: str
+    size: int
+
+
+class Model(_Frozen):
+    """The version that forecasts, and where its bundle lies."""
+
+    bundle: Path
+    name: str
+    version: int
+    weights: str
+
+
+class Request(NamedTuple):
+    """What is asked for beside the model: the cutoff, the number of steps, in how many shards."""
+
+    at: datetime | None = None
+    horizon: int | None = None
+    shards: int | None = None
+
+
+class Plan(_Frozen):
+    """Everything that a shard's forecast depends on. `created` is when the plan was made first."""
+
+    folder: Path
+    observations: Source
+    model: Model
+    at: datetime | None
+    since: datetime | None  # older rows are read only where a series needs them
+    horizon: int | None
+    created: datetime
+    shards: tuple[Shard, ...]
+
+    @property
+    def threads(self) -> int:
+        """Of the engine: one where shards share the cores, all where there is one shard."""
+        return 1 if len(self.shards) > 1 else 0
+
+
+def plan(folder: Path, source: Source, model: Model, spec: Spec, request: Request) -> Plan:
+    """The plan under which finished parts are kept in `folder`; one that is there already is taken up.
+
+    Raises DataError where no reading is known at the cutoff.
+    """
+    found = scan.reach(source)
+    if found and request.at is not None and found[0] > request.at:
+        raise DataError(f"there is no reading at or before {request.at}; the first one is at {found[0]}")
+    place = folder / _key(source, model, spec, request)
+    path = place / "plan.json"
+    if path.exists():
+        return Plan.model_validate_json(path.read_bytes())
+    made = Plan(
+        folder=place,
+        observations=source,
+        model=model,
+        at=request.at,
+        since=_since(found, spec, request),
+        horizon=request.horizon,
+        created=datetime.now(UTC).replace(tzinfo=None),
+        shards=_shards(scan.names(source), spec, request.shards),
+    )
+    write_text(path, made.model_dump_json())
+    return made
+
+
+def _key(source: Source, model: Model, spec: Spec, request: Request) -> str:
+    parts = (source, model.version, model.weights, spec.model_dump_json(), request, code_version())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _since(found: tuple[pd.Timestamp, pd.Timestamp] | None, spec: Spec, request: Request) -> pd.Timestamp | None:
+    """Two contexts before the cutoff, or before the end of the table and what it knows ahead."""
+    if found is None:
+        return None
+    last = found[1] if request.at is None else min(found[1], pd.Timestamp(request.at))
+    ahead = max(spec.horizon, request.horizon or 0) if spec.series.future else 0
+    since: pd.Timestamp = last - (2 * spec.context + ahead) * offset_of(spec.series.freq)
+    return since
+
+
+def _shards(names: list[str], spec: Spec, wanted: int | None) -> tuple[Shard, ...]:
+    """Ranges of about equally many series; what a model reads together is one shard."""
+    size = max(1, min(_MOST, _ROWS // (spec.context + spec.horizon)))
+    count = 1 if len(names) <= min(_FEW, size) else max(_LEAST_SHARDS, -(-len(names) // size))
+    count = 1 if spec.layout is not None else min(wanted or count, len(names))
+    edges = [number * len(names) // count for number in range(count + 1)]
+    return tuple(
+        Shard(number=number, first=names[low], last=names[high - 1], size=high - low)
+        for number, (low, high) in enumerate(pairwise(edges))
+    )

@@ -1,0 +1,89 @@
+"""Where shards are scored: here, in processes of this machine, or on a Dask cluster; the parts are the same."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any, Final
+
+from forecasting.errors import ConfigError, DataError
+from forecasting.shards.parts import Part
+from forecasting.shards.plan import Plan
+from forecasting.shards.score import score
+
+__all__ = ["RUNNERS", "Runner", "run_dask", "run_local", "runner"]
+
+
+Runner = Callable[[Plan], Iterator[Part]]
+
+
+def runner(name: str, address: str | None = None) -> Runner:
+    """How shards are scored: `local`, or `dask` on the cluster at `address`; raises ConfigError for any other name."""
+    if name not in RUNNERS:
+        raise ConfigError(f"there is no runner {name}; known are {', '.join(RUNNERS)}")
+    return functools.partial(run_dask, address=address) if name == "dask" else RUNNERS[name]
+
+
+def run_local(plan: Plan) -> Iterator[Part]:
+    """In this process where there is one shard, else in one process for each core.
+
+    Raises DataError where a process dies; what is finished by then is kept.
+    """
+    numbers = range(len(plan.shards))
+    if len(numbers) == 1:
+        yield score(plan, 0)
+        return
+    context = multiprocessing.get_context("spawn")
+    workers = min(len(os.sched_getaffinity(0)), len(numbers))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+        try:
+            for done in as_completed([pool.submit(score, plan, number) for number in numbers]):
+                yield done.result()
+        except BrokenProcessPool as error:
+            raise DataError("a process of the forecast died, perhaps for want of memory; run again to go on") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def run_dask(plan: Plan, address: str | None = None) -> Iterator[Part]:
+    """As tasks of the cluster at `address`, else of one on this machine; its workers must see this home.
+
+    A worker that dies takes its tasks to another one.
+    """
+    with _client(address) as client:
+        futures = client.map(functools.partial(score, plan), range(len(plan.shards)), pure=False, retries=2)
+        yield from client.gather(futures)
+
+
+RUNNERS: Final[dict[str, Runner]] = {"local": run_local, "dask": run_dask}
+
+
+@contextmanager
+def _client(address: str | None) -> Iterator[Any]:
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise ConfigError("--runner dask needs the extra dask: pip install gatecast[dask]") from error
+    here = {"n_workers": len(os.sched_getaffinity(0)), "threads_per_worker": 1, "dashboard_address": None}
+    connect: Any = Client  # it has no types
+    with connect(address) if address else connect(**here) as client:
+        yield client
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot stop its processes."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,127 @@
+"""One shard: read its histories, forecast them through ONNX Runtime, keep the part."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.artifact import verify
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.online import Readings, panel_of
+from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION
+from forecasting.errors import DataError
+from forecasting.series.window import at_rows
+from forecasting.shards.histories import Histories, read
+from forecasting.shards.parts import Failure, Part, keep, recall
+from forecasting.shards.plan import Plan
+
+__all__ = ["score"]
+
+
+def score(plan: Plan, number: int) -> Part:
+    """The forecasts of shard `number`; a part that was finished before is taken as it is."""
+    path = plan.folder / f"part-{number:05d}.parquet"
+    found = recall(path)
+    if found is not None:
+        return found
+    clock = _Clock()
+    forecaster = _forecaster(plan.model.bundle, plan.threads)
+    clock.lap("open")
+    histories = read(plan, plan.shards[number], forecaster.spec)
+    clock.lap("read")
+    table, failures = _forecasts(forecaster, histories, plan.horizon)
+    clock.lap("forecast")
+    table[MODEL] = pd.array([plan.model.name] * len(table), dtype="str")
+    table[VERSION] = plan.model.version
+    table[CREATED] = pd.Timestamp(plan.created)
+    part = keep(path, table, tuple(failures), {})
+    clock.lap("write")
+    return part.model_copy(update={"seconds": clock.seconds})
+
+
+class _Clock:
+    """Processor time of this process, lap by lap."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.process_time()
+
+    def lap(self, name: str) -> None:
+        now = time.process_time()
+        self.seconds[name], self._last = now - self._last, now
+
+
+@functools.lru_cache(maxsize=1)
+def _forecaster(bundle: Path, threads: int) -> Forecaster | SymbolForecaster:
+    """Verified once in each process."""
+    verified = verify(bundle, threads=threads)
+    return Forecaster(verified) if verified.spec.symbols is None else SymbolForecaster(verified)
+
+
+def _forecasts(
+    forecaster: Forecaster | SymbolForecaster, histories: Histories, horizon: int | None
+) -> tuple[pd.DataFrame, list[Failure]]:
+    """The forecasts of all series for which there are any, in order, and why there are none for the others."""
+    failures: list[Failure] = []
+    tables: list[pd.DataFrame] = []
+    if isinstance(forecaster, Forecaster) and len(histories.whole.y):
+        tables.append(_at_once(forecaster, histories.whole, horizon))
+    if len(histories.others):
+        together = isinstance(forecaster, Forecaster) and forecaster.spec.layout is not None
+        forecast = functools.partial(forecaster.forecast, horizon=horizon)
+        found = [forecast(histories.others)] if together else _one_by_one(forecast, histories.others, failures)
+        tables += found
+        known = {name for table in found for name in table[UNIQUE_ID].unique()} | {one.unique_id for one in failures}
+        failures += _failures(set(histories.others[UNIQUE_ID].unique()) - known, "it has no reading")
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({UNIQUE_ID: []})
+    return _finite(_in_order(table) if len(tables) > 1 else table, failures)
+
+
+def _at_once(forecaster: Forecaster, readings: Readings, horizon: int | None) -> pd.DataFrame:
+    """Forecasts of whole histories, which need no cleaning."""
+    steps = forecaster.spec.horizon if horizon is None else horizon
+    able = forecaster.reaching(steps)
+    panel = panel_of(readings, able.spec)
+    if panel is None:
+        return forecaster.forecast(readings.table(), horizon=horizon)
+    rows = panel.offsets[1:] - able.spec.horizon - 1
+    windows = at_rows(panel, rows, context=able.spec.context, horizon=able.spec.horizon)
+    return able.windows(windows).until(steps).table()
+
+
+def _one_by_one(
+    forecast: Callable[[pd.DataFrame], pd.DataFrame], table: pd.DataFrame, failures: list[Failure]
+) -> list[pd.DataFrame]:
+    """Forecasts of all series that have any: where a table cannot be used, its halves are tried."""
+    try:
+        return [forecast(table)]
+    except DataError as error:
+        names = table[UNIQUE_ID].unique()
+        if len(names) == 1:
+            failures.append(Failure(unique_id=str(names[0]), reason=" ".join(str(error).split())))
+            return []
+    low = table[UNIQUE_ID] < names[len(names) // 2]
+    halves = (table[low].reset_index(drop=True), table[~low].reset_index(drop=True))
+    return [found for half in halves for found in _one_by_one(forecast, half, failures)]
+
+
+def _failures(names: Iterable[str], reason: str) -> list[Failure]:
+    return [Failure(unique_id=str(name), reason=reason) for name in sorted(names)]
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values([UNIQUE_ID, DS], kind="stable", ignore_index=True)
+
+
+def _finite(table: pd.DataFrame, failures: list[Failure]) -> tuple[pd.DataFrame, list[Failure]]:
+    """Only series whose forecasts are numbers."""
+    values = [name for name in table.columns if name == PROBABILITY or (name[:1] == "q" and name[1:2].isdigit())]
+    bad = table[UNIQUE_ID][~np.isfinite(table[values].to_numpy(dtype=float)).all(axis=1)].unique()
+    failures = sorted([*failures, *_failures(bad, "its forecast is not finite")], key=lambda one: one.unique_id)
+    return (table[~table[UNIQUE_ID].isin(bad)].reset_index(drop=True) if len(bad) else table), failures
