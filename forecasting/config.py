@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from forecasting.config_loop import Calibrate, Schedule
+from forecasting.config_loop import Calibrate, Monitor, Schedule
 from forecasting.config_source import (
     FileColumns,
     FileSource,
@@ -34,6 +34,7 @@ __all__ = [
     "Head",
     "Job",
     "Model",
+    "Monitor",
     "Schedule",
     "Series",
     "Source",
@@ -42,6 +43,7 @@ __all__ = [
     "TextSource",
     "Train",
     "Window",
+    "beginning_with",
     "load",
     "parse",
 ]
@@ -249,6 +251,7 @@ class Job(Section):
     gate: Gate = Gate()
     forecast: Forecast = Forecast()
     schedule: Schedule | None = None
+    monitor: Monitor = Monitor()
 
     @property
     def symbolic(self) -> bool:
@@ -275,12 +278,20 @@ class Job(Section):
             valid = ", ".join(("all", "series", *labels))
             raise ValueError(f"forecast.calibrate.by is {self.forecast.calibrate.by}; valid here: {valid}")
         if self.train.final_fit and self.symbolic:
-            raise ValueError("train.final_fit is for numbers; a network of symbols stays as it was judged: leave it out")
+            raise ValueError(
+                "train.final_fit is for numbers; a network of symbols stays as it was judged: leave it out"
+            )
         if self.train.replay < 1 and (self.symbolic or self.series.layout != "none"):
             raise ValueError(
                 "train.replay is for single series of numbers; symbols and layouts are read whole: leave it out"
             )
         return self
+
+
+def beginning_with(job: Job, init: str) -> Job:
+    """The job with other first weights; raises ConfigError for those that there are not."""
+    content = job.model_dump(mode="json", exclude_unset=True)
+    return parse(content | {"train": {**content.get("train", {}), "init": init}}, name="--init")
 
 
 def load(path: str | Path) -> Job:

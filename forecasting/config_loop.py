@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from forecasting.config_source import Section
 
-__all__ = ["Calibrate", "Schedule"]
+__all__ = ["Calibrate", "Monitor", "Schedule"]
 
 _FIELD = r"[\d*/,\-A-Za-z#?]+"
 
@@ -19,6 +19,18 @@ class Calibrate(Section):
 
     by: str = "all"  # all series alike; series: each its own; a static label: those of the same label
     half_life: int | None = Field(None, ge=1)  # steps after which a residual counts half; none: all count alike
+
+
+class Monitor(Section):
+    """When a live model is watched with suspicion; what is left out comes from season and horizon, see the docs."""
+
+    window: int | None = Field(None, ge=20)  # latest steps that are judged; none: see the docs
+    level: float = Field(0.005, gt=0, lt=0.5)  # chance that drift is seen where there is none
+    confidence: float = Field(0.99, gt=0.5, lt=1)  # that an error or a coverage is really another than promised
+    tolerance: float = Field(0.1, ge=0)  # share by which the error may exceed what the backtest promised
+    margin: float = Field(0.05, gt=0, lt=1)  # by which coverage may leave what was asked for and what was promised
+    silence: int | None = Field(None, ge=1)  # steps without any new reading that raise an alarm; none: two horizons
+    patience: int | None = Field(None, ge=1)  # steps until a retraining that did not help is repeated; none: the window
 
 
 class Schedule(Section):

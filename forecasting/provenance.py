@@ -38,7 +38,7 @@ def git_commit() -> str:
 def run_key(job: Job, data: str) -> str:
     """The content address of a run: the same job on the same data with the same code gives the same results.
 
-    `data` is the fingerprint of the observations. When a job runs (its schedule) is no part of it.
+    `data` is the fingerprint of the observations. When a job runs and how it is watched is no part of it.
     """
-    parts = (job.model_dump_json(exclude={"schedule"}), data, code_version())
+    parts = (job.model_dump_json(exclude={"schedule", "monitor"}), data, code_version())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

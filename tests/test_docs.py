@@ -48,6 +48,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "forecast": config.Forecast,
     "forecast.calibrate": config.Calibrate,
     "schedule": config.Schedule,
+    "monitor": config.Monitor,
 }
 
 
