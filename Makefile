@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench lock
+.PHONY: help setup run test test-stack lint bench lock
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done
@@ -13,7 +13,7 @@ CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3
 SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## install everything into .venv/ (nothing to do when it is up to date)
 
@@ -41,6 +41,9 @@ test: setup  ## all tests; those of the networks on JAX first, then everything o
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto --dist loadfile tests/nn
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -n auto --dist loadfile
 
+test-stack: setup  ## every service of docker-compose.yml without an engine; as root on Linux, with a PostgreSQL
+	unshare --net --mount --pid --fork --mount-proc --kill-child $(BIN)/python -m pytest -q -m stack tests/stack
+
 lint: setup  ## style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,5 +63,9 @@ lock: setup  ## make the locks anew from pyproject.toml
 	  --upgrade -o requirements/dev.txt
 	$(BIN)/uv pip compile pyproject.toml --constraints requirements/dev.txt --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url -o requirements/serve.txt
+	$(BIN)/uv pip compile pyproject.toml --extra stack --constraints requirements/dev.txt --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url -o requirements/worker.txt
+	$(BIN)/uv pip compile pyproject.toml --extra stack --extra gpu --constraints requirements/dev.txt --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url -o requirements/gpu.txt
 	$(BIN)/uv pip compile requirements/build.in --constraints requirements/dev.txt --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --upgrade -o requirements/build.txt
