@@ -61,19 +61,20 @@ class Box:
         """The exit code, if it has ended."""
         return self._process.poll() if self._process else None
 
-    @property
-    def satisfied(self) -> dict[str, bool]:
-        """Whether those who wait for it may start."""
-        if self._process is None:
-            return {}
+    def ready(self) -> bool:
+        """Whether those who wait for it may start: its work is done, or its own healthcheck finds it well."""
         if self.service.once:
-            return {"service_completed_successfully": self.ended == 0}
-        return {"service_healthy": self.ended is None and self._healthy()}
+            return self.ended == 0
+        return self.ended is None and (not self.service.check or self.exec(self.service.check).returncode == 0)
 
-    def exec(self, command: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    def exec(self, command: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """What `docker compose exec` does: a command inside, with its output."""
         inside = ["nsenter", f"--target={self.pid}", "--mount", "--root", *self._as(command)]
-        return subprocess.run(inside, input=text, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(inside, input=given, capture_output=True, check=False, timeout=180)
+
+    def run(self, command: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """What `docker compose run --rm --no-deps` does: a command in a box of its own."""
+        return subprocess.run(self._enter(command), input=given, capture_output=True, check=False, timeout=180)
 
     def stop(self) -> int:
         """What `docker compose stop` does; the exit code, negative where it did not end in time and was killed."""
@@ -96,12 +97,15 @@ class Box:
             os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
 
-    def _healthy(self) -> bool:
-        return not self.service.check or self.exec(self.service.check).returncode == 0
-
     @property
     def _root(self) -> Path:
         return self._place / "boxes" / self.service.name / "root"
+
+    def _enter(self, command: Sequence[str]) -> list[str]:
+        """The command in a new box, as one process that becomes it."""
+        inside = shlex.join(["chroot", str(self._root), *self._as(command)])
+        script = "\n".join(["set -e", *self._view(), f"exec {inside}"])
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
 
     def _as(self, command: Sequence[str]) -> list[str]:
         """The command as the service's user, without rights, in the service's environment and nothing else."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ def _service(name: str, item: Mapping[str, Any], content: Mapping[str, Any]) -> 
     return Service(
         name=name,
         image=item["image"],
-        command=[str(word) for word in item["command"]],
+        command=[*built.get("ENTRYPOINT", []), *(str(word) for word in item["command"])],
         environment={**built.get("ENV", {}), **{key: str(value) for key, value in item.get("environment", {}).items()}},
         user=item.get("user") or built.get("USER", "0:0"),
         directory=Path(item.get("working_dir") or built.get("WORKDIR", "/")),
@@ -116,9 +117,10 @@ def _mount(text: str) -> Mount:
 
 
 def _image(dockerfile: Path) -> dict[str, Any]:
-    """ENV, USER and WORKDIR of a Dockerfile's last stage; the PATH stays that of the host."""
+    """ENTRYPOINT, ENV, USER and WORKDIR of a Dockerfile's last stage; the PATH stays that of the host."""
     text = dockerfile.read_text(encoding="utf-8").replace("\\\n", " ").split("\nFROM ")[-1]
     lines = [line.split(maxsplit=1) for line in text.splitlines() if " " in line]
     found: dict[str, Any] = {word: rest for word, rest in lines if word in ("USER", "WORKDIR")}
+    found["ENTRYPOINT"] = next((json.loads(rest) for word, rest in lines if word == "ENTRYPOINT"), [])
     variables = " ".join(rest for word, rest in lines if word == "ENV")
     return {**found, "ENV": {name: value for name, value in re.findall(r"(\w+)=(\S+)", variables) if name != "PATH"}}

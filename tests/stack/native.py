@@ -23,38 +23,48 @@ class Stack:
     def __init__(self, services: Mapping[str, Service], place: Path) -> None:
         names = [name for service in services.values() for name in service.names]
         self.boxes = {name: Box(service, place, names) for name, service in services.items()}
-        self.started: list[str] = []
+        self._order: list[str] = []  # as they were started
 
-    def up(self, seconds: float) -> None:
-        """Start everything in the order of `depends_on`; raises TimeoutError or RuntimeError with the end of a log."""
+    def up(self, *names: str, seconds: float = 180) -> None:
+        """Start these services, or all, with those that they need, in the order of `depends_on`.
+
+        Raises TimeoutError or RuntimeError with the end of a log.
+        """
+        wanted = self._needed(names or tuple(self.boxes))
         deadline = time.monotonic() + seconds
-        ready: dict[str, dict[str, bool]] = {}
-        while len(ready) < len(self.boxes):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not ready after {seconds:g} s: {self._tails(set(self.boxes) - set(ready))}")
-            for name, box in self.boxes.items():
-                if name not in self.started and all(
-                    ready.get(other, {}).get(how) for other, how in box.service.needs.items() if other in self.boxes
-                ):
+        ready: set[str] = set()
+        while ready != wanted:
+            for name in sorted(wanted - ready):
+                box = self.boxes[name]
+                if name not in self._order and box.service.needs.keys() <= ready:
                     box.start()
-                    self.started.append(name)
-                elif name in self.started and name not in ready and all((state := box.satisfied).values()):
-                    ready[name] = state
-                elif name in self.started and box.ended not in (None, 0):
-                    raise RuntimeError(f"ended with {box.ended}: {self._tails({name})}")
-            time.sleep(0.3)
+                    self._order.append(name)
+                elif name in self._order and box.ready():
+                    ready.add(name)
+                elif name in self._order and box.ended not in (None, 0):
+                    raise RuntimeError(f"{name} ended with {box.ended}: {box.tail()}")
+            if time.monotonic() > deadline:
+                tails = "\n".join(f"--- {name}: {self.boxes[name].tail()}" for name in sorted(wanted - ready))
+                raise TimeoutError(f"not there after {seconds:g} s:\n{tails}")
+            time.sleep(0.2)
 
-    def down(self) -> dict[str, int]:
-        """Stop everything, who was started last first; the exit code of each."""
-        return {name: self.boxes[name].stop() for name in reversed(self.started)}
+    def stop(self, *names: str) -> dict[str, int]:
+        """Stop these services, or all: what was started last goes first; the exit code of each."""
+        going = [name for name in reversed(self._order) if name in (names or self._order)]
+        codes = {name: self.boxes[name].stop() for name in going}
+        self._order = [name for name in self._order if name not in codes]
+        return codes
 
     def kill(self) -> None:
         """End everything at once."""
         for box in self.boxes.values():
             box.kill()
 
-    def _tails(self, names: set[str]) -> str:
-        return "\n".join(f"--- {name}\n{self.boxes[name].tail()}" for name in sorted(names & set(self.started)))
+    def _needed(self, names: tuple[str, ...]) -> set[str]:
+        found = set(names)
+        for name in names:
+            found |= self._needed(tuple(self.boxes[name].service.needs))
+        return found
 
 
 def loopback_up() -> None:

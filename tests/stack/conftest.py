@@ -1,0 +1,121 @@
+"""The stack, started once for all tests of it, and the commands of docs/operate.md carried out on it."""
+
+import json
+import re
+import secrets
+import shlex
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from forecasting.serve.keys import new_key
+from tests.stack import compose
+from tests.stack.compose import ROOT
+from tests.stack.native import Stack, loopback_up
+
+# A whole job in seconds: the gate refuses its network of four units, so a baseline goes live.
+JOB = """
+name: tiny
+source: {kind: file, path: data/tiny.csv}
+series: {freq: h, season: 24}
+window: {context: 12, horizon: 4}
+model: {name: stacked, params: {cell: gru, units: [4]}}
+train: {epochs: 2, batch_size: 64, learning_rate: 0.01, seed: 1, windows_per_epoch: 256}
+backtest: {windows: 10, step: 2}
+"""
+SECRETS = ("POSTGRES_PASSWORD", "MLFLOW_DB_PASSWORD", "PREFECT_DB_PASSWORD")
+_COMPOSE = re.compile(r"docker compose (?P<verb>\S+)(?P<options>(?: -\S+)*)(?P<words>[^<>]*)(?P<file>[<>] \S+)?")
+
+
+@dataclass(frozen=True)
+class Running:
+    """The stack, what it was started with, and a client of each server."""
+
+    stack: Stack
+    place: Path
+    environment: dict[str, str]
+    key: str
+
+    @property
+    def secrets(self) -> list[str]:
+        """Everything that must not be seen anywhere."""
+        return [value for name, value in self.environment.items() if re.search("PASSWORD|SECRET", name)] + [self.key]
+
+    def call(self, path: str, **content: object) -> httpx.Response:
+        """A request to the service, as a user of the machine makes it."""
+        method = "POST" if content else "GET"
+        return httpx.request(method, f"http://127.0.0.1:8000{path}", headers={"X-API-Key": self.key}, **content)  # type: ignore[arg-type]
+
+    def gatecast(self, command: str) -> str:
+        """What a command prints in the worker."""
+        return self.run(f"docker compose exec -T worker {command}")
+
+    def follow(self, heading: str) -> None:
+        """Carry out the commands under a heading of docs/operate.md, in the folder `place`."""
+        page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+        block = re.search(rf"^## {heading}$.*?^```sh\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+        assert block, f"docs/operate.md has no commands under {heading}"
+        for line in block[1].splitlines():
+            self.run(line)
+
+    def run(self, line: str) -> str:
+        """One `docker compose` command line."""
+        found = _COMPOSE.fullmatch(line)
+        assert found, line
+        words = shlex.split(found["words"])
+        if found["verb"] == "up":
+            self.stack.up(*words)
+            return ""
+        if found["verb"] == "stop":
+            self.stack.stop(*words)
+            return ""
+        box = self.stack.boxes[words[0]]
+        where, path = (found["file"] or " ").split(" ")
+        given = (self.place / path).read_bytes() if where == "<" else b""
+        done = {"exec": box.exec, "run": box.run}[found["verb"]](words[1:], given)
+        assert done.returncode == 0, f"{line}\n{done.stdout[-2000:].decode()}\n{done.stderr.decode()}"
+        if where == ">":
+            (self.place / path).write_bytes(done.stdout)
+        return done.stdout.decode(errors="replace")
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Every service of docker-compose.yml, healthy."""
+    if len(socket.if_nameindex()) != 1:
+        pytest.skip("the stack needs a network of its own: make test-stack")
+    if not list(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        pytest.skip("no PostgreSQL server under /usr/lib/postgresql (Debian: apt install postgresql)")
+    loopback_up()
+    place = tmp_path_factory.mktemp("stack")
+    for folder in (place, *place.parents[:2]):
+        folder.chmod(0o755)  # the services run as other users
+    environment, key = _environment(place)
+    stack = Stack(compose.services(compose.read(ROOT / "docker-compose.yml", environment)), place)
+    try:
+        stack.up()
+        yield Running(stack, place, environment, key)
+    finally:
+        stack.kill()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _environment(place: Path) -> tuple[dict[str, str], str]:
+    """What an .env file would say, with passwords that shells and addresses would trip over, and an API key."""
+    for name in ("configs", "data"):
+        (place / name).mkdir()
+    (place / "configs" / "tiny.yaml").write_text(JOB, encoding="utf-8")
+    made = new_key("test", ["admin"])
+    (place / "keys.json").write_text(json.dumps([made.entry.model_dump(mode="json")]), encoding="utf-8")
+    words = {name: f"{secrets.token_hex(8)} $x:/@'\"%" for name in SECRETS}
+    words |= {name: secrets.token_urlsafe(24) for name in ("MLFLOW_PASSWORD", "MLFLOW_SECRET_KEY", "PREFECT_PASSWORD")}
+    paths = {
+        name: str(place / path) for name, path in (("CONFIGS", "configs"), ("DATA", "data"), ("KEYS_FILE", "keys.json"))
+    }
+    users = {"MLFLOW_USER": "gatecast", "PREFECT_USER": "gatecast"}
+    return {**words, **users, **{f"GATECAST_{name}": path for name, path in paths.items()}}, made.secret

@@ -1,0 +1,159 @@
+"""The whole stack, without an engine: every service from docker-compose.yml, and the loop from end to end."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.stack.conftest import Running
+
+pytestmark = pytest.mark.stack
+
+HOURS = 24 * 20
+RUNS = "/api/2.0/mlflow/experiments/search?max_results=1"
+
+
+def write_readings(running: Running, hours: int) -> pd.DataFrame:
+    """The source of the job: two series with a daily wave, up to an hour."""
+    draw = np.random.default_rng(1)
+    wave = 10 + np.sin(2 * np.pi * np.arange(1000) / 24) + draw.normal(0, 0.1, (2, 1000))
+    stamps = pd.date_range("2026-01-01", periods=1000, freq="h")
+    table = pd.concat(
+        pd.DataFrame({"unique_id": name, "ds": stamps, "y": y})[:hours] for name, y in zip("ab", wave, strict=True)
+    )
+    table.to_csv(running.place / "data" / "tiny.csv", index=False)
+    return table
+
+
+def flow(running: Running, name: str) -> None:
+    """Run a deployment on the worker; raises where it does not end as Completed."""
+    running.gatecast(f"prefect deployment run {name}/tiny --watch")
+
+
+def versions(running: Running) -> list[dict[str, Any]]:
+    """The registered versions of the job."""
+    found: list[dict[str, Any]] = json.loads(running.gatecast("gatecast models tiny --json"))["tiny"]
+    return found
+
+
+def champion(running: Running) -> int:
+    """The version that is live in the registry."""
+    return next(int(row["version"]) for row in versions(running) if "champion" in row["aliases"])
+
+
+def forecast(running: Running) -> dict[str, Any]:
+    """What the service forecasts of some readings; it has a moment to notice that another version is live."""
+    columns = {"unique_id": ["a"] * 2, "ds": ["2026-03-01T00:00:00", "2026-03-01T01:00:00"], "y": [10.0, 10.3]}
+    content = {"name": "tiny", "columns": columns}
+    running.call("/v1/models/tiny/reload", json={})
+    answer = running.call("/v1/forecast", json=content)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def stored(running: Running) -> int:
+    """How many vintages the service shows."""
+    return int(running.call("/v1/vintages?name=tiny&since=2026-01-01").json()["total"])
+
+
+def test_doors_are_locked(running: Running) -> None:
+    """No server answers without credentials, MLflow to no other host name than its own, and one cannot guess."""
+    account = ("gatecast", running.environment["MLFLOW_PASSWORD"])
+    named = {"Host": "mlflow:5000"}
+    asked = [
+        httpx.get(f"http://127.0.0.1:5000{RUNS}", headers=named),
+        httpx.get(f"http://127.0.0.1:5000{RUNS}", headers=named, auth=("gatecast", "gatecast")),
+        httpx.get(f"http://127.0.0.1:5000{RUNS}", headers={"Host": "evil.example"}, auth=account),
+        httpx.get(f"http://127.0.0.1:5000{RUNS}", headers=named, auth=account),
+        httpx.get("http://127.0.0.1:4200/api/flows/count"),
+        httpx.get("http://127.0.0.1:8000/v1/models"),
+    ]
+    assert [answer.status_code for answer in asked] == [401, 401, 403, 200, 401, 401]
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "mlflow", "prefect-server", "postgres"])
+def test_service_has_no_rights(running: Running, name: str) -> None:
+    """It is not root, has no capabilities, cannot gain any, and can write neither programs nor settings."""
+    box = running.stack.boxes[name]
+    status = dict(
+        line.split(":\t") for line in Path(f"/proc/{box.pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    assert status["Uid"].split()[0] not in {"0", str(os.getuid())}
+    assert {int(status[key], 16) for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+    assert status["NoNewPrivs"] == "1"
+    assert box.exec(["sh", "-c", "touch /usr/x || touch /etc/x || touch /x"]).returncode != 0
+    assert box.exec(["sh", "-c", "touch /tmp/x"]).returncode == 0
+
+
+def test_loop_runs_from_source_to_rollback(running: Running) -> None:
+    """Deployed flows bring readings, train, register and forecast; the service follows promotion and rollback."""
+    write_readings(running, HOURS)
+    flow(running, "ingest")
+    flow(running, "training")
+    rows = versions(running)
+    live = champion(running)
+    assert forecast(running)["model"]["version"] == live
+    before = stored(running)
+    assert before > 0
+
+    write_readings(running, HOURS + 6)
+    flow(running, "ingest")
+    flow(running, "batch")
+    assert stored(running) == before + 2
+    flow(running, "batch")
+    assert stored(running) == before + 2
+
+    assert len(rows) >= 1
+    rival = next(int(row["version"]) for row in rows if int(row["version"]) != live)
+    assert running.call("/v1/models/tiny/promote", json={"version": rival}).status_code == 200
+    assert forecast(running)["model"]["version"] == rival
+    running.gatecast("gatecast rollback tiny")
+    assert champion(running) == live
+    assert forecast(running)["model"]["version"] == live
+
+
+def test_backup_is_restored_onto_empty_volumes(running: Running) -> None:
+    """The commands of docs/operate.md bring everything back: versions, aliases, deployments, readings, forecasts."""
+    kept = (versions(running), stored(running), forecast(running))
+    running.follow("Backup")
+    running.stack.stop()
+    shutil.rmtree(running.place / "volumes")
+    running.follow("Restore")
+    assert (versions(running), stored(running), forecast(running)) == kept
+    flow(running, "batch")
+    assert stored(running) == kept[1]
+
+
+def test_no_secret_is_in_a_log(running: Running) -> None:
+    """Whoever reads the logs of any service learns no password and no key."""
+    logs = {name: box.logs.read_text(encoding="utf-8", errors="replace") for name, box in running.stack.boxes.items()}
+    assert all(logs[name] for name in ("api", "mlflow", "worker", "postgres"))
+    assert [name for name, text in logs.items() if any(secret in text for secret in running.secrets)] == []
+
+
+def test_everything_stops_in_order(running: Running) -> None:
+    """On its stop signal every service ends in its grace period, and nothing that it started stays."""
+    codes = running.stack.stop()
+    assert list(codes)[-1] == "postgres"
+    assert {name: code for name, code in codes.items() if code not in (0, -15)} == {}
+    assert left() == []
+
+
+def left() -> list[str]:
+    """Processes of this namespace besides this one and those that have ended."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state = (folder / "stat").read_text().rpartition(")")[2].split()
+            ended, parent = state[0] == "Z", int(state[1])
+            if not ended and int(folder.name) not in (os.getpid(), os.getppid()) and parent != os.getpid():
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
