@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
 
 __all__ = ["app", "main"]
 
+_FAILURES = 1000  # series in a JSON result
+
 app = typer.Typer(
     name="gatecast",
     help="Forecasts with recurrent networks: trained, judged on rolling origins, promoted only if better."
@@ -85,11 +87,20 @@ def check(
 
 
 @app.command()
-def train(config: Config, as_json: Json = False) -> None:
+def train(
+    config: Config,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="WHICH", help="First weights: scratch, champion, encoder, head, or a run's id."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Train a challenger on the stored observations, judge it, and promote it only if it is better."""
+    from forecasting.config import beginning_with
     from pipelines.training import training
 
-    _show_outcome(in_process(training, read_job(config)), as_json)
+    job = read_job(config)
+    _show_outcome(in_process(training, beginning_with(job, init) if init else job), as_json)
 
 
 @app.command()
@@ -124,12 +135,19 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
     temperature: Annotated[float | None, typer.Option(min=0, help="Of the prompt; 0: always the most likely.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of what is drawn after the prompt.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Also write them to a .csv or .parquet file; frames to .nc or .npz.")
+        str | None,
+        typer.Option(
+            metavar="FILE|TABLE",
+            help="Also write them to a .csv or .parquet file, a Delta table's folder or a database; frames to .nc, .npz.",
+        ),
     ] = None,
+    shards: Annotated[int | None, typer.Option(min=1, help="In how many pieces; default: by their number.")] = None,
+    runner: Annotated[str, typer.Option(help="Who makes the pieces: local (processes) or dask.")] = "local",
     as_json: Json = False,
 ) -> None:
     """Forecast every stored series with the live model and keep the vintage."""
-    from forecasting.cli_tables import check_suffix, show, write
+    from forecasting.cli_tables import show
+    from forecasting.outlets import outlet
     from pipelines.batch import batch
 
     job = read_job(config)
@@ -138,23 +156,19 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
         return
     if any(option is not None for option in (length, temperature, seed)):
         raise ConfigError("--length, --temperature and --seed are for --prompt; a stored forecast has those of the job")
-    if out:
-        check_suffix(out, job.series)
-    vintage = in_process(batch, job, model=model, at=at, horizon=horizon)
-    if out:
-        write(out, vintage.table, job.series)
-    result = {
-        "name": job.name,
-        "model": vintage.model,
-        "version": vintage.version,
-        "rows": len(vintage.table),
-        "written": vintage.written,
-    }
+    write = outlet(out, job) if out else None  # what cannot be written is said before anything is forecast
+    vintage = in_process(batch, job, model=model, at=at, horizon=horizon, shards=shards, runner=runner)
+    if write:
+        write(vintage.tables())
+    result = {"name": job.name, "model": vintage.model, "version": vintage.version}
+    result |= {"rows": vintage.rows, "written": vintage.written, "failed": len(vintage.failures)}
     if as_json:
-        print_json(result)
-    else:
-        show(f"{job.name}: forecasts", [result])
-        show("first rows", vintage.table.drop(columns=["created"]).head(12).to_dict("records"))
+        print_json(result | {"failures": vintage.failures.head(_FAILURES).to_dict("records")})
+        return
+    show(f"{job.name}: forecasts", [result])
+    show("first rows", next(vintage.tables()).drop(columns=["created"]).head(12).to_dict("records"))
+    if result["failed"]:
+        show("series without a forecast", vintage.failures.head(12).to_dict("records"))
 
 
 def _continued(
@@ -248,6 +262,8 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
     else:
         show(f"{outcome.name}: leaderboard", outcome.leaderboard)
         show("verdict", [_rule(rule) for rule in outcome.verdict])
+        if any(row["from_version"] or row["note"] for row in outcome.challengers):
+            show("challengers", outcome.challengers)
         typer.echo(summary(outcome))
         if outcome.forecasts["rows"]:
             typer.echo(f"{outcome.forecasts['rows']} forecasts in {outcome.forecasts['table']}")

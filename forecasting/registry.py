@@ -7,8 +7,9 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from forecasting.bundle.artifact import Manifest, verify
-from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
+from forecasting.errors import ArtifactError, LockedError, RegistryError, UnknownVersionError
 from forecasting.tracking import connect
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _CONTENT = "gatecast.content"  # of a version: the checksum of its bundle
 _NOTE = "gatecast.note."  # of a version: begins the name of every note
 _MOVE = "gatecast.move"  # of a registered model: an alias move that has begun
 _LOCK_SECONDS = 600.0
+_HANDED_OUT = 3600.0  # seconds
 _BATCH = 1000  # metrics per request, MLflow's limit
 
 
@@ -187,15 +189,14 @@ class Registry:
 
     def champion(self, job: str) -> Version | None:
         """The version that serves; None where nothing was promoted yet."""
-        return next((version for version in self._versions(job) if CHAMPION in version.aliases), None)
+        return self._named(job, CHAMPION)
 
     def version(self, job: str, name: str | int) -> Version:
         """The version with this number or alias; raises RegistryError that says which ones there are."""
-        versions = self._registered(job)
-        for version in versions:
-            if str(name) in (str(version.version), *version.aliases):
-                return version
-        known = ", ".join(" @".join([str(v.version), *v.aliases]) for v in versions)
+        found = self._named(job, name)
+        if found is not None:
+            return found
+        known = ", ".join(" @".join([str(v.version), *v.aliases]) for v in self._registered(job))
         raise UnknownVersionError(f"{job} has no version or alias {name}; it has: {known}")
 
     def versions(self, job: str) -> pd.DataFrame:
@@ -222,6 +223,7 @@ class Registry:
         version = self.version(job, name)
         target = cache / job / str(version.version)
         if target.is_dir() and _holds(target, version):
+            os.utime(target)  # see `prune`
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{version.version}-", dir=target.parent) as scratch:
@@ -231,29 +233,58 @@ class Registry:
                 if size > largest:
                     raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, allowed are {largest / 1e6:g}")
                 fetched = Path(client.download_artifacts(version.run_id, path, scratch))
-            verify(fetched)
-            if not _holds(fetched, version):
+            if content_of(verify(fetched).manifest) != version.content:
                 raise ArtifactError(f"version {version.version} of {job} is not the bundle that was registered")
             _put(fetched, target, version)
         return target
 
+    def prune(self, job: str, cache: Path, keep: Collection[int]) -> None:
+        """Remove the versions of `job` from a cache that others may share, but for those that have an alias.
+
+        What is to be kept stays, and what `download` handed out within the last hour: somebody may just open it.
+        """
+        with self._mlflow() as client:
+            needed = {*keep, *self._aliases(client, job).values()}
+        for place in (cache / job).glob("[0-9]*"):
+            with suppress(FileNotFoundError):  # another process was faster
+                if int(place.name) not in needed and time.time() - place.stat().st_mtime > _HANDED_OUT:
+                    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as gone:
+                        os.replace(place, Path(gone) / place.name)  # nobody meets half of it
+
     # Aliases
 
-    def promote(self, job: str, version: int) -> None:
-        """Make `version` the champion; the champion before it becomes @previous."""
-        with self.promotion_lock(job), self._mlflow() as client:
+    def promote(self, job: str, version: int, *, patience: float = _LOCK_SECONDS) -> None:
+        """Make `version` the champion; the champion before it becomes @previous.
+
+        Raises LockedError where others hold the promotion lock for more than `patience` seconds; nothing moved then.
+        """
+        with self.promotion_lock(job, patience), self._mlflow() as client:
             self.version(job, version)
             self._end_move(client, job)
             champion = self._aliases(client, job).get(CHAMPION)
             if champion != version:
                 self._move(client, job, {"by": "promote", CHAMPION: version, PREVIOUS: champion})
 
-    def rollback(self, job: str) -> int:
+    def succeed(self, job: str, version: int, twin: int) -> bool:
+        """Put `version` in the place of its judged twin, if that is the champion; @previous stays.
+
+        Returns whether `version` serves now.
+        """
+        with self.promotion_lock(job), self._mlflow() as client:
+            self.version(job, version)
+            self._end_move(client, job)
+            champion = self._aliases(client, job).get(CHAMPION)
+            if champion == twin:
+                self._move(client, job, {"by": "succeed", CHAMPION: version, PREVIOUS: None})
+            return champion in (version, twin)
+
+    def rollback(self, job: str, *, patience: float = _LOCK_SECONDS) -> int:
         """Swap @champion and @previous and return the version that serves now.
 
         Repeated after a kill it ends the swap that was begun; repeated after a completed one it swaps back.
+        `patience` is that of `promote`.
         """
-        with self.promotion_lock(job), self._mlflow() as client:
+        with self.promotion_lock(job, patience), self._mlflow() as client:
             ended = self._end_move(client, job)
             aliases = self._aliases(client, job)
             if ended == "rollback":
@@ -264,18 +295,19 @@ class Registry:
             return aliases[PREVIOUS]
 
     @contextmanager
-    def promotion_lock(self, job: str) -> Iterator[None]:
+    def promotion_lock(self, job: str, patience: float = _LOCK_SECONDS) -> Iterator[None]:
         """Hold this home's lock on the aliases of `job`; MLflow writes them without compare-and-set.
 
-        Judging and promoting belong under one lock; `promote` and `rollback` may be called while it is held.
+        Judging and promoting belong under one lock; `promote` and `rollback` may be called while it is held. Raises
+        LockedError where others hold it for more than `patience` seconds.
         """
         self.locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.locks / f"promotion-{job}.lock", timeout=_LOCK_SECONDS, is_singleton=True)
+        lock = FileLock(self.locks / f"promotion-{job}.lock", is_singleton=True)
         try:
-            lock.acquire()
+            lock.acquire(timeout=patience)
         except Timeout as error:
-            raise RegistryError(
-                f"another process has held the promotion lock of {job} for more than {_LOCK_SECONDS:.0f} s"
+            raise LockedError(
+                f"another process has held the promotion lock of {job} for more than {patience:.0f} s"
             ) from error
         try:
             yield
@@ -302,6 +334,22 @@ class Registry:
 
     def _aliases(self, client: MlflowClient, job: str) -> dict[str, int]:
         return {alias: int(version) for alias, version in client.get_registered_model(job).aliases.items()}
+
+    def _named(self, job: str, name: str | int) -> Version | None:
+        """The version with this number or alias, by one request."""
+        from mlflow.exceptions import MlflowException
+
+        with self._mlflow() as client:
+            try:
+                if str(name).isdecimal():
+                    item = client.get_model_version(job, str(name))
+                else:
+                    item = client.get_model_version_by_alias(job, str(name))
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+        return _version(item, dict.fromkeys(item.aliases, int(item.version)))
 
     def _versions(self, job: str) -> list[Version]:
         with self._mlflow() as client:

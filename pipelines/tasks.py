@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from rich.console import Console
 
-from forecasting import batch, provenance
+from forecasting import batch, provenance, retraining
 from forecasting.batch import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config import Job
@@ -26,12 +26,16 @@ from forecasting.insight.results import Outcome
 from forecasting.promotion import Decision, Judging
 from forecasting.promotion import decide as decide_under_lock
 from forecasting.registry import Run
+from forecasting.retraining import Attempt, Final
 from forecasting.series import clean as cleaning
 from forecasting.series import ingestion, snapshot, sources
 from forecasting.series import validate as validation
 from forecasting.series.snapshot import Snapshot
 from forecasting.series.store import Merged
+from forecasting.shards import runners
+from forecasting.shards.plan import Request
 from forecasting.training.fitted import Fitted
+from forecasting.training.start import Start
 from pipelines import child
 from pipelines.workspace import workspace
 
@@ -40,7 +44,9 @@ __all__ = [
     "clean",
     "conclude",
     "decide",
+    "find_start",
     "fit_baselines",
+    "fit_finally",
     "forecast",
     "forecast_live",
     "live_bundle",
@@ -48,6 +54,7 @@ __all__ = [
     "read",
     "recall",
     "store",
+    "succeed",
     "take_snapshot",
     "train",
     "validate",
@@ -124,11 +131,30 @@ def open_run(job: Job, data: Snapshot) -> Run:
 
 
 @step("training the network")
-def train(job: Job, data: Snapshot, number: int) -> Fitted:
+def train(job: Job, data: Snapshot, number: int, start: Start) -> Fitted:
     """Fit fold `number` in a process of its own."""
     function, arguments = "forecasting.training.fit:fit_stored", (workspace().home, job, data.version, number)
-    named = {"work": workspace().run(job.name, _key(job, data)) / f"network-{number}", "origin": _origin(data)}
+    work = workspace().run(job.name, _key(job, data)) / f"network-{start.init}-{number}"
+    named = {"work": work, "origin": _origin(data), "start": start}
     return cast(Fitted, child.call(function, *arguments, timeout=job.train.timeout, **named))
+
+
+@step("training the network once more, on all readings")
+def fit_finally(job: Job, data: Snapshot, attempt: Attempt) -> Fitted | str:
+    """The last fit in a process of its own, or why there is none."""
+    function = "forecasting.training.final:fit_finally_stored"
+    arguments = (workspace().home, job, data.version, attempt.fits[-1].bundle)
+    work = workspace().run(job.name, _key(job, data)) / "network-final"
+    named = {"work": work, "epochs": attempt.best_epoch, "start": attempt.start}
+    return cast(Fitted | str, child.call(function, *arguments, timeout=job.train.timeout, **named))
+
+
+@step("choosing the first weights")
+def find_start(job: Job, data: Snapshot) -> Start:
+    """Those of the live model where they are asked for and may be had."""
+    place = workspace()
+    work = place.run(job.name, _key(job, data))
+    return retraining.find_start(place.registry, job, data, cache=place.cache, work=work)
 
 
 @step("fitting the baselines")
@@ -139,18 +165,24 @@ def fit_baselines(job: Job, data: Snapshot) -> tuple[Entrant, ...]:
 
 
 @step("backtesting everyone on the same cutoffs, judging, registering")
-def decide(job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], rivals: tuple[Entrant, ...]) -> Decision:
-    """The verdict, and its consequence for the aliases."""
-    entrants = (Entrant(job.model.name, tuple(fitted.bundle for fitted in fits)), *rivals)
-    work = workspace().run(job.name, _key(job, data))
-    return decide_under_lock(workspace().registry, Judging(job, run.run_id, data.table, data.folds, entrants, work))
+def decide(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: tuple[Entrant, ...]) -> Decision:
+    """The verdict on the last attempt, and its consequence for the aliases."""
+    return decide_under_lock(workspace().registry, _judging(job, data, run, attempts, rivals))
+
+
+@step("holding the last fit against what was judged")
+def succeed(
+    job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], *, decision: Decision, last: Fitted | str
+) -> Final:
+    """It serves if it is sane, in the place of its judged twin."""
+    return retraining.succeed(workspace().registry, _judging(job, data, run, attempts, ()), decision, last)
 
 
 @step("forecasting with the live model")
-def forecast(job: Job, *, model: str = "champion", at: datetime | None = None, horizon: int | None = None) -> Vintage:
-    """Forecast every series and store the vintage, once."""
-    place = workspace()
-    return batch.forecast(place.store, place.registry, job, cache=place.cache, model=model, at=at, horizon=horizon)
+def forecast(job: Job, request: Request, *, model: str = "champion", runner: str = "local") -> Vintage:
+    """Forecast every series and store the vintage, once; the shards of it by this runner."""
+    place, how = workspace(), runners.runner(runner, workspace().dask)
+    return batch.forecast(place.store, place.registry, job, cache=place.cache, model=model, request=request, runner=how)
 
 
 @step("forecasting with the live model, if there is one")
@@ -169,10 +201,17 @@ def live_bundle(job: Job) -> Path | None:
 
 @step("writing the report, closing the run")
 def conclude(
-    job: Job, data: Snapshot, run: Run, fits: Sequence[Fitted], decision: Decision, vintage: Vintage | Absent
+    job: Job,
+    data: Snapshot,
+    run: Run,
+    attempts: Sequence[Attempt],
+    decision: Decision,
+    *,
+    final: Final | None,
+    vintage: Vintage | Absent,
 ) -> Outcome:
     """Results and report into the run; its working folder is not needed any more."""
-    finished, place = results.Finished(job, run.run_id, data, fits, decision, vintage), workspace()
+    finished, place = results.Finished(job, run.run_id, data, attempts, decision, final, vintage), workspace()
     outcome = results.conclude(place.registry, place.home, finished)
     shutil.rmtree(place.run(job.name, _key(job, data)), ignore_errors=True)
     return outcome
@@ -191,6 +230,11 @@ def _any_length(job: Job) -> Job:
 
 def _key(job: Job, data: Snapshot) -> str:
     return provenance.run_key(job, data.fingerprint)
+
+
+def _judging(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: Sequence[Entrant]) -> Judging:
+    entrants, work = retraining.entrants(job, attempts, rivals), workspace().run(job.name, _key(job, data))
+    return Judging(job, run.run_id, data.table, data.folds, entrants, work, again=attempts[-1].start.warm)
 
 
 def _origin(data: Snapshot) -> Origin:

@@ -1,9 +1,12 @@
-"""Training: snapshot → network and baselines → backtest → gate → registry → forecast → report."""
+"""Training: snapshot → baselines and network → backtest → gate → registry → last fit → forecast → report."""
 
 from prefect import flow
 
 from forecasting.config import Job
 from forecasting.insight.results import Outcome
+from forecasting.retraining import Attempt
+from forecasting.series.snapshot import Snapshot
+from forecasting.training.start import SCRATCH, Start
 from pipelines import notices, tasks
 from pipelines.workspace import workspace
 
@@ -18,8 +21,20 @@ def training(job: Job) -> Outcome:
         run = tasks.open_run(job, data)
         if run.finished:
             return notices.trained(job, tasks.recall(run))
-        fits = [tasks.train(job, data, number) for number in range(len(data.folds))]
         rivals = tasks.fit_baselines(job, data)
-        decision = tasks.decide(job, data, run, fits, rivals)
+        attempts = [_attempt(job, data, tasks.find_start(job, data))]
+        decision = tasks.decide(job, data, run, attempts, rivals)
+        if not decision.settled:  # a warm challenger lost
+            attempts.append(_attempt(job, data, SCRATCH))
+            decision = tasks.decide(job, data, run, attempts, rivals)
+        final = None
+        if job.train.final_fit and decision.contest.verdict.passed:
+            last = tasks.fit_finally(job, data, attempts[-1])
+            final = tasks.succeed(job, data, run, attempts, decision=decision, last=last)
         vintage = tasks.forecast_live(job)
-        return notices.trained(job, tasks.conclude(job, data, run, fits, decision, vintage))
+        outcome = tasks.conclude(job, data, run, attempts, decision, final=final, vintage=vintage)
+        return notices.trained(job, outcome)
+
+
+def _attempt(job: Job, data: Snapshot, start: Start) -> Attempt:
+    return Attempt(start, tuple(tasks.train(job, data, number, start) for number in range(len(data.folds))))

@@ -22,7 +22,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.series.window import Batch
 
-__all__ = ["Bundle", "Manifest", "Origin", "read_graphs", "verify", "write"]
+__all__ = ["Bundle", "Manifest", "Origin", "golden_inputs", "read_graphs", "verify", "write"]
 
 FORMAT = 1
 GOLDEN_TOLERANCE = 1e-5  # of the forecast's own scale
@@ -144,6 +144,13 @@ def read_graphs(directory: Path) -> Graphs:
     """The graphs of a bundle, as they are."""
     step = directory / "step.onnx"
     return Graphs((directory / "model.onnx").read_bytes(), step.read_bytes() if step.exists() else None)
+
+
+def golden_inputs(directory: Path) -> Batch:
+    """The small batch of inputs whose forecast a bundle keeps."""
+    golden = _arrays(directory / "golden.npz")
+    golden.pop("expected", None)
+    return golden
 
 
 def _read_manifest(directory: Path) -> Manifest:

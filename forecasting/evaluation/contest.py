@@ -103,7 +103,7 @@ def hold(
 ) -> Contest:
     """Backtest everyone on the same windows and judge the challenger; `table` must be clean.
 
-    `champion` is the live model's bundle, made comparable by `as_challenger`.
+    `champion` is the live model's bundle, made comparable by `as_challenger`. Rivals that are no baselines are shown.
     """
     backtested = judging(table, job, folds)
     first, *others = (backtested(entrant.bundles, entrant.name) for entrant in (challenger, *rivals))
@@ -111,7 +111,7 @@ def hold(
     return Contest(
         candidates=(first, *([live] if live else []), *others),
         verdict=judge(first, live, others, job.gate, step=job.backtest.step),
-        fallback=best_baseline(others, job.gate.primary).name,
+        fallback=best_baseline([one for one in others if one.name in baseline_names(job)], job.gate.primary).name,
     )
 
 

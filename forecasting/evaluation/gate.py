@@ -14,7 +14,7 @@ from forecasting.errors import GatecastError
 from forecasting.evaluation.comparison import Improvement, better
 from forecasting.evaluation.metrics import METRICS, Judged, Scored, primary_metric, revision, value
 
-__all__ = ["Candidate", "Rule", "Verdict", "best_baseline", "judge"]
+__all__ = ["Candidate", "Rule", "Verdict", "best_baseline", "judge", "sane"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,26 @@ def judge(
     ]
     passed = all(rule.passed for rule in rules)
     return Verdict(passed, challenger.name, challenger.weights, tuple(rules))
+
+
+def sane(last: Candidate, twin: Candidate, gate: Gate, *, step: int) -> tuple[Rule, ...]:
+    """What a last fit on all readings is held against: the judged model, its twin, on the windows of the backtest.
+
+    It has learned from them, so it must forecast something like its twin there, and must not be surely worse.
+    """
+    found = _improvement(last.scored, twin.scored, gate, step)
+    worse = (
+        f"{gate.primary} is {_share(found.mean)} than that of the judged twin, at best {_share(found.high)}; on what it"
+        " has learned from it must not be surely worse"
+    )
+    apart = float(np.abs(last.scored.forecast - twin.scored.forecast).mean())
+    error = value(twin.scored, METRICS["mae"])
+    near = f"its quantiles are {apart:.3g} away from its twin's on average, allowed is the twin's error {error:.3g}"
+    return (
+        _finite(last.scored),
+        Rule("near", apart, error, apart <= error, near),
+        Rule("not_worse", found.high, 0.0, found.high >= 0, worse),
+    )
 
 
 def best_baseline(baselines: Sequence[Candidate], primary: str) -> Candidate:

@@ -25,6 +25,7 @@ from forecasting.insight.report import Report, write
 from forecasting.insight.symbols import texts
 from forecasting.promotion import Decision
 from forecasting.registry import Registry
+from forecasting.retraining import Attempt, Final, bill, rules_of
 from forecasting.series import ingestion
 from forecasting.series.snapshot import Snapshot
 from forecasting.series.symbols import unit_of
@@ -50,6 +51,8 @@ class Outcome(BaseModel):
     champion: int | None  # the version that is live now
     verdict: list[dict[str, Any]]  # rule, figure, bound, passed, sentence
     leaderboard: list[dict[str, Any]]  # model and its metrics
+    challengers: list[dict[str, Any]] = []  # first weights, cost and gain of each; the last one is the judged
+    final_fit: list[dict[str, Any]] = []  # the rules of the last fit on all readings; none: it was not asked for
     forecasts: dict[str, Any]  # rows, and table, model, version, or the reason why there are none
     report: str
 
@@ -59,7 +62,7 @@ def summary(outcome: Outcome) -> str:
     challenger = outcome.leaderboard[0]["model"] if outcome.leaderboard else "the network"
     reasons = [rule["sentence"] for rule in outcome.verdict if not rule["passed"]]
     if outcome.promoted:
-        return f"{outcome.model} passed every rule and is the champion, version {outcome.champion}."
+        return f"{outcome.model} passed every rule and is the champion, version {outcome.champion}.{_finally(outcome)}"
     refused = f"{challenger} was refused: {'; '.join(reasons)}."
     if outcome.fallback:
         return f"{refused} The best baseline, {outcome.model}, serves in its place as version {outcome.champion}."
@@ -68,15 +71,30 @@ def summary(outcome: Outcome) -> str:
     return f"{refused} Version {outcome.champion} stays the champion."
 
 
+def _finally(outcome: Outcome) -> str:
+    failed = [rule["sentence"] for rule in outcome.final_fit if not rule["passed"]]
+    if failed:
+        return f" It stays as it was judged, the last fit on all readings was refused: {'; '.join(failed)}."
+    if outcome.final_fit and outcome.champion != outcome.version:
+        return f" It was fitted once more on all readings; judged was its twin, version {outcome.version}."
+    return ""
+
+
 class Finished(NamedTuple):
     """Everything that a run has made when nothing is left to do but to tell."""
 
     job: Job
     run_id: str
     data: Snapshot
-    fits: Sequence[Fitted]
+    attempts: Sequence[Attempt]
     decision: Decision
+    final: Final | None
     vintage: Vintage | Absent
+
+    @property
+    def fits(self) -> Sequence[Fitted]:
+        """Of the last challenger, on which the verdict is."""
+        return self.attempts[-1].fits
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -101,7 +119,7 @@ def conclude(registry: Registry, home: Path, run: Finished) -> Outcome:
     (results / "outcome.json").write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
     write(report, _report(home, run, outcome))
     shutil.copyfile(report, results / "report.html")
-    registry.log_metrics(run_id, _metrics(contest, run.curves))
+    registry.log_metrics(run_id, _metrics(contest, run.curves) | _costs(outcome))
     registry.log_artifacts(run_id, results)
     registry.set_tags(
         run_id,
@@ -125,6 +143,8 @@ def _outcome(registry: Registry, home: Path, run: Finished, report: Path) -> Out
         champion=champion.version if champion else None,
         verdict=json.loads(decision.contest.verdict.to_json())["rules"],
         leaderboard=records(decision.contest.leaderboard),
+        challengers=bill(job, run.attempts, decision.contest),
+        final_fit=rules_of(run.final),
         forecasts=_where(home, job, vintage),
         report=str(report),
     )
@@ -134,7 +154,7 @@ def _where(home: Path, job: Job, vintage: Vintage | Absent) -> dict[str, Any]:
     if isinstance(vintage, Absent):
         return {"rows": 0, "reason": vintage.reason}
     table = str(home / "tables" / job.name / "forecasts")
-    return {"rows": len(vintage.table), "table": table, "model": vintage.model, "version": vintage.version}
+    return {"rows": vintage.rows, "table": table, "model": vintage.model, "version": vintage.version}
 
 
 def _metrics(contest: Contest, curves: pd.DataFrame) -> dict[str, float | Sequence[float]]:
@@ -149,6 +169,16 @@ def _metrics(contest: Contest, curves: pd.DataFrame) -> dict[str, float | Sequen
     }
     last = curves[curves["fold"] == curves["fold"].max()]
     return metrics | {"loss": last["loss"].tolist(), "val_loss": last["val_loss"].tolist()}
+
+
+def _costs(outcome: Outcome) -> dict[str, float | Sequence[float]]:
+    """What each challenger cost and gained, by the name of its first weights."""
+    return {
+        f"challenger.{row['init']}.{name}": float(value)
+        for row in outcome.challengers
+        for name, value in row.items()
+        if isinstance(value, int | float) and name != "from_version"
+    }
 
 
 def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
@@ -182,7 +212,7 @@ def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
 
 def parameters(job: Job) -> dict[str, str | float | int]:
     """The job as flat names and values, for the tables of MLflow."""
-    sections = job.model_dump(mode="json", exclude={"schedule"})
+    sections = job.model_dump(mode="json", exclude={"schedule", "monitor"})
     flat: dict[str, str | float | int] = {}
     for section, content in sections.items():
         for name, value in content.items() if isinstance(content, dict) else [("", content)]:
@@ -207,12 +237,24 @@ def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, bundle: Bundle) -> 
         "Span": f"{data.table[DS].min()} to {data.table[DS].max()}",
         "Fitted until": str(data.folds[-1].fit_until),
         "Cutoffs": f"{sum(len(fold.cutoffs) for fold in data.folds)} from {data.folds[0].cutoffs[0]}",
+        **{f"Challenger from {row['init']}": _cost(row) for row in outcome.challengers},
         "Trained on": "; ".join(fitted.devices),
         "Weights": manifest.weights[:12],
         "Commit": manifest.origin.git_commit[:12] or "not a working copy",
         "Export parity": f"{manifest.origin.parity:.1e}",
         "Versions": ", ".join(f"{name} {manifest.versions[name]}" for name in shown if name in manifest.versions),
     }
+
+
+def _cost(row: dict[str, Any]) -> str:
+    told = [f"{row['steps']:,} steps in {row['seconds']:.1f} s"]
+    told += [f"weights of version {row['from_version']}"] if row["from_version"] else []
+    told += [
+        f"{abs(row[key]):.1%} {'worse' if row[key] < 0 else 'better'} than {name}"
+        for key, name in (("over_champion", "the champion"), ("over_scratch", "from scratch"))
+        if row[key] is not None
+    ]
+    return "; ".join([*told, *([row["note"]] if row["note"] else [])])
 
 
 def _unknown(data: Snapshot, bundle: Bundle) -> dict[str, str]:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import pandas as pd
+
 from forecasting.bundle.artifact import Bundle
 from forecasting.config import Job
+from forecasting.series.grids import learn_layout
 from forecasting.series.split import Fold
 
 __all__ = ["SCRATCH", "Start", "objections"]
@@ -36,17 +39,21 @@ _READ: Final = (
 SCRATCH: Final = Start("scratch")
 
 
-def objections(bundle: Bundle, job: Job, folds: Sequence[Fold]) -> list[str]:
+def objections(bundle: Bundle, job: Job, folds: Sequence[Fold], known: pd.DataFrame) -> list[str]:
     """Why the weights of `bundle` cannot be the first ones of this job's network, or must not; empty if they may be.
 
     They must not have learned from anything that a fold keeps from its own fit: neither from readings after its
-    `fit_until`, nor been chosen by readings after its `seen_until`, because those are what it is judged on.
+    `fit_until`, nor been chosen by readings after its `seen_until`, because those are what it is judged on. `known` is
+    what the first fold may learn from.
     """
     if bundle.spec.baseline:
         return [f"it is the baseline {bundle.spec.model}, which has no network"]
     if "model.keras" not in bundle.manifest.files:
         return ["its bundle holds no model.keras"]
-    return [*_other_network(bundle, job), *_knows_too_much(bundle, job, folds)]
+    moved = _other_network(bundle, job)
+    if not moved and bundle.spec.layout != learn_layout(known, job.series):
+        moved = ["its series stand in other places"]
+    return [*moved, *_knows_too_much(bundle, job, folds)]
 
 
 def _other_network(bundle: Bundle, job: Job) -> list[str]:

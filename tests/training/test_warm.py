@@ -190,7 +190,7 @@ def test_nothing_after_the_fold_moves_a_warm_fit(world: World, tmp_path: Path) -
         before, world.job, folds(world.table[world.table["ds"] <= last], world.job)[0], tmp_path / "a", origin=Origin()
     )
     assert (noisy["y"] != world.table["y"]).any()
-    assert objections(verify(again.bundle), world.job, [world.fold]) == []
+    assert objections(verify(again.bundle), world.job, [world.fold], world.table) == []
 
     changed_future = warm(world._replace(table=noisy, champion=again.bundle), tmp_path / "b")
 
@@ -199,18 +199,23 @@ def test_nothing_after_the_fold_moves_a_warm_fit(world: World, tmp_path: Path) -
 
 def test_a_champion_that_knows_the_backtest_is_no_first_weight(world: World) -> None:
     """Had it learned from, or been chosen by, one reading more than the first fold may see, it would be refused."""
-    assert objections(verify(world.champion), world.job, [world.fold]) == []
+    assert objections(verify(world.champion), world.job, [world.fold], world.table) == []
     origin = verify(world.champion).manifest.origin
     hour = pd.Timedelta(hours=1)
     early = world.fold._replace(fit_until=pd.Timestamp(origin.fit_until) - hour)
-    assert objections(verify(world.champion), world.job, [early, world.fold]) == [
-        f"it learned from readings up to {origin.fit_until}, the first fit of this backtest may only know those up to"
-        f" {early.fit_until}"
+    allowed = f"the first fit of this backtest may only know those up to {early.fit_until}"
+    assert objections(verify(world.champion), world.job, [early, world.fold], world.table) == [
+        f"it learned from readings up to {origin.fit_until}, {allowed}"
     ]
     early = world.fold._replace(seen_until=pd.Timestamp(origin.seen_until) - hour)
-    assert ["was chosen by" in why for why in objections(verify(world.champion), world.job, [early])] == [True]
+    assert ["was chosen by" in why for why in objections(verify(world.champion), world.job, [early], world.table)] == [
+        True
+    ]
     same_data = world.fold._replace(fit_until=pd.Timestamp(origin.fit_until))
-    assert "nothing newer" in objections(verify(world.champion), changed(world.job, replay=0.0), [same_data])[0]
+    assert (
+        "nothing newer"
+        in objections(verify(world.champion), changed(world.job, replay=0.0), [same_data], world.table)[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,7 +242,7 @@ def test_weights_of_another_network_are_refused_in_a_sentence(
 ) -> None:
     """Before anything is trained."""
     other = world.job.model_copy(update={section: getattr(world.job, section).model_copy(update=update)})
-    assert objections(verify(world.champion), other, [world.fold]) == [expected]
+    assert objections(verify(world.champion), other, [world.fold], world.table) == [expected]
 
 
 def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_path: Path) -> None:

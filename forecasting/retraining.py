@@ -1,0 +1,170 @@
+"""A job's next challenger: its first weights, what it cost and gained, and the last fit on all readings."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from forecasting.atomic import write_text
+from forecasting.bundle.artifact import verify
+from forecasting.columns import DS, Y
+from forecasting.config import STARTS, Job
+from forecasting.errors import UnknownVersionError
+from forecasting.evaluation import contest
+from forecasting.evaluation.contest import CHAMPION, Contest, Entrant
+from forecasting.evaluation.gate import Rule, sane
+from forecasting.promotion import TWIN, Decision, Judging, judged_version
+from forecasting.registry import Registry, Version
+from forecasting.series.snapshot import Snapshot
+from forecasting.series.split import past
+from forecasting.training.fitted import Fitted
+from forecasting.training.start import SCRATCH, Start, objections
+
+__all__ = ["Attempt", "Final", "bill", "entrants", "find_start", "rules_of", "succeed"]
+
+
+class Attempt(NamedTuple):
+    """A challenger: its first weights, and its fit of each fold."""
+
+    start: Start
+    fits: tuple[Fitted, ...]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the last fold's fit, counted from 1, that validation chose."""
+        return int(self.fits[-1].curves["val_loss"].to_numpy().argmin()) + 1
+
+
+class Final(NamedTuple):
+    """What came of the last fit: the version that serves because of it, or none, and the rules it was held against."""
+
+    version: int | None
+    rules: tuple[Rule, ...]
+
+
+def find_start(registry: Registry, job: Job, data: Snapshot, *, cache: Path, work: Path) -> Start:
+    """The weights that `train.init` asks for, or scratch that says why they cannot be had.
+
+    Noted in `work`: a run that was killed after it went live does not begin with its own weights.
+    """
+    if job.train.init == "scratch":
+        return SCRATCH
+    note = work / "start.json"
+    if note.exists():
+        version, why = json.loads(note.read_text(encoding="utf-8"))
+    else:
+        version, why = _choose(registry, job, data, cache)
+        write_text(note, json.dumps([version, why]))
+    if version is None:
+        return SCRATCH._replace(note=why)
+    return Start(job.train.init, registry.download(job.name, version, cache), version)
+
+
+def _choose(registry: Registry, job: Job, data: Snapshot, cache: Path) -> tuple[int | None, str]:
+    """The version whose weights may be taken, or why there is none."""
+    init = job.train.init
+    wanted = registry.champion(job.name) if init in STARTS else _of_run(registry, job, init)
+    if wanted is None:
+        return None, "trained from scratch: nothing is live yet"
+    version = judged_version(wanted)
+    known = past(data.table, data.folds[0].fit_until)
+    against = objections(verify(registry.download(job.name, version, cache)), job, data.folds, known)
+    if against:
+        return None, f"trained from scratch, not from version {version}: {'; '.join(against)}"
+    return version, ""
+
+
+def _of_run(registry: Registry, job: Job, run_id: str) -> Version:
+    """The version that a run judged; raises UnknownVersionError that names the runs there are."""
+    versions = registry.versions(job.name)
+    of_run = versions[versions["run_id"] == run_id]
+    if of_run.empty:
+        known = ", ".join(dict.fromkeys(versions["run_id"]))
+        raise UnknownVersionError(f"{job.name} has no version of the run {run_id}; it has versions of {known}")
+    return registry.version(job.name, int(of_run["version"].min()))  # a fallback and a last fit come after it
+
+
+def entrants(job: Job, attempts: Sequence[Attempt], rivals: Sequence[Entrant]) -> tuple[Entrant, ...]:
+    """The last challenger, then the baselines, then the challengers that were refused before, for the leaderboard."""
+    names = [*(f"{job.model.name}@{attempt.start.init}" for attempt in attempts[:-1]), job.model.name]
+    tried = [
+        Entrant(name, tuple(fitted.bundle for fitted in attempt.fits))
+        for name, attempt in zip(names, attempts, strict=True)
+    ]
+    return (tried[-1], *rivals, *tried[:-1])
+
+
+def bill(job: Job, attempts: Sequence[Attempt], held: Contest) -> list[dict[str, Any]]:
+    """What every challenger cost and gained, a row each: seconds, optimiser steps, and the primary metric.
+
+    `over_champion` and `over_scratch` are shares by which that metric is lower than theirs; none where they were not
+    there.
+    """
+    board = held.leaderboard.set_index("model")[job.gate.primary]
+    named = entrants(job, attempts, ())
+    values = {entrant.name: float(board[entrant.name]) for entrant in named}
+    champion = float(board[CHAMPION]) if CHAMPION in board.index else None
+    cold = values[job.model.name] if not attempts[-1].start.warm and len(attempts) > 1 else None
+    rows = []
+    for attempt, name in zip(attempts, (*(one.name for one in named[1:]), named[0].name), strict=True):
+        value = values[name]
+        rows.append(
+            {
+                "init": attempt.start.init,
+                "from_version": attempt.start.version,
+                "seconds": round(float(sum(fitted.curves["seconds"].sum() for fitted in attempt.fits)), 3),
+                "steps": sum(verify(fitted.bundle).manifest.origin.steps for fitted in attempt.fits),
+                job.gate.primary: _finite(value),
+                "over_champion": _gain(value, champion),
+                "over_scratch": _gain(value, cold) if attempt.start.warm else None,
+                "note": attempt.start.note,
+            }
+        )
+    return rows
+
+
+def succeed(registry: Registry, judging: Judging, decision: Decision, last: Fitted | str) -> Final:
+    """Hold the last fit against its judged twin and let it serve in its place, if it is sane and that still serves.
+
+    Both stay in the registry: the note `twin` of the new version names the judged one.
+    """
+    job, twin = judging.job, judging.entrants[0].bundles[-1]
+    if isinstance(last, str):
+        return Final(None, (Rule("finished", math.nan, math.nan, False, last),))
+    backtested = contest.judging(judging.table, job, judging.folds[-1:])
+    first, second = (backtested((bundle,), job.model.name) for bundle in (last.bundle, twin))
+    rules = sane(first, second, job.gate, step=job.backtest.step)
+    if not all(rule.passed for rule in rules):
+        return Final(None, rules)
+    end = judging.table.loc[judging.table[Y].notna(), DS].max().isoformat()
+    with registry.promotion_lock(job.name):
+        judged, live = registry.version(job.name, decision.version), registry.champion(job.name)
+        if live is None or judged_version(live) != judged.version:
+            return Final(None, rules)
+        version = registry.register(
+            job.name,
+            judging.run_id,
+            last.bundle,
+            verdict="final",
+            metrics=judged.metrics,
+            notes={**judged.notes, TWIN: str(judged.version), "fit_until": end, "known_until": end},
+        )
+        return Final(version if registry.succeed(job.name, version, judged.version) else None, rules)
+
+
+def rules_of(final: Final | None) -> list[dict[str, Any]]:
+    """The rules of a last fit as they stand in an outcome; NaN becomes none."""
+    found = [asdict(rule) for rule in final.rules] if final else []
+    return [row | {key: _finite(row[key]) for key in ("figure", "bound")} for row in found]
+
+
+def _gain(value: float, other: float | None) -> float | None:
+    return None if not other else _finite(1 - value / other)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,79 @@
+"""The last fit: the judged network once more, on all readings, for the number of steps that validation chose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.artifact import Bundle, golden_inputs, verify, write
+from forecasting.config import Job, Train
+from forecasting.errors import TrainingError
+from forecasting.series.prepare import prepare
+from forecasting.series.snapshot import take
+from forecasting.series.split import Fold
+from forecasting.series.store import Store
+from forecasting.training.checkpoint import Checkpoint
+from forecasting.training.devices import describe, make_deterministic
+from forecasting.training.fit import build_network, export_graphs, learned_by, lessons
+from forecasting.training.fitted import Fitted
+from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.origin import origin_of, save_network
+from forecasting.training.start import SCRATCH, Start
+
+__all__ = ["fit_finally", "fit_finally_stored"]
+
+
+def fit_finally(
+    table: pd.DataFrame, job: Job, twin: Bundle, work: Path, *, epochs: int, start: Start = SCRATCH
+) -> Fitted:
+    """Train on every reading of `table` as `twin` was trained up to its best epoch, the number `epochs`.
+
+    Features, scaler and residuals are the twin's: none are left that this fit has not seen. An epoch has as many
+    steps as the twin's had, so the number of steps and the course of the learning rate are the same. `work` is as in
+    `fit`. Raises TrainingError when the loss is lost.
+    """
+    make_deterministic(job.train.seed)
+    keras.config.set_dtype_policy(job.train.precision)
+    end = pd.Timestamp(table["ds"].max())
+    fold = Fold(end, end, pd.DatetimeIndex([]))
+    older = verify(start.bundle) if start.bundle else None
+    data = prepare(table, job, fold, learned=learned_by(twin))
+    train, _ = lessons(table, data, job, fold, older)
+    config = _as_long(job.train, twin.manifest.origin.steps // epochs)
+    network = build_network(job, data, start, older)
+    compile_network(network, network.get_layer("head").loss, config, len(train))
+    devices, checkpoint = describe(network), Checkpoint(work)
+    until = config.model_copy(update={"epochs": epochs, "patience": epochs})
+    title = f"{job.model.name} on all readings"
+    learn(network, train, train, until, checkpoint, title=title, notes=devices)  # there is nothing left to watch
+    graphs, parity = export_graphs(network, job, train.batch(np.arange(min(len(train), 64))))
+    steps = epochs * batches_in(len(train), config)
+    bundle = write(
+        work / "bundle",
+        twin.spec,
+        graphs,
+        calibration=twin.calibration,
+        golden=golden_inputs(twin.path),
+        origin=origin_of(twin.manifest.origin, job, fold, steps=steps).model_copy(update={"parity": parity}),
+        keras_file=save_network(network, work),
+    )
+    return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))
+
+
+def fit_finally_stored(
+    home: Path, job: Job, version: int, twin: Path, *, work: Path, epochs: int, start: Start
+) -> Fitted | str:
+    """The last fit on the observations stored as `version`, in a child process; why there is none, if it failed."""
+    table = take(Store(home), job, version).table
+    try:
+        return fit_finally(table, job, verify(twin), work, epochs=epochs, start=start)
+    except TrainingError as error:
+        return str(error)  # the judged model goes on serving
+
+
+def _as_long(config: Train, batches: int) -> Train:
+    """The training with so many steps an epoch, of windows that are drawn from all of them."""
+    return config.model_copy(update={"windows_per_epoch": batches * config.batch_size})
