@@ -114,8 +114,8 @@ def _failed(run: dict[str, Any]) -> int:
 
 
 def cold(plan: Plan) -> Figures:
-    """From the start of the process to ready, memory, and the size of an environment that holds only the service."""
-    python, size = _environment(plan.home.parent / "environment")
+    """From the start of the process to ready, memory, and size, in an environment that holds only the service."""
+    python, sizes = _environment(plan.home.parent / "environment")
 
     def start() -> float:
         with gatecast(plan.home, python=python) as server:
@@ -130,19 +130,27 @@ def cold(plan: Plan) -> Figures:
     with gatecast(plan.home, python=python) as server:
         load(server, plan.body, seconds=plan.seconds(10), clients=CLIENTS)
         time.sleep(6)  # until the registry has been asked
-        return {**found, "resident_mb": round(server.resident_mb), "environment_mb": size}
+        return {**found, **sizes, "resident_mb": round(server.resident_mb)}
 
 
-def _environment(place: Path) -> tuple[str, int]:
-    """The interpreter of a new environment made from requirements/serve.txt, and its size in MB."""
+def _environment(place: Path) -> tuple[str, Figures]:
+    """The interpreter of a new environment made from requirements/serve.txt as the image has it, and its sizes."""
     uv, python = str(Path(sys.executable).with_name("uv")), str(place / "bin" / "python")
     install = [uv, "pip", "install", "--quiet", "--python", python]
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(place)], check=True)
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(place)], check=True)
     subprocess.run([*install, "--require-hashes", "-r", str(ROOT / "requirements/serve.txt")], check=True)
     subprocess.run([*install, "--no-deps", str(ROOT)], check=True)
+    installed = _megabytes(place)
     subprocess.run([python, "-m", "compileall", "-q", str(place / "lib")], check=False)
+    compiled = _megabytes(place)
+    subprocess.run(["sh", str(ROOT / "requirements/slim.sh"), str(place)], check=True)
+    found = {"environment_mb": _megabytes(place), "installed_mb": installed, "installed_with_bytecode_mb": compiled}
+    return python, found
+
+
+def _megabytes(place: Path) -> int:
     taken = subprocess.run(["du", "-s", "--block-size=1000000", str(place)], check=True, capture_output=True, text=True)
-    return python, int(taken.stdout.split()[0])
+    return int(taken.stdout.split()[0])
 
 
 def flips(plan: Plan) -> Figures:
