@@ -138,7 +138,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
         str | None,
         typer.Option(
             metavar="FILE|TABLE",
-            help="Also write them to a .csv or .parquet file, a Delta table's folder or a database; frames to .nc, .npz.",
+            help="Also write them to a .csv or .parquet file, a Delta table or a database; frames to .nc or .npz.",
         ),
     ] = None,
     shards: Annotated[int | None, typer.Option(min=1, help="In how many pieces; default: by their number.")] = None,
@@ -156,7 +156,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
         return
     if any(option is not None for option in (length, temperature, seed)):
         raise ConfigError("--length, --temperature and --seed are for --prompt; a stored forecast has those of the job")
-    write = outlet(out, job) if out else None  # what cannot be written is said before anything is forecast
+    write = outlet(out, job.series) if out else None  # what cannot be written is said before anything is forecast
     vintage = in_process(batch, job, model=model, at=at, horizon=horizon, shards=shards, runner=runner)
     if write:
         write(vintage.tables())

@@ -412,8 +412,8 @@ def test_forecast_as_of_then_is_a_vintage_of_its_own(
         )
         assert answer.code == 0, answer.err
         result = json.loads(answer.out)
-        assert set(result) == {"name", "model", "version", "rows", "written"}
-        assert (result["rows"], result["written"]) == (12, written)
+        assert set(result) == {"name", "model", "version", "rows", "written", "failed", "failures"}
+        assert (result["rows"], result["written"], result["failed"]) == (12, written, 0)
     read = {"csv": pd.read_csv(tmp_path / "x.csv"), "parquet": pd.read_parquet(tmp_path / "new" / "x.parquet")}
     stored = Store(place).read_forecasts("tiny", cutoff=pd.Timestamp("2020-01-10 05:00"))
     for table in read.values():
@@ -425,7 +425,7 @@ def test_forecast_as_of_then_is_a_vintage_of_its_own(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--out", "x.bad", "--at", "2020-01-08"], 2, "the suffix must be one of .csv, .parquet"),
+        (["--out", "x.bad", "--at", "2020-01-08"], 2, "else it must be one of .csv, .parquet"),
         (["--at", "1999-01-01"], 1, "there is no reading at or before 1999-01-01"),
         (["--at", "soon"], 2, "Invalid value for '--at'"),
         (["--model", "newest"], 1, "tiny has no version or alias newest; it has:"),

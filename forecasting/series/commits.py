@@ -23,11 +23,11 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
 from forecasting.series.scan import Source, Span, files, read
 
-__all__ = ["AT_ONCE", "add", "add_new", "added", "write_part"]
+__all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "write_part"]
 
 AT_ONCE: Final = CommitProperties(max_commit_retries=0)  # what was looked up before must still hold
+FORECAST: Final[tuple[str, ...]] = (UNIQUE_ID, DS, CUTOFF, VERSION)  # what a forecast is known by
 GROUP: Final = 131_072  # rows of a row group: small enough that one shard reads little of what is not its own
-_BOUNDED: Final = (UNIQUE_ID, DS, CUTOFF, VERSION)
 
 
 def write_part(path: Path, table: pa.Table, *, sorted_by: Sequence[str] = ()) -> None:
@@ -75,8 +75,8 @@ def _create(path: str, schema: pa.Schema, actions: list[AddAction]) -> None:
         raise
 
 
-def add_new(path: str, parts: Sequence[Path], keys: Sequence[str]) -> int:
-    """Add those rows of forecast files whose `keys` are not stored yet, in one commit; how many that are.
+def add_new(path: str, parts: Sequence[Path]) -> int:
+    """Add those rows of forecast files whose keys are not stored yet, in one commit; how many that are.
 
     Raises CommitFailedError where another commit came first.
     """
@@ -84,7 +84,7 @@ def add_new(path: str, parts: Sequence[Path], keys: Sequence[str]) -> int:
         return _added(path, parts, None)
     source = Source(path, DeltaTable(path).version())
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as drafts:
-        fresh = [_fresh(part, source, keys, Path(drafts)) for part in parts]
+        fresh = [_fresh(part, source, Path(drafts)) for part in parts]
         return _added(path, [part for part in fresh if part is not None], source.version)
 
 
@@ -94,9 +94,9 @@ def _added(path: str, parts: Sequence[Path], seen: int | None) -> int:
     return sum(pq.read_metadata(part).num_rows for part in parts)
 
 
-def _fresh(part: Path, source: Source, keys: Sequence[str], drafts: Path) -> Path | None:
+def _fresh(part: Path, source: Source, drafts: Path) -> Path | None:
     """The file with those rows of a part that are not stored: the part itself, a draft, or none."""
-    new = ~_known(part, source, keys)
+    new = ~_known(part, source)
     schema = _stored_types(pq.read_schema(part), source)
     if not new.any():
         return None
@@ -107,15 +107,15 @@ def _fresh(part: Path, source: Source, keys: Sequence[str], drafts: Path) -> Pat
     return draft
 
 
-def _known(part: Path, source: Source, keys: Sequence[str]) -> np.ndarray:
+def _known(part: Path, source: Source) -> np.ndarray:
     """Which rows of a part have a stored key; files whose bounds lie elsewhere are not read."""
     metadata = pq.read_metadata(part)
     least, greatest = _bounds(metadata)
     span = Span(least.get(UNIQUE_ID), greatest.get(UNIQUE_ID))
-    found = [_index(read(path, keys, span), keys) for path in _meeting(source, least, greatest)]
+    found = [_index(read(path, FORECAST, span)) for path in _meeting(source, least, greatest)]
     if not found:
         return np.zeros(metadata.num_rows, dtype=bool)
-    mine = _index(pq.read_table(part, columns=list(keys)), keys)
+    mine = _index(pq.read_table(part, columns=list(FORECAST)))
     known: np.ndarray = np.logical_or.reduce([np.asarray(mine.isin(stored)) for stored in found])
     return known
 
@@ -138,10 +138,10 @@ def _latest(value: Any) -> Any:
     return value + timedelta(milliseconds=1) if isinstance(value, datetime) else value
 
 
-def _index(table: pa.Table, keys: Sequence[str]) -> pd.MultiIndex:
+def _index(table: pa.Table) -> pd.MultiIndex:
     place = table.schema.get_field_index(UNIQUE_ID)
     plain = table.set_column(place, UNIQUE_ID, table[UNIQUE_ID].cast(pa.string()))
-    return pd.MultiIndex.from_frame(plain.select(list(keys)).to_pandas())
+    return pd.MultiIndex.from_frame(plain.select(list(FORECAST)).to_pandas())
 
 
 def _stored_types(schema: pa.Schema, source: Source) -> pa.Schema:
@@ -187,7 +187,7 @@ def _bounds(metadata: pq.FileMetaData) -> tuple[dict[str, Any], dict[str, Any]]:
     least: dict[str, Any] = {}
     greatest: dict[str, Any] = {}
     for place, name in enumerate(metadata.schema.names):
-        if name not in _BOUNDED:
+        if name not in FORECAST:
             continue
         found = [metadata.row_group(group).column(place).statistics for group in range(metadata.num_row_groups)]
         if found and all(one is not None and one.has_min_max for one in found):

@@ -24,7 +24,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION
 from forecasting.errors import DataError
 from forecasting.series import scan
-from forecasting.series.commits import add_new, write_part
+from forecasting.series.commits import FORECAST, add_new, write_part
 from forecasting.series.scan import Source
 
 __all__ = ["Merged", "Store", "fingerprint"]
@@ -32,7 +32,6 @@ __all__ = ["Merged", "Store", "fingerprint"]
 Watched = Literal["scores", "verdicts"]
 
 _OBSERVATION = (UNIQUE_ID, DS)
-_FORECAST = (UNIQUE_ID, DS, CUTOFF, VERSION)
 _WATCHED: dict[Watched, tuple[str, ...]] = {
     "scores": (CUTOFF, VERSION, STEP),
     "verdicts": (VERSION, "until", "verdict"),
@@ -102,7 +101,7 @@ class Store:
 
     def append_forecasts(self, job: str, table: pd.DataFrame) -> int:
         """Store forecasts once per (unique_id, ds, cutoff, version); the number of rows that were new."""
-        _refuse_repeated(table, _FORECAST)
+        _refuse_repeated(table, FORECAST)
         folder = self._tables / job
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", dir=folder) as drafts:
@@ -157,7 +156,7 @@ class Store:
             conditions.append(pc.field(VERSION) == version)
         if unique_id is not None:
             conditions.append(_is_text(UNIQUE_ID, unique_id))
-        return _frame(_read(stored, None if columns is None else [*_FORECAST, *columns], conditions), _FORECAST)
+        return _frame(_read(stored, None if columns is None else [*FORECAST, *columns], conditions), FORECAST)
 
     def forecast_columns(self, job: str) -> list[str]:
         """The names of all columns of the stored forecasts of `job`; raise DataError where there are none."""
@@ -230,7 +229,7 @@ def _is_text(name: str, value: str) -> pc.Expression:
 def fingerprint(table: pd.DataFrame) -> str:
     """SHA-256 of the content of a table, whatever the order of its rows and columns."""
     names = sorted(table.columns)
-    keys = [name for name in _FORECAST if name in names]
+    keys = [name for name in FORECAST if name in names]
     if table.duplicated(keys).any():
         keys = [*keys, *(name for name in names if name not in keys)]
     ordered = table.sort_values(keys, ignore_index=True)
@@ -275,7 +274,7 @@ def _difference(stored: DeltaTable, table: pd.DataFrame) -> tuple[np.ndarray, np
 def _append(path: str, parts: Sequence[Path]) -> int:
     if parts and DeltaTable.is_deltatable(path):
         _refuse_other_types(DeltaTable(path), pq.read_schema(parts[0]))
-    return add_new(path, parts, _FORECAST)
+    return add_new(path, parts)
 
 
 def _replace(path: str, table: pd.DataFrame, keys: Sequence[str]) -> None:

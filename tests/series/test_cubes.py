@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from forecasting.cli_tables import check_suffix, write
 from forecasting.config import Series
 from forecasting.errors import ConfigError
+from forecasting.outlets import outlet
 from forecasting.series.cubes import cube
 from forecasting.series.grids import learn_layout
 
@@ -40,7 +40,7 @@ def test_cube_holds_every_value_at_its_place(forecasts: pd.DataFrame) -> None:
 def test_forecasts_are_written_as_arrays(forecasts: pd.DataFrame, tmp_path: Path) -> None:
     """NetCDF and npz hold the same, with quantiles and stamps, and can be read without pickle."""
     for name in ("out.nc", "out.npz"):
-        write(tmp_path / name, forecasts, GRID)
+        outlet(str(tmp_path / name), GRID)(iter([forecasts]))
     with xr.open_dataset(tmp_path / "out.nc") as data:
         assert data["forecast"].dims == ("time", "row", "column", "quantile")
         np.testing.assert_array_equal(data["forecast"].sel(quantile=0.5), EXPECTED)
@@ -53,7 +53,8 @@ def test_forecasts_are_written_as_arrays(forecasts: pd.DataFrame, tmp_path: Path
 
 def test_a_line_is_written_along_its_places(forecasts: pd.DataFrame, tmp_path: Path) -> None:
     """Time, place and quantile."""
-    write(tmp_path / "line.nc", forecasts, Series(freq="h", layout="line", places=("r1c1", "r0c0", "r1c0")))
+    line = Series(freq="h", layout="line", places=("r1c1", "r0c0", "r1c0"))
+    outlet(str(tmp_path / "line.nc"), line)(iter([forecasts]))
     with xr.open_dataset(tmp_path / "line.nc") as data:
         assert data["forecast"].dims == ("time", "place", "quantile")
         assert data["unique_id"].to_numpy().tolist() == ["r1c1", "r0c0", "r1c0"]
@@ -71,4 +72,4 @@ def test_unknown_suffix_is_refused(suffix: str, layout: str, sentence: str) -> N
     """Before anything is forecast; arrays are for jobs whose series stand somewhere."""
     series = Series.model_validate({"freq": "h", "layout": layout})
     with pytest.raises(ConfigError, match=sentence):
-        check_suffix(Path(f"out{suffix}"), series)
+        outlet(f"out{suffix}", series)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import sqlalchemy
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from forecasting.config import Series, SqlSource
 from forecasting.errors import SourceError
 from forecasting.series.raw import columns as named
-from forecasting.series.raw.environment import expand
+from forecasting.series.raw.database import engine_of
 
 __all__ = ["read"]
 
@@ -20,7 +20,7 @@ def read(source: SqlSource, series: Series, name: str) -> pd.DataFrame:
     Raise SourceError for no connection, a failing query, missing columns, no rows, unreadable values.
     The password of the address never stands in a message.
     """
-    frame = _frame(_engine(expand(source.url, key="source.url")), source.query)
+    frame = _frame(engine_of(source.url, key="source.url"), source.query)
     named.check(list(frame.columns), source.columns, series, name="the result of source.query")
     if frame.empty:
         raise SourceError("source.query gives no rows")
@@ -28,15 +28,6 @@ def read(source: SqlSource, series: Series, name: str) -> pd.DataFrame:
     if problems:
         raise SourceError("\n".join(["the source has unreadable values:", *(f"  - {problem}" for problem in problems)]))
     return table
-
-
-def _engine(url: str) -> sqlalchemy.Engine:
-    try:
-        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    except ArgumentError as error:
-        raise SourceError("source.url is no SQLAlchemy address such as postgresql+psycopg://user@host/name") from error
-    except ModuleNotFoundError as error:
-        raise SourceError(f"the database driver {error.name} of source.url is not installed") from error
 
 
 def _frame(engine: sqlalchemy.Engine, query: str) -> pd.DataFrame:

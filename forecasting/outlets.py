@@ -1,0 +1,135 @@
+"""Where forecasts go beside the store: files, arrays, Delta tables, databases; part by part, all or nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from forecasting.atomic import replace
+from forecasting.config import Series
+from forecasting.errors import ConfigError, DataError
+from forecasting.series.commits import FORECAST, add_new, write_part
+from forecasting.series.cubes import Cube, cube, write_netcdf, write_npz
+from forecasting.series.grids import learn_layout
+from forecasting.series.raw.database import engine_of
+
+__all__ = ["outlet"]
+
+Tables = Iterator[pd.DataFrame]
+Outlet = Callable[[Tables], None]
+
+_ROWS: Final = 5000  # of one statement
+_TABLE: Final = "forecasts"
+
+
+def outlet(target: str, series: Series) -> Outlet:
+    """What writes tables of forecasts to a file, the folder of a Delta table, or the address of a database.
+
+    Files are replaced whole. A Delta table takes all in one commit, a database in one transaction, and both keep each
+    forecast once, by (unique_id, ds, cutoff, version). Raises ConfigError for a target of no known kind.
+    """
+    path = Path(target)
+    if "://" in target or target.startswith("${"):
+        return partial(_write_sql, _database(target))
+    if path.suffix in _FILES or (path.suffix in _ARRAYS and series.layout != "none"):
+        writer = _FILES.get(path.suffix) or partial(_write_arrays, series)
+        return lambda tables: replace(path, lambda draft: writer(tables, draft))
+    if not path.suffix and (not path.exists() or path.is_dir()):
+        return partial(_write_delta, path)
+    known = ", ".join((*_FILES, *_ARRAYS) if series.layout != "none" else _FILES)
+    hint = "; arrays need series.layout" if path.suffix in _ARRAYS else ""
+    raise ConfigError(
+        f"cannot write {target}: without a suffix it is a Delta table, else it must be one of {known}{hint}"
+    )
+
+
+def _write_csv(tables: Tables, draft: Path) -> None:
+    with draft.open("w", encoding="utf-8", newline="") as file:
+        for number, table in enumerate(tables):
+            table.to_csv(file, index=False, header=number == 0)
+
+
+def _write_parquet(tables: Tables, draft: Path) -> None:
+    first = pa.Table.from_pandas(next(tables), preserve_index=False)
+    with pq.ParquetWriter(draft, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(pa.Table.from_pandas(table, schema=first.schema, preserve_index=False))
+
+
+def _write_arrays(series: Series, tables: Tables, draft: Path) -> None:
+    table = pd.concat(tables, ignore_index=True)
+    layout = learn_layout(table, series)
+    if layout is None:
+        raise ConfigError("series.layout is none: these series stand nowhere")
+    columns = [str(name) for name in table.columns if str(name)[:1] == "q" and str(name)[1:2].isdigit()]
+    content = cube(table, layout, columns)
+    _ARRAYS[draft.suffix](content, [float(name[1:]) for name in columns], draft)
+
+
+def _write_delta(folder: Path, tables: Tables) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        parts = []
+        for number, table in enumerate(tables):
+            parts.append(Path(scratch, f"part-{number:05d}.parquet"))
+            write_part(parts[-1], pa.Table.from_pandas(table, preserve_index=False))
+        add_new(str(folder.absolute()), parts)
+
+
+def _database(url: str) -> sql.Engine:
+    engine = engine_of(url, key="--out")
+    if engine.dialect.name not in _INSERTS:
+        raise ConfigError(f"--out writes to {' and '.join(_INSERTS)}, not to {engine.dialect.name}")
+    return engine
+
+
+def _write_sql(engine: sql.Engine, tables: Tables) -> None:
+    """One transaction: rows whose key is there already stay as they are."""
+    try:
+        with engine.begin() as connection:
+            for table in tables:
+                target = _sql_table(table)
+                target.create(connection, checkfirst=True)
+                statement = _INSERTS[engine.dialect.name](target)
+                for begin in range(0, len(table), _ROWS):
+                    rows = table[begin : begin + _ROWS].to_dict("records")
+                    connection.execute(statement, [{str(name): row[name] for name in row} for row in rows])
+    except SQLAlchemyError as error:
+        place = engine.url.render_as_string(hide_password=True)
+        reason = getattr(error, "orig", None) or error
+        raise DataError(f"the database {place} does not take the forecasts: {str(reason).strip()}") from error
+    finally:
+        engine.dispose()
+
+
+def _sql_table(table: pd.DataFrame) -> sql.Table:
+    """The columns of the forecasts, known by the key of the store."""
+    columns = [sql.Column(str(name), _type_of(table[name]), primary_key=name in FORECAST) for name in table.columns]
+    return sql.Table(_TABLE, sql.MetaData(), *columns)
+
+
+def _type_of(column: pd.Series) -> sql.types.TypeEngine[Any]:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return sql.DateTime()
+    if pd.api.types.is_integer_dtype(column):
+        return sql.BigInteger()
+    return sql.Double() if pd.api.types.is_float_dtype(column) else sql.Text()
+
+
+_FILES: Final[dict[str, Callable[[Tables, Path], None]]] = {".csv": _write_csv, ".parquet": _write_parquet}
+_ARRAYS: Final[dict[str, Callable[[Cube, list[float], Path], None]]] = {".nc": write_netcdf, ".npz": write_npz}
+_INSERTS: Final[dict[str, Callable[[sql.Table], sql.Insert]]] = {
+    "postgresql": lambda table: postgresql.insert(table).on_conflict_do_nothing(),
+    "sqlite": lambda table: sqlite.insert(table).on_conflict_do_nothing(),
+}
