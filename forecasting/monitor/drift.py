@@ -37,8 +37,8 @@ class Drift(NamedTuple):
     shape: Finding
 
 
-def find_drift(values: Floats, since: int, *, season: int) -> Drift:
-    """Hold the rows of `values` (P, K) from `since` on against those before; NaN where nothing was read.
+def find_drift(values: Floats, since: int, *, season: int, latest: int | None = None) -> Drift:
+    """Hold the `latest` rows of `values` (P, K) from `since` on against those before `since`; NaN: nothing was read.
 
     Seasons are no drift: means of each phase of the reference are taken away. Neither is what follows from the rows
     before: an autoregression of the reference takes it away, so that a random walk may wander. What is left is
@@ -49,17 +49,18 @@ def find_drift(values: Floats, since: int, *, season: int) -> Drift:
     """
     first = max(0, since - _LONGEST)
     values, since = values[first:], since - first
+    start = max(since, len(values) - (len(values) if latest is None else latest))
     season = season if since >= 2 * season else 1
     flat = np.stack([_deseasonalised(column, since, season) for column in values.T], axis=1)
-    draws = _draws(since, len(values) - since, season)
-    seen = [_statistics(column, since, draws) for column in flat.T]
+    draws = _draws(since, start, len(values), season)
+    seen = [_statistics(column, since, start, draws) for column in flat.T]
     level, shape = (
         _strongest(np.stack(kind, axis=1)) for kind in zip(*[(one.level, one.shape) for one in seen], strict=True)
     )
-    onset = since + seen[level[1]].onset
+    onset = start + seen[level[1]].onset
     return Drift(
         Finding(*level, first + onset, _ratio(flat[onset:, level[1]], flat[:since, level[1]], np.mean)),
-        Finding(*shape, first + since, _ratio(seen[shape[1]].white[since:], seen[shape[1]].white[:since], np.std)),
+        Finding(*shape, first + start, _ratio(seen[shape[1]].white[start:], seen[shape[1]].white[:since], np.std)),
     )
 
 
@@ -76,12 +77,13 @@ def _deseasonalised(column: Floats, since: int, season: int) -> Floats:
     return flat
 
 
-def _draws(rows: int, recent: int, season: int) -> npt.NDArray[np.intp]:
-    """Rows of the reference (draws, recent): stretches put together from blocks that begin where a season begins."""
+def _draws(rows: int, start: int, stop: int, season: int) -> npt.NDArray[np.intp]:
+    """Rows of the reference (draws, recent): stretches put together from blocks that begin in the phase of `start`."""
+    recent = stop - start
     aligned = season if rows >= _SEASONS * season else 1
     wanted = max(rows // _BLOCKS, SHORTEST)
     length = min(aligned * max(1, round(wanted / aligned)), max(aligned, recent), rows)
-    starts = np.arange(rows % aligned, rows - length + 1, aligned)
+    starts = np.arange(start % aligned, max(rows - length, start % aligned) + 1, aligned)
     chosen = np.random.default_rng(0).choice(starts, (_DRAWS, -(-recent // length)))
     return np.asarray((chosen[:, :, None] + np.arange(length)).reshape(_DRAWS, -1)[:, :recent])
 
@@ -95,12 +97,12 @@ class _Statistics(NamedTuple):
     white: Floats  # (P,) what could not be foretold
 
 
-def _statistics(flat: Floats, since: int, draws: npt.NDArray[np.intp]) -> _Statistics:
+def _statistics(flat: Floats, since: int, start: int, draws: npt.NDArray[np.intp]) -> _Statistics:
     weights = _whitener(flat[:since])
     white = _filtered(flat, weights)
     scores = _normal_scores(white, since)
-    stretches = np.concatenate([scores[None, since:], scores[draws]])
-    scans = np.abs(_scan(np.nan_to_num(stretches), weights))
+    stretches = np.concatenate([scores[None, start:], scores[draws]])
+    scans = np.abs(_scan(stretches, weights))
     level = scans.max(axis=1)
     level[0] /= np.sqrt(1 + len(stretches[0]) / since)  # the reference's own mean is uncertain too
     shape = _distance(stretches, scores[:since])
@@ -158,18 +160,23 @@ def _normal_scores(white: Floats, since: int) -> Floats:
 
 
 def _scan(stretches: Floats, weights: Floats) -> Floats:
-    """Standardised size (R, onsets) of a step that begins at each row and lasts; it leaves `response` behind itself."""
+    """Standardised size (R, onsets) of a step that begins at each row and lasts: the weights say what it leaves."""
+    known = ~np.isnan(stretches)
+    response = np.cumsum(weights)
+    total = _following(np.where(known, stretches, 0.0), response)
+    energy = _following((known[:1] if known.all() else known).astype(np.float64), response**2)
+    return np.where(energy > 1e-9, total / np.sqrt(np.maximum(energy, 1e-9)), 0.0)
+
+
+def _following(stretches: Floats, response: Floats) -> Floats:
+    """Sums (R, onsets) of what follows each onset, weighted by the response, whose last value goes on for ever."""
     rows = stretches.shape[1]
     onsets = max(1, rows - SHORTEST + 1)
-    response = np.cumsum(weights)
-    lasting = response[-1]
-    after = np.cumsum(stretches[:, ::-1], axis=1)[:, ::-1]
-    total = lasting * after[:, :onsets]
-    for lag, extra in enumerate(response - lasting):
+    total: Floats = response[-1] * np.cumsum(stretches[:, ::-1], axis=1)[:, ::-1][:, :onsets]
+    for lag, extra in enumerate(response[:-1] - response[-1]):
         upto = min(onsets, rows - lag)
         total[:, :upto] += extra * stretches[:, lag : lag + upto]
-    energy = np.cumsum(np.concatenate([response**2, np.full(rows, lasting**2)])[:rows])
-    return np.asarray(total / np.sqrt(energy[rows - 1 - np.arange(onsets)]))
+    return total
 
 
 def _distance(stretches: Floats, reference: Floats) -> Floats:

@@ -74,8 +74,9 @@ def _wanted(made: pd.DataFrame, came: pd.DataFrame, before: pd.DataFrame) -> pd.
 def _scores(made: pd.DataFrame, came: pd.DataFrame, wanted: pd.DataFrame, names: list[str], job: Job) -> pd.DataFrame:
     """The rows of the wanted groups."""
     rows = _revisions(made).merge(wanted[_KEYS], on=_KEYS, how="inner")
-    broken = rows[_MEDIAN].isna() | np.isinf(rows[names]).any(axis=1)  # a version may lack quantiles of another
-    rows["made"], rows["broken"] = 1.0, broken.astype(float)
+    values = rows[names].to_numpy(dtype=np.float64)
+    broken = rows[_MEDIAN].isna().to_numpy() | np.isinf(values).any(axis=1)  # a version may lack another's quantiles
+    rows["made"], rows["broken"] = 1.0, broken.astype(np.float64)
     both = rows.merge(came, on=[UNIQUE_ID, DS], how="inner")
     sums = parts(both, names).assign(**_naive(both, came, job))
     of_all = rows.groupby(_KEYS)[["moved", "moves", "made", "broken"]].sum()

@@ -1,0 +1,127 @@
+"""What drift is looked for in: the readings and covariates of a job, and the residuals of its live model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, quantile_column
+from forecasting.config import Job
+from forecasting.monitor.drift import SHORTEST, Drift, find_drift
+from forecasting.series.clean import regular_grid
+from forecasting.series.split import shift
+
+__all__ = ["REFERENCE", "Columns", "Sensed", "inputs", "residuals", "sense"]
+
+_SERIES: Final = 32  # that are looked at, evenly spread over the names: drift of many is seen in some
+_WINDOWS: Final = 6000  # that the model forecasts again, at most: a few seconds
+_MEDIAN: Final = quantile_column(0.5)
+_KINDS: Final = {"first": "residual of the first step", "all": "mean residual of all steps"}
+REFERENCE: Final = 2000  # steps before the model went live that it is held against
+_RESIDUALS: Final = 1000  # the same of residuals, which cost a forecast each
+_LEAST: Final = 5 * SHORTEST  # rows that a reference must have
+
+
+class Columns(NamedTuple):
+    """Values (P, K) on one regular grid, NaN where nothing is known."""
+
+    names: tuple[str, ...]
+    stamps: pd.DatetimeIndex
+    values: npt.NDArray[np.float64]
+
+    def after(self, stamp: pd.Timestamp | None) -> Columns:
+        """Without the rows before `stamp`."""
+        first = 0 if stamp is None else int(self.stamps.searchsorted(stamp))
+        return Columns(self.names, self.stamps[first:], self.values[first:])
+
+
+class Sensed(NamedTuple):
+    """Whether columns drift after a stamp, and which rows were compared; no drift where there are too few."""
+
+    columns: Columns
+    reference: int  # rows
+    recent: int
+    drift: Drift | None
+
+    def onset(self, level: float) -> pd.Timestamp | None:
+        """When the drift begins whose chance is at most `level`; none where there is none."""
+        rows = [found.onset for found in self.drift or () if found.chance <= level]
+        return self.columns.stamps[min(rows)] if rows else None
+
+
+def sense(columns: Columns, known_until: pd.Timestamp, *, window: int, season: int) -> Sensed:
+    """Hold the last `window` rows of what came after `known_until` against what came before."""
+    since = int(columns.stamps.searchsorted(known_until, side="right"))
+    recent = min(len(columns.stamps) - since, window)
+    if since < _LEAST or recent < SHORTEST or not columns.names:
+        return Sensed(columns, since, recent, None)
+    return Sensed(columns, since, recent, find_drift(columns.values, since, season=season, latest=window))
+
+
+def inputs(table: pd.DataFrame, job: Job) -> Columns:
+    """Readings and numeric covariates of some series of a clean table, and the mean of all those series' readings."""
+    moving = [name for name in (*job.series.past, *job.series.future) if name not in job.series.categorical]
+    table = _some(table, _SERIES)
+    observed = table.loc[table[Y].notna(), DS].max()
+    grid = regular_grid(table[table[DS] <= observed], job.series.model_copy(update={"gaps": "mask"}))
+    wide = grid.pivot(index=DS, columns=UNIQUE_ID, values=[Y, *moving]).astype(np.float64)
+    names = tuple(f"{series}: {name}" for name, series in _labels(wide))
+    values = wide.to_numpy()
+    if grid[UNIQUE_ID].nunique() > 1:
+        readings = wide[Y].to_numpy()
+        values, names = np.column_stack([values, _together(readings)]), (*names, "all series: y")
+    return Columns(names, pd.DatetimeIndex(wide.index), values)
+
+
+def residuals(
+    forecaster: Forecaster, table: pd.DataFrame, fit_until: pd.Timestamp, known_until: pd.Timestamp
+) -> Columns:
+    """Residuals of the model's median, scaled, at every step that it was not fitted on: of the first step ahead, and
+    the mean over the whole horizon.
+
+    The model forecasts again what it forecast live, and what came between its fit and its going live: those are the
+    residuals that it was promised by. `table` must be clean.
+    """
+    spec = forecaster.spec
+    observed = table.loc[table[Y].notna(), DS].max()
+    first = max(fit_until, shift(known_until, -_RESIDUALS, spec.series.freq))
+    stamps = pd.date_range(first, observed, freq=spec.series.freq)
+    known = table if spec.layout else _some(table, max(1, min(_SERIES, _WINDOWS // max(len(stamps), 1))))
+    made = forecaster.at(known, stamps[:-1], (0.5,)).table()
+    both = made.merge(known[[UNIQUE_ID, DS, Y]], on=[UNIQUE_ID, DS], how="left")
+    location, scale = spec.scaler.of(both[UNIQUE_ID])
+    y, point = (spec.scaler.apply(both[name].to_numpy(dtype=np.float64), location, scale) for name in (Y, _MEDIAN))
+    ahead = (y - point).reshape(-1, spec.horizon)  # (N, H)
+    keys = both.loc[:: spec.horizon, [CUTOFF, UNIQUE_ID]]
+    long = keys.assign(first=ahead[:, 0], all=ahead.mean(axis=1))
+    wide = long.pivot(index=CUTOFF, columns=UNIQUE_ID, values=["first", "all"]).reindex(stamps[:-1])
+    names = tuple(f"{series}: {_KINDS[kind]}" for kind, series in _labels(wide))
+    return Columns(names, stamps[1:], wide.to_numpy(dtype=np.float64))
+
+
+def _labels(wide: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    return zip(wide.columns.get_level_values(0), wide.columns.get_level_values(1), strict=True)
+
+
+def _some(table: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The rows of at most so many series, evenly spread over the names."""
+    names = np.sort(table[UNIQUE_ID].unique().astype(str))
+    if len(names) <= most:
+        return table
+    return table[table[UNIQUE_ID].isin(names[np.linspace(0, len(names) - 1, most).astype(np.int64)])]
+
+
+def _together(readings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The mean (P,) of the series' readings (P, N), each in units of its own spread."""
+    known = ~np.isnan(readings)
+    count = np.maximum(known.sum(axis=0), 1)
+    centred = np.where(known, readings - np.where(known, readings, 0.0).sum(axis=0) / count, 0.0)
+    spread = np.sqrt(np.square(centred).sum(axis=0) / count)
+    together = centred / np.where(spread > 0, spread, 1.0)
+    some = known.any(axis=1)
+    return np.where(some, together.sum(axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)
