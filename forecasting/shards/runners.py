@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import multiprocessing
 import os
 import threading
@@ -73,6 +74,7 @@ def _client(address: str | None) -> Iterator[Any]:
         raise ConfigError("--runner dask needs the extra dask: pip install gatecast[dask]") from error
     here = {"n_workers": len(os.sched_getaffinity(0)), "threads_per_worker": 1, "dashboard_address": None}
     connect: Any = Client  # it has no types
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # it tells of every connection
     with connect(address) if address else connect(**here) as client:
         yield client
 

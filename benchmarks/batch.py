@@ -1,0 +1,217 @@
+"""Batch forecasts end to end: reading, scoring, writing, one commit; a store of synthetic series, LSTM 2x64, 96 → 24.
+
+    python -m benchmarks.batch --series 1000000 --json batch.json
+    python -m benchmarks.batch --series 10000 --peer DIRECTORY     # where neuralforecast is installed
+
+The store is made first, and its time is not counted. The forecast runs in a process of its own, which starts the
+runner's processes; `peak_mb` is the most resident memory of all of them together, looked at twenty times a second.
+`processor_seconds` are those of the shards, by what was done. The peer forecasts 10,000 series of the same length with
+its own LSTM of the same size, from a table in memory and with its model loaded, so its time is that of `predict` alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from benchmarks._homes import CONTEXT, HORIZON, NAME, UNITS, make, settings_of
+from benchmarks._peaks import Peak
+from forecasting.batch import forecast
+from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.config import Job, parse
+from forecasting.registry import Registry
+from forecasting.series.commits import add, write_part
+from forecasting.series.store import Store
+from forecasting.shards.plan import Request
+from forecasting.shards.runners import runner
+
+_FILE = 40_000  # series of a data file
+_PEER_SERIES = 10_000
+
+
+def main() -> None:
+    """Make the store, forecast it in another process, print what that took."""
+    options = _options()
+    if options.inside:
+        print(json.dumps(_forecast(options.inside, options)))
+        return
+    with tempfile.TemporaryDirectory(prefix="gatecast-batch-") as folder:
+        home = make(Path(folder, "home"), 1)
+        seconds = _fill(home, options.series, options.rows)
+        result = {"series": options.series, "rows_each": options.rows, "making_the_store_seconds": round(seconds, 1)}
+        result |= _measured(home, options)
+        result["vs_neuralforecast"] = None
+        if options.peer:
+            few = Path(folder, "few")
+            result |= _against_peer(home if options.series == _PEER_SERIES else _small(few), options, result)
+    print(json.dumps(result, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
+
+
+def _fill(home: Path, series: int, rows: int) -> float:
+    """Store hourly random walks with a daily wave; the seconds that took."""
+    begin = time.perf_counter()
+    draw = np.random.default_rng(1)
+    stamps = pd.date_range("2026-01-01", periods=rows, freq="h", unit="us").to_numpy()
+    wave = np.sin(np.arange(rows) * 2 * np.pi / 24)
+    with tempfile.TemporaryDirectory(dir=home) as scratch:
+        parts = []
+        for first in range(0, series, _FILE):
+            count = min(_FILE, series - first)
+            names = pa.array([f"series-{number:07d}" for number in range(first, first + count)])
+            codes = pa.array(np.repeat(np.arange(count, dtype=np.int32), rows))
+            values = draw.normal(size=(count, rows)).cumsum(axis=1) + wave
+            table = {
+                UNIQUE_ID: pa.DictionaryArray.from_arrays(codes, names),
+                DS: np.tile(stamps, count),
+                Y: values.ravel(),
+            }
+            parts.append(Path(scratch, f"{first}.parquet"))
+            write_part(parts[-1], pa.table(table))
+        add(str(home / "tables" / NAME / "observations"), parts, seen=None)
+    return time.perf_counter() - begin
+
+
+def _small(home: Path) -> Path:
+    make(home, 1)
+    _fill(home, _PEER_SERIES, CONTEXT)
+    return home
+
+
+def _measured(home: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """One run of all shards, watched from outside."""
+    arguments = ["--inside", str(home), "--runner", options.runner]
+    if options.shards:
+        arguments += ["--shards", str(options.shards)]
+    command = [sys.executable, "-m", "benchmarks.batch", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, Peak(process.pid) as peak:
+        said, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the forecast ended with {process.returncode}")
+    inside: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return inside | {"peak_mb": round(peak.most_mb)}
+
+
+def _forecast(home: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """In the process that is watched."""
+    job, place = _job(), settings_of(home)
+    registry = Registry(place.tracking_uri, home / "artifacts", home / "locks")
+    begin = time.perf_counter()
+    vintage = forecast(
+        Store(home),
+        registry,
+        job,
+        cache=home / "cache",
+        request=Request(shards=options.shards),
+        runner=runner(options.runner),
+    )
+    seconds = time.perf_counter() - begin
+    series = sum(part.series for part in vintage.parts)
+    laps = {name: round(sum(part.seconds[name] for part in vintage.parts), 2) for name in vintage.parts[0].seconds}
+    return {
+        "runner": options.runner,
+        "shards": len(vintage.parts),
+        "rows": vintage.rows,
+        "written": vintage.written,
+        "failed": len(vintage.failures),
+        "seconds": round(seconds, 2),
+        "series_per_second": round(series / seconds, 1),
+        "processor_seconds": laps,
+    }
+
+
+def _job() -> Job:
+    return parse(
+        {
+            "name": NAME,
+            "source": {"kind": "synthetic"},
+            "series": {"freq": "h", "calendar": ["hour"]},
+            "window": {"context": CONTEXT, "horizon": HORIZON},
+            "model": {"name": "stacked", "params": {"cell": "lstm", "units": list(UNITS)}},
+        }
+    )
+
+
+def _against_peer(home: Path, options: argparse.Namespace, mine: dict[str, Any]) -> dict[str, Any]:
+    """neuralforecast's `predict` of 10,000 series against the same number here, one after the other."""
+    found = options.peer / "neuralforecast"
+    if not found.is_dir():
+        print(f"not compared: there is no neuralforecast in {options.peer}", file=sys.stderr)
+        return {}
+    here = mine if mine["series"] == _PEER_SERIES else _measured(home, options)
+    done = subprocess.run(
+        [sys.executable, "-c", _PEER, str(_PEER_SERIES), str(CONTEXT), str(HORIZON), str(UNITS[0])],
+        env={**os.environ, "PYTHONPATH": str(options.peer)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print(f"not compared: neuralforecast failed: {done.stderr[-500:]}", file=sys.stderr)
+        return {}
+    seconds = float(done.stdout.splitlines()[-1])
+    return {
+        "neuralforecast_seconds": round(seconds, 2),
+        "here_seconds_for_as_many": here["seconds"],
+        "vs_neuralforecast": round(seconds / here["seconds"], 2),
+    }
+
+
+_PEER = """
+import logging, sys, time, warnings
+warnings.filterwarnings("ignore")
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+import numpy as np, pandas as pd
+from neuralforecast import NeuralForecast
+from neuralforecast.models import LSTM
+from neuralforecast.losses.pytorch import MQLoss
+series, context, horizon, units = map(int, sys.argv[1:])
+draw = np.random.default_rng(1)
+def walks(number, rows):
+    stamps = pd.date_range("2026-01-01", periods=rows, freq="h")
+    values = draw.normal(size=(number, rows)).cumsum(axis=1)
+    names = np.repeat([f"series-{i:07d}" for i in range(number)], rows)
+    return pd.DataFrame({"unique_id": names, "ds": np.tile(stamps, number), "y": values.ravel()})
+model = LSTM(h=horizon, input_size=context, encoder_n_layers=2, encoder_hidden_size=units, decoder_layers=1,
+             decoder_hidden_size=units, recurrent=False, loss=MQLoss(quantiles=[0.1, 0.5, 0.9]), max_steps=1,
+             inference_windows_batch_size=1024, valid_batch_size=1024, accelerator="cpu", enable_progress_bar=False,
+             logger=False, enable_checkpointing=False)
+trained = NeuralForecast(models=[model], freq="h")
+trained.fit(walks(8, 4 * context))
+table = walks(series, context)
+trained.predict(df=walks(8, context))
+begin = time.perf_counter()
+found = trained.predict(df=table)
+seconds = time.perf_counter() - begin
+assert len(found) == series * horizon
+print(seconds)
+"""
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--series", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=CONTEXT, help="readings of each series")
+    parser.add_argument("--runner", default="local")
+    parser.add_argument("--shards", type=int)
+    parser.add_argument("--peer", type=Path, help="the folder where neuralforecast is installed")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
