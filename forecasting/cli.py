@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecasting.cli_loop import deploy
+from forecasting.cli_loop import deploy, monitor
 from forecasting.cli_parts import Config, Json, Name, in_process, print_json, read_job
 from forecasting.cli_service import new_key, serve
 from forecasting.errors import ConfigError, DataError, GatecastError, NothingPromotedError
@@ -229,6 +229,7 @@ def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
 
 
 app.command()(deploy)
+app.command()(monitor)
 app.command()(serve)
 keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
 keys.command("new")(new_key)

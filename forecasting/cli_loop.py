@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from forecasting.cli_parts import Json, print_json, read_job
+from forecasting.cli_parts import Config, Json, in_process, print_json, read_job
 from forecasting.errors import ConfigError
 
-__all__ = ["deploy"]
+__all__ = ["deploy", "monitor"]
 
 
 def deploy(
@@ -49,3 +49,38 @@ def deploy(
     if serve:
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool])  # noqa: S606
+
+
+def monitor(
+    config: Config,
+    act: Annotated[
+        bool, typer.Option("--act", help="Do what the verdict asks for: renew the intervals, or train.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Hold what the live model forecast against what came, look for drift, and say whether anything is to be done.
+
+    A verdict is acted on once. Where PREFECT_API_URL names a server, a training is asked for by an event.
+    """
+    from forecasting.cli_tables import show
+    from pipelines import tasks
+    from pipelines.monitor import monitor as flow
+    from pipelines.training import training
+
+    job = read_job(config)
+    findings = in_process(flow, job, act=act)
+    trained = None
+    if act and findings.due and findings.verdict == "retrain" and not os.environ.get("PREFECT_API_URL"):
+        trained = in_process(training, job)
+        tasks.settle(findings)
+    if as_json:
+        print_json(findings.model_dump(mode="json") | {"run_id": trained and trained.run_id})
+        return
+    rules = [
+        {"": "kept" if rule["passed"] else "BROKEN", "rule": rule["rule"], "why": rule["sentence"]}
+        for rule in findings.rules
+    ]
+    show(f"{job.name}: promised and live", findings.scores)
+    show("worst series", findings.worst)
+    show("rules", rules)
+    typer.echo(f"{findings.verdict}: {findings.summary}")

@@ -11,13 +11,15 @@ from prefect.events import emit_event
 from forecasting.batch import Vintage
 from forecasting.config import Job
 from forecasting.insight.results import Outcome, summary
+from forecasting.monitor.findings import Findings
 from forecasting.series.store import Merged
 from forecasting.series.validate import Report
 
-__all__ = ["OBSERVATIONS", "RETRAIN", "forecasted", "ingested", "resource", "trained"]
+__all__ = ["OBSERVATIONS", "RETRAIN", "asked", "forecasted", "ingested", "resource", "trained", "watched"]
 
 OBSERVATIONS = "gatecast.observations"  # an ingest brought readings
-RETRAIN = "gatecast.monitor.retrain"
+RETRAIN = "gatecast.monitor.retrain"  # a live model has aged; beside it are .recalibrate and .alarm
+_MONITOR = "gatecast.monitor"
 
 
 def resource(job: str) -> dict[str, str]:
@@ -79,6 +81,27 @@ def forecasted(job: Job, vintage: Vintage) -> Vintage:
         description=f"Forecasts of {job.name}.",
     )
     return vintage
+
+
+def watched(job: Job, findings: Findings) -> None:
+    """The rules that the live model is held to, and its live scores."""
+    if FlowRunContext.get() is None:
+        return
+    rules = [
+        {"kept": "yes" if rule["passed"] else "NO", "rule": rule["rule"], "why": rule["sentence"]}
+        for rule in findings.rules
+    ]
+    create_table_artifact(key=_key(job, "monitor"), table=rules, description=findings.summary)
+    create_table_artifact(key=_key(job, "live-scores"), table=findings.scores, description=findings.summary)
+
+
+def asked(job: Job, findings: Findings) -> bool:
+    """The event of a verdict that somebody must act on; whether there is anyone to hear it."""
+    if FlowRunContext.get() is None:
+        return False
+    payload = {"version": findings.version, "until": findings.until.isoformat(), "summary": findings.summary}
+    emit_event(f"{_MONITOR}.{findings.verdict}", resource=resource(job.name), payload=payload)
+    return True
 
 
 def _key(job: Job, what: str) -> str:

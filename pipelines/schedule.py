@@ -17,12 +17,13 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from forecasting.config import Job
 from pipelines.batch import batch
 from pipelines.ingest import ingest
+from pipelines.monitor import monitor
 from pipelines.notices import OBSERVATIONS, RETRAIN, resource
 from pipelines.training import training
 
 __all__ = ["FLOWS", "HEARTBEAT", "PATIENCE", "TAG", "automations", "cron", "schedules", "zombies"]
 
-FLOWS: dict[str, Flow[..., Any]] = {"ingest": ingest, "training": training, "batch": batch}
+FLOWS: dict[str, Flow[..., Any]] = {"ingest": ingest, "training": training, "batch": batch, "monitor": monitor}
 
 TAG = "gatecast"  # of every deployment, flow run and automation made here
 HEARTBEAT = 60  # seconds between two signs of life of a flow run

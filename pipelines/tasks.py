@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import shutil
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -23,6 +22,9 @@ from forecasting.evaluation import contest
 from forecasting.evaluation.contest import Entrant
 from forecasting.insight import results
 from forecasting.insight.results import Outcome
+from forecasting.monitor import findings as memory
+from forecasting.monitor import repair, watch
+from forecasting.monitor.findings import Findings
 from forecasting.promotion import Decision, Judging
 from forecasting.promotion import decide as decide_under_lock
 from forecasting.registry import Run
@@ -50,9 +52,12 @@ __all__ = [
     "forecast",
     "forecast_live",
     "live_bundle",
+    "look",
     "open_run",
     "read",
     "recall",
+    "renew_intervals",
+    "settle",
     "store",
     "succeed",
     "take_snapshot",
@@ -221,6 +226,26 @@ def conclude(
 def recall(run: Run) -> Outcome:
     """The outcome of a run that need not be repeated."""
     return Outcome.model_validate_json(workspace().registry.read_text(run.run_id, "outcome.json"))
+
+
+@step("looking at the live model")
+def look(job: Job) -> Findings:
+    """Its live scores, drift and the verdict."""
+    place = workspace()
+    return watch.look(place.store, place.registry, job, cache=place.cache)
+
+
+@step("renewing the intervals of the live model")
+def renew_intervals(job: Job, findings: Findings) -> int:
+    """The version that is live then, with the same weights."""
+    place, work = workspace(), workspace().run(job.name, "intervals")
+    return repair.renew_intervals(place.store, place.registry, job, findings, cache=place.cache, work=work)
+
+
+@step("noting that the verdict was acted on")
+def settle(findings: Findings) -> None:
+    """The same verdict is not due again."""
+    memory.acted(workspace().store, findings)
 
 
 def _any_length(job: Job) -> Job:

@@ -1,0 +1,52 @@
+"""The cheap repair: the live model as it is, with intervals made of its latest residuals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from forecasting.bundle.artifact import verify
+from forecasting.bundle.assemble import recalibrate
+from forecasting.config import Job
+from forecasting.errors import DataError
+from forecasting.monitor.findings import Findings, acted
+from forecasting.monitor.watch import readings, span_of, window_of
+from forecasting.registry import Registry
+from forecasting.series.split import shift
+from forecasting.series.store import Store
+
+__all__ = ["renew_intervals"]
+
+
+def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findings, *, cache: Path, work: Path) -> int:
+    """Calibrate the champion on what the monitor judged, register that and promote it; the version that is live then.
+
+    The weights stay, so the verdict of the gate on them stands; the champion before becomes @previous. Where another
+    version has gone live since the look, nothing is done. Repeated after a kill it ends where it would have ended.
+    """
+    until = pd.Timestamp(findings.until)
+    with registry.promotion_lock(job.name):
+        live = registry.version(job.name, "champion")
+        span = span_of(live)
+        if live.version != findings.version:
+            acted(store, findings)
+            return live.version
+        if span is None:
+            raise DataError(f"version {live.version} of {job.name} does not say until when it was fitted; train anew")
+        first = shift(until, -window_of(job) - job.window.horizon, job.series.freq)
+        since = max(first, span.fit_until)
+        table = readings(store, job, span)
+        bundle = verify(registry.download(job.name, live.version, cache))
+        made = recalibrate(bundle, table, since, work / f"{live.version}-{until:%Y%m%dT%H%M%S}")
+        notes = {
+            "calibrated_since": since.isoformat(),
+            "known_until": until.isoformat(),
+            "why": findings.summary[:4000],
+        }
+        version = registry.register(
+            job.name, live.run_id, made, verdict="recalibrated", metrics=live.metrics, notes=live.notes | notes
+        )
+        registry.promote(job.name, version)
+        acted(store, findings)
+    return version

@@ -1,0 +1,21 @@
+"""Monitor: vintages × readings → live scores → drift → verdict → intervals renewed, or the wish to train."""
+
+from prefect import flow
+
+from forecasting.config import Job
+from forecasting.monitor.findings import Findings
+from pipelines import notices, tasks
+
+__all__ = ["monitor"]
+
+
+@flow(name="monitor", persist_result=False, timeout_seconds=6 * 3600)
+def monitor(job: Job, act: bool = True) -> Findings:
+    """Look at the live model; with `act`, renew its intervals where they are what fails, or ask for a training."""
+    findings = tasks.look(job)
+    notices.watched(job, findings)
+    if act and findings.due and findings.verdict == "recalibrate":
+        tasks.renew_intervals(job, findings)
+    elif act and findings.due and notices.asked(job, findings):
+        tasks.settle(findings)
+    return findings
