@@ -7,6 +7,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "GatecastError",
+    "LockedError",
     "NothingPromotedError",
     "RegistryError",
     "SourceError",
@@ -57,6 +58,10 @@ class RegistryError(GatecastError):
 
 class UnknownVersionError(RegistryError):
     """The registry answers, but has no such model, version or alias."""
+
+
+class LockedError(RegistryError):
+    """Somebody else judges or promotes a version of this model, and has not ended in time."""
 
 
 class NothingPromotedError(GatecastError):

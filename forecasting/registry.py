@@ -253,7 +253,7 @@ class Registry:
 
     # Aliases
 
-    def promote(self, job: str, version: int, *, patience: float = _LOCK_SECONDS) -> None:
+    def promote(self, job: str, version: int, *, patience: float | None = None) -> None:
         """Make `version` the champion; the champion before it becomes @previous.
 
         Raises LockedError where others hold the promotion lock for more than `patience` seconds; nothing moved then.
@@ -278,7 +278,7 @@ class Registry:
                 self._move(client, job, {"by": "succeed", CHAMPION: version, PREVIOUS: None})
             return champion in (version, twin)
 
-    def rollback(self, job: str, *, patience: float = _LOCK_SECONDS) -> int:
+    def rollback(self, job: str, *, patience: float | None = None) -> int:
         """Swap @champion and @previous and return the version that serves now.
 
         Repeated after a kill it ends the swap that was begun; repeated after a completed one it swaps back.
@@ -295,12 +295,13 @@ class Registry:
             return aliases[PREVIOUS]
 
     @contextmanager
-    def promotion_lock(self, job: str, patience: float = _LOCK_SECONDS) -> Iterator[None]:
+    def promotion_lock(self, job: str, patience: float | None = None) -> Iterator[None]:
         """Hold this home's lock on the aliases of `job`; MLflow writes them without compare-and-set.
 
         Judging and promoting belong under one lock; `promote` and `rollback` may be called while it is held. Raises
         LockedError where others hold it for more than `patience` seconds.
         """
+        patience = _LOCK_SECONDS if patience is None else patience
         self.locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.locks / f"promotion-{job}.lock", is_singleton=True)
         try:

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import Spec
 from forecasting.config import Series
-from forecasting.errors import ArtifactError, RegistryError
+from forecasting.errors import ArtifactError, LockedError, RegistryError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.registry import Registry
 from forecasting.series.features import Features
@@ -482,3 +483,77 @@ def wait_until_ready(port: int, server: subprocess.Popen[bytes], log: Path) -> N
         except OSError:
             time.sleep(0.25)
     pytest.fail(f"the server did not start:\n{log.read_text()}")
+
+
+def test_a_version_is_found_without_listing_all(
+    registry: Registry, register: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request for an alias or a number, with all that the list tells of it."""
+    for seed in (1, 2, 3):
+        register(seed)
+    registry.promote(JOB, 2)
+    listed = {row["version"]: row for row in registry.versions(JOB).to_dict("records")}
+
+    def listing(*_: object, **__: object) -> None:
+        raise AssertionError("all versions were listed")
+
+    monkeypatch.setattr("mlflow.MlflowClient.search_model_versions", listing)
+    monkeypatch.setattr("mlflow.MlflowClient.get_registered_model", listing)
+    for name, number in (("champion", 2), ("challenger", 3), (1, 1), ("3", 3)):
+        found = registry.version(JOB, name)
+        assert (found.version, ", ".join(found.aliases)) == (number, listed[number]["aliases"])
+        assert (found.run_id, found.metrics["wql"]) == (listed[number]["run_id"], listed[number]["wql"])
+    assert registry.champion(JOB) == registry.version(JOB, 2)
+    assert registry.champion("other") is None
+
+
+def test_old_downloads_are_removed_but_for_what_somebody_needs(
+    registry: Registry, register: Callable[[int], int], tmp_path: Path
+) -> None:
+    """Aliases, what is to be kept, and what was just handed out stay; another job's folder is not touched."""
+    cache = tmp_path / "cache"
+    for seed in range(1, 7):
+        register(seed)
+        registry.download(JOB, seed, cache)
+        os.utime(cache / JOB / str(seed), (1e9, 1e9))
+    registry.promote(JOB, 1)
+    registry.promote(JOB, 2)  # 1 is @previous, 6 is @challenger
+    shutil.copytree(cache / JOB / "3", cache / "other" / "3")
+    os.utime(cache / "other" / "3", (1e9, 1e9))
+    (cache / JOB / ".5-scratch").mkdir()  # a download of another process
+    registry.download(JOB, 5, cache)
+
+    registry.prune(JOB, cache, {4})
+
+    assert sorted(path.name for path in (cache / JOB).iterdir()) == [".5-scratch", "1", "2", "4", "5", "6"]
+    assert [path.name for path in (cache / "other").iterdir()] == ["3"]
+
+
+def test_two_processes_may_tidy_the_same_cache(
+    registry: Registry, register: Callable[[int], int], tmp_path: Path
+) -> None:
+    """Whoever comes second finds nothing to do; nothing half-removed is left."""
+    cache = tmp_path / "cache"
+    register(1)
+    registry.promote(JOB, 1)
+    register(2)
+    template = registry.download(JOB, 1, cache)
+    for version in range(10, 60):
+        shutil.copytree(template, cache / JOB / str(version))
+        os.utime(cache / JOB / str(version), (1e9, 1e9))
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(registry.prune, JOB, cache, ()) for _ in range(4)]:
+            done.result()
+    assert [path.name for path in (cache / JOB).iterdir()] == ["1"]
+
+
+def test_who_has_no_patience_leaves_the_aliases_alone(registry: Registry, register: Callable[[int], int]) -> None:
+    """While another thread holds the lock nothing moves, neither then nor later."""
+    for seed in (1, 2):
+        register(seed)
+    registry.promote(JOB, 1)
+    with registry.promotion_lock(JOB), ThreadPoolExecutor(1) as other:
+        for order in (lambda: registry.promote(JOB, 2, patience=0.2), lambda: registry.rollback(JOB, patience=0.2)):
+            with pytest.raises(LockedError, match="promotion lock"):
+                other.submit(order).result()
+    assert aliases(registry) == {"champion": 1, "challenger": 2}

@@ -123,6 +123,7 @@ class Slot:
             raise ArtifactError(self.refusal) from error
         self.current, self.refusal, self._refused = found, None, None
         self._remember(found)
+        self._tidy()
         return True
 
     def _open(self, directory: Path, version: int, content: str) -> Loaded:
@@ -168,6 +169,15 @@ class Slot:
             write_text(self._note, json.dumps({"version": loaded.version, "content": loaded.content}))
         except OSError as error:
             log.warning("note not written", extra={"model": loaded.name, "reason": error.strerror})
+
+    def _tidy(self) -> None:
+        """Drop old downloads, but for those that answered last here or in a process beside this one."""
+        try:
+            notes = self._place.notes.glob(f"{self.name}@*.json")
+            keep = {int(json.loads(note.read_text(encoding="utf-8"))["version"]) for note in notes}
+            self._place.registry.prune(self.name, self._place.cache, keep)
+        except (OSError, ValueError, KeyError, TypeError, RegistryError) as error:
+            log.warning("old versions not removed", extra={"model": self.name, "reason": type(error).__name__})
 
 
 def _fits(batch: Batch, found: np.ndarray, spec: Spec) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 from fastapi import Request
 
@@ -32,6 +33,7 @@ class State:
     keys: Keys
     metrics: Metrics
     leaving: bool = False
+    orders: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @classmethod
     def of(cls, request: Request) -> State:
@@ -43,6 +45,13 @@ class State:
     def ready(self) -> bool:
         """Whether requests may be sent here."""
         return self.catalog.ready and not self.leaving
+
+    def keep(self, order: asyncio.Task[Result]) -> asyncio.Task[Result]:
+        """Hold on to work that goes on when its request has been answered; its fault is told to who still waits."""
+        self.orders.add(order)
+        order.add_done_callback(self.orders.discard)
+        order.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return order
 
     async def work(self, work: Callable[[], Result], *, body: bytes) -> Result:
         """What is made of a body, beside the event loop where it is a large one."""

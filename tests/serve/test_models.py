@@ -1,6 +1,8 @@
 """Which models are served, which versions there are, and how another one takes over."""
 
+import asyncio
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ def test_served_models_tell_what_they_read_and_give(client: Any) -> None:
         "baseline": True,
         "wanted": "champion",
         "refusal": None,
+        "symbols": None,
         "horizon": 4,
         "context": 8,
         "freq": "h",
@@ -127,6 +130,36 @@ def test_wrong_orders_are_refused(admin: Any, path: str, content: Any, status: i
     """Nothing changes, and the code says why."""
     response = admin.post(path, content, headers=admin.headers["admin"])
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+def test_orders_that_must_wait_for_others_change_nothing(copied: Path, service: Any, make_keys: Any) -> None:
+    """While somebody judges or promotes: 503 in time, and the alias does not move afterwards either."""
+    keys, secrets = make_keys("admin")
+    headers = {"authorization": f"Bearer {secrets['admin']}"}
+    with service(copied, keys=keys, timeout_seconds=2) as client:
+        with registry_of(copied).promotion_lock("buoy"):
+            told = [
+                client.post("/v1/models/buoy/promote", {"version": 2}, headers=headers),
+                client.post("/v1/models/buoy/rollback", headers=headers),
+            ]
+        assert [(answer.status_code, answer.json()["error"]["code"]) for answer in told] == [(503, "locked")] * 2
+        assert not client.app.state.gatecast.orders
+        assert registry_of(copied).version("buoy", "champion").version == 1
+
+
+def test_an_order_that_takes_longer_goes_on_and_says_so(copied: Path, service: Any, make_keys: Any) -> None:
+    """202 with what still answers; the new version answers when it is open."""
+    keys, secrets = make_keys("admin")
+    headers = {"authorization": f"Bearer {secrets['admin']}"}
+    with service(copied, keys=keys, timeout_seconds=5) as client:
+        state, gate = client.app.state.gatecast, threading.Event()
+        state.catalog._watcher.submit(gate.wait)  # as a download that takes its time
+        told = client.post("/v1/models/buoy/promote", {"version": 2}, headers=headers)
+        gate.set()
+        client.runner.run(asyncio.wait_for(asyncio.gather(*state.orders), 60))
+        served = client.get("/v1/models", headers=headers).json()["models"][0]
+    assert (told.status_code, told.json()["version"]) == (202, 1)
+    assert served["version"] == 2
 
 
 @pytest.mark.parametrize("order", ["promote", "rollback", "reload"])

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import json
+import os
 import shutil
 import sqlite3
 import threading
@@ -275,3 +276,22 @@ def test_processes_share_one_cache(place: Place) -> None:
     assert {slot.current.version for slot in slots if slot.current} == {1}
     assert sorted(path.name for path in (place.cache / NAME).iterdir()) == ["1"]
     assert [path.suffix for path in place.notes.iterdir()] == [".json"]
+
+
+def test_what_answered_last_anywhere_stays_in_the_cache(
+    place: Place, register: Callable[..., int], write_bundle: Callable[..., Path]
+) -> None:
+    """The champion, the one before, and what a process beside this one has pinned; others go when they are old."""
+    home = place.cache.parent
+    for seed in (3, 4, 5):
+        register(home, NAME, write_bundle(home / f"made-{seed}", seed=seed), f"key{seed}")
+    pinned, slot = slot_of(place, "1"), slot_of(place)
+    pinned.refresh()
+    for version in (2, 3, 4):
+        place.registry.promote(NAME, version)
+        for folder in (place.cache / NAME).iterdir():
+            os.utime(folder, (1e9, 1e9))
+        slot.refresh()
+    assert sorted(path.name for path in (place.cache / NAME).iterdir()) == ["1", "3", "4"]
+    assert slot_of(place, "1").restore()
+    assert slot_of(place).restore()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecasting.errors import GatecastError, UnknownVersionError
+from forecasting.errors import GatecastError, LockedError, UnknownVersionError
 from forecasting.serve.answers import origin_of, plain
 from forecasting.serve.catalog import UnknownModelError
 from forecasting.serve.errors import ServiceError
@@ -48,6 +48,8 @@ _VERSION: Final = {
     "metrics": {"wql": 0.12, "mae": 1.4},
 }
 _DOWN: Final = refusals(404, 503)
+_GOES_ON: Final = answer(_MODEL, description="It takes longer, and goes on: what still answers")
+_LOCK, _PATIENCE = 0.5, 0.8  # of the time that a request may take: for the lock of the aliases, and for all
 
 Result = TypeVar("Result")
 
@@ -105,29 +107,34 @@ async def reload(request: Request, name: str) -> dict[str, Any]:
     "/{name}/promote",
     summary="Make a version the champion",
     openapi_extra=body(Promotion, promote={"version": 3}),
-    responses={200: answer(_MODEL), **refusals(400, 404, 415, 422, 503)},
+    responses={200: answer(_MODEL), 202: _GOES_ON, **refusals(400, 404, 415, 422, 503)},
 )
-async def promote(request: Request, name: str) -> dict[str, Any]:
+async def promote(request: Request, response: Response, name: str) -> dict[str, Any]:
     """The alias moves and the service follows at once; needs the scope admin.
 
-    Where the version cannot be used the old one goes on answering, and `refusal` says why.
+    Where the version cannot be used the old one goes on answering, and `refusal` says why. 202 where that takes longer
+    than a request may: it goes on, and `/versions` will tell.
     """
     state = State.of(request)
     state.allow(request, "admin")
     slot = slot_of(state, name)
     wanted = understood(Promotion, parse_json(await json_body(request))).version
-    await _registry(lambda: state.catalog.registry.promote(slot.name, wanted))
-    return await _looked(state, slot)
+    registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
+    return await _ordered(state, slot, response, lambda: registry.promote(slot.name, wanted, patience=patience))
 
 
-@router.post("/{name}/rollback", summary="Put the previous champion back", responses={200: answer(_MODEL), **_DOWN})
-async def rollback(request: Request, name: str) -> dict[str, Any]:
-    """The alias moves and the service follows at once; needs the scope admin."""
+@router.post(
+    "/{name}/rollback",
+    summary="Put the previous champion back",
+    responses={200: answer(_MODEL), 202: _GOES_ON, **_DOWN},
+)
+async def rollback(request: Request, response: Response, name: str) -> dict[str, Any]:
+    """The alias moves and the service follows at once, or later as in a promotion; needs the scope admin."""
     state = State.of(request)
     state.allow(request, "admin")
     slot = slot_of(state, name)
-    await _registry(lambda: state.catalog.registry.rollback(slot.name))
-    return await _looked(state, slot)
+    registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
+    return await _ordered(state, slot, response, lambda: registry.rollback(slot.name, patience=patience))
 
 
 def slot_of(state: State, name: str) -> Slot:
@@ -136,6 +143,21 @@ def slot_of(state: State, name: str) -> Slot:
         return state.catalog.slot(name)
     except UnknownModelError as error:
         raise ServiceError(404, "unknown_model", str(error)) from None
+
+
+async def _ordered(state: State, slot: Slot, response: Response, order: Callable[[], object]) -> dict[str, Any]:
+    """Move aliases and follow. An order is carried out, whether somebody waits for it or not."""
+
+    async def carry_out() -> dict[str, Any]:
+        await _registry(order)
+        return await _looked(state, slot)
+
+    work = state.keep(asyncio.create_task(carry_out()))
+    done, _ = await asyncio.wait({work}, timeout=_PATIENCE * state.serve.timeout_seconds)
+    if done:
+        return work.result()
+    response.status_code = 202
+    return _described(state, slot)
 
 
 async def _looked(state: State, slot: Slot) -> dict[str, Any]:
@@ -149,6 +171,9 @@ async def _registry(call: Callable[[], Result]) -> Result:
         return await asyncio.to_thread(call)
     except UnknownVersionError as error:
         raise ServiceError(404, "unknown_version", str(error)) from None
+    except LockedError:
+        text = "somebody else judges or promotes a version of this model; nothing was changed, try again in a moment"
+        raise ServiceError(503, "locked", text, headers={"Retry-After": "10"}) from None
     except GatecastError:
         text = "the model registry does not answer; the models that are open go on answering"
         raise ServiceError(503, "registry_down", text, headers={"Retry-After": "10"}) from None
