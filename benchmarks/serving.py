@@ -140,17 +140,17 @@ def _environment(place: Path) -> tuple[str, Figures]:
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(place)], check=True)
     subprocess.run([*install, "--require-hashes", "-r", str(ROOT / "requirements/serve.txt")], check=True)
     subprocess.run([*install, "--no-deps", str(ROOT)], check=True)
-    installed = _megabytes(place)
+    found = {"installed_mb": _megabytes(place)}
     subprocess.run([python, "-m", "compileall", "-q", str(place / "lib")], check=False)
-    compiled = _megabytes(place)
+    found["installed_with_bytecode_mb"] = _megabytes(place)
     subprocess.run(["sh", str(ROOT / "requirements/slim.sh"), str(place)], check=True)
-    found = {"environment_mb": _megabytes(place), "installed_mb": installed, "installed_with_bytecode_mb": compiled}
-    return python, found
+    return python, {**found, "environment_mb": _megabytes(place), "environment_on_disk_mb": _megabytes(place, "--")}
 
 
-def _megabytes(place: Path) -> int:
-    taken = subprocess.run(["du", "-s", "--block-size=1000000", str(place)], check=True, capture_output=True, text=True)
-    return int(taken.stdout.split()[0])
+def _megabytes(place: Path, measure: str = "--apparent-size") -> int:
+    """The bytes of its files, as the layer of an image has them; or the blocks that they take of this disk."""
+    command = ["du", "-s", "--block-size=1000000", measure, str(place)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0])
 
 
 def flips(plan: Plan) -> Figures:
