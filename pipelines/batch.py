@@ -1,18 +1,18 @@
 """Batch: the live model → forecasts of every series → vintages."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from prefect import flow
 
 from forecasting.batch import Vintage
 from forecasting.config import Job
 from forecasting.shards.plan import Request
-from pipelines import tasks
+from pipelines import notices, tasks
 
 __all__ = ["batch"]
 
 
-@flow(name="batch", persist_result=False)
+@flow(name="batch", persist_result=False, timeout_seconds=12 * 3600)
 def batch(
     job: Job,
     model: str = "champion",
@@ -22,4 +22,10 @@ def batch(
     runner: str = "local",
 ) -> Vintage:
     """Forecast every stored series from its last reading, or from its last one up to `at`."""
-    return tasks.forecast(job, Request(at, horizon, shards), model=model, runner=runner)
+    request = Request(_utc(at), horizon, shards)
+    return notices.forecasted(job, tasks.forecast(job, request, model=model, runner=runner))
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    """Prefect's page gives a time with a zone; tables are in UTC and have none."""
+    return at.astimezone(UTC).replace(tzinfo=None) if at is not None and at.tzinfo is not None else at

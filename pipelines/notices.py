@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
@@ -20,6 +20,7 @@ __all__ = ["OBSERVATIONS", "RETRAIN", "asked", "forecasted", "ingested", "resour
 OBSERVATIONS = "gatecast.observations"  # an ingest brought readings
 RETRAIN = "gatecast.monitor.retrain"  # a live model has aged; beside it are .recalibrate and .alarm
 _MONITOR = "gatecast.monitor"
+_SHOWN = 100  # series without a forecast
 
 
 def resource(job: str) -> dict[str, str]:
@@ -66,20 +67,15 @@ def trained(job: Job, outcome: Outcome) -> Outcome:
 
 
 def forecasted(job: Job, vintage: Vintage) -> Vintage:
-    """How many forecasts of which model there are."""
+    """How many forecasts of which model there are, and the series without one."""
     if FlowRunContext.get() is None:
         return vintage
-    table = vintage.table
-    create_markdown_artifact(
-        key=_key(job, "forecasts"),
-        markdown=f"""| | |
-|---|---|
-| model | {vintage.model}, version {vintage.version} |
-| forecasts | {len(table):,} |
-| not stored before | {vintage.written:,} |
-""",
-        description=f"Forecasts of {job.name}.",
-    )
+    failures = [{"unique_id": name, "reason": reason} for name, reason in vintage.failures.head(_SHOWN).to_numpy()]
+    counts = {"forecasts": vintage.rows, "of them new": vintage.written, "series without": len(vintage.failures)}
+    rows = [{"model": vintage.model, "version": vintage.version, **counts}]
+    create_table_artifact(key=_key(job, "forecasts"), table=rows, description=f"Forecasts of {job.name}.")
+    if failures:
+        create_table_artifact(key=_key(job, "failures"), table=failures, description=f"The first {len(failures)}.")
     return vintage
 
 
