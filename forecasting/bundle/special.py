@@ -1,4 +1,4 @@
-"""Quantile functions of standard distributions, and softmax, in NumPy: SciPy would add 180 MB to the service."""
+"""Quantile functions of standard distributions, and softmax, in NumPy: SciPy would add 150 MB to the service."""
 
 from __future__ import annotations
 
