@@ -67,8 +67,12 @@ def judge(evidence: Evidence, monitor: Monitor) -> list[Rule]:
 
 
 def remedy_of(rules: Sequence[Rule]) -> Remedy:
-    """The strongest remedy that a broken rule asks for."""
-    return max((REMEDIES[rule.rule] for rule in rules if not rule.passed), key=_SEVERITY.index, default="fine")
+    """The strongest remedy that a broken rule asks for; where a training did not help, intervals may still be renewed."""
+    broken = [rule.rule for rule in rules if not rule.passed]
+    remedies = {REMEDIES[name] for name in broken}
+    if "recalibrate" in remedies and [name for name in broken if REMEDIES[name] == "alarm"] == ["retrained"]:
+        return "recalibrate"
+    return max(remedies, key=_SEVERITY.index, default="fine")
 
 
 def level_of_each(monitor: Monitor) -> float:
@@ -170,5 +174,5 @@ def _drift(rule: str, what: str, sensed: Sensed | None, monitor: Monitor) -> lis
 def _odds(sentence: str, found: Finding, sensed: Sensed, bound: float) -> str:
     where = sensed.columns.names[found.column]
     return (
-        f"{sentence} ({where}); {found.chance:.2%} of the stretches before look like it, above {bound:.2%} it is chance"
+        f"{sentence} ({where}); {found.chance:.3%} of the stretches before look like it; above {bound:.3%} it is chance"
     )
