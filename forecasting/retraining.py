@@ -90,7 +90,7 @@ def _of_run(registry: Registry, job: Job, run_id: str) -> Version:
 
 def entrants(job: Job, attempts: Sequence[Attempt], rivals: Sequence[Entrant]) -> tuple[Entrant, ...]:
     """The last challenger, then the baselines, then the challengers that were refused before, for the leaderboard."""
-    names = [*(f"{job.model.name}@{attempt.start.init}" for attempt in attempts[:-1]), job.model.name]
+    names = [*(f"{job.model.name}:{attempt.start.init}" for attempt in attempts[:-1]), job.model.name]
     tried = [
         Entrant(name, tuple(fitted.bundle for fitted in attempt.fits))
         for name, attempt in zip(names, attempts, strict=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config import Job
-from forecasting.errors import ArtifactError
+from forecasting.errors import ArtifactError, GatecastError
 from forecasting.evaluation import backtest, baselines, metrics, ngrams, symbols
 from forecasting.evaluation.gate import Candidate, Verdict, best_baseline, judge
 from forecasting.series.prepare import prepare
@@ -104,7 +104,9 @@ def hold(
     """Backtest everyone on the same windows and judge the challenger; `table` must be clean.
 
     `champion` is the live model's bundle, made comparable by `as_challenger`. Rivals that are no baselines are shown.
+    Raises GatecastError for a challenger that knows what it would be judged on.
     """
+    _check_unseen(challenger, folds)
     backtested = judging(table, job, folds)
     first, *others = (backtested(entrant.bundles, entrant.name) for entrant in (challenger, *rivals))
     live = backtested((champion,), CHAMPION) if champion else None
@@ -131,6 +133,17 @@ def is_whole(bundle: Path) -> bool:
     except ArtifactError:
         return False
     return True
+
+
+def _check_unseen(challenger: Entrant, folds: Sequence[Fold]) -> None:
+    """A fit says until when it has learned; a verdict on one that knows more than its fold would mean nothing."""
+    for bundle, fold in zip(challenger.bundles, folds, strict=False):
+        origin = verify(bundle).manifest.origin
+        if origin.seen_until is not None and origin.seen_until > fold.seen_until:
+            raise GatecastError(
+                f"{challenger.name} knows readings up to {origin.seen_until} and cannot be judged on forecasts from"
+                f" {fold.seen_until} on: fit it on its fold"
+            )
 
 
 def _fit(
