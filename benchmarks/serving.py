@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks import _connections as connections
+from benchmarks._batching import alone
 from benchmarks._homes import NAME, make, request, settings_of
 from benchmarks._online import online
 from benchmarks._service import Server, gatecast, load, mlflow_models, mlflow_server, start_load
@@ -73,8 +74,8 @@ def http(plan: Plan) -> Figures:
 
 
 def batching(plan: Plan) -> Figures:
-    """64 clients at once, with shared calls of the engine and without."""
-    found = {}
+    """64 clients at once, with shared calls, and with a call for each on all cores; the model alone, too."""
+    found = alone(plan.home, plan.repeats, plan.scale)
     for name, windows in (("requests_per_second", "64"), ("unbatched_per_second", "1")):
         with gatecast(plan.home, batch_windows=windows) as server:
             load(server, plan.body, seconds=plan.seconds(2), clients=CLIENTS)

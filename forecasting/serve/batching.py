@@ -29,8 +29,8 @@ class Batcher:
     """A bounded queue in front of `predict`, which maps a batch of B windows to an array (B, …).
 
     While a call runs, whatever arrives waits and goes together into the next one, `most` windows at a time; with
-    `wait` seconds an idle engine waits as long for company. Who is cancelled leaves the queue. `seen` is told the
-    number of requests and windows of each call.
+    `wait` seconds an idle engine waits as long for company. `calls` of them run at once: with more than one, requests
+    share fewer. Who is cancelled leaves the queue. `seen` is told the number of requests and windows of each call.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Batcher:
         most: int,
         wait: float = 0.0,
         capacity: int,
+        calls: int = 1,
         seen: Callable[[int, int], None] | None = None,
     ) -> None:
         self._predict = predict
@@ -50,7 +51,8 @@ class Batcher:
         self._capacity = capacity
         self._seen = seen
         self._items: deque[_Item] = deque()
-        self._worker: asyncio.Task[None] | None = None
+        self._calls = calls
+        self._workers: list[asyncio.Task[None]] = []
 
     @property
     def waiting(self) -> int:
@@ -68,14 +70,17 @@ class Batcher:
             raise BusyError
         answer: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
         self._items.append(_Item(batch, len(next(iter(batch.values()))), answer))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+        if len(self._at_work()) < self._calls:
+            self._workers = [*self._at_work(), asyncio.create_task(self._work())]
         return await answer
 
     async def drained(self) -> None:
         """Return when nothing waits or runs any more."""
-        while self._worker is not None and not self._worker.done():
-            await asyncio.wait([self._worker])
+        while workers := self._at_work():
+            await asyncio.wait(workers)
+
+    def _at_work(self) -> list[asyncio.Task[None]]:
+        return [worker for worker in self._workers if not worker.done()]
 
     async def _work(self) -> None:
         if self._wait and len(self._items) == 1:

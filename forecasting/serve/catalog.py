@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +50,7 @@ class Catalog:
         self.registry = Registry(settings.tracking_uri, settings.artifacts, settings.locks)
         self._serve = serve
         self._metrics = metrics
-        self._engine = ThreadPoolExecutor(max_workers=2, thread_name_prefix="engine")
+        self._engine = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="engine")
         self._watcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registry")
         self._looked = asyncio.Event()
         self.aside = Aside(serve.queue)

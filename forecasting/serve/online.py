@@ -26,6 +26,7 @@ __all__ = ["admit", "check_steps", "faults", "forecast", "told"]
 _MOST_STEPS: Final = 1_000_000  # from the first stamp of each series to its last: what a gap may be filled to
 _MANY: Final = 2_000  # rows, and
 _VALUES: Final = 20_000  # forecasts: work with more of them is done beside the event loop
+_NAMED: Final = 5  # series in a message
 _FEW: Final = 8  # steps between stamps that may all be wide by chance
 
 Result = TypeVar("Result")
@@ -72,6 +73,7 @@ async def told(model: Loaded, found: Forecasts, make: Callable[[], Result]) -> R
 
 
 def _prepared(forecaster: Forecaster, readings: Readings) -> tuple[Windows, Batch]:
+    _check_together(readings, forecaster.spec)
     with np.errstate(over="ignore", invalid="ignore"):  # checked: what is no number is no forecast
         windows = _windows(forecaster, readings)
         return windows, _batch(forecaster, windows)
@@ -113,6 +115,22 @@ def _batch(forecaster: Forecaster, windows: Windows) -> Batch:
         raise ServiceError(422, "unusable_data", text) from error
     _check_finite(*batch.values())
     return batch
+
+
+def _check_together(readings: Readings, spec: Spec) -> None:
+    """Raises ServiceError 422 where a frame or a line is not whole: a cell that says nothing has rows without y."""
+    if spec.layout is None:
+        return
+    cells, given = spec.layout.place_of, set(readings.unique_id)
+    missing, strangers = [name for name in cells if name not in given], len(given - cells.keys())
+    wrong = []
+    if missing:
+        some = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
+        wrong.append(f"{len(missing)} of {len(cells)} series are missing: {some}; where one says nothing, y is null")
+    if strangers:
+        wrong.append(f"{strangers} series have no place in its layout")
+    if wrong:
+        raise ServiceError(422, "unusable_data", "this model reads its series together", wrong)
 
 
 def _check_finite(*arrays: np.ndarray) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -26,6 +28,8 @@ from forecasting.serve.batching import Batcher
 from forecasting.settings import ServeSettings
 
 __all__ = ["Loaded", "Place", "Slot"]
+
+_CORES: Final = os.cpu_count() or 1
 
 log = logging.getLogger("gatecast.serve")
 
@@ -145,6 +149,7 @@ class Slot:
             most=settings.batch_windows,
             wait=settings.batch_wait_ms / 1000,
             capacity=settings.queue,
+            calls=_CORES if settings.batch_windows == 1 else 1,  # where none are shared, they run side by side
             seen=self._seen,
         )
         symbols = None if bundle.spec.symbols is None else SymbolForecaster(bundle, threads=settings.threads)

@@ -172,3 +172,22 @@ def test_drained_means_that_all_are_answered(engine: Engine, make: Callable[...,
         assert len(await asyncio.gather(*tasks)) == 3
 
     asyncio.run(run())
+
+
+def test_several_calls_may_run_at_once(engine: Engine, make: Callable[..., Batcher]) -> None:
+    """As many as allowed, each with its own request; the others wait, and all are answered, also after a rest."""
+
+    async def run() -> None:
+        batcher = make(most=1, calls=2)
+        engine.gate.clear()
+        tasks = [asyncio.create_task(batcher.run(batch(value))) for value in (1.0, 2.0, 3.0)]
+        while len(engine.calls) < 2:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        assert (engine.calls, batcher.waiting) == ([1, 1], 1)
+        engine.gate.set()
+        assert [answer[0, 0] for answer in await asyncio.gather(*tasks)] == [2, 4, 6]
+        await batcher.drained()
+        assert (await batcher.run(batch(4.0)))[0, 0] == 8
+
+    asyncio.run(run())
