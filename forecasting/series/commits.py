@@ -23,17 +23,16 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
 from forecasting.series.scan import Source, Span, files, read
 
-__all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "write_part"]
+__all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "linked", "write_part"]
 
 AT_ONCE: Final = CommitProperties(max_commit_retries=0)  # what was looked up before must still hold
 FORECAST: Final[tuple[str, ...]] = (UNIQUE_ID, DS, CUTOFF, VERSION)  # what a forecast is known by
 GROUP: Final = 131_072  # rows of a row group: small enough that one shard reads little of what is not its own
 
 
-def write_part(path: Path, table: pa.Table, *, sorted_by: Sequence[str] = ()) -> None:
-    """Write rows as one Parquet file of plain types; `sorted_by` is noted in it."""
+def write_part(path: Path, table: pa.Table) -> None:
+    """Write rows as one Parquet file of plain types."""
     labels = [field.name for field in table.schema if _is_label(field.type)]
-    order = [pq.SortingColumn(table.schema.get_field_index(name)) for name in sorted_by]
     with pq.ParquetWriter(
         path,
         table.schema,
@@ -41,7 +40,6 @@ def write_part(path: Path, table: pa.Table, *, sorted_by: Sequence[str] = ()) ->
         compression_level=1,
         use_dictionary=[*labels, *(field.name for field in table.schema if not pa.types.is_floating(field.type))],
         store_schema=False,  # readers have the types of the table, not those of this writer
-        sorting_columns=order or None,
     ) as writer:
         writer.write_table(table, row_group_size=GROUP)
 
@@ -53,7 +51,7 @@ def add(path: str, parts: Sequence[Path], *, seen: int | None) -> None:
     """
     folder, schema = Path(path), pq.read_schema(parts[0])
     folder.mkdir(parents=True, exist_ok=True)
-    actions = [added(folder, _linked(part, folder)) for part in parts]
+    actions = [added(folder, linked(part, folder)) for part in parts]
     try:
         if seen is None:
             _create(path, schema, actions)
@@ -151,7 +149,7 @@ def _stored_types(schema: pa.Schema, source: Source) -> pa.Schema:
     return pa.schema([known.get(field.name, field) for field in schema])
 
 
-def _linked(part: Path, folder: Path) -> Path:
+def linked(part: Path, folder: Path) -> Path:
     """The file under a name of its own beside the table's others; a second copy only where it cannot be shared."""
     target = folder / f"{uuid.uuid4()}.parquet"
     try:

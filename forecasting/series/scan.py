@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 
 from forecasting.columns import DS, UNIQUE_ID
 
-__all__ = ["File", "Source", "Span", "files", "footer", "names", "reach", "read", "scan"]
+__all__ = ["File", "Source", "Span", "files", "footer", "names", "reach", "read", "rows", "scan"]
 
 
 class Source(NamedTuple):
@@ -87,12 +87,18 @@ def scan(source: Source, columns: Sequence[str], span: Span) -> pa.Table:
 
     `columns` are those read beside the keys; what the table does not have is left out.
     """
+    chosen = [name for name in (UNIQUE_ID, DS, *columns) if name in _schema(source).names]
+    return rows(files(source), source, span, chosen)
+
+
+def rows(found: Sequence[File], source: Source, span: Span, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a span in some of a table's files, in order of (unique_id, ds); without `columns` all of them."""
     schema = _schema(source)
-    chosen = [name for name in (UNIQUE_ID, DS, *columns) if name in schema.names]
-    tables = [pa.table({name: pa.array([], schema.field(name).type) for name in chosen})]
-    meant = [file for file in files(source) if _meets(file.least, file.greatest, span)]
-    tables += [_within(part, span) for file in meant for part in _parts(file.path, chosen, span)]
-    return _ordered(pa.concat_tables(tables, promote_options="permissive"))
+    chosen = schema.names if columns is None else columns
+    empty = pa.schema([schema.field(name) for name in chosen]).empty_table()
+    meant = [file for file in found if _meets(file.least, file.greatest, span)]
+    tables = [_within(part, span) for file in meant for part in _parts(file.path, chosen, span)]
+    return _ordered(pa.concat_tables([empty, *tables], promote_options="permissive"))
 
 
 def read(path: Path, columns: Sequence[str], span: Span) -> pa.Table:

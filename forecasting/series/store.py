@@ -24,7 +24,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION
 from forecasting.errors import DataError
 from forecasting.series import scan
-from forecasting.series.commits import FORECAST, add_new, write_part
+from forecasting.series.commits import FORECAST, add, add_new, write_part
+from forecasting.series.compaction import compact, vacuum
 from forecasting.series.scan import Source
 
 __all__ = ["Merged", "Store", "fingerprint"]
@@ -123,6 +124,18 @@ class Store:
             raise DataError(f"no observations of {job} are stored; read them with: gatecast ingest CONFIG")
         return Source(path, DeltaTable(path).version())
 
+    def compact(self, job: str, keep_days: int = 30) -> int:
+        """Lay the files of both tables out for reading, and delete what no version of the last days needs.
+
+        Gives the number of files that were rewritten; rows stay as they are.
+        """
+        paths = [self._path(job, name) for name in ("observations", "forecasts")]
+        there = [path for path in paths if DeltaTable.is_deltatable(path)]
+        rewritten = sum(compact(path) for path in there)
+        for path in there:
+            vacuum(path, keep_days)
+        return rewritten
+
     def parts(self, job: str) -> Path:
         """Where forecasts of `job` are kept until they are committed."""
         return self._tables / job / "parts"
@@ -207,12 +220,24 @@ class Store:
         inserted, changed = _difference(stored, table)
         if not (inserted | changed).any():
             return Merged(stored.version(), 0, 0)
+        if not changed.any() and {*table.columns} <= {field.name for field in stored.schema().fields}:
+            self._insert(path, table[inserted], stored)
+            return Merged(stored.version() + 1, int(inserted.sum()), 0)
         predicate = f"{_match(_OBSERVATION)} AND {_between(table[inserted | changed], DS)}"
         merge = stored.merge(
             _arrow(table[inserted | changed]), predicate, source_alias="new", target_alias="old", merge_schema=True
         )
         merge.when_matched_update_all().when_not_matched_insert_all().execute()
         return Merged(stored.version(), int(inserted.sum()), int(changed.sum()))
+
+    def _insert(self, path: str, table: pd.DataFrame, stored: DeltaTable) -> None:
+        """New rows as a file of their own, in order: other files stay as they are, and can be read by ranges."""
+        known = pa.schema(stored.schema().to_arrow())
+        ordered = _arrow(table.sort_values(list(_OBSERVATION), kind="stable"))
+        with tempfile.TemporaryDirectory(prefix=".", dir=Path(path).parent) as drafts:
+            part = Path(drafts, "part.parquet")
+            write_part(part, ordered.cast(pa.schema([known.field(name) for name in ordered.column_names])))
+            add(path, [part], seen=stored.version())
 
 
 def _read(stored: DeltaTable, columns: list[str] | None, conditions: Sequence[pc.Expression]) -> pa.Table:

@@ -1,0 +1,92 @@
+"""Files of a table laid out anew for reading: none too small, each a stretch of time in order of its series."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction, RemoveAction
+
+from forecasting.columns import DS, UNIQUE_ID
+from forecasting.series.commits import AT_ONCE, added, linked, write_part
+from forecasting.series.scan import File, Source, Span, files, footer, rows
+
+__all__ = ["compact", "vacuum"]
+
+_ROWS: Final = 4_000_000  # of a file
+_SMALL: Final = _ROWS // 4
+_MANY: Final = 16  # small files that a table may have
+
+
+def compact(path: str) -> int:
+    """Rewrite files that are small and many, too large, or out of order, in one commit; the number of those.
+
+    The content stays. Where another writer was faster, nothing is done: the next time will do.
+    """
+    source = Source(path, DeltaTable(path).version())
+    poor = _poor(files(source))
+    if not poor:
+        return 0
+    folder = Path(path)
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
+        actions: list[AddAction | RemoveAction] = []
+        for number, (since, until) in enumerate(pairwise(_edges(poor))):
+            span = Span(since=since, until=until - pd.Timedelta(microseconds=1))
+            table = rows(poor, source, span)
+            if len(table):
+                draft = Path(scratch, f"{number:05d}.parquet")
+                write_part(draft, table)
+                actions.append(added(folder, linked(draft, folder), data_change=False))
+    stored, now = DeltaTable(path, version=source.version), int(time.time() * 1000)
+    removed = [RemoveAction(file.path.name, False, now, file.path.stat().st_size, {}) for file in poor]
+    try:
+        stored.create_write_transaction([*actions, *removed], "append", stored.schema(), commit_properties=AT_ONCE)
+    except CommitFailedError:
+        for action in actions:
+            (folder / action.path).unlink()
+        return 0
+    return len(poor)
+
+
+def vacuum(path: str, keep_days: int) -> int:
+    """Delete files that no version of the last `keep_days` days needs; the number of those."""
+    stored = DeltaTable(path)
+    return len(stored.vacuum(keep_days * 24, dry_run=False, enforce_retention_duration=False))
+
+
+def _poor(found: tuple[File, ...]) -> list[File]:
+    small = [file for file in found if file.rows < _SMALL]
+    return [
+        file
+        for file in found
+        if file.rows > 2 * _ROWS or not _ordered(file.path) or (len(small) > _MANY and file.rows < _SMALL)
+    ]
+
+
+def _ordered(path: Path) -> bool:
+    """Whether each row group of a file has later series than the one before."""
+    metadata = footer(path)
+    place = metadata.schema.names.index(UNIQUE_ID)
+    found = [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
+    known = all(one is not None and one.has_min_max for one in found)
+    return len(found) < 2 or (known and all(one.max <= next_.min for one, next_ in pairwise(found)))
+
+
+def _edges(poor: list[File]) -> list[pd.Timestamp]:
+    """Stamps between which there are about as many rows as a file should have, all files taken as even."""
+    least = np.array([pd.Timestamp(file.least[DS]).value for file in poor], dtype=float)
+    greatest = np.array([pd.Timestamp(file.greatest[DS]).value for file in poor], dtype=float) + 1e6
+    counts = np.array([file.rows for file in poor], dtype=float)
+    grid = np.linspace(least.min(), greatest.max() + 1e6, 1001)
+    before = [(counts * np.clip((stamp - least) / (greatest - least), 0, 1)).sum() for stamp in grid]
+    pieces = max(1, round(counts.sum() / _ROWS))
+    inner = np.interp(np.arange(1, pieces) * counts.sum() / pieces, before, grid)
+    stamps = [pd.Timestamp(round(edge / 1000), unit="us") for edge in (grid[0], *inner, grid[-1])]
+    return [stamp.as_unit("us") for stamp in dict.fromkeys(stamps)]
