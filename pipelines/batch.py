@@ -22,6 +22,7 @@ def batch(
     runner: str = "local",
 ) -> Vintage:
     """Forecast every stored series from its last reading, or from its last one up to `at`."""
+    tasks.tidy(job)
     request = Request(_utc(at), horizon, shards)
     return notices.forecasted(job, tasks.forecast(job, request, model=model, runner=runner))
 

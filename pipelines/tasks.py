@@ -61,6 +61,7 @@ __all__ = [
     "store",
     "succeed",
     "take_snapshot",
+    "tidy",
     "train",
     "validate",
 ]
@@ -181,6 +182,12 @@ def succeed(
 ) -> Final:
     """It serves if it is sane, in the place of its judged twin."""
     return retraining.succeed(workspace().registry, _judging(job, data, run, attempts, ()), decision, last)
+
+
+@step("laying the stored tables out for reading")
+def tidy(job: Job) -> int:
+    """Small or unordered files become few; what no version of the last 30 days needs is deleted."""
+    return workspace().store.compact(job.name)
 
 
 @step("forecasting with the live model")
