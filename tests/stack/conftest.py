@@ -51,10 +51,6 @@ class Running:
         method = "POST" if content else "GET"
         return httpx.request(method, f"http://127.0.0.1:8000{path}", headers={"X-API-Key": self.key}, **content)  # type: ignore[arg-type]
 
-    def gatecast(self, command: str) -> str:
-        """What a command prints in the worker."""
-        return self.run(f"docker compose exec -T worker {command}")
-
     def follow(self, heading: str) -> None:
         """Carry out the commands under a heading of docs/operate.md, in the folder `place`."""
         page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")

@@ -46,7 +46,7 @@ class Stack:
             if time.monotonic() > deadline:
                 tails = "\n".join(f"--- {name}: {self.boxes[name].tail()}" for name in sorted(wanted - ready))
                 raise TimeoutError(f"not there after {seconds:g} s:\n{tails}")
-            time.sleep(0.2)
+            time.sleep(1)
 
     def stop(self, *names: str) -> dict[str, int]:
         """Stop these services, or all: what was started last goes first; the exit code of each."""
