@@ -65,6 +65,12 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     @property
+    def cpu_seconds(self) -> float:
+        """What the process has taken of all cores; unlike throughput it hardly depends on what else runs."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def descriptors(self) -> int:
         """Open files and connections."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
