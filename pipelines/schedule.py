@@ -27,7 +27,7 @@ FLOWS: dict[str, Flow[..., Any]] = {"ingest": ingest, "training": training, "bat
 
 TAG = "gatecast"  # of every deployment, flow run and automation made here
 HEARTBEAT = 60  # seconds between two signs of life of a flow run
-PATIENCE = timedelta(minutes=5)  # without a sign of life; longer than a restart of the server takes
+PATIENCE = timedelta(minutes=10)  # without a sign of life; runs of the command line give one in 3 minutes
 
 _FOLLOWERS = ("batch", "monitor")  # of new readings, where they have no line of their own
 _ENDS = ("Completed", "Failed", "TimedOut", "Cancelled", "Crashed")

@@ -1,0 +1,139 @@
+"""The table of deployments, without a server: when flows run, what follows from what, what a person sees."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import jsonschema
+import pytest
+from prefect.server.schemas.schedules import CronSchedule
+from prefect.utilities.callables import parameter_schema
+
+from forecasting.config import Job, load
+from forecasting.errors import ConfigError
+from pipelines import deploy
+from pipelines.schedule import FLOWS, HEARTBEAT, PATIENCE, automations, schedules, zombies
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def fired(schedule: CronSchedule, day: date) -> list[str]:
+    """Local times at which a scheduler that looks every seven minutes starts runs on this day."""
+
+    async def look() -> set[datetime]:
+        step, found = timedelta(minutes=7), set()
+        now = datetime.combine(day, time(), BERLIN).astimezone(UTC) - timedelta(hours=3)
+        for tick in range(int(timedelta(hours=30) / step)):
+            start = now + tick * step
+            [coming] = await schedule.get_dates(1, start)
+            if coming < start + step:
+                found.add(coming)
+        return found
+
+    local = sorted(moment.astimezone(BERLIN) for moment in asyncio.run(look()))
+    return [moment.isoformat()[11:16] for moment in local if moment.date() == day]
+
+
+@pytest.fixture
+def planned(make_job: Callable[..., Job]) -> Callable[..., Job]:
+    """Builds a job with these lines in its schedule."""
+
+    def build(**lines: str) -> Job:
+        return make_job(schedule={"time_zone": "Europe/Berlin", **lines})
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("line", "day", "times"),
+    [
+        pytest.param("15 6 * * *", date(2026, 3, 29), ["06:15"], id="morning, clocks go forward"),
+        pytest.param("15 6 * * *", date(2026, 10, 25), ["06:15"], id="morning, clocks go back"),
+        pytest.param("30 2 * * *", date(2026, 3, 29), ["01:30"], id="an hour that is left out"),
+        pytest.param("30 2 * * *", date(2026, 10, 25), ["02:30"], id="an hour that comes twice"),
+        pytest.param("5 * * * *", date(2026, 3, 29), [f"{h:02}:05" for h in range(24) if h != 2], id="hourly, forward"),
+        pytest.param("5 * * * *", date(2026, 10, 25), [f"{h:02}:05" for h in range(24)], id="hourly, back"),
+    ],
+)
+def test_schedule_on_days_of_change_fires_once(
+    planned: Callable[..., Job], line: str, day: date, times: list[str]
+) -> None:
+    """In the job's own zone every line fires once, also in an hour that comes twice or not at all."""
+    [made] = schedules(planned(ingest=line), "ingest")
+    assert fired(CronSchedule.model_validate(made.schedule.model_dump()), day) == times
+
+
+def test_flow_without_a_line_has_no_schedule(planned: Callable[..., Job], make_job: Callable[..., Job]) -> None:
+    """What the configuration leaves out does not run by the clock."""
+    assert schedules(planned(ingest="5 * * * *"), "training") == []
+    assert [schedules(make_job(), flow) for flow in FLOWS] == [[]] * len(FLOWS)
+
+
+def test_wrong_line_is_a_configuration_error(planned: Callable[..., Job]) -> None:
+    """Five fields that no clock can show are told with the job and the key, before anything is registered."""
+    with pytest.raises(ConfigError, match=r"job: schedule\.batch: '5 25 \* \* \*' is no cron line"):
+        deploy.register([planned(batch="5 25 * * *")], "pool")
+
+
+def test_two_jobs_of_one_name_are_refused(planned: Callable[..., Job]) -> None:
+    """The second would silently replace the first."""
+    with pytest.raises(ConfigError, match="more than one job is called job"):
+        deploy.register([planned(), planned(ingest="5 * * * *")], "pool")
+
+
+def test_new_readings_start_the_flows_that_have_no_line(planned: Callable[..., Job]) -> None:
+    """Batch follows the data or the clock, never both; a model that has aged is always trained anew."""
+    ids = {flow: uuid4() for flow in FLOWS}
+
+    def started(job: Job) -> dict[str, list[Any]]:
+        rules: list[Any] = automations(job, ids)
+        return {event: [each.deployment_id for each in rule.actions] for rule in rules for event in rule.trigger.expect}
+
+    free, bound = started(planned(ingest="5 * * * *")), started(planned(batch="5 * * * *", monitor="5 * * * *"))
+    followers = [ids[flow] for flow in ("batch", "monitor") if flow in ids]
+    assert free == {"gatecast.observations": followers, "gatecast.monitor.retrain": [ids["training"]]}
+    assert bound == {"gatecast.monitor.retrain": [ids["training"]]}
+
+
+def test_job_without_a_schedule_starts_nothing(make_job: Callable[..., Job]) -> None:
+    """It runs when asked, not when data comes."""
+    assert automations(make_job(), {flow: uuid4() for flow in FLOWS}) == []
+
+
+def test_living_run_is_no_zombie() -> None:
+    """Several signs of life fit into the patience, and every way in which a run can end is awaited."""
+    trigger: Any = zombies().trigger
+    assert PATIENCE == trigger.within >= timedelta(seconds=3 * max(HEARTBEAT, 180))  # Prefect's own default
+    ends = {"Completed", "Failed", "TimedOut", "Cancelled", "Crashed"}
+    assert {f"prefect.flow-run.{end}" for end in (*ends, "heartbeat")} == trigger.expect
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_parameters_hold_the_whole_job(path: Path) -> None:
+    """What a deployment is given is valid by the schema that the server checks, and becomes the same job again."""
+    job = load(path)
+    for flow in FLOWS:
+        content = deploy._plan(job, flow, "pool").content
+        jsonschema.validate(content["parameters"], content["parameter_openapi_schema"])
+        assert Job.model_validate(content["parameters"]["job"]) == job
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_parameters_are_typed(flow: str) -> None:
+    """Prefect's page shows a form of typed fields: the schema knows the job to its last key and no other."""
+    schema = parameter_schema(FLOWS[flow]).model_dump_for_openapi()
+    assert schema["properties"]["job"]["$ref"] == "#/definitions/Job"
+    assert schema["definitions"]["Window"]["properties"]["horizon"]["type"] == "integer"
+    assert schema["definitions"]["Job"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("flow", FLOWS.values(), ids=FLOWS)
+def test_flow_keeps_no_pickles_and_has_an_end(flow: Any) -> None:
+    """Results stay in the store and the registry, and a run that hangs ends."""
+    assert flow.persist_result is False
+    assert flow.timeout_seconds
