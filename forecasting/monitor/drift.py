@@ -15,6 +15,7 @@ SHORTEST: Final = 8  # rows that a shift must have lasted: a few odd readings ar
 _LONGEST: Final = 5000  # rows of the reference that are looked at, its last ones
 _DRAWS: Final = 3999
 _BLOCKS: Final = 100  # blocks that the reference should have at least
+_PIECES: Final = 4  # blocks of a stretch at least: of fewer there are too few different ones
 _SEASONS: Final = 20  # fewer whole seasons give too few places to draw from
 _LEVELS: Final = np.linspace(0, 1, 18)[1:-1]  # of the reference's distribution, where that of the recent rows is read
 
@@ -78,12 +79,16 @@ def _deseasonalised(column: Floats, since: int, season: int) -> Floats:
 
 
 def _draws(rows: int, start: int, stop: int, season: int) -> npt.NDArray[np.intp]:
-    """Rows of the reference (draws, recent): stretches put together from blocks that begin in the phase of `start`."""
+    """Rows of the reference (draws, recent): stretches put together from blocks, four at least.
+
+    Blocks are whole seasons that begin in the phase of `start`, where both sides have enough of them: each phase may
+    vary in its own way.
+    """
     recent = stop - start
-    aligned = season if rows >= _SEASONS * season else 1
-    wanted = max(rows // _BLOCKS, SHORTEST)
-    length = min(aligned * max(1, round(wanted / aligned)), max(aligned, recent), rows)
-    starts = np.arange(start % aligned, max(rows - length, start % aligned) + 1, aligned)
+    aligned = season if rows >= _SEASONS * season and recent >= _PIECES * season else 1
+    longest = max(min(rows // _BLOCKS, recent // _PIECES), 1)
+    length = aligned * max(1, longest // aligned)
+    starts = np.arange(start % aligned, rows - length + 1, aligned)
     chosen = np.random.default_rng(0).choice(starts, (_DRAWS, -(-recent // length)))
     return np.asarray((chosen[:, :, None] + np.arange(length)).reshape(_DRAWS, -1)[:, :recent])
 

@@ -49,7 +49,7 @@ def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.D
     came = store.read_observations(job.name, since=_back(since, 2 * horizon + season, job), columns=[Y]).dropna(
         subset=[Y]
     )
-    wanted = _wanted(made if since is None else made[made[CUTOFF] >= since], came, before)
+    wanted = _wanted(made if since is None else made[made[CUTOFF] >= since], came, before, job)
     store.keep(job.name, "scores", _scores(made, came, wanted, names, job))
     return store.kept(job.name, "scores")
 
@@ -58,17 +58,35 @@ def _back(since: pd.Timestamp | None, steps: int, job: Job) -> pd.Timestamp | No
     return None if since is None else shift(since, -steps, job.series.freq)
 
 
-def _wanted(made: pd.DataFrame, came: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+def _wanted(made: pd.DataFrame, came: pd.DataFrame, before: pd.DataFrame, job: Job) -> pd.DataFrame:
     """The groups whose forecasts or readings have changed: keys, ds, made and the digest of the readings."""
     groups = made.groupby([*_KEYS, DS], sort=False).size().rename("made").reset_index()
-    hashed = pd.util.hash_pandas_object(came[[UNIQUE_ID, Y]], index=False).to_numpy()
-    digests = pd.Series(hashed.view(np.int64)).groupby(came[DS].to_numpy()).sum()  # wraps around: any order, one sum
-    groups["digest"] = digests.reindex(groups[DS].to_numpy(), fill_value=0).to_numpy()
+    groups["digest"] = _digest(groups, came, job)
     if before.empty:
         return groups
     both = groups.merge(before[[*_KEYS, "made", "digest"]], on=_KEYS, how="left", suffixes=("", "_before"))
     same = (both["made"] == both["made_before"]) & (both["digest"] == both["digest_before"])
     return groups[~same.to_numpy()].reset_index(drop=True)
+
+
+def _digest(groups: pd.DataFrame, came: pd.DataFrame, job: Job) -> np.ndarray:
+    """One number (G,) for the readings of each group's stamp and of the one that the naive forecast takes."""
+    grid = Grid.around(pd.concat([came[DS], groups[DS]]), job.series.freq)
+    hashed = pd.util.hash_pandas_object(came[[UNIQUE_ID, Y]], index=False).to_numpy().view(np.int64)
+    sums = pd.Series(hashed).groupby(list(grid.locate(came[DS]))).sum()  # wraps around: any order gives the same
+    index, phase = grid.locate(groups[DS])
+    back = _season_back(groups[STEP], job)
+    of_stamp, of_naive = (
+        sums.reindex(pd.MultiIndex.from_arrays([rows, phase]), fill_value=0).to_numpy()
+        for rows in (index, index - back)
+    )
+    return np.asarray(of_stamp + 3 * of_naive)
+
+
+def _season_back(step: pd.Series, job: Job) -> np.ndarray:
+    """Steps (N,) from each forecast back to the last reading before its cutoff in the same phase of the season."""
+    season = season_of(job)
+    return -(-step.to_numpy() // season) * season
 
 
 def _scores(made: pd.DataFrame, came: pd.DataFrame, wanted: pd.DataFrame, names: list[str], job: Job) -> pd.DataFrame:
@@ -95,12 +113,11 @@ def _revisions(made: pd.DataFrame) -> pd.DataFrame:
 
 def _naive(both: pd.DataFrame, came: pd.DataFrame, job: Job) -> dict[str, np.ndarray]:
     """The parts of the seasonal naive forecast: the last reading before the cutoff in the same phase of the season."""
-    season = season_of(job)
     grid = Grid.around(pd.concat([came[DS], both[DS]]), job.series.freq)
     place = pd.MultiIndex.from_arrays([came[UNIQUE_ID], *grid.locate(came[DS])])
     index, phase = grid.locate(both[DS])
-    back = -(-both[STEP].to_numpy() // season) * season
-    found = place.get_indexer(pd.MultiIndex.from_arrays([both[UNIQUE_ID], index - back, phase]))
+    naive_index = index - _season_back(both[STEP], job)
+    found = place.get_indexer(pd.MultiIndex.from_arrays([both[UNIQUE_ID], naive_index, phase]))
     readings, y = came[Y].to_numpy(), both[Y].to_numpy()
     naive, model = np.abs(readings[found] - y), np.abs(both[_MEDIAN].to_numpy() - y)
     known = (found >= 0) & np.isfinite(model)

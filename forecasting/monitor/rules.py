@@ -67,7 +67,7 @@ def judge(evidence: Evidence, monitor: Monitor) -> list[Rule]:
 
 
 def remedy_of(rules: Sequence[Rule]) -> Remedy:
-    """The strongest remedy that a broken rule asks for; where a training did not help, intervals may still be renewed."""
+    """The strongest remedy of a broken rule; where a training did not help, intervals may still be renewed."""
     broken = [rule.rule for rule in rules if not rule.passed]
     remedies = {REMEDIES[name] for name in broken}
     if "recalibrate" in remedies and [name for name in broken if REMEDIES[name] == "alarm"] == ["retrained"]:

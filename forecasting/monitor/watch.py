@@ -51,7 +51,7 @@ def look(store: Store, registry: Registry, job: Job, *, cache: Path, now: dateti
     until = table.loc[table[Y].notna(), DS].max()
     latest = shift(until, -window_of(job), job.series.freq)
     recorded = record(store, job, since=_unsettled(store, job))
-    mine = recorded[(recorded[VERSION] == live.version) & (recorded[DS] > latest) & (recorded[DS] <= until)]
+    mine = recorded[(recorded[VERSION] == live.version) & (recorded[DS] > latest)]
     forecaster = Forecaster.load(registry.download(job.name, live.version, cache))
     evidence = _evidence(store, job, live, forecaster, table)._replace(scores=mine)
     evidence = evidence if now is None else evidence._replace(now=now)

@@ -1,0 +1,142 @@
+"""A look at a live model: what it says where all is well, where the level has moved, where the noise has grown."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.errors import DataError, UnknownVersionError
+from forecasting.monitor.findings import Findings, acted
+from forecasting.monitor.live import live_scores
+from forecasting.monitor.watch import look
+
+NOW = datetime.now(UTC)
+
+
+def broken(findings: Findings) -> set[str]:
+    """The rules that are not kept."""
+    return {rule["rule"] for rule in findings.rules if not rule["passed"]}
+
+
+def test_stationary_readings_are_fine(aged: Callable[..., Any]) -> None:
+    """Nothing is broken, nothing is due, and the live scores are those of the forecasts that were judged."""
+    home = aged()
+    found = home.look(now=NOW)
+    assert (found.verdict, found.due, broken(found)) == ("fine", False, set())
+    since = pd.Timestamp(found.until) - pd.Timedelta(hours=100)
+    rows = home.store.read_forecasts("buoy").merge(home.store.read_observations("buoy"), on=["unique_id", "ds"])
+    rows = rows[rows["ds"] > since]
+    live = {row["metric"]: row["live"] for row in found.scores}
+    assert live["mae"] == pytest.approx(np.abs(rows["q0.5"] - rows["y"]).mean())
+    assert live["coverage"] == pytest.approx(rows["y"].between(rows["q0.1"], rows["q0.9"]).mean())
+    assert next(row["promised"] for row in found.scores) == home.registry.version("buoy", "champion").metrics["mae"]
+    assert [row["step"] for row in found.steps] == list(range(1, 7))
+    assert {row["unique_id"] for row in found.worst} == {"a", "b"}
+
+
+def test_shifted_level_wants_a_training(aged: Callable[..., Any]) -> None:
+    """The readings have moved by more than a deviation: drift of the inputs, seen from when it began."""
+    found = aged(shift=1.0).look(now=NOW)
+    assert (found.verdict, found.due) == ("retrain", True)
+    assert "inputs_level" in broken(found)
+    moved = next(rule for rule in found.rules if rule["rule"] == "inputs_level")
+    assert "2024-01-26" in moved["sentence"]  # hour 600 is its midnight
+
+
+def test_grown_noise_breaks_error_and_coverage(aged: Callable[..., Any]) -> None:
+    """Twice the noise: neither the promised error nor the promised intervals are kept."""
+    found = aged(noise=2.0).look(now=NOW)
+    assert found.verdict == "retrain"
+    assert {"error", "coverage"} <= broken(found)
+
+
+def test_same_data_give_the_same_verdict_once(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """A second look says the same and keeps nothing more; what was acted on is not due again."""
+    home = copy(aged(shift=1.0))
+    first, second = home.look(now=NOW), home.look(now=NOW)
+    assert first == second
+    assert len(home.store.kept("buoy", "verdicts")) == 1
+    acted(home.store, first)
+    assert home.look(now=NOW) == first.model_copy(update={"due": False})
+    assert len(home.store.kept("buoy", "verdicts")) == 1
+
+
+def test_training_that_did_not_help_is_not_repeated_at_once(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """The champion stays though a training was run for it: an alarm, until the job's patience is over."""
+    home = copy(aged(shift=1.0), patience=12)
+    table = home.store.read_observations("buoy")
+    acted(home.store, home.look(now=NOW))
+
+    def later(hours: int) -> Findings:
+        last = table[table["ds"] == table["ds"].max()]
+        more = [last.assign(ds=last["ds"] + pd.Timedelta(hours=hour)) for hour in range(1, hours + 1)]
+        home.store.merge_observations("buoy", pd.concat(more, ignore_index=True))
+        return home.look(now=NOW)
+
+    soon = later(5)
+    assert soon.verdict == "alarm"
+    assert "retrained" in broken(soon)
+    assert later(12).verdict == "retrain"
+
+
+def test_silence_is_an_alarm(aged: Callable[..., Any]) -> None:
+    """No reading for more than two horizons of hours: nobody knows how good the model is."""
+    home = aged()
+    assert home.look(now=NOW + timedelta(hours=11)).verdict == "fine"
+    late = home.look(now=NOW + timedelta(hours=13))
+    assert (late.verdict, broken(late)) == ("alarm", {"arriving"})
+
+
+def test_forecasts_that_are_not_finite_are_an_alarm(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """One of them is enough."""
+    home = copy(aged())
+    made = home.store.read_forecasts("buoy").tail(1)
+    home.store.append_forecasts("buoy", made.assign(cutoff=made["cutoff"] - pd.Timedelta(hours=1), **{"q0.5": np.nan}))
+    found = home.look(now=NOW)
+    assert (found.verdict, broken(found)) == ("alarm", {"finite"})
+
+
+def test_model_worse_than_seasonal_naive_is_noticed(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """Forecasts that are off by a constant, though the model itself is sound, lose against the naive forecast."""
+    home = copy(aged())
+    made = home.store.read_forecasts("buoy")
+    for name in ("forecasts", "scores", "verdicts"):
+        shutil.rmtree(home.path / "tables" / "buoy" / name, ignore_errors=True)
+    quantiles = [name for name in made.columns if name.startswith("q")]
+    home.store.append_forecasts("buoy", made.assign(**{name: made[name] + 3 for name in quantiles}))
+    found = home.look(now=NOW)
+    assert found.verdict == "retrain"
+    assert {"error", "seasonal_naive", "coverage"} <= broken(found)
+
+
+def test_only_live_versions_are_judged(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """Poor forecasts of another version do not count against the champion."""
+    home = copy(aged())
+    before = home.look(now=NOW)
+    made = home.store.read_forecasts("buoy")
+    home.store.append_forecasts("buoy", made.assign(version=7, **{"q0.5": 1e6}))
+    found = home.look(now=NOW)
+    assert found.verdict == "fine"
+    mine = [row for row in found.scores if row["metric"] != "revision"]
+    assert mine == [row for row in before.scores if row["metric"] != "revision"]
+
+
+def test_nothing_live_says_what_to_do(born: Any, tmp_path: Path, registry: Any) -> None:
+    """No model, no forecasts: one clear sentence each."""
+    with pytest.raises(UnknownVersionError, match="registered"):
+        look(born.store, registry, born.job, cache=tmp_path)
+    with pytest.raises(DataError, match="gatecast forecast"):
+        born.look(now=NOW)
+
+
+def test_live_scores_agree_with_the_service(aged: Callable[..., Any]) -> None:
+    """The monitor and the page for people have one way to score."""
+    home = aged()
+    found = home.look(now=NOW)
+    steps = live_scores(home.store, "buoy", "step", since=pd.Timestamp(found.until) - pd.Timedelta(hours=400))
+    assert len(steps) == len(found.steps)
