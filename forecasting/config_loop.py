@@ -25,7 +25,7 @@ class Monitor(Section):
     """When a live model is watched with suspicion; what is left out comes from season and horizon, see the docs."""
 
     window: int | None = Field(None, ge=20)  # latest steps that are judged; none: see the docs
-    level: float = Field(0.005, gt=0, lt=0.5)  # chance that drift is seen where there is none
+    level: float = Field(0.01, gt=0, lt=0.5)  # chance that drift is seen where there is none
     confidence: float = Field(0.99, gt=0.5, lt=1)  # that an error or a coverage is really another than promised
     tolerance: float = Field(0.1, ge=0)  # share by which the error may exceed what the backtest promised
     margin: float = Field(0.05, gt=0, lt=1)  # by which coverage may leave what was asked for and what was promised
