@@ -48,6 +48,15 @@ class Kind(NamedTuple):
         ]
         return ", ".join(words)
 
+    @property
+    def at_most(self) -> float:
+        """The share of shifts by one deviation, 50 points long, that any test can find at this level.
+
+        For normal noise, and told where the shift begins: Neyman and Pearson's test of the whitened step.
+        """
+        energy = (1 + (RECENT - 1) * (1 - self.phi) ** 2) / (1 - self.phi**2)
+        return float(ndtr(np.sqrt(energy) + ndtri(LEVEL)))
+
     def draw(self, rows: int, rng: np.random.Generator) -> Floats:
         """One series with marginal standard deviation 1 around its season."""
         noise = rng.standard_t(3, rows + 200) / np.sqrt(3) if self.heavy else rng.normal(size=rows + 200)
@@ -60,16 +69,6 @@ KINDS = [
     for season, heavy in ((1, False), (SEASON, False), (SEASON, True))
     for phi in (0, 0.4, 0.6, 0.8)
 ]
-
-
-    @property
-    def at_most(self) -> float:
-        """The share of shifts by one deviation, 50 points long, that any test can find at this level.
-
-        For normal noise, and told where the shift begins: Neyman and Pearson's test of the whitened step.
-        """
-        energy = (1 + (RECENT - 1) * (1 - self.phi) ** 2) / (1 - self.phi**2)
-        return float(ndtr(np.sqrt(energy) + ndtri(LEVEL)))
 
 
 def alarm(series: Floats, season: int) -> tuple[bool, bool]:
@@ -149,6 +148,10 @@ def of_real(series: Floats, season: int, cuts: int, seed: int) -> dict[str, Any]
     }
 
 
+def _show(name: str, figures: dict[str, Any]) -> None:
+    print(f"{name:32s}", {key: value and round(value, 4) for key, value in figures.items()}, flush=True)
+
+
 def main() -> None:
     """Print a table, and write the figures where `--json` says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=__doc__)
@@ -162,12 +165,12 @@ def main() -> None:
     kinds = {}
     for number, kind in enumerate(KINDS):
         kinds[kind.name] = of_kind(kind, each, options.seed + number)
-        print(f"{kind.name:32s}", {key: value and round(value, 4) for key, value in kinds[kind.name].items()}, flush=True)
+        _show(kind.name, kinds[kind.name])
     real = {}
     if Settings().datasets.is_dir():
         for name, season, readings in real_series(Settings().datasets):
             real[name] = of_real(readings, season, options.cuts, options.seed)
-            print(f"{name:32s}", {key: round(value, 4) for key, value in real[name].items()}, flush=True)
+            _show(name, real[name])
     total = {
         key: float(np.mean([row[key] for row in kinds.values()])) for key in ("false_alarms", "false_in_ten_looks")
     }
