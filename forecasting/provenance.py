@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -40,5 +41,6 @@ def run_key(job: Job, data: str) -> str:
 
     `data` is the fingerprint of the observations. When a job runs and how it is watched is no part of it.
     """
-    parts = (job.model_dump_json(exclude={"schedule", "monitor"}), data, code_version())
+    content = job.model_dump(mode="json", exclude={"schedule", "monitor"})
+    parts = (json.dumps(content, sort_keys=True), data, code_version())  # databases change the order of keys
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -35,6 +35,14 @@ def test_run_key_depends_on_job_and_data_alone(make_job: Callable[..., Job]) -> 
     assert provenance.run_key(planned, "data") == key
 
 
+def test_run_key_knows_no_order_of_keys(make_job: Callable[..., Job]) -> None:
+    """A job that comes back from a database with its parameters in another order is the same job."""
+    params = {"units": [4], "cell": "gru"}
+    there = make_job(model={"name": "stacked", "params": params})
+    back = make_job(model={"name": "stacked", "params": dict(sorted(params.items()))})
+    assert provenance.run_key(there, "data") == provenance.run_key(back, "data")
+
+
 def test_run_key_depends_on_the_code(
     make_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
