@@ -178,7 +178,7 @@ def _following(stretches: Floats, response: Floats) -> Floats:
     rows = stretches.shape[1]
     onsets = max(1, rows - SHORTEST + 1)
     total: Floats = response[-1] * np.cumsum(stretches[:, ::-1], axis=1)[:, ::-1][:, :onsets]
-    for lag, extra in enumerate(response[:-1] - response[-1]):
+    for lag, extra in enumerate(response[: min(rows, len(response) - 1)] - response[-1]):
         upto = min(onsets, rows - lag)
         total[:, :upto] += extra * stretches[:, lag : lag + upto]
     return total

@@ -170,3 +170,15 @@ def test_latest_rows_are_judged_by_the_whole_past() -> None:
     found = find_drift(values, 600, season=1, latest=100)
     assert found.level.onset >= 800
     assert min(found.level.chance, found.shape.chance) > 0.0025
+
+
+def test_fewer_recent_rows_than_the_autoregression_reaches_are_judged() -> None:
+    """A long memory of the reference does not keep a short stretch from being looked at."""
+    random = np.random.default_rng(5)
+    noise = random.normal(size=2010)
+    values = noise.copy()
+    values[25:] += 0.9 * noise[:-25]
+    found = find_drift(values[:, None], 2000, season=1)
+    assert 0 < found.level.chance <= 1
+    values[2000:] += 10
+    assert find_drift(values[:, None], 2000, season=1).level.chance < 0.001
