@@ -1,0 +1,225 @@
+"""A simulated year: real readings come day by day, and the loop runs by itself beside models that nobody touches.
+
+    python -m benchmarks.loop --json loop.json
+    python -m benchmarks.loop --scenario shift --json shift.json
+    python -m benchmarks.loop --weeks 4 --begin 2016-08-04
+
+Every day: ingest, forecast, monitor, and what the monitor asks for; every week before the forecast: training. These
+are the bodies of the flows, in one process, on a home of its own with Delta tables and an MLflow registry. The
+same readings are forecast by the first champion (train once) and by seasonal naive. In the scenario `shift` the level
+rises from week 30 on, by a fifth of the mean. GATECAST_DATASETS names the folder of the data sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+
+from benchmarks._arms import baseline_of, figures, first_made, forecasts_of, joined
+from benchmarks._readings import DAY, Readings, hourly_load
+from forecasting import config
+from forecasting.bundle.artifact import verify
+from forecasting.columns import CUTOFF
+from forecasting.config import Job
+from forecasting.insight.results import Outcome
+from forecasting.monitor.findings import Findings
+from forecasting.series.snapshot import take
+from forecasting.settings import Settings
+from pipelines import child, tasks
+from pipelines.batch import batch
+from pipelines.ingest import ingest
+from pipelines.monitor import monitor
+from pipelines.training import training
+from pipelines.workspace import workspace
+
+__all__ = ["main", "simulate"]
+
+BEGIN: Final = pd.Timestamp("2017-08-03")  # the readings end a year later
+HISTORY: Final = 364 * DAY
+SHIFT_WEEK: Final = 30
+SHIFT: Final = 0.2
+FIRST: Final = {"init": "scratch", "epochs": 20, "windows_per_epoch": None, "patience": 4, "learning_rate": 0.003}
+
+
+class Plan(NamedTuple):
+    """What is simulated."""
+
+    begin: pd.Timestamp
+    weeks: int
+    shifted: bool
+    monitored: bool = True
+
+    @property
+    def shift_at(self) -> pd.Timestamp:
+        """When the level rises, if it does."""
+        return self.begin + 7 * SHIFT_WEEK * DAY
+
+    @property
+    def cutoffs(self) -> pd.DatetimeIndex:
+        """One a day, at midnight."""
+        return pd.date_range(self.begin, periods=7 * self.weeks, freq=DAY, unit="us")
+
+
+class Diary:
+    """What happened on which day, and the processor's seconds that each flow took."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.runs: Counter[str] = Counter()
+        self.trainings: list[dict[str, Any]] = []
+        self.verdicts: list[dict[str, Any]] = []
+
+    def run(self, name: str, flow: Any, *args: Any) -> Any:
+        """The body of a flow, as `gatecast` runs it where no Prefect server is named."""
+        begin = time.process_time()
+        result = flow.fn(*args)
+        self.seconds[name] += time.process_time() - begin
+        self.runs[name] += 1
+        return result
+
+    def trained(self, day: pd.Timestamp, outcome: Outcome, why: str) -> None:
+        """A training and what came of it."""
+        made = {"day": str(day.date()), "why": why, "promoted": outcome.promoted, "champion": outcome.champion}
+        self.trainings.append(made | {"init": [row["init"] for row in outcome.challengers]})
+        said = "promoted" if outcome.promoted else "refused"
+        print(f"{day.date()} {why}: {said}, version {outcome.champion} is live", file=sys.stderr, flush=True)
+
+    def found(self, day: pd.Timestamp, findings: Findings) -> None:
+        """A verdict that is not `fine`, and the rules that were broken."""
+        broken = [rule["rule"] for rule in findings.rules if not rule["passed"]]
+        self.verdicts.append(
+            {"day": str(day.date()), "verdict": findings.verdict, "due": findings.due, "broken": broken}
+        )
+        print(f"{day.date()} {findings.verdict}: {', '.join(broken)}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Simulate and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weeks", type=int, default=52)
+    parser.add_argument("--scenario", choices=("plain", "shift"), default="plain")
+    parser.add_argument("--begin", type=pd.Timestamp, default=BEGIN)
+    parser.add_argument("--unwatched", action="store_true", help="without the monitor")
+    parser.add_argument("--home", type=Path, help="a new folder that is kept; default: one that is not")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    plan = Plan(options.begin, options.weeks, options.scenario == "shift", not options.unwatched)
+    with tempfile.TemporaryDirectory() as scratch:
+        home = options.home or Path(scratch)
+        home.mkdir(parents=True, exist_ok=True)
+        result = simulate(plan, home)
+    print(json.dumps(result, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(result), encoding="utf-8")
+
+
+def simulate(plan: Plan, home: Path) -> dict[str, Any]:
+    """Live through the year and hold it against the years without the loop."""
+    begin = time.perf_counter()
+    os.environ["GATECAST_HOME"] = str(home)
+    child.call = _here  # 150 trainings would spend most of the time on importing TensorFlow
+    rows = hourly_load(
+        Settings().datasets,
+        plan.begin - HISTORY,
+        plan.cutoffs[-1] + DAY,
+        shifted=plan.shift_at if plan.shifted else None,
+        share=SHIFT,
+    )
+    source, job, diary = Readings(rows, home / "readings.csv"), _job(), Diary()
+    first = _live(plan, source, job, diary, home)
+    source.give(plan.cutoffs[-1] + DAY)
+    diary.run("ingest", ingest, job)
+    return {**_compare(plan, job, diary, first), "seconds": round(time.perf_counter() - begin)}
+
+
+def _job() -> Job:
+    return config.load(Path(__file__).with_name("loop.yaml"))
+
+
+def _live(plan: Plan, source: Readings, job: Job, diary: Diary, home: Path) -> dict[str, Path]:
+    """Day after day; the models of the first day."""
+    first: dict[str, Path] = {}
+    for number, day in enumerate(plan.cutoffs):
+        source.give(day)
+        diary.run("ingest", ingest, job)
+        if number % 7 == 0:
+            learning = job if first else job.model_copy(update={"train": job.train.model_copy(update=FIRST)})
+            outcome = diary.run("training", training, learning)
+            diary.trained(day, outcome, "the week is over" if first else "nothing is live")
+        first = first or _of_the_first_day(job, home)
+        diary.run("batch", batch, job)
+        if plan.monitored:
+            _watch(job, day, diary)
+    return first
+
+
+def _watch(job: Job, day: pd.Timestamp, diary: Diary) -> None:
+    """Look at the live model, and do what the verdict asks for, as `gatecast monitor --act` does."""
+    findings = diary.run("monitor", monitor, job)
+    if findings.verdict == "fine":
+        return
+    diary.found(day, findings)
+    if findings.due and findings.verdict == "retrain":
+        diary.trained(day, diary.run("training", training, job), "the monitor asked")
+        tasks.settle(findings)
+
+
+def _of_the_first_day(job: Job, home: Path) -> dict[str, Path]:
+    place = workspace()
+    data = take(place.store, job)
+    return {
+        "train_once": place.registry.download(job.name, "champion", home / "first"),
+        "seasonal_naive": baseline_of("seasonal_naive", job, data, home / "first" / "baselines"),
+    }
+
+
+def _compare(plan: Plan, job: Job, diary: Diary, first: dict[str, Path]) -> dict[str, Any]:
+    place = workspace()
+    readings = place.store.read_observations(job.name)
+    made = first_made(place.store.read_forecasts(job.name))
+    arms = {name: forecasts_of(path, readings, job, plan.cutoffs) for name, path in first.items()}
+    rows = {name: joined(table, readings) for name, table in {"loop": made, **arms}.items()}
+    result: dict[str, Any] = {"scenario": "shift" if plan.shifted else "plain", "weeks": plan.weeks}
+    result |= {"begin": str(plan.begin.date()), "rows": {name: len(table) for name, table in rows.items()}}
+    result["days_without_forecast"] = len(plan.cutoffs.difference(pd.DatetimeIndex(made[CUTOFF])))
+    for name, table in rows.items():
+        result |= {f"{metric}_{name}": value for metric, value in figures(table).items() if metric != "count"}
+    result["coverage"] = result["coverage_loop"]
+    months = {name: _by_month(table) for name, table in rows.items()}
+    result["coverage_by_month"] = {month: row["coverage"] for month, row in months["loop"].items()}
+    result["by_month"] = months
+    result |= {
+        "trainings": diary.trainings,
+        "verdicts": diary.verdicts,
+        "first": verify(first["train_once"]).spec.model,
+    }
+    result["promotions"] = sum(row["promoted"] for row in diary.trainings)
+    result["processor_seconds"] = {name: round(seconds, 1) for name, seconds in diary.seconds.items()}
+    result["runs"] = dict(diary.runs)
+    return result
+
+
+def _by_month(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    return {str(month): figures(part) for month, part in rows.groupby(rows[CUTOFF].dt.to_period("M"))}
+
+
+def _here(function: str, *args: object, timeout: float | None = None, **named: object) -> Any:  # noqa: ARG001
+    """Like `child.call`, in this process, which nobody stops."""
+    module, name = function.split(":")
+    called: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return called(*args, **named)
+
+
+if __name__ == "__main__":
+    main()
