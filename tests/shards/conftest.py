@@ -1,0 +1,85 @@
+"""Homes with stored readings and a live baseline, as batch forecasts find them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from forecasting.batch import Vintage, forecast
+from forecasting.bundle.artifact import Origin
+from forecasting.bundle.forecaster import Forecaster
+from forecasting.config import Job, parse
+from forecasting.evaluation.contest import fit_baselines
+from forecasting.registry import Registry
+from forecasting.series import sources
+from forecasting.series.clean import clean
+from forecasting.series.split import folds
+from forecasting.series.store import Store
+from forecasting.shards.parts import Part
+from forecasting.shards.plan import Plan, Request
+from forecasting.shards.runners import Runner
+from forecasting.shards.score import score
+
+
+def run_here(plan: Plan) -> Iterator[Part]:
+    """All shards in this process: the runners have tests of their own."""
+    return (score(plan, number) for number in range(len(plan.shards)))
+
+
+class Home(NamedTuple):
+    """A home whose champion is the ridge, fitted on readings of its own."""
+
+    job: Job
+    path: Path
+    store: Store
+    registry: Registry
+    bundle: Path
+
+    def forecast(self, runner: Runner = run_here, **asked: Any) -> Vintage:
+        """A batch forecast of what is stored."""
+        cache = self.path / "cache"
+        return forecast(self.store, self.registry, self.job, cache=cache, request=Request(**asked), runner=runner)
+
+    def expected(self, **named: Any) -> pd.DataFrame:
+        """What the bundle says of the whole stored history at once."""
+        return Forecaster.load(self.bundle).forecast(self.store.read_observations(self.job.name), **named)
+
+
+@pytest.fixture(scope="session")
+def make_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Home]:
+    """Fits and registers the ridge of a job on synthetic series; nothing is stored yet."""
+
+    def make(**sections: Any) -> Home:
+        path = tmp_path_factory.mktemp("home")
+        content: dict[str, Any] = {
+            "name": "buoy",
+            "source": {"kind": "synthetic", "series": 3, "length": 260, "season": 24, "seed": 1},
+            "series": {"freq": "h"},
+            "window": {"context": 24, "horizon": 4},
+            "backtest": {"windows": 5},
+        }
+        job = parse({**content, **sections})
+        table = clean(sources.read(job), job.series).table
+        fitted = fit_baselines(table, job, folds(table, job), path / "fits", origin=Origin())
+        bundle = next(entrant.bundles[0] for entrant in fitted if entrant.name == "ridge")
+        registry = Registry(f"sqlite:///{path / 'mlflow.db'}", path / "artifacts", path / "locks")
+        run = registry.start_run(job.name, "ridge", {})
+        registry.register(job.name, run.run_id, bundle, verdict="passed", metrics={})
+        registry.promote(job.name, 1)
+        return Home(job, path, Store(path), registry, bundle)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plain(make_home: Callable[..., Home]) -> Home:
+    """A job without covariates."""
+    return make_home()
+
+
+@pytest.fixture
+def place(plain: Home, tmp_path: Path) -> Home:
+    """The same with a store of the test's own."""
+    return plain._replace(path=tmp_path, store=Store(tmp_path))

@@ -1,0 +1,107 @@
+"""Runners: the same bytes from processes and from a cluster, also where something is killed on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.bundle.artifact import verify
+from forecasting.errors import ConfigError
+from forecasting.shards.parts import Part
+from forecasting.shards.plan import Model, Plan, Request, plan
+from forecasting.shards.runners import run_dask, run_local, runner
+from forecasting.shards.score import score
+
+SHARDS = 6
+
+
+@pytest.fixture
+def planned(place: Any, make_table: Callable[..., pd.DataFrame], tmp_path: Path) -> Plan:
+    """Sixty series in six shards."""
+    draw = np.random.default_rng(1)
+    table = make_table({f"s{number:02d}": draw.normal(size=50).cumsum() for number in range(60)})
+    place.store.merge_observations("buoy", table)
+    bundle = verify(place.bundle)
+    model = Model(bundle=place.bundle, name="ridge", version=1, weights=bundle.manifest.weights)
+    return plan(tmp_path / "parts", place.store.observations("buoy"), model, bundle.spec, Request(shards=SHARDS))
+
+
+def content(parts: list[Part]) -> list[tuple[str, int, bytes]]:
+    """What the parts hold, to the last byte."""
+    return sorted((part.path.name, part.rows, part.path.read_bytes()) for part in parts)
+
+
+def forget(planned: Plan) -> None:
+    """All finished parts."""
+    for path in planned.folder.glob("part-*"):
+        path.unlink()
+
+
+def test_processes_and_cluster_give_the_same_bytes(planned: Plan) -> None:
+    """As does this process alone; finished parts are not made again by any of them."""
+    here = content([score(planned, number) for number in range(SHARDS)])
+    assert [rows for _, rows, _ in here] == [40] * SHARDS
+    made = {path: path.stat().st_mtime_ns for path in planned.folder.glob("*.parquet")}
+    assert content(list(run_local(planned))) == here
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    for run in (run_local, run_dask):
+        forget(planned)
+        assert content(list(run(planned))) == here
+
+
+def test_a_worker_killed_on_the_way_changes_nothing(planned: Plan) -> None:
+    """Its shards go to the other worker of a cluster of two."""
+    from distributed import Client, LocalCluster
+
+    here = content([score(planned, number) for number in range(SHARDS)])
+    forget(planned)
+    with LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        pids = list(client.run(os.getpid).values())
+
+        def kill() -> None:
+            while not list(planned.folder.glob("*.parquet")):
+                time.sleep(0.005)
+            os.kill(pids[0], signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        found = content(list(run_dask(planned, cluster.scheduler_address)))
+        killer.join()
+    assert found == here
+
+
+def test_after_a_kill_finished_parts_are_kept_and_the_rest_is_made(planned: Plan) -> None:
+    """SIGKILL of the process that started the others: these end too, and a second run ends like an undisturbed one."""
+    here = content([score(planned, number) for number in range(SHARDS)])
+    forget(planned)
+    told = "import sys; from forecasting.shards.plan import Plan; from forecasting.shards.runners import run_local;"
+    told += "[None for _ in run_local(Plan.model_validate_json(open(sys.argv[1]).read()))]"
+    process = subprocess.Popen([sys.executable, "-c", told, planned.folder / "plan.json"])
+    while not list(planned.folder.glob("part-*.json")):
+        time.sleep(0.01)
+        assert process.poll() is None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.wait()
+    for pid in children:
+        while (Path("/proc") / pid / "cmdline").exists() and (Path("/proc") / pid / "cmdline").read_bytes():
+            time.sleep(0.01)
+    kept = {path: path.stat().st_mtime_ns for path in planned.folder.glob("part-*.json")}
+    (planned.folder / "part-00005.parquet").write_bytes(b"half of it")
+    assert content(list(run_local(planned))) == here
+    assert {path for path in kept if path.stat().st_mtime_ns != kept[path]} <= {planned.folder / "part-00005.json"}
+
+
+def test_unknown_runner_is_refused() -> None:
+    """With the names of those that there are."""
+    with pytest.raises(ConfigError, match="there is no runner spark; known are local, dask"):
+        runner("spark")
