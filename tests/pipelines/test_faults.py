@@ -1,0 +1,67 @@
+"""Faults while the loop runs: killed, twice at once, without disk, with a failing MLflow; in the end all is as it was."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import _kills, _lame, _scarce
+from benchmarks._trial import Bench, Round
+from forecasting.bundle.artifact import verify
+from forecasting.registry import Registry
+from forecasting.series.store import Store
+from forecasting.tracking import connect
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """What the rounds begin with; whoever changes anything gets a copy."""
+    return Bench(tmp_path_factory.mktemp("faults"), np.random.default_rng(1))
+
+
+def broken(rounds: Iterator[Round]) -> list[str]:
+    """Every promise that was broken, with what had been done."""
+    return [f"{done.note}: {line}" for done in rounds for line in done.violations]
+
+
+def test_killed_batch_ends_like_an_undisturbed_one(bench: Bench) -> None:
+    """After SIGKILL at a random moment the same forecasts are stored, each once."""
+    assert broken(_kills.kill_batch(bench, 1)) == []
+
+
+def test_batch_that_is_started_twice_stores_its_forecasts_once(bench: Bench) -> None:
+    """Both processes end well, and there is one set of rows."""
+    assert broken(_kills.twice(bench, 1)) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted by root only")
+def test_full_disk_is_told_and_loses_nothing(bench: Bench) -> None:
+    """An ingest and a batch say that there is no space, and finish once there is."""
+    assert broken(_scarce.disk(bench, 2)) == []
+
+
+def test_local_readings_across_changes_of_the_clock_are_stored_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In spring and in autumn, ingested after every hour: the stamps of what was measured, none twice, none missing."""
+    assert broken(_scarce.summer_time(bench, 2)) == []
+
+
+def test_registry_behind_a_failing_proxy_has_no_wrong_alias_and_no_half_version(bench: Bench) -> None:
+    """Requests are lost, refused, reset and cut: what is live was promoted, and every version is whole."""
+    assert broken(_lame.proxied(bench, 1, delay=0.5)) == []
+
+
+def test_faults_are_noticed(bench: Bench) -> None:
+    """A row that is missing, a row that is there twice and a wrong alias are three violations."""
+    home = bench.fresh(bench.forecast, "planted")
+    store = Store(home.path)
+    table = store.read_forecasts(home.name)
+    lost = bench.fresh(bench.live, "lost")
+    Store(lost.path).append_forecasts(home.name, table[1:])
+    found = bench.held_against(lost, bench.forecast, keep=True)
+    assert [line.split(":")[0] for line in found] == ["forecasts"]
