@@ -14,7 +14,7 @@ from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.online import Readings, panel_of
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION
+from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
 from forecasting.series.window import at_rows
 from forecasting.shards.histories import Histories, read
@@ -104,7 +104,8 @@ def _one_by_one(
     except DataError as error:
         names = table[UNIQUE_ID].unique()
         if len(names) == 1:
-            failures.append(Failure(unique_id=str(names[0]), reason=" ".join(str(error).split())))
+            reason = "it has no reading" if table[Y].isna().all() else " ".join(str(error).split())
+            failures.append(Failure(unique_id=str(names[0]), reason=reason))
             return []
     low = table[UNIQUE_ID] < names[len(names) // 2]
     halves = (table[low].reset_index(drop=True), table[~low].reset_index(drop=True))
