@@ -11,11 +11,14 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 from prefect.server.schemas.schedules import CronSchedule
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.utilities.callables import parameter_schema
 
+from forecasting import cli_loop
 from forecasting.config import Job, load
-from forecasting.errors import ConfigError
+from forecasting.errors import ConfigError, GatecastError
 from pipelines import deploy
+from pipelines.batch import _utc
 from pipelines.schedule import FLOWS, HEARTBEAT, PATIENCE, automations, schedules, zombies
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -137,3 +140,29 @@ def test_flow_keeps_no_pickles_and_has_an_end(flow: Any) -> None:
     """Results stay in the store and the registry, and a run that hangs ends."""
     assert flow.persist_result is False
     assert flow.timeout_seconds
+
+
+def test_deploying_needs_a_server_and_a_job(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, planned: Callable[..., Job]
+) -> None:
+    """Each of the three things that may be missing has its own sentence."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(ConfigError, match="PREFECT_API_URL names no Prefect server"):
+        cli_loop.deploy([CONFIGS[0]])
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setenv("GATECAST_JOBS", str(tmp_path))
+    with pytest.raises(ConfigError, match=f"no job to deploy: name CONFIG files, or put them into {tmp_path}"):
+        cli_loop.deploy([])
+
+    closed = {PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}
+    with temporary_settings(closed), pytest.raises(GatecastError, match="the Prefect server of PREFECT_API_URL"):
+        deploy.register([planned()], "pool")
+
+
+def test_cutoff_with_a_zone_becomes_utc() -> None:
+    """What a person picks on Prefect's page has a zone; what a table holds has none."""
+    bare = datetime.fromisoformat("2026-07-01T12:00")
+    assert _utc(datetime(2026, 7, 1, 14, tzinfo=BERLIN)) == bare
+    assert _utc(bare) == bare
+    assert _utc(None) is None
