@@ -51,7 +51,8 @@ def _client(tracking_uri: str) -> MlflowClient:
     scheme = urlsplit(tracking_uri).scheme.split("+")[0]
     if scheme not in (*_DATABASES, *_SERVERS):
         raise RegistryError(
-            f"the tracking address must start with sqlite:///, postgresql:// or http(s)://, not {scheme or 'a path'}"
+            "the tracking address must start with sqlite:///, postgresql+psycopg:// or http(s)://,"
+            f" not {scheme or 'a path'}"
         )
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)

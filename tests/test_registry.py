@@ -388,13 +388,13 @@ def test_promotion_lock_keeps_other_processes_out(registry: Registry, monkeypatc
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("./mlruns", "must start with sqlite:///, postgresql:// or http"),
-        ("file:///tmp/mlruns", "must start with sqlite:///, postgresql:// or http"),
+        ("./mlruns", r"must start with sqlite:///, postgresql\+psycopg:// or http"),
+        ("file:///tmp/mlruns", r"must start with sqlite:///, postgresql\+psycopg:// or http"),
         ("sqlite:////proc/none/mlflow.db", "cannot be opened"),
         ("http://user:secret@127.0.0.1:9", r"MLflow at http://user:\*\*\*@127.0.0.1:9 failed"),
         (
-            "postgresql://user:secret@127.0.0.1:9/mlflow",
-            r"postgresql://user:\*\*\*@127.0.0.1:9/mlflow cannot be opened",
+            "postgresql+psycopg://user:secret@127.0.0.1:9/mlflow",
+            r"postgresql\+psycopg://user:\*\*\*@127.0.0.1:9/mlflow cannot be opened",
         ),
     ],
 )

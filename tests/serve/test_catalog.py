@@ -115,7 +115,7 @@ def test_without_a_registry_it_starts_from_the_cache(
     with service(copied) as client:
         before = client.post("/v1/forecast", body).json()
     for home, ready in ((copied, 200), (tmp_path / "empty", 503)):
-        app = create_app(Settings(home=home, tracking_uri="postgresql://127.0.0.1:9/none"), ServeSettings())
+        app = create_app(Settings(home=home, tracking_uri="postgresql+psycopg://127.0.0.1:9/none"), ServeSettings())
 
         async def run() -> tuple[httpx.Response, ...]:
             async with app.router.lifespan_context(app):  # noqa: B023 - it is run at once
