@@ -29,6 +29,7 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # there our own results stand, and nothing else
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own default keeps trying for four minutes
 }
 
