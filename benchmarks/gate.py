@@ -65,7 +65,7 @@ def main() -> None:
     if options.json:
         content = result | {"table": result["table"].to_dict("records")}
         options.json.write_text(json.dumps(content), encoding="utf-8")
-    sys.exit(0 if result["worse_promoted"] == 0 and result["better_refused_share"] <= 0.05 else 1)
+    sys.exit(0 if result["planted_promoted"] == 0 and result["better_refused_share"] <= 0.05 else 1)
 
 
 def siege(place: Path, number: int) -> list[dict[str, Any]]:
@@ -93,7 +93,8 @@ def summary(rows: pd.DataFrame) -> dict[str, Any]:
     others = rows["kind"] == "other"
     bins = pd.cut(rows["effect"], list(EFFECTS)).astype(str)
     rows = rows.assign(what=rows["kind"].where(~others, "true improvement in " + bins))
-    worse, better = ~others | (rows["effect"] <= 0), others & (rows["effect"] > 0)
+    worse, better = others & (rows["effect"] <= 0), others & (rows["effect"] > 0)
+    wrong = rows.loc[worse & rows["promoted"], "effect"]
     sure = others & (rows["effect"] > 0.02)
     table = rows.groupby("what").agg(
         retrains=("promoted", "size"),
@@ -105,7 +106,10 @@ def summary(rows: pd.DataFrame) -> dict[str, Any]:
         "table": table.reset_index(),
         "retrains": len(rows),
         "planted": int((~others).sum()),
-        "worse_promoted": int(rows.loc[worse, "promoted"].sum()),
+        "planted_promoted": int(rows.loc[~others, "promoted"].sum()),
+        "truly_worse": int(worse.sum()),
+        "worse_promoted": len(wrong),
+        "worst_promoted": float(wrong.min()) if len(wrong) else 0.0,
         "truly_better": int(better.sum()),
         "better_refused": int((~rows.loc[better, "promoted"]).sum()),
         "better_refused_share": _share(rows, better),

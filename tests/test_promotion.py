@@ -1,7 +1,11 @@
 """From backtests to aliases, against a real MLflow database: what goes live, what stays, and what a kill leaves."""
 
+import dataclasses
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +17,7 @@ from forecasting import promotion
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config import Job, parse
+from forecasting.errors import RegistryError
 from forecasting.evaluation.contest import Entrant, fit_baselines
 from forecasting.promotion import Decision, Judging, decide
 from forecasting.registry import Registry
@@ -304,3 +309,99 @@ def test_two_decisions_at_once_are_taken_one_after_the_other(
     loser = next(decision for decision in decisions.values() if decision.promoted is None)
     assert "champion" in [candidate.name for candidate in loser.contest.candidates]
     assert [row[1] for row in state(registry)] == ["champion", "challenger"]
+
+
+RACER = """
+import json, sys, time
+from pathlib import Path
+from forecasting.config import parse
+from forecasting.evaluation.contest import Entrant
+from forecasting.promotion import Judging, decide
+from forecasting.registry import Registry
+from forecasting.series import sources
+from forecasting.series.clean import clean
+from forecasting.series.split import folds
+
+name, place, told = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[2], "race.json").read_text())
+job = parse(told["job"])
+table = clean(sources.read(job), job.series).table
+registry = Registry(told["uri"], place / "artifacts", place / "locks")
+run = registry.start_run(job.name, name, {})
+entrants = tuple(Entrant(entrant, (Path(bundle),)) for entrant, bundle in told["entrants"])
+(place / f"{name}-ready").touch()
+while not (place / "go").exists():
+    time.sleep(0.01)
+decision = decide(registry, Judging(job, run.run_id, table, folds(table, job), entrants, place / name))
+print(json.dumps([decision.promoted, [candidate.name for candidate in decision.contest.candidates]]))
+"""
+
+
+def test_two_racing_retrains_bring_one_promotion(registry: Registry, arena: Arena, tmp_path: Path) -> None:
+    """Two processes with homes of their own and one folder of locks: one goes live, the other is held against it."""
+    order = ("ridge", *RIVALS)
+    told = {
+        "job": make_job().model_dump(mode="json"),
+        "uri": registry.tracking_uri,
+        "entrants": [(name, str(arena.entrants[name].bundles[0])) for name in order],
+    }
+    (tmp_path / "race.json").write_text(json.dumps(told))
+    command = [sys.executable, "-c", RACER]
+    racers = [
+        subprocess.Popen([*command, name, str(tmp_path)], stdout=subprocess.PIPE, text=True) for name in ("one", "two")
+    ]
+    while not all((tmp_path / f"{name}-ready").exists() for name in ("one", "two")):
+        assert all(racer.poll() is None for racer in racers)
+        time.sleep(0.05)
+    (tmp_path / "go").touch()
+    (winner, alone), (loser, against) = sorted(
+        (json.loads(racer.communicate()[0].splitlines()[-1]) for racer in racers), key=lambda told: told[0] is None
+    )
+    assert (winner, loser) == ("ridge", None)
+    assert "champion" in against
+    assert "champion" not in alone
+    assert [row[1] for row in state(registry)] == ["champion", "challenger"]
+
+
+def test_what_went_live_elsewhere_meanwhile_is_not_run_over(
+    registry: Registry, arena: Arena, judge: Callable[..., Decision], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home with locks of its own promotes during the contest: the verdict is on an old champion, and is void."""
+    hold = promotion.hold
+
+    def late(*args: Any) -> Any:
+        contest = hold(*args)
+        monkeypatch.setattr(promotion, "hold", hold)
+        elsewhere = dataclasses.replace(registry, locks=tmp_path / "other-locks")
+        run = elsewhere.start_run("buoy", "elsewhere", {})
+        bundle = arena.entrants["seasonal_naive"].bundles[0]
+        elsewhere.promote("buoy", elsewhere.register("buoy", run.run_id, bundle, verdict="passed", metrics={}))
+        return contest
+
+    monkeypatch.setattr(promotion, "hold", late)
+    with pytest.raises(RegistryError, match=r"went live while this challenger was judged.*GATECAST_LOCKS, and run"):
+        judge("aa", "ridge")
+    champion = registry.champion("buoy")
+    assert champion is not None
+    assert champion.model == "seasonal_naive"
+
+    again = judge("aa", "ridge")
+    assert (again.promoted, again.contest.candidates[1].name) == ("ridge", "champion")
+
+
+def test_a_refusal_that_another_challenger_follows_changes_nothing(
+    registry: Registry, arena: Arena, judge: Callable[..., Decision], tmp_path: Path
+) -> None:
+    """Neither registered nor fallen back from; the next one is judged, with the first on its leaderboard alone."""
+    rivals = tuple(arena.entrants[name] for name in RIVALS)
+    warm = Entrant("ridge:head", arena.entrants["drift"].bundles)
+    run = registry.start_run("buoy", "aa", {})
+    judging = Judging(make_job(), run.run_id, arena.table, arena.folds, (warm, *rivals), tmp_path / "w", again=True)
+    decision = decide(registry, judging)
+    assert (decision.settled, decision.promoted) == (False, None)
+    assert registry.jobs() == []
+
+    second = judging._replace(entrants=(arena.entrants["naive"]._replace(name="poor"), *rivals, warm), again=False)
+    decision = decide(registry, second)
+    assert decision.settled
+    assert "ridge:head" in set(decision.contest.leaderboard["model"])
+    assert decision.promoted == "seasonal_naive"  # not the challenger that lost, however it stands
