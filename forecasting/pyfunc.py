@@ -44,17 +44,23 @@ class GatecastModel(PythonModel):
     ) -> pd.DataFrame:
         """Long table in (rows without y after the last reading say what is known ahead), forecast table out.
 
-        `params` may hold `levels`, per cent of central intervals. Raises DataError on an unusable table.
+        `params` may hold `levels`, per cent of central intervals, and `aligned`: then the quantiles come in the rows of
+        the table itself, missing where nothing was forecast, as `spark_udf` wants it. Raises DataError on an unusable
+        table.
         """
         table = model_input.assign(**{DS: model_input[DS].astype("datetime64[us]")})
         levels = tuple(int(level) for level in (params or {}).get("levels", ()))
         if isinstance(self._forecaster, SymbolForecaster):
             return self._forecaster.forecast(table.astype({UNIQUE_ID: "str", Y: "str"}))
-        return self._forecaster.forecast(table, levels=levels or None)
+        forecasts = self._forecaster.forecast(table, levels=levels or None)
+        if not (params or {}).get("aligned", False):
+            return forecasts
+        rows = model_input[[UNIQUE_ID, DS]].astype(dict(forecasts[[UNIQUE_ID, DS]].dtypes))
+        return rows.merge(forecasts, on=[UNIQUE_ID, DS], how="left").drop(columns=[UNIQUE_ID, DS, CUTOFF, STEP])
 
 
 def signature(spec: Spec) -> ModelSignature:
-    """Typed columns in and out; `levels` is the one parameter, empty for the configured quantiles."""
+    """Typed columns in and out; of the parameters `levels` is empty for the configured quantiles."""
     labels = spec.features.vocabulary
     covariates = (*spec.features.past, *spec.features.future, *spec.features.static)
     inputs: list[ColSpec | TensorSpec] = [
@@ -75,8 +81,10 @@ def signature(spec: Spec) -> ModelSignature:
         outputs += [ColSpec("double", quantile_column(quantile)) for quantile in spec.wanted]
     else:
         outputs += [ColSpec("string", SYMBOL), ColSpec("double", PROBABILITY), ColSpec("long", UNKNOWN_READ)]
-    levels = ParamSchema([ParamSpec("levels", "long", default=[], shape=(-1,))])
-    return ModelSignature(Schema(inputs), Schema(outputs), levels)
+    levels = ParamSpec("levels", "long", default=[], shape=(-1,))
+    return ModelSignature(
+        Schema(inputs), Schema(outputs), ParamSchema([levels, ParamSpec("aligned", "boolean", default=False)])
+    )
 
 
 def save(bundle: Path, directory: Path) -> None:

@@ -115,6 +115,21 @@ def test_model_accepts_other_time_units_and_column_orders(loaded: PyFuncModel, t
     pd.testing.assert_frame_equal(loaded.predict(other), loaded.predict(whole))
 
 
+def test_aligned_forecasts_stand_in_the_rows_of_the_table(
+    bundle: Path, loaded: PyFuncModel, table: pd.DataFrame
+) -> None:
+    """As many rows as came, the forecasts in those that were empty, in any order; elsewhere nothing."""
+    expected = Forecaster.load(bundle).forecast(table)
+    mixed = table.sample(frac=1, random_state=1)
+    given = loaded.predict(mixed, params={"aligned": True})
+    assert list(given.columns) == ["q0.1", "q0.5", "q0.9"]
+    assert len(given) == len(mixed)
+    placed = given.set_axis(pd.MultiIndex.from_frame(mixed[["unique_id", "ds"]])).dropna()
+    wanted = expected.set_index(["unique_id", "ds"])[list(given.columns)]
+    assert len(placed) > 0
+    pd.testing.assert_frame_equal(placed.sort_index(), wanted.loc[placed.sort_index().index])
+
+
 def test_levels_choose_the_intervals(bundle: Path, loaded: PyFuncModel, table: pd.DataFrame) -> None:
     """The parameter `levels` gives other central intervals, as it does for the forecaster."""
     given = loaded.predict(table, params={"levels": [50, 95]})
