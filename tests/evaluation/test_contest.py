@@ -9,7 +9,7 @@ import pytest
 
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.config import Job
-from forecasting.errors import ArtifactError
+from forecasting.errors import ArtifactError, GatecastError
 from forecasting.evaluation.baselines import BASELINES
 from forecasting.evaluation.contest import CHAMPION, Contest, Entrant, as_challenger, fit_baselines, hold
 from forecasting.series.split import Fold, folds
@@ -111,3 +111,19 @@ def test_a_live_model_has_the_residuals_of_a_challenger(world: World, tmp_path: 
     expected, given = verify(fitted), verify(live)
     np.testing.assert_allclose(given.calibration.residuals, expected.calibration.residuals, atol=1e-5)
     assert given.manifest.weights == expected.manifest.weights
+
+
+def test_a_challenger_that_knows_what_it_is_judged_on_gets_no_verdict(world: World, tmp_path: Path) -> None:
+    """A bundle says until when it has learned; one reading after its fold is one too many, wherever the champion is."""
+    table, job, cut = world
+    fold = cut[0]
+    told = {"fit_until": fold.fit_until, "seen_until": fold.seen_until}
+    honest, late = (
+        fit_baselines(table, job, [fold], tmp_path / name, origin=Origin(**told | {"seen_until": seen}))
+        for name, seen in (("honest", fold.seen_until), ("late", fold.seen_until + pd.Timedelta(hours=1)))
+    )
+    hold(table, job, [fold], honest[1], honest, late[3].bundles[0])
+    with pytest.raises(
+        GatecastError, match=r"seasonal_naive knows readings up to .* cannot be judged on forecasts from"
+    ):
+        hold(table, job, [fold], late[1], honest, None)

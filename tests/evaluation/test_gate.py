@@ -8,7 +8,7 @@ import pytest
 
 from forecasting.config import Gate
 from forecasting.errors import ConfigError, GatecastError
-from forecasting.evaluation.gate import Candidate, Rule, Verdict, best_baseline, judge
+from forecasting.evaluation.gate import Candidate, Rule, Verdict, best_baseline, judge, sane
 from forecasting.evaluation.metrics import Scored
 
 GATE = Gate(baselines=("naive", "seasonal_naive"))
@@ -244,3 +244,17 @@ def test_best_baseline_has_the_lowest_finite_metric() -> None:
     assert best_baseline([broken, naive(), seasonal_naive()], "wql").name == "seasonal_naive"
     with pytest.raises(GatecastError, match="no baseline has a finite mae; backtested: broken"):
         best_baseline([broken], "mae")
+
+
+@pytest.mark.parametrize(
+    ("bias", "broken"),
+    [(0.0, set()), (0.1, {"not_worse"}), (0.5, {"near", "not_worse"}), (np.nan, {"finite", "near", "not_worse"})],
+)
+def test_a_last_fit_must_be_finite_near_its_twin_and_not_surely_worse(bias: float, broken: set[str]) -> None:
+    """On the windows that both know; a small bias is near enough, but surely worse where it has learned."""
+    rules = sane(good("last", bias), good("twin"), GATE, step=1)
+    assert [rule.rule for rule in rules] == ["finite", "near", "not_worse"]
+    assert {rule.rule for rule in rules if not rule.passed} == broken
+    if not np.isnan(bias):
+        assert rules[1].figure == pytest.approx(bias, abs=1e-9)
+        assert rules[1].bound == pytest.approx(np.abs(windows(world()[1]) - windows(world()[0])).mean())

@@ -102,6 +102,7 @@ def test_tracked_flows_give_what_untracked_ones_give(finished: Any, tmp_path: Pa
             "storing the observations",
             "taking the data of this run",
             "opening the run",
+            "choosing the first weights",
             "training the network",
             "fitting the baselines",
             "backtesting everyone on the same cutoffs, judging, registering",
