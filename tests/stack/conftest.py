@@ -7,6 +7,7 @@ import shlex
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ window: {context: 12, horizon: 4}
 model: {name: stacked, params: {cell: gru, units: [4]}}
 train: {epochs: 2, batch_size: 64, learning_rate: 0.01, seed: 1, windows_per_epoch: 256}
 backtest: {windows: 10, step: 2}
+schedule: {time_zone: Europe/Berlin, training: "0 3 * * 0", batch: "0 0 29 2 *", monitor: "0 0 29 2 *"}
 """
 SECRETS = ("POSTGRES_PASSWORD", "MLFLOW_DB_PASSWORD", "PREFECT_DB_PASSWORD")
 _COMPOSE = re.compile(r"docker compose (?P<verb>\S+)(?P<options>(?: -\S+)*)(?P<words>[^<>]*)(?P<file>[<>] \S+)?")
@@ -50,6 +52,15 @@ class Running:
         """A request to the service, as a user of the machine makes it."""
         method = "POST" if content else "GET"
         return httpx.request(method, f"http://127.0.0.1:8000{path}", headers={"X-API-Key": self.key}, **content)  # type: ignore[arg-type]
+
+    @contextmanager
+    def prefect(self) -> Iterator[httpx.Client]:
+        """A client of Prefect's API, as its page is one."""
+        account = (self.environment["PREFECT_USER"], self.environment["PREFECT_PASSWORD"])
+        with httpx.Client(base_url="http://127.0.0.1:4200/api", auth=account, timeout=30) as client:
+            token = client.get("/csrf-token", params={"client": "test"}).json()["token"]
+            client.headers.update({"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token})
+            yield client
 
     def follow(self, heading: str) -> None:
         """Carry out the commands under a heading of docs/operate.md, in the folder `place`."""
