@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,11 +18,12 @@ from pathlib import Path
 
 from tests.stack.compose import ROOT, Service
 
-__all__ = ["Box"]
+__all__ = ["Box", "refusal"]
 
 # What an image's own entry point does before it starts the command.
 ENTRY_POINTS = {"postgres": Path(__file__).with_name("postgres-entrypoint.sh")}
 BIN = Path(sys.executable).parent
+_ENDS = sorted({Path(sys.base_prefix).resolve(), ROOT})  # the interpreter and the project
 
 
 class Box:
@@ -131,6 +133,12 @@ class Box:
             *(f"mount --rbind {path} {root}{path}" for path in ("/proc", "/dev", "/sys")),
             f"printf '%s\\n' {shlex.quote('127.0.0.1 localhost ' + ' '.join(self._hosts))} > {root}/etc/hosts",
             *(f"chmod o+x {root}{path}" for path in _ancestors()),
+            *(
+                line
+                for path in _ENDS
+                if not _on_root(path)
+                for line in _bind(path, Path(f"{root}{path}"), read_only=True)
+            ),
             f"echo {self.service.name}:x:{self.service.user}::/:/bin/sh >> {root}/etc/passwd",
         ]
         for mount in self.service.mounts:
@@ -163,10 +171,27 @@ def _bind(source: Path, target: Path, *, read_only: bool) -> list[str]:
 
 def _ancestors() -> list[Path]:
     """The folders on the way to the interpreter and the project, which another user may not be allowed to pass."""
-    ends = {Path(sys.base_prefix).resolve(), ROOT}
-    return sorted({folder for end in ends for folder in [end, *end.parents] if folder != Path("/")})
+    folders = {folder for end in _ENDS for folder in [end, *end.parents] if folder != Path("/")}
+    return sorted(folder for folder in folders if _on_root(folder))
+
+
+def _on_root(path: Path) -> bool:
+    """Whether it lies on the root's own file system, which alone shows through."""
+    return path.stat().st_dev == Path("/").stat().st_dev
 
 
 def _postgresql() -> str:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return f"{found[-1]}:" if found else ""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return f"{found[-1].parent}:" if found else ""
+
+
+def refusal() -> str:
+    """Why this machine cannot run services in boxes; empty where it can."""
+    if len(socket.if_nameindex()) != 1:
+        return "the stack needs a network of its own: make test-stack"
+    if not _postgresql():
+        return "no PostgreSQL server under /usr/lib/postgresql (Debian: apt install postgresql)"
+    trial = "mount -t tmpfs tmpfs /mnt && cd /mnt && mkdir upper work root && mount -t overlay overlay"
+    trial += " -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", trial], capture_output=True, text=True, check=False)
+    return f"no file systems may be mounted here: {done.stderr.strip()}" if done.returncode else ""

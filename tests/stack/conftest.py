@@ -5,7 +5,6 @@ import re
 import secrets
 import shlex
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 
 from forecasting.serve.keys import new_key
 from tests.stack import compose
+from tests.stack.box import refusal
 from tests.stack.compose import ROOT
 from tests.stack.native import Stack, loopback_up
 
@@ -94,10 +94,8 @@ class Running:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Every service of docker-compose.yml, healthy."""
-    if len(socket.if_nameindex()) != 1:
-        pytest.skip("the stack needs a network of its own: make test-stack")
-    if not list(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
-        pytest.skip("no PostgreSQL server under /usr/lib/postgresql (Debian: apt install postgresql)")
+    if reason := refusal():
+        pytest.skip(reason)
     loopback_up()
     place = tmp_path_factory.mktemp("stack")
     for folder in (place, *place.parents[:2]):
