@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -10,21 +9,21 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from forecasting.bundle.artifact import Manifest, verify
+from forecasting.bundle.artifact import verify
 from forecasting.errors import ArtifactError, LockedError, RegistryError, UnknownVersionError
 from forecasting.tracking import connect
+from forecasting.versions import CONTENT, NOTE, Version, content_of, holds, put, version_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities import Run as MlflowRun
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Run", "Version", "content_of"]
 
@@ -33,8 +32,6 @@ CHALLENGER: Final = "challenger"  # registered last, judged, not (yet) promoted
 PREVIOUS: Final = "previous"  # was champion before; what a rollback brings back
 
 _KEY = "gatecast.key"  # of a run: the content address of everything that it depends on
-_CONTENT = "gatecast.content"  # of a version: the checksum of its bundle
-_NOTE = "gatecast.note."  # of a version: begins the name of every note
 _MOVE = "gatecast.move"  # of a registered model: an alias move that has begun
 _LOCK_SECONDS = 600.0
 _HANDED_OUT = 3600.0  # seconds
@@ -46,24 +43,6 @@ class Run(NamedTuple):
 
     run_id: str
     finished: bool
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version of a job's model."""
-
-    job: str
-    version: int
-    run_id: str
-    created: datetime  # UTC
-    aliases: tuple[str, ...] = ()
-    source: str = ""  # the pyfunc model's address
-    model: str = ""  # its name in MODELS or BASELINES
-    verdict: str = ""
-    weights: str = ""  # sha256 of model.onnx
-    content: str = ""  # checksum of the whole bundle
-    metrics: dict[str, float] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)  # what else is to be known of it, such as until when it saw
 
 
 @dataclass(frozen=True)
@@ -87,14 +66,16 @@ class Registry:
         """The run of `job` whose content address is `key`: the finished or interrupted one, else a new one."""
         with self._mlflow() as client:
             experiment = self._experiment(client, job)
-            found = client.search_runs([experiment], f"tags.`{_KEY}` = '{key}'", order_by=["start_time ASC"])
+            found = _runs_of(client, experiment, key)
             if any(run.info.status == "FINISHED" for run in found):
                 return Run(next(run.info.run_id for run in found if run.info.status == "FINISHED"), finished=True)
-            if found:
-                run_id = str(found[0].info.run_id)
-                client.update_run(run_id, status="RUNNING")
-            else:
-                run_id = str(client.create_run(experiment, tags={_KEY: key}, run_name=f"{job}-{key[:8]}").info.run_id)
+            if not found:
+                client.create_run(experiment, tags={_KEY: key}, run_name=f"{job}-{key[:8]}")
+                found = _runs_of(client, experiment, key)
+            run_id, *twins = (str(run.info.run_id) for run in found)
+            for twin in twins:  # an answer was lost, so MLflow's client has asked once more
+                client.delete_run(twin)
+            client.update_run(run_id, status="RUNNING")
             for name, value in params.items():
                 client.log_param(run_id, name, value)
         self.set_tags(run_id, tags or {})
@@ -160,8 +141,8 @@ class Registry:
         """
         checked = verify(bundle)
         tags = {
-            **{f"{_NOTE}{name}": text for name, text in (notes or {}).items()},
-            _CONTENT: content_of(checked.manifest),
+            **{f"{NOTE}{name}": text for name, text in (notes or {}).items()},
+            CONTENT: content_of(checked.manifest),
             "gatecast.weights": checked.manifest.weights,
             "gatecast.model": checked.spec.model,
             "gatecast.verdict": verdict,
@@ -169,14 +150,14 @@ class Registry:
         }
         with self.promotion_lock(job), self._mlflow() as client:
             # Other weights of the same run would be another model: they get their own place and their own version.
-            source = f"model-{tags[_CONTENT][:12]}"
-            version = next((v.version for v in self._versions(job) if v.source == f"runs:/{run_id}/{source}"), None)
+            source = f"model-{tags[CONTENT][:12]}"
+            version = self._only(client, job, f"runs:/{run_id}/{source}")
             if version is None:
                 _log_model(client, run_id, bundle, source)
                 if job not in self.jobs():
                     client.create_registered_model(job)
                 created = client.create_model_version(job, f"runs:/{run_id}/{source}", run_id=run_id, tags=tags)
-                version = int(created.version)
+                version = self._only(client, job, f"runs:/{run_id}/{source}") or int(created.version)
             aliases = self._aliases(client, job)
             if version > max(aliases.values(), default=0):  # an old run that is repeated takes nobody's place
                 client.set_registered_model_alias(job, CHALLENGER, str(version))
@@ -222,7 +203,7 @@ class Registry:
         """
         version = self.version(job, name)
         target = cache / job / str(version.version)
-        if target.is_dir() and _holds(target, version):
+        if target.is_dir() and holds(target, version):
             os.utime(target)  # see `prune`
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -235,7 +216,7 @@ class Registry:
                 fetched = Path(client.download_artifacts(version.run_id, path, scratch))
             if content_of(verify(fetched).manifest) != version.content:
                 raise ArtifactError(f"version {version.version} of {job} is not the bundle that was registered")
-            _put(fetched, target, version)
+            put(fetched, target, version)
         return target
 
     def prune(self, job: str, cache: Path, keep: Collection[int]) -> None:
@@ -315,6 +296,14 @@ class Registry:
         finally:
             lock.release()
 
+    def _only(self, client: MlflowClient, job: str, source: str) -> int | None:
+        """The version of this bundle; a second one, made because an answer of MLflow was lost, goes."""
+        found = sorted((v for v in self._versions(job) if v.source == source), key=lambda v: (not v.aliases, v.version))
+        for twin in found[1:]:
+            if not twin.aliases:
+                client.delete_model_version(job, str(twin.version))
+        return found[0].version if found else None
+
     def _move(self, client: MlflowClient, job: str, move: Mapping[str, Any]) -> None:
         # Several aliases change together: what shall be is written down first, so that a kill can be made good.
         client.set_registered_model_tag(job, _MOVE, json.dumps(move))
@@ -350,14 +339,14 @@ class Registry:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
-        return _version(item, dict.fromkeys(item.aliases, int(item.version)))
+        return version_of(item, dict.fromkeys(item.aliases, int(item.version)))
 
     def _versions(self, job: str) -> list[Version]:
         with self._mlflow() as client:
             found = client.search_model_versions(f"name = '{job}'", max_results=10_000)
             # The search gives versions without their aliases.
             aliases = self._aliases(client, job) if found else {}
-        return sorted((_version(item, aliases) for item in found), key=lambda version: -version.version)
+        return sorted((version_of(item, aliases) for item in found), key=lambda version: -version.version)
 
     def _registered(self, job: str) -> list[Version]:
         versions = self._versions(job)
@@ -382,22 +371,8 @@ class Registry:
         return connect(self.tracking_uri)
 
 
-def _version(item: ModelVersion, aliases: Mapping[str, int]) -> Version:
-    number = int(item.version)
-    return Version(
-        job=item.name,
-        version=number,
-        run_id=item.run_id or "",
-        created=datetime.fromtimestamp(item.creation_timestamp / 1000, UTC),
-        aliases=tuple(sorted(alias for alias, version in aliases.items() if version == number)),
-        source=item.source or "",
-        model=item.tags.get("gatecast.model", ""),
-        verdict=item.tags.get("gatecast.verdict", ""),
-        weights=item.tags.get("gatecast.weights", ""),
-        content=item.tags.get(_CONTENT, ""),
-        metrics=json.loads(item.tags.get("gatecast.metrics", "{}")),
-        notes={name.removeprefix(_NOTE): text for name, text in item.tags.items() if name.startswith(_NOTE)},
-    )
+def _runs_of(client: MlflowClient, experiment: str, key: str) -> list[MlflowRun]:
+    return list(client.search_runs([experiment], f"tags.`{_KEY}` = '{key}'", order_by=["start_time ASC"]))
 
 
 def _log_model(client: MlflowClient, run_id: str, bundle: Path, artifact_path: str) -> None:
@@ -406,28 +381,3 @@ def _log_model(client: MlflowClient, run_id: str, bundle: Path, artifact_path: s
     with tempfile.TemporaryDirectory() as scratch:
         pyfunc.save(bundle, Path(scratch) / "model")
         client.log_artifacts(run_id, str(Path(scratch) / "model"), artifact_path)
-
-
-def content_of(manifest: Manifest) -> str:
-    """One checksum of all that forecasts; when it was written and the Keras file do not count."""
-    files = {name: file.sha256 for name, file in sorted(manifest.files.items()) if name != "model.keras"}
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
-
-
-def _holds(directory: Path, version: Version) -> bool:
-    try:
-        return content_of(verify(directory).manifest) == version.content
-    except ArtifactError:
-        return False
-
-
-def _put(fetched: Path, target: Path, version: Version) -> None:
-    """Rename into place; what lies there already another process has put there, or it is damaged."""
-    try:
-        os.replace(fetched, target)
-    except OSError:
-        if _holds(target, version):  # it may be in use: it stays
-            return
-        damaged = fetched.with_name("damaged")
-        os.replace(target, damaged)
-        os.replace(fetched, target)
