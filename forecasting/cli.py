@@ -13,7 +13,7 @@ import typer
 from forecasting.cli_loop import deploy, monitor
 from forecasting.cli_parts import Config, Json, Name, in_process, print_json, read_job
 from forecasting.cli_service import new_key, serve
-from forecasting.errors import ConfigError, DataError, GatecastError, NothingPromotedError
+from forecasting.errors import ConfigError, DataError, GatecastError, NothingPromotedError, no_space
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
     from forecasting.config import Job
@@ -250,7 +250,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        typer.echo(f"error: unexpected {type(error).__name__}: {error} (--debug shows where)", err=True)
+        unexpected = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+        typer.echo(f"error: {no_space(error) or unexpected}", err=True)
         sys.exit(1)
 
 

@@ -1,5 +1,6 @@
 """The exception tree: every error that a user can cause or must act on is one of these."""
 
+import errno
 from collections.abc import Sequence
 
 __all__ = [
@@ -11,9 +12,13 @@ __all__ = [
     "NothingPromotedError",
     "RegistryError",
     "SourceError",
+    "SpaceError",
     "TrainingError",
     "UnknownVersionError",
+    "no_space",
 ]
+
+_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded")  # as libraries put it
 
 
 class GatecastError(Exception):
@@ -68,3 +73,17 @@ class NothingPromotedError(GatecastError):
     """No candidate passed the gate and there is no champion to keep serving."""
 
     exit_code = 3
+
+
+class SpaceError(GatecastError):
+    """A disk is full, or a quota is used up."""
+
+
+def no_space(error: BaseException | None) -> SpaceError | None:
+    """What to raise where a library failed for want of disk space; none where it failed for something else."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error) for text in _FULL):
+            why = " ".join(str(error).split())
+            return SpaceError(f"no space is left on a disk: {why}; make room and run again, finished work is kept")
+        error = error.__cause__ or error.__context__
+    return None

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from forecasting.errors import GatecastError, TrainingError
+from forecasting.errors import GatecastError, TrainingError, no_space
 
 __all__ = ["call"]
 
@@ -55,6 +55,11 @@ def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: di
         pipe.send((getattr(found, name)(*args, **named), None))
     except GatecastError as error:
         pipe.send((None, error))
+    except OSError as error:
+        if full := no_space(error):
+            pipe.send((None, full))
+        else:
+            raise
 
 
 def _end_with_parent() -> None:

@@ -22,7 +22,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION
-from forecasting.errors import DataError
+from forecasting.errors import DataError, no_space
 from forecasting.series import scan
 from forecasting.series.commits import FORECAST, add, add_new, write_part
 from forecasting.series.compaction import compact, vacuum
@@ -352,7 +352,7 @@ def _retried(write: Callable[[], Result]) -> Result:
                 raise DataError(f"the table was changed by others {attempt} times; try again: {error}") from error
             time.sleep(_PAUSE * attempt)
         except DeltaError as error:
-            raise DataError(f"the rows do not fit the stored table: {error}") from error
+            raise no_space(error) or DataError(f"the rows do not fit the stored table: {error}") from error
     raise AssertionError("unreachable")
 
 
