@@ -19,6 +19,19 @@ from forecasting.tracking import connect
 __all__ = ["proxied"]
 
 SHARE = 0.25  # of requests that meet a fault
+# Requests that change something: in every round the answer to one of them is lost on purpose.
+TARGETS = (
+    b"model-versions/create",
+    b"runs/create",
+    b"POST /api/2.0/mlflow/registered-models/alias",
+    b"DELETE /api/2.0/mlflow/registered-models/alias",
+    b"registered-models/delete-tag",
+    b"registered-models/create",
+    b"registered-models/set-tag",
+    b"experiments/create",
+    b"runs/log-batch",
+    b"runs/update",
+)
 AGAIN = 4  # attempts under faults, before the faults end
 
 
@@ -33,6 +46,7 @@ def proxied(bench: Bench, rounds: int, *, delay: float = 5.0) -> Iterator[Round]
         port = int(address.rpartition(":")[2])
         with Proxy(port, bench.draw, delay).open() as proxy:
             for number in range(rounds):
+                proxy.target = TARGETS[number % len(TARGETS)]
                 yield _Trial(proxy, address, place, f"job-{number}", bundles).run()
 
 
@@ -44,6 +58,7 @@ class _Trial:
         self.lame = Registry(proxy.address, place, place / "locks")
         self.direct = Registry(address, place, place / "locks")
         self.cache = place / f"cache-{job}"
+        self.target = proxy.target
         self.wrong: list[str] = []
         self.errors = 0
 
@@ -62,8 +77,10 @@ class _Trial:
         self._step("download", lambda: self.lame.download(job, "champion", self.cache), {one})
         self._step("finish", lambda: self.lame.finish(run), {one})
         self._judge(run)
-        met = sum(count for fault, count in self.proxy.met.items() if fault != "none")
-        return Round(f"{met} of {self.proxy.met.total()} requests met a fault, {self.errors} errors", self.wrong)
+        met, total = self.proxy.met.total() - self.proxy.met["none"], self.proxy.met.total()
+        lost = "no" if self.proxy.target else self.target.decode()
+        note = f"answer of {lost} lost, {met} of {total} requests met a fault, {self.errors} errors"
+        return Round(note, self.wrong)
 
     def _register(self, run: str, bundle: Path) -> int:
         return self.lame.register(self.job, run, bundle, verdict="passed", metrics={"wql": 0.1})
@@ -114,7 +131,7 @@ class _Trial:
         found = [*table[["version", "aliases"]].itertuples(index=False, name=None)]
         if [aliases for _, aliases in found] != ["champion", "previous"]:
             self.wrong.append(f"versions and aliases are {found}")
-        verify(self.cache / self.job / str(found[0][0]))
+        verify(next(self.cache / self.job / str(version) for version, alias in found if alias == "champion"))
         with connect(self.direct.tracking_uri) as client:
             experiment = client.get_experiment_by_name(self.job)
             states = [each.info.status for each in client.search_runs([experiment.experiment_id])]

@@ -29,6 +29,7 @@ QUICK: Final = {
     "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
     "PREFECT_WORKER_QUERY_SECONDS": "2",
 }
+LOUD: Final = {"PREFECT_LOGGING_LEVEL": "INFO"}  # the first line tells that the flow has begun
 
 
 def database(bench: Bench, rounds: int, *, outage: float = OUTAGE) -> Iterator[Round]:
@@ -37,10 +38,13 @@ def database(bench: Bench, rounds: int, *, outage: float = OUTAGE) -> Iterator[R
     postgres = Postgres(place / "postgres")
     urls = {"PREFECT_API_DATABASE_CONNECTION_URL": postgres.url("prefect", "postgresql+asyncpg")}
     try:
-        with mlflow(place, postgres.url("mlflow")) as tracking, prefect(place, {**QUICK, **urls}) as api:
+        with (
+            mlflow(place, postgres.url("mlflow", "postgresql+psycopg")) as tracking,
+            prefect(place, {**QUICK, **urls}) as api,
+        ):
             watch = _zombies(api)
             for number in range(rounds):
-                home = _named(bench, bench.ingested, f"outage-{number}", {**QUICK, "PREFECT_API_URL": api})
+                home = _named(bench, bench.ingested, f"outage-{number}", {**QUICK, **LOUD, "PREFECT_API_URL": api})
                 home = replace(home, tracking=tracking)
                 yield _cut(bench, postgres, home, bench.trained, ("train",), outage)
                 for name in ("forecasts", "parts"):
@@ -54,14 +58,13 @@ def database(bench: Bench, rounds: int, *, outage: float = OUTAGE) -> Iterator[R
 def _cut(bench: Bench, postgres: Postgres, home: Home, twin: Home, words: tuple[str, ...], outage: float) -> Round:
     moment = float(bench.draw.uniform(0, 15))
     started = home.start(*words)
-    if started.stderr:
-        started.stderr.readline()
+    first = started.stderr.readline() if started.stderr else ""  # its imports are done
     time.sleep(moment)
     running = started.poll() is None
     postgres.stop()
     time.sleep(outage)
     postgres.start()
-    said = started.communicate(timeout=PATIENT)[1]
+    said = first + started.communicate(timeout=PATIENT)[1]
     done = Done(started.returncode, said)
     wrong = [] if done.clean else [f"no clear error but {done.code}: {done.last}"]
     for _ in range(3):  # the servers find back to their database
@@ -164,6 +167,11 @@ def _state(api: str, run: str) -> str:
 
 
 def _ask(method: str, url: str, content: Any = None) -> Any:
-    answer = httpx.request(method, url, json=content, timeout=60)
+    """What Prefect's server answers; 503 says that its database has much to do."""
+    for _ in range(5):
+        answer = httpx.request(method, url, json=content, timeout=60)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(2)
     answer.raise_for_status()
     return answer.json()

@@ -27,6 +27,7 @@ class Proxy:
 
     def __init__(self, port: int, draw: np.random.Generator, delay: float) -> None:
         self.share = 0.0
+        self.target = b""  # the first request that has this in its head is done, and its answer is lost
         self.met: Counter[str] = Counter()
         self._port, self._draw, self._delay = port, draw, delay
         self.address = ""
@@ -59,6 +60,8 @@ class Proxy:
             head, body = await _request(reader)
             share = self.share * (_FILES if b"/mlflow-artifacts/" in head else 1.0)
             fault = str(self._draw.choice(FAULTS, p=_WEIGHTS)) if self._draw.random() < share else "none"
+            if self.target and self.target in head:
+                fault, self.target = str(self._draw.choice(["lost", "reset after"])), b""
             self.met[fault] += 1
             answer = await self._answered(fault, head, body)
             if answer is None:

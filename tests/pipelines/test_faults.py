@@ -1,18 +1,15 @@
-"""Faults while the loop runs: killed, twice at once, without disk, with a failing MLflow; in the end all is as it was."""
+"""Faults while the loop runs: killed, twice at once, no disk, a failing MLflow; in the end all is as it should be."""
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
+from deltalake import write_deltalake
 
 from benchmarks import _kills, _lame, _scarce
 from benchmarks._trial import Bench, Round
-from forecasting.bundle.artifact import verify
-from forecasting.registry import Registry
 from forecasting.series.store import Store
-from forecasting.tracking import connect
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -44,9 +41,7 @@ def test_full_disk_is_told_and_loses_nothing(bench: Bench) -> None:
     assert broken(_scarce.disk(bench, 2)) == []
 
 
-def test_local_readings_across_changes_of_the_clock_are_stored_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_local_readings_across_changes_of_clocks_are_stored_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """In spring and in autumn, ingested after every hour: the stamps of what was measured, none twice, none missing."""
     assert broken(_scarce.summer_time(bench, 2)) == []
 
@@ -57,11 +52,14 @@ def test_registry_behind_a_failing_proxy_has_no_wrong_alias_and_no_half_version(
 
 
 def test_faults_are_noticed(bench: Bench) -> None:
-    """A row that is missing, a row that is there twice and a wrong alias are three violations."""
-    home = bench.fresh(bench.forecast, "planted")
-    store = Store(home.path)
-    table = store.read_forecasts(home.name)
-    lost = bench.fresh(bench.live, "lost")
-    Store(lost.path).append_forecasts(home.name, table[1:])
-    found = bench.held_against(lost, bench.forecast, keep=True)
-    assert [line.split(":")[0] for line in found] == ["forecasts"]
+    """A row that is lost, a row that is stored twice and an alias that is elsewhere are violations."""
+    home = bench.fresh(bench.live, "planted")
+    table = Store(bench.forecast.path).read_forecasts(home.name)
+    Store(home.path).append_forecasts(home.name, table[1:])
+    assert [line.split(":")[0] for line in bench.held_against(home, bench.forecast)] == ["forecasts"]
+
+    write_deltalake(home.path / "tables" / home.name / "forecasts", table[:2], mode="append")
+    home.registry.promote(home.name, 1)
+    found = bench.held_against(home, bench.forecast)
+    assert [line.split(":")[0] for line in found] == ["forecasts", "versions"]
+    assert f"({len(table) + 1}, 1, " in found[0]
