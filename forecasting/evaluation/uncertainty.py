@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+
+from forecasting.bundle.special import student_t_quantile
 
 __all__ = ["Mean", "mean_of"]
 
@@ -18,7 +19,9 @@ class Mean(NamedTuple):
 
     def reach(self, confidence: float) -> float:
         """How far a one-sided bound of this confidence lies from the mean, by Student's distribution."""
-        return float(stdtrit(self.freedom, confidence) * self.error) if self.freedom else float("nan")
+        if not self.freedom:
+            return float("nan")
+        return float(student_t_quantile(np.array(self.freedom), np.array(confidence)) * self.error)
 
 
 def mean_of(values: npt.NDArray[np.float64], overlap: int) -> Mean:

@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+
+from forecasting.bundle.special import normal_quantile
 
 __all__ = ["SHORTEST", "Drift", "Finding", "find_drift"]
 
@@ -160,7 +161,7 @@ def _normal_scores(white: Floats, since: int) -> Floats:
     known = np.sort(white[:since][~np.isnan(white[:since])])
     rank = (np.searchsorted(known, white, "left") + np.searchsorted(known, white, "right")) / 2  # of a tie: its middle
     share = np.clip(rank, 0.5, max(len(known) - 0.5, 0.5)) / max(len(known), 1)
-    scores: Floats = np.where(np.isnan(white), np.nan, ndtri(share))
+    scores: Floats = np.where(np.isnan(white), np.nan, normal_quantile(share))
     return scores
 
 
