@@ -39,17 +39,10 @@ class Box:
     def start(self) -> None:
         """Start the service's command."""
         entry = ENTRY_POINTS.get(self.service.image.split(":")[0])
-        command = [*([str(entry)] if entry else []), *self.service.command]
-        script = "\n".join(
-            ["set -e", *self._view(), "exec " + shlex.join(["chroot", str(self._root), *self._as(command)])]
-        )
+        command = self._enter([*([str(entry)] if entry else []), *self.service.command])
         with self.logs.open("ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
     @property
