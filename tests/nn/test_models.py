@@ -26,7 +26,9 @@ def test_all_violations_are_listed_at_once() -> None:
         models.check("stacked", {"unit": [3], "dropout": 1.5, "highway": "far"})
     message = str(caught.value)
     assert "3 violation(s)" in message
-    assert "params.unit: unknown key; did you mean units? valid keys: cell, cell_options, units, bidirectional" in message
+    assert (
+        "params.unit: unknown key; did you mean units? valid keys: cell, cell_options, units, bidirectional" in message
+    )
     assert "params.dropout: " in message
     assert "(got 1.5)" in message
     assert "params.highway: " in message

@@ -38,7 +38,7 @@ def _frame(engine: sqlalchemy.Engine, query: str) -> pd.DataFrame:
             result = connection.execution_options(no_parameters=True).exec_driver_sql(query)
             if not result.returns_rows:
                 raise SourceError("source.query must be a query that gives rows, such as SELECT …")
-            frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+            frame = pd.DataFrame([tuple(row) for row in result], columns=list(result.keys()))
     except DBAPIError as error:
         raise SourceError(f"the database {place} refuses: {str(error.orig).strip()}") from error
     except SQLAlchemyError as error:
