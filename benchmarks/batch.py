@@ -3,11 +3,11 @@
     python -m benchmarks.batch --series 1000000 --json batch.json
     python -m benchmarks.batch --series 10000 --peer DIRECTORY     # where neuralforecast is installed
 
-The store is made first; its time is not counted, nor is that of importing MLflow's client. The forecast runs in a process
-of its own, which starts the runner's processes; `peak_mb` is the most resident memory of all of them together, looked at
-twenty times a second. `processor_seconds` are those of the shards, by what was done. The peer forecasts 10,000 series of
-the same length with its own LSTM of the same size, from a table in memory and with its model loaded, so its time is that
-of `predict` alone.
+The store is made first; its time is not counted, nor is that of importing MLflow's client. The forecast runs in a
+process of its own, which starts the runner's processes; `peak_mb` is the most resident memory of all of them
+together, looked at twenty times a second. `processor_seconds` are those of the shards, by what was done. The peer
+forecasts 10,000 series of the same length with its own LSTM of the same size, from a table in memory and with its
+model loaded, so its time is that of `predict` alone.
 """
 
 from __future__ import annotations
