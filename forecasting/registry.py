@@ -63,7 +63,10 @@ class Registry:
     def start_run(
         self, job: str, key: str, params: Mapping[str, str | float | int], tags: Mapping[str, str] | None = None
     ) -> Run:
-        """The run of `job` whose content address is `key`: the finished or interrupted one, else a new one."""
+        """The run of `job` whose content address is `key`: the finished or interrupted one, else a new one.
+
+        Other runs of the job that nobody has ended are KILLED; each goes on once it is started again.
+        """
         with self._mlflow() as client:
             experiment = self._experiment(client, job)
             found = _runs_of(client, experiment, key)
@@ -76,6 +79,9 @@ class Registry:
             for twin in twins:  # an answer was lost, so MLflow's client has asked once more
                 client.delete_run(twin)
             client.update_run(run_id, status="RUNNING")
+            for other in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+                if _KEY in other.data.tags and other.info.run_id != run_id:
+                    client.set_terminated(other.info.run_id, "KILLED")
             for name, value in params.items():
                 client.log_param(run_id, name, value)
         self.set_tags(run_id, tags or {})

@@ -130,6 +130,45 @@ def test_interrupted_run_is_resumed(registry: Registry, status: Any) -> None:
     assert run.data.params == {"units": "64"}
 
 
+def ask_twice(monkeypatch: pytest.MonkeyPatch, registry: Registry, name: str) -> None:
+    """Let the client do again what it has done, as it does where MLflow's answer was lost."""
+    with connect(registry.tracking_uri) as client:
+        original: Callable[..., Any] = getattr(client, name)
+
+        def again(*args: Any, **kwargs: Any) -> Any:
+            original(*args, **kwargs)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(client, name, again)
+
+
+def test_lost_answer_leaves_one_run_and_one_version(
+    registry: Registry, register: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What MLflow made twice is there once, and is found by whoever asks again."""
+    for name in ("create_run", "create_model_version"):
+        ask_twice(monkeypatch, registry, name)
+
+    assert [register(1), register(1)] == [1, 1]
+    assert registry.versions(JOB)["version"].tolist() == [1]
+    assert aliases(registry) == {"challenger": 1}
+    with connect(registry.tracking_uri) as client:
+        experiment = client.get_experiment_by_name(JOB)
+        assert experiment is not None
+        assert len(client.search_runs([experiment.experiment_id])) == 1
+
+
+def test_run_that_nobody_ended_is_killed_by_the_next_one(registry: Registry) -> None:
+    """One run of the job is under way, those that were killed say so, finished ones stay finished."""
+    finished, killed, running = (registry.start_run(JOB, key, {}).run_id for key in ("aa", "bb", "cc"))
+    registry.finish(finished)
+    registry.start_run(JOB, "cc", {})
+    with connect(registry.tracking_uri) as client:
+        states = [client.get_run(run).info.status for run in (finished, killed, running)]
+    assert states == ["FINISHED", "KILLED", "RUNNING"]
+    assert registry.start_run(JOB, "bb", {}) == (killed, False)
+
+
 def test_metrics_logged_twice_are_kept_once(registry: Registry) -> None:
     """Curves have one value per step, from 1 on, however often they are logged; 1,500 points fit."""
     run = registry.start_run(JOB, "aa", {})
