@@ -68,14 +68,17 @@ def automations(job: Job, deployments: Mapping[str, UUID]) -> list[AutomationCor
 
 
 def zombies(patience: timedelta = PATIENCE) -> AutomationCore:
-    """A flow run whose process was killed tells nobody: without signs of life for so long, it is set to Crashed."""
+    """A flow run whose process was killed tells nobody: without signs of life for so long, it is set to Crashed.
+
+    That begins when a worker takes the run (Pending): it may be killed before the flow could give any sign.
+    """
     sign = "prefect.flow-run.heartbeat"
     return AutomationCore(
         name=f"{TAG}: crash zombie flow runs",
         description=f"A run that gives no sign of life for {patience.total_seconds():g} s has crashed.",
         tags=[TAG],
         trigger=EventTrigger(
-            after={sign},
+            after={"prefect.flow-run.Pending", sign},
             expect={sign, *(f"prefect.flow-run.{end}" for end in _ENDS)},
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related={"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"},

@@ -114,6 +114,7 @@ def test_living_run_is_no_zombie() -> None:
     assert PATIENCE == trigger.within >= timedelta(seconds=3 * max(HEARTBEAT, 180))  # Prefect's own default
     ends = {"Completed", "Failed", "TimedOut", "Cancelled", "Crashed"}
     assert {f"prefect.flow-run.{end}" for end in (*ends, "heartbeat")} == trigger.expect
+    assert trigger.after == {"prefect.flow-run.Pending", "prefect.flow-run.heartbeat"}  # also before its first sign
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
