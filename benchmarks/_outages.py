@@ -20,7 +20,7 @@ from forecasting.atomic import write_text
 __all__ = ["database", "worker"]
 
 OUTAGE: Final = 60.0  # seconds
-SILENCE: Final = timedelta(seconds=100)  # without a sign of life, of which deployed runs give one a minute
+SILENCE: Final = timedelta(seconds=150)  # without a sign of life, of which deployed runs give one a minute
 ENDS: Final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 QUICK: Final = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
