@@ -231,6 +231,8 @@ def _tables(home: Home) -> Content:
 def _registered(home: Home) -> Content:
     """Versions, aliases, runs with their states; bundles that are not whole raise."""
     registry = home.registry
+    if not home.tracking and not (home.path / "mlflow.db").exists():
+        return {"versions": [], "runs": [], "bundles": 0}  # looking would make one
     try:
         table = registry.versions(home.name).sort_values("version")
     except UnknownVersionError:
