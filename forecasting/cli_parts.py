@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from forecasting.errors import GatecastError
+
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
     from forecasting.config import Job
 
@@ -27,13 +29,23 @@ def read_job(path: Path) -> Job:
 
 
 def in_process(flow: Any, *args: Any, **named: Any) -> Any:
-    """Run a flow: tracked where a Prefect server is named, else its body alone, without any server."""
+    """Run a flow: tracked where a Prefect server is named, else its body alone, without any server.
+
+    Raises GatecastError where that server fails; what was finished by then is kept.
+    """
     if not os.environ.get("PREFECT_API_URL"):
         return flow.fn(*args, **named)
+    from httpx import HTTPError
     from prefect import tags
 
-    with tags("gatecast"):  # as of deployed runs: killed ones are found and set to Crashed
-        return flow(*args, **named)
+    try:
+        with tags("gatecast"):  # as of deployed runs: killed ones are found and set to Crashed
+            return flow(*args, **named)
+    except (HTTPError, RuntimeError) as error:
+        why = str(error).strip().split("\n", 1)[0]
+        if isinstance(error, RuntimeError) and "Failed to reach API" not in why:
+            raise
+        raise GatecastError(f"the Prefect server of PREFECT_API_URL failed: {why}; run again to go on") from error
 
 
 def print_json(content: Any) -> None:
