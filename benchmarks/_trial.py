@@ -49,14 +49,15 @@ class Done(NamedTuple):
 
     @property
     def last(self) -> str:
-        """The last line."""
-        return (self.said.strip().splitlines() or ["(nothing)"])[-1].removeprefix("· ")
+        """Its error, else its last line."""
+        lines = self.said.strip().splitlines() or ["(nothing)"]
+        return next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1].removeprefix("· "))
 
     @property
     def clean(self) -> bool:
         """Whether it did its work, or told in one error of the library why not."""
-        told = "error: " in self.said and "error: unexpected" not in self.said
-        return self.code == 0 or (self.code in (1, 2, 3) and told and "Traceback" not in self.said)
+        told = self.last.startswith("error: ") and not self.last.startswith("error: unexpected")
+        return self.code == 0 or (self.code in (1, 2, 3) and told)
 
 
 class Round(NamedTuple):

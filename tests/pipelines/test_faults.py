@@ -1,6 +1,7 @@
 """Faults while the loop runs: killed, twice at once, no disk, a failing MLflow; in the end all is as it should be."""
 
 import os
+import socket
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from benchmarks import _kills, _lame, _scarce
-from benchmarks._trial import Bench, Round
+from benchmarks._trial import Bench, Home, Round
 from forecasting.series.store import Store
 
 pytestmark = pytest.mark.timeout(900)
@@ -49,6 +50,17 @@ def test_local_readings_across_changes_of_clocks_are_stored_once(bench: Bench, m
 def test_registry_behind_a_failing_proxy_has_no_wrong_alias_and_no_half_version(bench: Bench) -> None:
     """Requests are lost, refused, reset and cut: what is live was promoted, and every version is whole."""
     assert broken(_lame.proxied(bench, 1, delay=0.5)) == []
+
+
+def test_prefect_server_out_of_reach_is_one_sentence(bench: Bench) -> None:
+    """A tracked command says who does not answer, and has changed nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    home = Home(bench.place / "untracked", bench.config, extra={"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"})
+    done = home.run("ingest")
+    assert (done.code, done.clean) == (1, True)
+    assert done.last.startswith("error: the Prefect server of PREFECT_API_URL failed: Failed to reach API")
+    assert home.content()["observations"] is None
 
 
 def test_faults_are_noticed(bench: Bench) -> None:
