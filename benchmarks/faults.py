@@ -6,7 +6,7 @@
 Every command, server and database is a real one in a process of its own. A violation is a row that is missing, stored
 twice or different, a wrong alias, a version more or less, a bundle that is not whole, a run left open, a failure
 without a clear error, a repetition that does not finish. Exit code 1 where there is any. Linux; as root for PostgreSQL
-and the full disk.
+and the full disk. The library's source must not change meanwhile: other code is another run.
 """
 
 from __future__ import annotations
