@@ -11,6 +11,7 @@ from forecasting.bundle.assemble import recalibrate
 from forecasting.config import Job
 from forecasting.errors import DataError
 from forecasting.monitor.findings import Findings, acted
+from forecasting.monitor.rules import RESIDUALS
 from forecasting.monitor.watch import readings, span_of, window_of
 from forecasting.registry import Registry
 from forecasting.series.split import shift
@@ -23,7 +24,8 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
     """Calibrate the champion on what the monitor judged, register that and promote it; the version that is live then.
 
     The weights stay, so the verdict of the gate on them stands; the champion before becomes @previous. Where another
-    version has gone live since the look, nothing is done. Repeated after a kill it ends where it would have ended.
+    version has gone live since the look, or this one has forecast too little for its errors to be known, nothing is
+    done. Repeated after a kill it ends where it would have ended.
     """
     until = pd.Timestamp(findings.until)
     with registry.promotion_lock(job.name):
@@ -36,6 +38,8 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
             raise DataError(f"version {live.version} of {job.name} does not say until when it was fitted; train anew")
         first = shift(until, -window_of(job) - job.window.horizon, job.series.freq)
         since = max(first, span.fit_until)
+        if shift(since, job.window.horizon + RESIDUALS, job.series.freq) > until:
+            return live.version  # too few residuals: it stays due until there are more
         table = readings(store, job, span)
         bundle = verify(registry.download(job.name, live.version, cache))
         made = recalibrate(bundle, table, since, work / f"{live.version}-{until:%Y%m%dT%H%M%S}")

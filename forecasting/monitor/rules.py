@@ -17,10 +17,12 @@ from forecasting.evaluation.uncertainty import Mean, mean_of
 from forecasting.monitor.drift import SHORTEST, Finding
 from forecasting.monitor.senses import Sensed
 
-__all__ = ["REMEDIES", "Evidence", "Remedy", "judge", "level_of_each", "remedy_of"]
+__all__ = ["REMEDIES", "RESIDUALS", "Evidence", "Remedy", "judge", "level_of_each", "remedy_of"]
 
 Remedy = Literal["fine", "recalibrate", "retrain", "alarm"]
 
+_HORIZONS: Final = 4  # stamps of as many are needed: one forecast that went wrong, or well, says little
+RESIDUALS: Final = 50  # of each step that renewed intervals shall have
 _SEVERITY: Final[tuple[Remedy, ...]] = ("fine", "recalibrate", "retrain", "alarm")
 REMEDIES: Final[dict[str, Remedy]] = {
     "arriving": "alarm",
@@ -144,7 +146,9 @@ def _mean(by_stamp: pd.DataFrame, above: str, below: str, evidence: Evidence) ->
     if by_stamp.empty:
         return Mean(nan, nan, 0)
     of_stamps = mean_of((by_stamp[above] / by_stamp[below]).to_numpy(dtype=np.float64), evidence.horizon)
-    return of_stamps._replace(value=float(by_stamp[above].sum() / by_stamp[below].sum()))
+    told = len(by_stamp) >= max(_HORIZONS * evidence.horizon, RESIDUALS + evidence.horizon)
+    ratio = float(by_stamp[above].sum() / by_stamp[below].sum())
+    return of_stamps._replace(value=ratio, freedom=of_stamps.freedom if told else 0)
 
 
 def _untold(rule: str, live: Mean, what: str) -> Rule:
