@@ -37,14 +37,17 @@ class Proxy:
         """Serve from a thread of its own."""
         loop, ready = asyncio.new_event_loop(), threading.Event()
 
+        end = asyncio.Event()
+
         async def serve() -> None:
-            server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
-            self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            ready.set()
+            async with await asyncio.start_server(self._talk, "127.0.0.1", 0) as server:
+                self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+                ready.set()
+                await end.wait()
 
         def live() -> None:
             loop.run_until_complete(serve())
-            loop.run_forever()
+            loop.close()
 
         thread = threading.Thread(target=live, daemon=True)
         thread.start()
@@ -52,7 +55,7 @@ class Proxy:
         try:
             yield self
         finally:
-            loop.call_soon_threadsafe(loop.stop)
+            loop.call_soon_threadsafe(end.set)
             thread.join()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
