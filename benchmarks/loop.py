@@ -211,6 +211,24 @@ def _compare(plan: Plan, job: Job, diary: Diary, first: dict[str, Path]) -> dict
     return result
 
 
+def _shifted(plan: Plan, diary: Diary, rows: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """How long the rise of the level went unnoticed, and what every model did before, just after, and later."""
+    settled = plan.shift_at + 28 * DAY
+    asked = [
+        row["day"] for row in diary.verdicts if row["verdict"] != "fine" and row["day"] > str(plan.shift_at.date())
+    ]
+    noticed = (pd.Timestamp(asked[0]) - plan.shift_at).days if asked else None
+    phases = {
+        name: {
+            "before": figures(table[table[CUTOFF] < plan.shift_at]),
+            "four_weeks_after": figures(table[(table[CUTOFF] >= plan.shift_at) & (table[CUTOFF] < settled)]),
+            "later": figures(table[table[CUTOFF] >= settled]),
+        }
+        for name, table in rows.items()
+    }
+    return {"noticed_after_days": noticed, "phases": phases}
+
+
 def _by_month(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     return {str(month): figures(part) for month, part in rows.groupby(rows[CUTOFF].dt.to_period("M"))}
 
