@@ -20,7 +20,7 @@ from forecasting.series.store import Store
 COMMANDS = ("run", "ingest", "check", "train", "backtest", "forecast", "promote", "rollback", "models")
 OUTCOME = {
     *("name", "run_id", "version", "promoted", "model", "fallback", "champion"),
-    *("verdict", "leaderboard", "forecasts", "report"),
+    *("verdict", "leaderboard", "forecasts", "report", "challengers", "final_fit"),
 }
 
 

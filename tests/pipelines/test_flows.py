@@ -101,6 +101,7 @@ def test_tracked_flows_give_what_untracked_ones_give(finished: Any, tmp_path: Pa
             "cleaning",
             "storing the observations",
             "taking the data of this run",
+            "laying the stored tables out for reading",
             "opening the run",
             "choosing the first weights",
             "training the network",

@@ -16,7 +16,7 @@ from forecasting.series.store import Store
 from pipelines.monitor import monitor
 from pipelines.workspace import workspace
 
-HOURS = 48
+HOURS = 72
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Models of symbols over HTTP: what follows histories and prompts is what the library and the command line say."""
 
+import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from forecasting.serve.client import Client, RefusedError
 
 WORDS = "Doug saw Jane . Jane saw Spot . Spot saw Doug . ".split()  # noqa: SIM905
 NAME = "book"
+PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
 
 
 def texts(**counts: int) -> pd.DataFrame:
@@ -97,6 +100,19 @@ def test_histories_are_continued_as_in_batch(
     rows = book.post("/v1/forecast", {"name": NAME, "records": records(table), "h": 2}).json()["records"]
     assert rows == found[found["step"] <= 2].to_dict("records")
     assert told.json()["model"] == {"name": NAME, "version": 1, "kind": "trigram", "baseline": True}
+
+
+def test_documented_prompts_are_continued(book: Any) -> None:
+    """The curl line of docs/serve.md and the example of the OpenAPI document, with the name of this model."""
+    (line,) = re.findall(r"-d '(\{[^']*\"prompt\"[^']*\})'", PAGE)
+    body = book.get("/openapi.json").json()["paths"]["/v1/forecast"]["post"]["requestBody"]
+    examples = body["content"]["application/json"]["examples"].values()
+    asked = [json.loads(line), *(example["value"] for example in examples if "prompt" in example["value"])]
+    assert len(asked) >= 2
+    for content in asked:
+        told = book.post("/v1/forecast", {**content, "name": NAME})
+        assert told.status_code == 200, told.text
+        assert len(told.json()["continuation"]["symbols"]) == content["length"]
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
