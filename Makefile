@@ -3,10 +3,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-stack lint bench lock
+.PHONY: help setup run test test-jax test-stack lint bench lock
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done
+PARTS := contract cells layers losses heads models
 LOCKS := requirements/uv.txt requirements/build.txt requirements/dev.txt
 CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3
 # Its name is not checked, its version is; venv needs ensurepip, which Debian ships separately.
@@ -37,9 +38,12 @@ $(STAMP): $(LOCKS) pyproject.toml
 run: setup  ## train, judge and promote a network on real sensor data, store its forecasts, write a report
 	$(BIN)/gatecast run configs/quickstart.yaml
 
-test: setup  ## all tests; those of the networks on JAX first, then everything on TensorFlow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto --dist loadfile tests/nn
+test: setup  ## all tests; what networks are made of on JAX first, then everything on TensorFlow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto --dist loadfile $(PARTS:%=tests/nn/test_%.py)
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -n auto --dist loadfile
+
+test-jax: setup  ## all tests of the networks on JAX, which compiles each of them: ten minutes
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto --dist loadfile tests/nn
 
 test-stack: setup  ## every service of docker-compose.yml without an engine; as root on Linux, with a PostgreSQL
 	unshare --net --mount --pid --fork --mount-proc --kill-child $(BIN)/python -m pytest -q -m stack tests/stack

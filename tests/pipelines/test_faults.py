@@ -26,11 +26,6 @@ def broken(rounds: Iterator[Round]) -> list[str]:
     return [f"{done.note}: {line}" for done in rounds for line in done.violations]
 
 
-def test_killed_batch_ends_like_an_undisturbed_one(bench: Bench) -> None:
-    """After SIGKILL at a random moment the same forecasts are stored, each once."""
-    assert broken(_kills.kill_batch(bench, 1)) == []
-
-
 def test_batch_that_is_started_twice_stores_its_forecasts_once(bench: Bench) -> None:
     """Both processes end well, and there is one set of rows."""
     assert broken(_kills.twice(bench, 1)) == []
