@@ -21,7 +21,7 @@ from forecasting.series.scan import Source
 
 __all__ = ["Model", "Plan", "Request", "Shard", "plan"]
 
-_FEW: Final = 2048  # series that are forecast in one piece, without another process
+_FEW: Final = 12_000  # series that are forecast in one piece, without another process
 _MOST: Final = 8192  # series of a shard
 _ROWS: Final = 1_500_000  # rows that a shard reads and gives, about: what bounds its memory
 _LEAST_SHARDS: Final = 4
@@ -119,7 +119,8 @@ def _since(found: tuple[pd.Timestamp, pd.Timestamp] | None, spec: Spec, request:
 def _shards(names: list[str], spec: Spec, wanted: int | None) -> tuple[Shard, ...]:
     """Ranges of about equally many series; what a model reads together is one shard."""
     size = max(1, min(_MOST, _ROWS // (spec.context + spec.horizon)))
-    count = 1 if len(names) <= min(_FEW, size) else max(_LEAST_SHARDS, -(-len(names) // size))
+    few = min(_FEW, _ROWS // (spec.context + spec.horizon))
+    count = 1 if len(names) <= few else max(_LEAST_SHARDS, -(-len(names) // size))
     count = 1 if spec.layout is not None else min(wanted or count, len(names))
     edges = [number * len(names) // count for number in range(count + 1)]
     return tuple(
