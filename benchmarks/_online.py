@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks._homes import CONTEXT, HORIZON, UNITS, request
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.online import Readings, panel_of
-from forecasting.series.window import Batch, at_rows
+from forecasting.bundle.online import Readings, windows_of
+from forecasting.series.window import Batch, Windows
 
 __all__ = ["online"]
 
@@ -60,24 +60,21 @@ def _against_torch(p50: dict[str, float]) -> dict[str, float]:
 
 
 def _batch(forecaster: Forecaster, readings: Readings) -> Batch:
-    panel = panel_of(readings, forecaster.spec)
-    if panel is None:
-        raise RuntimeError("the narrow door is closed")
-    spec = forecaster.spec
-    windows = at_rows(panel, panel.offsets[1:] - spec.horizon - 1, context=spec.context, horizon=spec.horizon)
-    return forecaster.bundle.predictor.batch(windows, np.arange(1))
+    return forecaster.bundle.predictor.batch(_windows(forecaster, readings), np.arange(1))
 
 
 def _forecast(forecaster: Forecaster, readings: Readings, network: Network) -> np.ndarray:
     """From readings to quantiles, as the service does it."""
-    spec = forecaster.spec
-    panel = panel_of(readings, spec)
-    if panel is None:
-        raise RuntimeError("the narrow door is closed")
-    windows = at_rows(panel, panel.offsets[1:] - spec.horizon - 1, context=spec.context, horizon=spec.horizon)
-    first = np.arange(1)
+    windows, first = _windows(forecaster, readings), np.arange(1)
     read = network(forecaster.bundle.predictor.batch(windows, first))
-    return forecaster.finish(read, windows, first, spec.wanted)
+    return forecaster.finish(read, windows, first, forecaster.spec.wanted)
+
+
+def _windows(forecaster: Forecaster, readings: Readings) -> Windows:
+    windows = windows_of(readings, forecaster.spec)
+    if windows is None:
+        raise RuntimeError("the narrow door is closed")
+    return windows
 
 
 def _times(call: Callable[[], Any], calls: int) -> np.ndarray:

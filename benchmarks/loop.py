@@ -206,6 +206,8 @@ def _compare(plan: Plan, job: Job, diary: Diary, first: dict[str, Path]) -> dict
         "first": verify(first["train_once"]).spec.model,
     }
     result["promotions"] = sum(row["promoted"] for row in diary.trainings)
+    if plan.shifted:
+        result["shift"] = _shifted(plan, diary, rows)
     result["processor_seconds"] = {name: round(seconds, 1) for name, seconds in diary.seconds.items()}
     result["runs"] = dict(diary.runs)
     return result

@@ -4,7 +4,8 @@ Axis letters: B batch (windows), T context steps, H horizon steps, D input featu
 features, S static features, C target channels, Q quantiles, U units, N series.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from forecasting.errors import GatecastError
@@ -23,6 +24,7 @@ __all__ = [
     "Y",
     "check_axes",
     "quantile_column",
+    "quantile_columns",
 ]
 
 UNIQUE_ID: Final = "unique_id"
@@ -38,10 +40,18 @@ SYMBOL: Final = "symbol"  # that was forecast, in a job of symbols
 PROBABILITY: Final = "probability"  # of that symbol, after all that stand before it
 UNKNOWN_READ: Final = "unknown"  # symbols of the context that are not in the vocabulary
 
+_QUANTILE: Final = re.compile(r"q\d*\.?\d+(e-\d+)?")
+
 
 def quantile_column(quantile: float) -> str:
     """The name of the forecast column that holds `quantile`: 0.1 gives `q0.1`."""
     return f"q{quantile:g}"
+
+
+def quantile_columns(names: Iterable[object]) -> list[str]:
+    """Those of `names` that are columns of quantiles, lowest first."""
+    found = (name for name in map(str, names) if _QUANTILE.fullmatch(name))
+    return sorted(found, key=lambda name: float(name[1:]))
 
 
 def check_axes(array: Any, axes: str, sizes: dict[str, int] | None = None, *, name: str = "array") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -72,6 +73,11 @@ class Series(Section):
     start: str | None = None  # rows before are left out
     end: str | None = None  # rows after are left out
     min_length: int = Field(2, ge=1)  # shorter series are left out and reported
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which a reading counts; infinite where there is no bound."""
+        return -inf if self.lower is None else self.lower, inf if self.upper is None else self.upper
 
     @property
     def symbolic(self) -> bool:

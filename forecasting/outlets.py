@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from forecasting.atomic import replace
+from forecasting.columns import quantile_columns
 from forecasting.config import Series
 from forecasting.errors import ConfigError, DataError
 from forecasting.series.commits import FORECAST, add_new, write_part
@@ -72,7 +73,7 @@ def _write_arrays(series: Series, tables: Tables, draft: Path) -> None:
     layout = learn_layout(table, series)
     if layout is None:
         raise ConfigError("series.layout is none: these series stand nowhere")
-    columns = [str(name) for name in table.columns if str(name)[:1] == "q" and str(name)[1:2].isdigit()]
+    columns = quantile_columns(table.columns)
     content = cube(table, layout, columns)
     _ARRAYS[draft.suffix](content, [float(name[1:]) for name in columns], draft)
 

@@ -13,7 +13,6 @@ import pandas as pd
 from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
-from forecasting.columns import DS, Y
 from forecasting.config import Job
 from forecasting.errors import RegistryError
 from forecasting.evaluation.contest import Contest, Entrant, as_challenger, hold
@@ -21,7 +20,7 @@ from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of
 from forecasting.registry import Registry, Version
-from forecasting.series.split import Fold
+from forecasting.series.split import Fold, last_reading
 
 __all__ = ["TWIN", "Decision", "Judging", "decide", "judged_version"]
 
@@ -154,7 +153,7 @@ def _notes(judging: Judging, scored: Judged) -> dict[str, str]:
     table, fold = judging.table, judging.folds[-1]
     notes = {
         "fit_until": fold.fit_until.isoformat(),
-        "known_until": table.loc[table[Y].notna(), DS].max().isoformat(),
+        "known_until": last_reading(table).isoformat(),
     }
     if "mae" not in scored.metrics:
         return notes

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from forecasting.atomic import write_text
-from forecasting.bundle.artifact import verify
-from forecasting.columns import DS, Y
+from forecasting.bundle.artifact import read_manifest, verify
 from forecasting.config import STARTS, Job
 from forecasting.errors import UnknownVersionError
 from forecasting.evaluation import contest
@@ -20,7 +18,7 @@ from forecasting.evaluation.gate import Rule, sane
 from forecasting.promotion import TWIN, Decision, Judging, judged_version
 from forecasting.registry import Registry, Version
 from forecasting.series.snapshot import Snapshot
-from forecasting.series.split import past
+from forecasting.series.split import last_reading, past
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import SCRATCH, Start, objections
 
@@ -117,7 +115,7 @@ def bill(job: Job, attempts: Sequence[Attempt], held: Contest) -> list[dict[str,
                 "init": attempt.start.init,
                 "from_version": attempt.start.version,
                 "seconds": round(float(sum(fitted.curves["seconds"].sum() for fitted in attempt.fits)), 3),
-                "steps": sum(verify(fitted.bundle).manifest.origin.steps for fitted in attempt.fits),
+                "steps": sum(read_manifest(fitted.bundle).origin.steps for fitted in attempt.fits),
                 job.gate.primary: _finite(value),
                 "over_champion": _gain(value, champion),
                 "over_scratch": _gain(value, cold) if attempt.start.warm else None,
@@ -140,7 +138,7 @@ def succeed(registry: Registry, judging: Judging, decision: Decision, last: Fitt
     rules = sane(first, second, job.gate, step=job.backtest.step)
     if not all(rule.passed for rule in rules):
         return Final(None, rules)
-    end = judging.table.loc[judging.table[Y].notna(), DS].max().isoformat()
+    end = last_reading(judging.table).isoformat()
     with registry.promotion_lock(job.name):
         judged, live = registry.version(job.name, decision.version), registry.champion(job.name)
         if live is None or judged_version(live) != judged.version:
@@ -157,9 +155,8 @@ def succeed(registry: Registry, judging: Judging, decision: Decision, last: Fitt
 
 
 def rules_of(final: Final | None) -> list[dict[str, Any]]:
-    """The rules of a last fit as they stand in an outcome; NaN becomes none."""
-    found = [asdict(rule) for rule in final.rules] if final else []
-    return [row | {key: _finite(row[key]) for key in ("figure", "bound")} for row in found]
+    """The rules of a last fit as they stand in an outcome."""
+    return [rule.plain() for rule in final.rules] if final else []
 
 
 def _gain(value: float, other: float | None) -> float | None:

@@ -6,14 +6,14 @@ import importlib
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from forecasting.errors import GatecastError, TrainingError, no_space
+from forecasting.processes import end_with_parent
 
 __all__ = ["call"]
 
@@ -48,7 +48,7 @@ def call(function: str, *args: object, timeout: float | None = None, **named: ob
 
 def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: dict[str, object]) -> None:
     module, name = function.split(":")
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         with _quiet():
             found = importlib.import_module(module)
@@ -60,14 +60,6 @@ def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: di
             pipe.send((None, full))
         else:
             raise
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot stop its child, and two processes must not write the state of one fit."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 @contextmanager

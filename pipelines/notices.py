@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.context import FlowRunContext
@@ -51,10 +53,7 @@ def trained(job: Job, outcome: Outcome) -> Outcome:
     """Leaderboard, verdict and report of a training."""
     if FlowRunContext.get() is None:
         return outcome
-    rules = [
-        {"passed": "yes" if rule["passed"] else "NO", "rule": rule["rule"], "why": rule["sentence"]}
-        for rule in outcome.verdict
-    ]
+    rules = _rows(outcome.verdict, "passed")
     create_table_artifact(key=_key(job, "leaderboard"), table=outcome.leaderboard, description=summary(outcome))
     create_table_artifact(key=_key(job, "verdict"), table=rules, description=summary(outcome))
     create_link_artifact(
@@ -83,10 +82,7 @@ def watched(job: Job, findings: Findings) -> None:
     """The rules that the live model is held to, and its live scores."""
     if FlowRunContext.get() is None:
         return
-    rules = [
-        {"kept": "yes" if rule["passed"] else "NO", "rule": rule["rule"], "why": rule["sentence"]}
-        for rule in findings.rules
-    ]
+    rules = _rows(findings.rules, "kept")
     create_table_artifact(key=_key(job, "monitor"), table=rules, description=findings.summary)
     create_table_artifact(key=_key(job, "live-scores"), table=findings.scores, description=findings.summary)
 
@@ -98,6 +94,12 @@ def asked(job: Job, findings: Findings) -> bool:
     payload = {"version": findings.version, "until": findings.until.isoformat(), "summary": findings.summary}
     emit_event(f"{_MONITOR}.{findings.verdict}", resource=resource(job.name), payload=payload)
     return True
+
+
+def _rows(rules: Iterable[Mapping[str, Any]], passed: str) -> list[dict[str, Any]]:
+    return [
+        {passed: "yes" if rule["passed"] else "NO", "rule": rule["rule"], "why": rule["sentence"]} for rule in rules
+    ]
 
 
 def _key(job: Job, what: str) -> str:

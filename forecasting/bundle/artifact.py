@@ -22,7 +22,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.series.window import Batch
 
-__all__ = ["Bundle", "Manifest", "Origin", "golden_inputs", "read_graphs", "verify", "write"]
+__all__ = ["Bundle", "Manifest", "Origin", "golden_inputs", "read_graphs", "read_manifest", "verify", "write"]
 
 FORMAT = 1
 GOLDEN_TOLERANCE = 1e-5  # of the forecast's own scale
@@ -128,7 +128,7 @@ def write(
 
 def verify(directory: Path, *, threads: int = 0) -> Bundle:
     """Check sizes and checksums, open the model and replay the golden forecast; raise ArtifactError if any fails."""
-    manifest = _read_manifest(directory)
+    manifest = read_manifest(directory)
     _check_files(directory, manifest)
     try:
         spec = Spec.model_validate_json((directory / "spec.json").read_bytes())
@@ -153,7 +153,8 @@ def golden_inputs(directory: Path) -> Batch:
     return golden
 
 
-def _read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> Manifest:
+    """What a bundle says of itself, without a look at its files; raises ArtifactError where that cannot be read."""
     path = directory / "manifest.json"
     if not path.is_file():
         raise ArtifactError(f"{directory} is no bundle: it has no manifest.json")

@@ -14,8 +14,9 @@ from forecasting.series.features import Features
 from forecasting.series.frequency import fixed_step
 from forecasting.series.panel import Panel
 from forecasting.series.time_features import calendar
+from forecasting.series.window import Windows, at_rows
 
-__all__ = ["Readings", "panel_of"]
+__all__ = ["Readings", "panel_of", "windows_of"]
 
 
 class Readings(NamedTuple):
@@ -60,10 +61,17 @@ def panel_of(readings: Readings, spec: Spec) -> Panel | None:
     return _panel(names, ds[rows[:, 0]], readings.y[rows], spec, step)
 
 
+def windows_of(readings: Readings, spec: Spec) -> Windows | None:
+    """The window at the last reading of every series, in the panel of `panel_of`; None where there is none."""
+    panel = panel_of(readings, spec)
+    if panel is None:
+        return None
+    return at_rows(panel, panel.offsets[1:] - spec.horizon - 1, context=spec.context, horizon=spec.horizon)
+
+
 def _usable(y: np.ndarray, spec: Spec) -> bool:
     least, most = float(y.min()), float(y.max())  # NaN where any value is
-    low = -math.inf if spec.series.lower is None else spec.series.lower
-    high = math.inf if spec.series.upper is None else spec.series.upper
+    low, high = spec.series.bounds
     return math.isfinite(least) and math.isfinite(most) and low <= least and most <= high
 
 

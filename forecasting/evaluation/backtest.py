@@ -22,7 +22,7 @@ from forecasting.series.features import Features
 from forecasting.series.panel import Panel, build
 from forecasting.series.scale import Scaler
 from forecasting.series.split import Fold, past
-from forecasting.series.time_features import season_length
+from forecasting.series.time_features import season_of
 from forecasting.series.window import Windows, at_rows
 
 __all__ = ["Origins", "candidate", "find_origins", "score"]
@@ -134,7 +134,7 @@ def _origins(windows: Windows, grid: pd.DataFrame, job: Job, folds: tuple[Fold, 
     series = windows.panel.series_of(rows)
     unique_id = windows.panel.unique_id[series]
     in_grid = rows - (job.window.context - 1) * (series + 1)  # the panel pads every series, and holds float32
-    scales = _seasonal_scales(past(grid, folds[0].cutoffs[0]), job.series.season or season_length(job.series.freq))
+    scales = _seasonal_scales(past(grid, folds[0].cutoffs[0]), season_of(job.series))
     of_window = scales.reindex(unique_id)
     return Origins(
         unique_id,

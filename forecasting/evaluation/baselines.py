@@ -18,7 +18,7 @@ from forecasting.config import Job
 from forecasting.series.features import Features
 from forecasting.series.panel import build
 from forecasting.series.prepare import Prepared
-from forecasting.series.time_features import season_length
+from forecasting.series.time_features import season_of
 from forecasting.series.window import Windows, at_rows
 
 __all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "naive", "ridge", "seasonal_naive", "to_onnx"]
@@ -101,7 +101,7 @@ BASELINES: dict[str, Callable[[Fit], Linear]] = {
 
 def fit(name: str, data: Prepared, job: Job, directory: Path, *, origin: Origin) -> Path:
     """Fit the baseline `name` on one fold and write its bundle, calibrated on the validation windows."""
-    season = job.series.season or season_length(job.series.freq)
+    season = season_of(job.series)
     linear = BASELINES[name](Fit(data.train, data.valid, season))
     of_target = linear.weights.shape[0] == linear.context
     features = _features_of_target(data.features, job.forecast.calibrate.by) if of_target else data.features

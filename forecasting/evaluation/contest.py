@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from forecasting.bundle.artifact import Origin, verify
+from forecasting.bundle.artifact import Origin, read_manifest, verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config import Job
 from forecasting.errors import ArtifactError, GatecastError
@@ -138,7 +138,7 @@ def is_whole(bundle: Path) -> bool:
 def _check_unseen(challenger: Entrant, folds: Sequence[Fold]) -> None:
     """A fit says until when it has learned; a verdict on one that knows more than its fold would mean nothing."""
     for bundle, fold in zip(challenger.bundles, folds, strict=False):
-        origin = verify(bundle).manifest.origin
+        origin = read_manifest(bundle).origin
         if origin.seen_until is not None and origin.seen_until > fold.seen_until:
             raise GatecastError(
                 f"{challenger.name} knows readings up to {origin.seen_until} and cannot be judged on forecasts from"

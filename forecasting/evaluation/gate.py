@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite, nan
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,11 @@ class Rule:
     passed: bool
     sentence: str
 
+    def plain(self) -> dict[str, Any]:
+        """The rule for JSON: a figure or bound that is not finite is null."""
+        content = asdict(self)
+        return content | {key: content[key] if isfinite(content[key]) else None for key in ("figure", "bound")}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -55,10 +61,7 @@ class Verdict:
 
     def to_json(self) -> str:
         """The verdict as one JSON object; NaN becomes null."""
-        content = asdict(self)
-        for rule in content["rules"]:
-            rule |= {key: rule[key] if isfinite(rule[key]) else None for key in ("figure", "bound")}
-        return json.dumps(content, allow_nan=False)
+        return json.dumps(asdict(self) | {"rules": [rule.plain() for rule in self.rules]}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:

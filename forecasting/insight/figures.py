@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from forecasting.columns import CUTOFF, DS, MODEL, STEP, UNIQUE_ID, Y
+from forecasting.columns import CUTOFF, DS, MODEL, STEP, UNIQUE_ID, Y, quantile_columns
 
 __all__ = [
     "FORECAST",
@@ -18,7 +18,6 @@ __all__ = [
     "forecast",
     "nominal_coverage",
     "panels",
-    "quantile_columns",
 ]
 
 READINGS = "#7d8896"
@@ -29,12 +28,6 @@ _GRID = "rgba(128,128,128,0.22)"
 _TAIL = 6  # horizons of history shown before the cutoff
 _FEWEST, _MOST = 60, 1500  # readings shown before the cutoff
 _GAP = 4  # a pause of more steps than this breaks the line; a weekend of daily readings does not
-
-
-def quantile_columns(forecasts: pd.DataFrame) -> list[str]:
-    """The columns `q…` of a forecast table, lowest first."""
-    names = [str(name) for name in forecasts.columns if str(name)[:1] == "q" and str(name)[1:2].isdigit()]
-    return sorted(names, key=lambda name: float(name[1:]))
 
 
 def nominal_coverage(forecasts: pd.DataFrame) -> float | None:

@@ -16,7 +16,7 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from forecasting.atomic import write_text
-from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID
+from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID, quantile_columns
 from forecasting.evaluation.metrics import METRICS, Metric
 from forecasting.insight import figures
 from forecasting.insight.frames import Shown, animation, picture
@@ -143,7 +143,7 @@ def _frames(content: Report) -> str:
 
 
 def _legend(forecasts: pd.DataFrame) -> str:
-    names = figures.quantile_columns(forecasts)
+    names = quantile_columns(forecasts)
     widths = [float(high[1:]) - float(low[1:]) for low, high in zip(names, reversed(names), strict=True)]
     shown = " and ".join(f"{width * 100:.4g} %" for width in widths if width > 0)
     keys = [(figures.READINGS, "readings"), (figures.FORECAST, "forecast"), (figures.INTERVAL, f"interval ({shown})")]

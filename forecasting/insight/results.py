@@ -141,7 +141,7 @@ def _outcome(registry: Registry, home: Path, run: Finished, report: Path) -> Out
         promoted=decision.promoted is not None and not decision.fallback,
         fallback=decision.fallback,
         champion=champion.version if champion else None,
-        verdict=json.loads(decision.contest.verdict.to_json())["rules"],
+        verdict=[rule.plain() for rule in decision.contest.verdict.rules],
         leaderboard=records(decision.contest.leaderboard),
         challengers=bill(job, run.attempts, decision.contest),
         final_fit=rules_of(run.final),

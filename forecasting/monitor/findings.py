@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Any
 
 import pandas as pd
@@ -38,9 +36,8 @@ class Findings(BaseModel):
 
 
 def plain(rule: Rule) -> dict[str, Any]:
-    """A rule with its remedy, for JSON: what is not finite is null."""
-    content = asdict(rule) | {"remedy": REMEDIES[rule.rule]}
-    return content | {key: content[key] if isfinite(content[key]) else None for key in ("figure", "bound")}
+    """A rule with its remedy, for JSON."""
+    return rule.plain() | {"remedy": REMEDIES[rule.rule]}
 
 
 def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findings:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column
+from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column, quantile_columns
 from forecasting.errors import DataError
 from forecasting.series.store import Store
 
-__all__ = ["By", "live_scores", "parts", "quantile_columns", "scored", "scores"]
+__all__ = ["By", "live_scores", "parts", "scored", "scores", "stored_quantiles"]
 
 By = Literal["step", "day", "version"]
 
@@ -61,17 +61,15 @@ def scored(store: Store, job: str, *, since: pd.Timestamp | None = None, unique_
     Only what was forecast at or after `since` is read, and of that only what is scored. Raises DataError as
     `live_scores` does.
     """
-    names = quantile_columns(store, job)
+    names = stored_quantiles(store, job)
     made = store.read_forecasts(job, since=since, unique_id=unique_id, columns=[STEP, *names])
     came = store.read_observations(job, unique_id=unique_id, since=since, columns=[Y]).dropna(subset=[Y])
     return parts(made.merge(came, on=[UNIQUE_ID, DS], how="inner"), names)
 
 
-def quantile_columns(store: Store, job: str) -> list[str]:
+def stored_quantiles(store: Store, job: str) -> list[str]:
     """The columns of the stored forecasts that hold quantiles, in order; raises DataError where there is no median."""
-    names = sorted(
-        (name for name in store.forecast_columns(job) if _is_quantile(name)), key=lambda name: float(name[1:])
-    )
+    names = quantile_columns(store.forecast_columns(job))
     if _MEDIAN not in names:
         raise DataError(f"the stored forecasts of {job} hold no median")
     return names
@@ -95,10 +93,6 @@ def parts(both: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     }
     keys = both[[UNIQUE_ID, DS, CUTOFF, STEP, VERSION]]
     return keys.assign(day=both[CUTOFF].dt.normalize(), **sums)
-
-
-def _is_quantile(name: str) -> bool:
-    return name[:1] == "q" and name[1:].replace(".", "", 1).replace("e-", "", 1).isdigit()
 
 
 def _pinball(y: Floats, values: Floats, levels: Floats) -> Floats:

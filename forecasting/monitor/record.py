@@ -10,13 +10,13 @@ import pandas as pd
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column
 from forecasting.config import Job
 from forecasting.errors import DataError
-from forecasting.monitor.live import parts, quantile_columns
+from forecasting.monitor.live import parts, stored_quantiles
 from forecasting.series.frequency import Grid
 from forecasting.series.split import shift
 from forecasting.series.store import Store
-from forecasting.series.time_features import season_length
+from forecasting.series.time_features import season_of
 
-__all__ = ["SUMS", "record", "season_of"]
+__all__ = ["SUMS", "record"]
 
 SUMS: Final = [
     "absolute", "pinball", "actual", "inside", "intervals", "error", "count",  # of forecasts whose readings have come
@@ -26,11 +26,6 @@ SUMS: Final = [
 ]  # fmt: skip
 _KEYS: Final = [CUTOFF, VERSION, STEP]
 _MEDIAN: Final = quantile_column(0.5)
-
-
-def season_of(job: Job) -> int:
-    """Steps in a season of this job."""
-    return job.series.season or season_length(job.series.freq)
 
 
 def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.DataFrame:
@@ -43,8 +38,8 @@ def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.D
     if job.symbolic:
         raise DataError(f"{job.name} forecasts symbols; live scores are of numbers")
     before = store.kept(job.name, "scores")
-    horizon, season = job.window.horizon, season_of(job)
-    names = quantile_columns(store, job.name)
+    horizon, season = job.window.horizon, season_of(job.series)
+    names = stored_quantiles(store, job.name)
     made = store.read_forecasts(job.name, since=_back(since, horizon, job), columns=[STEP, *names])
     came = store.read_observations(job.name, since=_back(since, 2 * horizon + season, job), columns=[Y]).dropna(
         subset=[Y]
@@ -85,7 +80,7 @@ def _digest(groups: pd.DataFrame, came: pd.DataFrame, job: Job) -> np.ndarray:
 
 def _season_back(step: pd.Series, job: Job) -> np.ndarray:
     """Steps (N,) from each forecast back to the last reading before its cutoff in the same phase of the season."""
-    season = season_of(job)
+    season = season_of(job.series)
     return -(-step.to_numpy() // season) * season
 
 

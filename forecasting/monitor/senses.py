@@ -14,7 +14,7 @@ from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, quantile_column
 from forecasting.config import Job
 from forecasting.monitor.drift import SHORTEST, Drift, find_drift
 from forecasting.series.clean import regular_grid
-from forecasting.series.split import shift
+from forecasting.series.split import last_reading, shift
 
 __all__ = ["REFERENCE", "Columns", "Sensed", "inputs", "residuals", "sense"]
 
@@ -67,7 +67,7 @@ def inputs(table: pd.DataFrame, job: Job) -> Columns:
     """Readings and numeric covariates of some series of a clean table, and the mean of all those series' readings."""
     moving = [name for name in (*job.series.past, *job.series.future) if name not in job.series.categorical]
     table = _some(table, _SERIES)
-    observed = table.loc[table[Y].notna(), DS].max()
+    observed = last_reading(table)
     grid = regular_grid(table[table[DS] <= observed], job.series.model_copy(update={"gaps": "mask"}))
     wide = grid.pivot(index=DS, columns=UNIQUE_ID, values=[Y, *moving]).astype(np.float64)
     names = tuple(f"{series}: {name}" for name, series in _labels(wide))
@@ -88,7 +88,7 @@ def residuals(
     residuals that it was promised by. `table` must be clean.
     """
     spec = forecaster.spec
-    observed = table.loc[table[Y].notna(), DS].max()
+    observed = last_reading(table)
     first = max(fit_until, shift(known_until, -_RESIDUALS, spec.series.freq))
     stamps = pd.date_range(first, observed, freq=spec.series.freq)
     known = table if spec.layout else _some(table, max(1, min(_SERIES, _WINDOWS // max(len(stamps), 1))))

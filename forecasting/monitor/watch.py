@@ -10,20 +10,21 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
+from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
 from forecasting.config import Job
 from forecasting.errors import DataError
 from forecasting.evaluation.gate import Rule
 from forecasting.monitor import findings as memory
 from forecasting.monitor.findings import Findings
 from forecasting.monitor.live import scored, scores
-from forecasting.monitor.record import record, season_of
+from forecasting.monitor.record import record
 from forecasting.monitor.rules import Evidence, judge, level_of_each, remedy_of
 from forecasting.monitor.senses import REFERENCE, Columns, Sensed, inputs, residuals, sense
 from forecasting.registry import Registry, Version
 from forecasting.series.clean import clean
-from forecasting.series.split import shift
+from forecasting.series.split import last_reading, shift
 from forecasting.series.store import Store
+from forecasting.series.time_features import season_of
 
 __all__ = ["Span", "look", "readings", "span_of", "window_of"]
 
@@ -48,7 +49,7 @@ def look(store: Store, registry: Registry, job: Job, *, cache: Path, now: dateti
         raise DataError(f"{job.name} forecasts symbols; the monitor watches forecasts of numbers")
     live = registry.version(job.name, "champion")
     table = readings(store, job, span_of(live))
-    until = table.loc[table[Y].notna(), DS].max()
+    until = last_reading(table)
     latest = shift(until, -window_of(job), job.series.freq)
     recorded = record(store, job, since=_unsettled(store, job))
     mine = recorded[(recorded[VERSION] == live.version) & (recorded[DS] > latest)]
@@ -76,7 +77,7 @@ def look(store: Store, registry: Registry, job: Job, *, cache: Path, now: dateti
 
 def window_of(job: Job) -> int:
     """The latest steps that are judged."""
-    return job.monitor.window or max(100, 2 * season_of(job), 4 * job.window.horizon)
+    return job.monitor.window or max(100, 2 * season_of(job.series), 4 * job.window.horizon)
 
 
 def span_of(live: Version) -> Span | None:
@@ -128,7 +129,7 @@ def _residuals(forecaster: Forecaster, table: pd.DataFrame, span: Span) -> Colum
 
 def _sensed(store: Store, job: Job, span: Span, columns: Columns) -> Sensed:
     known = columns.after(memory.answered(store, job.name, span.known_until))
-    return sense(known, span.known_until, window=window_of(job), season=season_of(job))
+    return sense(known, span.known_until, window=window_of(job), season=season_of(job.series))
 
 
 def _onset(evidence: Evidence, job: Job) -> pd.Timestamp | None:

@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
 from forecasting.series.scan import Source, Span, files, read
 
-__all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "linked", "write_part"]
+__all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "linked", "making", "write_part"]
 
 AT_ONCE: Final = CommitProperties(max_commit_retries=0)  # what was looked up before must still hold
 FORECAST: Final[tuple[str, ...]] = (UNIQUE_ID, DS, CUTOFF, VERSION)  # what a forecast is known by
@@ -54,7 +55,8 @@ def add(path: str, parts: Sequence[Path], *, seen: int | None) -> None:
     actions = [added(folder, linked(part, folder)) for part in parts]
     try:
         if seen is None:
-            _create(path, schema, actions)
+            with making(path):
+                create_table_with_add_actions(path, Schema.from_arrow(schema), actions, mode="error")
         else:
             stored = _widened(DeltaTable(path, version=seen), schema)
             stored.create_write_transaction([*actions], "append", stored.schema(), commit_properties=AT_ONCE)
@@ -64,11 +66,13 @@ def add(path: str, parts: Sequence[Path], *, seen: int | None) -> None:
         raise
 
 
-def _create(path: str, schema: pa.Schema, actions: list[AddAction]) -> None:
+@contextmanager
+def making(path: str) -> Iterator[None]:
+    """While a table is made; raises CommitFailedError where another writer was faster."""
     try:
-        create_table_with_add_actions(path, Schema.from_arrow(schema), actions, mode="error")
+        yield
     except DeltaError as error:
-        if DeltaTable.is_deltatable(path):  # another writer was faster
+        if DeltaTable.is_deltatable(path):
             raise CommitFailedError(str(error)) from error
         raise
 

@@ -37,16 +37,20 @@ def past(table: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
     return table[table[DS] <= until]
 
 
+def last_reading(table: pd.DataFrame) -> pd.Timestamp:
+    """The stamp of the last reading of any series; rows after it only say what is known ahead."""
+    stamp: pd.Timestamp = table.loc[table[Y].notna(), DS].max()
+    return stamp
+
+
 def folds(table: pd.DataFrame, job: Job) -> tuple[Fold, ...]:
     """The job's rolling origins, counted back from the last reading, cut into one fold per fit.
 
     Raises DataError when the history before the first cutoff is too short to train on.
     """
     freq = job.series.freq
-    observed = table.loc[table[Y].notna(), DS]
-    grid = pd.date_range(
-        end=observed.max(), periods=(job.backtest.windows - 1) * job.backtest.step + job.window.horizon + 1, freq=freq
-    )
+    rows = (job.backtest.windows - 1) * job.backtest.step + job.window.horizon + 1
+    grid = pd.date_range(end=last_reading(table), periods=rows, freq=freq)
     cutoffs = grid[: len(grid) - job.window.horizon : job.backtest.step].rename(CUTOFF)
     per_fit = job.backtest.refit or len(cutoffs)
     return tuple(_fold(table, job, cutoffs[first : first + per_fit]) for first in range(0, len(cutoffs), per_fit))

@@ -24,7 +24,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION
 from forecasting.errors import DataError, no_space
 from forecasting.series import scan
-from forecasting.series.commits import FORECAST, add, add_new, write_part
+from forecasting.series.commits import FORECAST, add, add_new, making, write_part
 from forecasting.series.compaction import compact, vacuum
 from forecasting.series.scan import Source
 
@@ -86,9 +86,7 @@ class Store:
         Of one series, without stamps before `since`, or some `columns` beside the keys, where they are given. Raise
         DataError where there is none.
         """
-        path = self._path(job, "observations")
-        if not DeltaTable.is_deltatable(path):
-            raise DataError(f"no observations of {job} are stored; read them with: gatecast ingest CONFIG")
+        path = self.observations(job).path
         try:
             stored = DeltaTable(path, version=version)
         except DeltaError as error:
@@ -334,12 +332,8 @@ def _kind(type_: pa.DataType) -> str:
 
 
 def _create(path: str, table: pd.DataFrame) -> None:
-    try:
+    with making(path):
         write_deltalake(path, _arrow(table), mode="error")
-    except DeltaError as error:
-        if DeltaTable.is_deltatable(path):  # another writer was faster
-            raise CommitFailedError(str(error)) from error
-        raise
 
 
 def _retried(write: Callable[[], Result]) -> Result:

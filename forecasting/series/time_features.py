@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.offsets import Day, Tick
 
+from forecasting.config import Series
 from forecasting.errors import ConfigError
 from forecasting.series.frequency import offset_of
 
@@ -94,6 +95,11 @@ def calendar(ds: Stamps | pd.DatetimeIndex, names: Sequence[str], *, time_zone: 
     local = np.asarray(ds, dtype="datetime64[us]")
     columns = [TIME_FEATURES[name](local) for name in names]
     return np.concatenate([np.empty((len(local), 0)), *columns], axis=1).astype(np.float32)
+
+
+def season_of(series: Series) -> int:
+    """Steps in a season of these series: as configured, else the natural one."""
+    return series.season or season_length(series.freq)
 
 
 def season_length(freq: str) -> int:

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster, Forecasts
-from forecasting.bundle.online import Readings, panel_of
+from forecasting.bundle.online import Readings, windows_of
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID
 from forecasting.errors import DataError
 from forecasting.series.frequency import Grid
 from forecasting.series.validate import validate
-from forecasting.series.window import Batch, Windows, at_rows
+from forecasting.series.window import Batch, Windows
 from forecasting.serve.batching import BusyError
 from forecasting.serve.errors import ServiceError, busy
 from forecasting.serve.requests import Asked
@@ -140,9 +140,9 @@ def _check_finite(*arrays: np.ndarray) -> None:
 
 def _windows(forecaster: Forecaster, readings: Readings) -> Windows:
     spec = forecaster.spec
-    panel = panel_of(readings, spec)
-    if panel is not None:
-        return at_rows(panel, panel.offsets[1:] - spec.horizon - 1, context=spec.context, horizon=spec.horizon)
+    windows = windows_of(readings, spec)
+    if windows is not None:
+        return windows
     table = readings.table()
     check_steps(table, spec)
     try:

@@ -72,8 +72,7 @@ class _Rows(NamedTuple):
         long = np.flatnonzero(self.counts >= spec.context)
         rows = self._last_rows(long, spec.context)
         regular = (np.diff(self._stamps[rows], axis=1) == step).all(axis=1)
-        low = -np.inf if spec.series.lower is None else spec.series.lower
-        high = np.inf if spec.series.upper is None else spec.series.upper
+        low, high = spec.series.bounds
         y = self._numbers(Y)[rows]
         found[long] = regular & (np.isfinite(y) & (y >= low) & (y <= high)).all(axis=1)
         return found

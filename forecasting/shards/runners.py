@@ -6,15 +6,14 @@ import functools
 import logging
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.connection import wait
 from typing import Any, Final
 
 from forecasting.errors import ConfigError, DataError
+from forecasting.processes import end_with_parent
 from forecasting.shards.parts import Part
 from forecasting.shards.plan import Plan
 from forecasting.shards.score import score
@@ -43,7 +42,7 @@ def run_local(plan: Plan) -> Iterator[Part]:
         return
     context = multiprocessing.get_context("spawn")
     workers = min(len(os.sched_getaffinity(0)), len(numbers))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         try:
             for done in as_completed([pool.submit(score, plan, number) for number in numbers]):
                 yield done.result()
@@ -77,15 +76,3 @@ def _client(address: str | None) -> Iterator[Any]:
     logging.getLogger("distributed").setLevel(logging.WARNING)  # it tells of every connection
     with connect(address) if address else connect(**here) as client:
         yield client
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot stop its processes."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_after(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)

@@ -12,11 +12,10 @@ import pandas as pd
 
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.online import Readings, panel_of
+from forecasting.bundle.online import Readings, windows_of
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y
+from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y, quantile_columns
 from forecasting.errors import DataError
-from forecasting.series.window import at_rows
 from forecasting.shards.histories import Histories, read
 from forecasting.shards.parts import Failure, Part, keep, recall
 from forecasting.shards.plan import Plan
@@ -87,11 +86,9 @@ def _at_once(forecaster: Forecaster, readings: Readings, horizon: int | None) ->
     """Forecasts of whole histories, which need no cleaning."""
     steps = forecaster.spec.horizon if horizon is None else horizon
     able = forecaster.reaching(steps)
-    panel = panel_of(readings, able.spec)
-    if panel is None:
+    windows = windows_of(readings, able.spec)
+    if windows is None:
         return forecaster.forecast(readings.table(), horizon=horizon)
-    rows = panel.offsets[1:] - able.spec.horizon - 1
-    windows = at_rows(panel, rows, context=able.spec.context, horizon=able.spec.horizon)
     return able.windows(windows).until(steps).table()
 
 
@@ -122,7 +119,7 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 def _finite(table: pd.DataFrame, failures: list[Failure]) -> tuple[pd.DataFrame, list[Failure]]:
     """Only series whose forecasts are numbers."""
-    values = [name for name in table.columns if name == PROBABILITY or (name[:1] == "q" and name[1:2].isdigit())]
+    values = [*quantile_columns(table.columns), *(name for name in (PROBABILITY,) if name in table.columns)]
     bad = table[UNIQUE_ID][~np.isfinite(table[values].to_numpy(dtype=float)).all(axis=1)].unique()
     failures = sorted([*failures, *_failures(bad, "its forecast is not finite")], key=lambda one: one.unique_id)
     return (table[~table[UNIQUE_ID].isin(bad)].reset_index(drop=True) if len(bad) else table), failures

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from forecasting.columns import CUTOFF, DS, Y
+from forecasting.columns import CUTOFF, DS, Y, quantile_columns
 
 __all__ = ["forecast_chart", "intervals", "line_chart", "median", "quantile_names"]
 
@@ -19,8 +19,7 @@ _GAP: Final = 4  # a pause of more steps than this breaks the line
 
 def quantile_names(forecast: pd.DataFrame) -> list[str]:
     """The columns `q…` that hold a forecast, lowest first; another version may have had other ones."""
-    names = [str(name) for name in forecast.columns if str(name)[:1] == "q" and str(name)[1:2].isdigit()]
-    return sorted((name for name in names if forecast[name].notna().all()), key=lambda name: float(name[1:]))
+    return [name for name in quantile_columns(forecast.columns) if forecast[name].notna().all()]
 
 
 def median(names: list[str]) -> str:
