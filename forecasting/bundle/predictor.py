@@ -111,7 +111,9 @@ class Predictor:
         """The quantiles (B, H, Q) of a batch, at the levels of the spec; (E, H * places, Q) of frames."""
         levels = np.asarray(self.spec.quantiles)
         if not self.feeds_back:
-            return self._distribution.quantile(self._output(self._model.run(batch)), levels)
+            pieces = [batch] if self.spec.layout else self._model.pieces(batch)
+            output = np.concatenate([self._output(self._model.run(piece)) for piece in pieces])
+            return self._distribution.quantile(output, levels)
         certain = self.spec.head == "quantile" and len(levels) == 1  # all paths would be the same
         draws = _draws(1 if certain else self.spec.paths, self.spec.horizon)
         return np.concatenate([self._of_paths(part, draws, levels) for part in self._parts(batch, len(draws))])
