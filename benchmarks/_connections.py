@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-__all__ = ["at_once", "trouble"]
+__all__ = ["at_once", "bursts", "slow"]
 
 _PATIENCE = 60.0  # seconds to wait for the server to close a connection
 
@@ -34,13 +34,20 @@ async def at_once(port: int, body: bytes, clients: int) -> list[int]:
     return list(await asyncio.gather(*(one() for _ in range(clients))))
 
 
-async def trouble(port: int, body: bytes, *, slow: int, gone: int) -> int:
-    """Slow and half-open clients while others come and hang up; how many of the slow the server has closed."""
+async def slow(port: int, body: bytes, clients: int) -> int:
+    """Slow and half-open clients; how many of them the server has closed."""
     kinds: list[Callable[[Streams, bytes], Awaitable[bool]]] = [_silent, _half_head, _dripping, _half_body]
-    held = [asyncio.create_task(_with(port, kinds[number % len(kinds)], body)) for number in range(slow)]
-    for begin in range(0, gone, 50):
-        await asyncio.gather(*(_with(port, _hang_up, body) for _ in range(min(50, gone - begin))))
-    return sum(await asyncio.gather(*held))
+    return sum(await asyncio.gather(*(_with(port, kinds[number % len(kinds)], body) for number in range(clients))))
+
+
+async def bursts(port: int, body: bytes, clients: int, *, gone: bool) -> None:
+    """Clients that ask once, 50 at the same moment every second, and hang up before or after they are answered."""
+    behave = _hang_up if gone else _take
+    waiting: list[asyncio.Task[bool]] = []
+    for _ in range(0, clients, 50):
+        waiting += [asyncio.create_task(_with(port, behave, body)) for _ in range(50)]
+        await asyncio.sleep(1)
+    await asyncio.gather(*waiting)
 
 
 async def _with(port: int, behave: Callable[[Streams, bytes], Awaitable[bool]], body: bytes) -> bool:
@@ -87,6 +94,11 @@ async def _dripping(streams: Streams, body: bytes) -> bool:
             if not await asyncio.wait_for(streams[0].read(65536), 1):
                 return True
     return False
+
+
+async def _take(streams: Streams, body: bytes) -> bool:
+    streams[1].write(_head(len(body)) + body)
+    return bool(await streams[0].readline())
 
 
 async def _hang_up(streams: Streams, body: bytes) -> bool:

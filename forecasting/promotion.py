@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from math import ceil
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,10 @@ from forecasting.evaluation.contest import Contest, Entrant, as_challenger, hold
 from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of
-from forecasting.registry import Registry, Version
+from forecasting.registry import Registry
 from forecasting.series.split import Fold, last_reading
 
-__all__ = ["TWIN", "Decision", "Judging", "decide", "judged_version"]
-
-TWIN: Final = "twin"  # a note: the judged version whose place this one took
+__all__ = ["Decision", "Judging", "decide"]
 
 
 class Judging(NamedTuple):
@@ -84,11 +82,6 @@ def decide(registry: Registry, judging: Judging) -> Decision:
     return Decision(contest, version, None, fallback=False)
 
 
-def judged_version(version: Version) -> int:
-    """The version whose weights were judged: a model that was fitted once more on all readings knows the backtest."""
-    return int(version.notes.get(TWIN, version.version))
-
-
 def _go_live(registry: Registry, judging: Judging, version: int, opponent: int | None) -> None:
     """Promote, once: what was rolled back by hand since does not come back because its run is repeated.
 
@@ -124,7 +117,7 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
     """The opponent's bundle, made comparable; none where there is no opponent."""
     if version is None:
         return None
-    judged = judged_version(registry.version(judging.job.name, version))
+    judged = registry.version(judging.job.name, version).judged
     live = registry.download(judging.job.name, judged, judging.work / "registry")
     return as_challenger(live, judging.table, judging.folds[0], judging.work / "opponent")
 

@@ -15,12 +15,13 @@ from forecasting.errors import UnknownVersionError
 from forecasting.evaluation import contest
 from forecasting.evaluation.contest import CHAMPION, Contest, Entrant
 from forecasting.evaluation.gate import Rule, sane
-from forecasting.promotion import TWIN, Decision, Judging, judged_version
+from forecasting.promotion import Decision, Judging
 from forecasting.registry import Registry, Version
 from forecasting.series.snapshot import Snapshot
 from forecasting.series.split import last_reading, past
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import SCRATCH, Start, objections
+from forecasting.versions import TWIN
 
 __all__ = ["Attempt", "Final", "bill", "entrants", "find_start", "rules_of", "succeed"]
 
@@ -68,7 +69,7 @@ def _choose(registry: Registry, job: Job, data: Snapshot, cache: Path) -> tuple[
     wanted = registry.champion(job.name) if init in STARTS else _of_run(registry, job, init)
     if wanted is None:
         return None, "trained from scratch: nothing is live yet"
-    version = judged_version(wanted)
+    version = wanted.judged
     known = past(data.table, data.folds[0].fit_until)
     against = objections(verify(registry.download(job.name, version, cache)), job, data.folds, known)
     if against:
@@ -141,7 +142,7 @@ def succeed(registry: Registry, judging: Judging, decision: Decision, last: Fitt
     end = last_reading(judging.table).isoformat()
     with registry.promotion_lock(job.name):
         judged, live = registry.version(job.name, decision.version), registry.champion(job.name)
-        if live is None or judged_version(live) != judged.version:
+        if live is None or live.judged != judged.version:
             return Final(None, rules)
         version = registry.register(
             job.name,

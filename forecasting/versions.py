@@ -17,10 +17,11 @@ from forecasting.errors import ArtifactError
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CONTENT", "NOTE", "Version", "content_of", "holds", "put", "version_of"]
+__all__ = ["CONTENT", "NOTE", "TWIN", "Version", "content_of", "holds", "put", "version_of"]
 
 CONTENT: Final = "gatecast.content"  # the tag with the checksum of its bundle
 NOTE: Final = "gatecast.note."  # begins the name of every note's tag
+TWIN: Final = "twin"  # the note that names the judged version whose place this one took
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Version:
     content: str = ""  # checksum of the whole bundle
     metrics: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)  # what else is to be known of it, such as until when it saw
+
+    @property
+    def judged(self) -> int:
+        """The version whose weights were judged: a last fit on all readings knows the backtest."""
+        return int(self.notes.get(TWIN, self.version))
 
 
 def version_of(item: ModelVersion, aliases: Mapping[str, int]) -> Version:

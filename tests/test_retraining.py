@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting import promotion, retraining
+from forecasting import retraining
 from forecasting.bundle.artifact import Origin, golden_inputs, read_graphs, verify, write
 from forecasting.bundle.engine import Graphs
 from forecasting.config import Job, parse
@@ -195,7 +195,7 @@ def test_a_sane_last_fit_serves_and_both_are_kept(
     assert (previous.version, serving.verdict) == (1, "final")
     assert serving.notes["twin"] == str(decision.version)
     assert serving.notes["fit_until"] == world.data.table["ds"].max().isoformat()
-    assert promotion.judged_version(serving) == decision.version
+    assert serving.judged == decision.version
 
     assert succeed(registry, given, decision, final) == came
     assert len(registry.versions("well")) == came.version

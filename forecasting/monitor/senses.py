@@ -79,20 +79,23 @@ def inputs(table: pd.DataFrame, job: Job) -> Columns:
 
 
 def residuals(
-    forecaster: Forecaster, table: pd.DataFrame, fit_until: pd.Timestamp, known_until: pd.Timestamp
+    forecaster: Forecaster, table: pd.DataFrame, since: pd.Timestamp, known_until: pd.Timestamp, *, before: Forecaster
 ) -> Columns:
     """Residuals of the model's median, scaled, at every step that it was not fitted on: of the first step ahead, and
     the mean over the whole horizon.
 
-    The model forecasts again what it forecast live, and what came between its fit and its going live: those are the
-    residuals that it was promised by. `table` must be clean.
+    The model forecasts again what it forecast live. What came between the fit and the going live, the residuals that
+    it was promised by, is forecast by `before`: the same model, or its judged twin where it has seen those readings.
+    `since` is when they begin; `table` must be clean.
     """
     spec = forecaster.spec
     observed = last_reading(table)
-    first = max(fit_until, shift(known_until, -_RESIDUALS, spec.series.freq))
+    first = max(since, shift(known_until, -_RESIDUALS, spec.series.freq))
     stamps = pd.date_range(first, observed, freq=spec.series.freq)
     known = table if spec.layout else _some(table, max(1, min(_SERIES, _WINDOWS // max(len(stamps), 1))))
-    made = forecaster.at(known, stamps[:-1], (0.5,)).table()
+    live = int(stamps.searchsorted(known_until))  # the first cutoff that this model may forecast
+    parts = ((before, stamps[:live]), (forecaster, stamps[live:-1]))
+    made = pd.concat([model.at(known, cutoffs, (0.5,)).table() for model, cutoffs in parts if len(cutoffs)])
     both = made.merge(known[[UNIQUE_ID, DS, Y]], on=[UNIQUE_ID, DS], how="left")
     location, scale = spec.scaler.of(both[UNIQUE_ID])
     y, point = (spec.scaler.apply(both[name].to_numpy(dtype=np.float64), location, scale) for name in (Y, _MEDIAN))

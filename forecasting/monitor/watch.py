@@ -54,11 +54,15 @@ def look(store: Store, registry: Registry, job: Job, *, cache: Path, now: dateti
     recorded = record(store, job, since=_unsettled(store, job))
     mine = recorded[(recorded[VERSION] == live.version) & (recorded[DS] > latest)]
     forecaster = Forecaster.load(registry.download(job.name, live.version, cache))
-    evidence = _evidence(store, job, live, forecaster, table)._replace(scores=mine)
+    tried = memory.tried(store, job.name, live.version, until)
+    errors = _residuals(registry, live, forecaster, table, cache)
+    before, behind = _drifts(store, job, span_of(live), tried, inputs(table, job), errors)
+    evidence = _evidence(store, job, live, forecaster.spec.wanted)
+    evidence = evidence._replace(scores=mine, inputs=before, residuals=behind)
     evidence = evidence if now is None else evidence._replace(now=now)
     rules = judge(evidence, job.monitor)
     if remedy_of(rules) == "retrain":
-        rules += _patience(store, job, live, until)
+        rules += _patience(job, tried, until)
     verdict = remedy_of(rules)
     found = Findings(
         name=job.name,
@@ -85,7 +89,7 @@ def span_of(live: Version) -> Span | None:
     if "known_until" not in live.notes:
         return None
     fit, known = (pd.Timestamp(live.notes[name]) for name in ("fit_until", "known_until"))
-    return Span(fit, pd.Timestamp(live.notes.get("calibrated_since", fit)), known)
+    return Span(fit, pd.Timestamp(live.notes.get("calibrated_since", pd.Timestamp.min)), known)
 
 
 def readings(store: Store, job: Job, span: Span | None) -> pd.DataFrame:
@@ -103,33 +107,55 @@ def _unsettled(store: Store, job: Job) -> pd.Timestamp | None:
     return None if before.empty else shift(before[CUTOFF].max(), -2 * window_of(job), job.series.freq)
 
 
-def _evidence(store: Store, job: Job, live: Version, forecaster: Forecaster, table: pd.DataFrame) -> Evidence:
-    """What is known of the live model, but for its scores."""
-    came, span = store.last_write(job.name), span_of(live)
+def _evidence(store: Store, job: Job, live: Version, quantiles: tuple[float, ...]) -> Evidence:
+    """What is known of the live model, but for its scores and for drift."""
+    came = store.last_write(job.name)
     silence = job.monitor.silence or 2 * job.window.horizon
     due = shift(pd.Timestamp(came).tz_localize(None).floor("s"), silence, job.series.freq).tz_localize(UTC)
-    quantiles = forecaster.spec.wanted
     return Evidence(
         scores=pd.DataFrame(),
         promised=live.metrics,
         promised_error=float(live.notes.get("mae_error", "nan")),
         asked=quantiles[-1] - quantiles[0],
         horizon=job.window.horizon,
-        inputs=span and _sensed(store, job, span, inputs(table, job)),
-        residuals=span and _sensed(store, job, span, _residuals(forecaster, table, span)),
+        inputs=None,
+        residuals=None,
         came=came,
         due=due.to_pydatetime(),
         now=datetime.now(UTC),
     )
 
 
-def _residuals(forecaster: Forecaster, table: pd.DataFrame, span: Span) -> Columns:
-    return residuals(forecaster, table, max(span.fit_until, span.calibrated_since), span.known_until)
+def _drifts(
+    store: Store, job: Job, span: Span | None, tried: pd.Timestamp | None, readings: Columns, errors: Columns | None
+) -> tuple[Sensed | None, Sensed | None]:
+    """Drift of the readings and of the residuals, as far as the live version says until when it was judged.
+
+    Readings that it was held against once more, by a challenger that knew them and was refused, are known as well.
+    """
+    if span is None or errors is None:
+        return None, None
+    known = span.known_until if tried is None else max(span.known_until, tried)
+    return _sensed(store, job, known, readings), _sensed(store, job, span.known_until, errors)
 
 
-def _sensed(store: Store, job: Job, span: Span, columns: Columns) -> Sensed:
-    known = columns.after(memory.answered(store, job.name, span.known_until))
-    return sense(known, span.known_until, window=window_of(job), season=season_of(job.series))
+def _residuals(
+    registry: Registry, live: Version, forecaster: Forecaster, table: pd.DataFrame, cache: Path
+) -> Columns | None:
+    """Of the live model; of readings that a last fit has seen, those of its judged twin, which has not."""
+    span = span_of(live)
+    if span is None:
+        return None
+    judged = registry.version(live.job, live.judged)
+    since = max(pd.Timestamp(judged.notes["fit_until"]), span.calibrated_since)
+    unseen = since >= span.fit_until
+    before = forecaster if unseen else Forecaster.load(registry.download(live.job, live.judged, cache))
+    return residuals(forecaster, table, since, span.known_until, before=before)
+
+
+def _sensed(store: Store, job: Job, known_until: pd.Timestamp, columns: Columns) -> Sensed:
+    known = columns.after(memory.answered(store, job.name, known_until))
+    return sense(known, known_until, window=window_of(job), season=season_of(job.series))
 
 
 def _onset(evidence: Evidence, job: Job) -> pd.Timestamp | None:
@@ -138,15 +164,14 @@ def _onset(evidence: Evidence, job: Job) -> pd.Timestamp | None:
     return min((onset for onset in onsets if onset is not None), default=None)
 
 
-def _patience(store: Store, job: Job, live: Version, until: pd.Timestamp) -> list[Rule]:
+def _patience(job: Job, tried: pd.Timestamp | None, until: pd.Timestamp) -> list[Rule]:
     """The rule of a version that was to be replaced and is still live: not every look may train again."""
-    last = memory.tried(store, job.name, live.version, until)
-    if last is None:
+    if tried is None:
         return []
-    passed = len(pd.date_range(last, until, freq=job.series.freq)) - 1
+    passed = len(pd.date_range(tried, until, freq=job.series.freq)) - 1
     patience = job.monitor.patience or window_of(job)
     sentence = (
-        f"a training with readings until {last} did not replace it; {passed} steps have passed since, after {patience}"
+        f"a training with readings until {tried} did not replace it; {passed} steps have passed since, after {patience}"
         " it may be tried again"
     )
     return [Rule("retrained", passed, patience, passed >= patience, sentence)]

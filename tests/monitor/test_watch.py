@@ -48,6 +48,26 @@ def test_shifted_level_wants_a_training(aged: Callable[..., Any]) -> None:
     assert "2024-01-26" in moved["sentence"]  # hour 600 is its midnight
 
 
+@pytest.mark.parametrize("noise", [1.0, 3.0])
+def test_last_fit_is_held_against_its_judged_twin(
+    aged: Callable[..., Any], copy: Callable[..., Any], noise: float
+) -> None:
+    """A model that has seen all readings has residuals to be held against all the same: those of its twin."""
+    home = copy(aged(noise=noise))
+    judged, end = home.registry.version("buoy", "champion"), "2024-01-25T23:00:00"
+    notes = judged.notes | {"twin": str(judged.version), "fit_until": end, "known_until": end}
+    bundle = home.registry.download("buoy", judged.version, home.path / "cache")
+    last = home.registry.register("buoy", judged.run_id, bundle, verdict="final", metrics=judged.metrics, notes=notes)
+    before = {rule["rule"]: (rule["figure"], rule["passed"]) for rule in home.look(now=NOW).rules}
+    assert home.registry.succeed("buoy", last, judged.version)
+    home.forecast(range(600, 721, 6))
+    after = {rule["rule"]: (rule["figure"], rule["passed"]) for rule in home.look(now=NOW).rules}
+    found = {name for name in before if name.startswith("residuals")}
+    assert found
+    assert {name: after[name] for name in found} == {name: before[name] for name in found}  # it is the same model
+    assert all(after[name][1] for name in found) == (noise == 1)
+
+
 def test_grown_noise_breaks_error_and_coverage(aged: Callable[..., Any]) -> None:
     """Twice the noise: neither the promised error nor the promised intervals are kept."""
     found = aged(noise=2.0).look(now=NOW)
@@ -66,22 +86,35 @@ def test_same_data_give_the_same_verdict_once(aged: Callable[..., Any], copy: Ca
     assert len(home.store.kept("buoy", "verdicts")) == 1
 
 
-def test_training_that_did_not_help_is_not_repeated_at_once(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
-    """The champion stays though a training was run for it: an alarm, until the job's patience is over."""
-    home = copy(aged(shift=1.0), patience=12)
+def later(home: Any, hours: int) -> Findings:
+    """A look after so many more hours, each like the one before."""
     table = home.store.read_observations("buoy")
-    acted(home.store, home.look(now=NOW))
+    last = table[table["ds"] == table["ds"].max()]
+    more = [last.assign(ds=last["ds"] + pd.Timedelta(hours=hour)) for hour in range(1, hours + 1)]
+    home.store.merge_observations("buoy", pd.concat(more, ignore_index=True))
+    found: Findings = home.look(now=NOW)
+    return found
 
-    def later(hours: int) -> Findings:
-        last = table[table["ds"] == table["ds"].max()]
-        more = [last.assign(ds=last["ds"] + pd.Timedelta(hours=hour)) for hour in range(1, hours + 1)]
-        home.store.merge_observations("buoy", pd.concat(more, ignore_index=True))
-        return home.look(now=NOW)
 
-    soon = later(5)
+def test_drift_that_a_refused_challenger_knew_is_answered(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """The champion stays: it was not worse than a network that has seen the new level, so nobody is called."""
+    home = copy(aged(shift=1.0))
+    found = home.look(now=NOW)
+    assert {"inputs_level"} <= broken(found) <= {"inputs_level", "inputs_shape"}
+    acted(home.store, found)
+    assert later(home, 5).verdict == "fine"
+
+
+def test_training_that_did_not_help_is_not_repeated_at_once(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """The champion stays though its errors are too large: an alarm, until the job's patience is over."""
+    home = copy(aged(noise=2.0), patience=12, margin=0.5)
+    found = home.look(now=NOW)
+    assert "error" in broken(found)
+    acted(home.store, found)
+    soon = later(home, 5)
     assert soon.verdict == "alarm"
     assert "retrained" in broken(soon)
-    assert later(12).verdict == "retrain"
+    assert later(home, 12).verdict == "retrain"
 
 
 def test_silence_is_an_alarm(aged: Callable[..., Any]) -> None:

@@ -145,6 +145,21 @@ def test_clock_has_the_runs_of_the_schedule(running: Running) -> None:
     assert set(times.strftime("%a %H:%M")) == {"Sun 03:00"}
 
 
+def test_restart_of_prefect_ends_no_run(running: Running) -> None:
+    """A run may renew its place with a server that did not give it: places are kept where a restart finds them."""
+    with running.prefect() as prefect:
+        prefect.post("/v2/concurrency_limits/", json={"name": "restart", "limit": 1}).raise_for_status()
+        asked = {"names": ["restart"], "slots": 1}
+        place = prefect.post("/v2/concurrency_limits/increment-with-lease", json=asked).raise_for_status().json()
+    running.stack.stop("prefect-server")
+    running.stack.up("prefect-server")
+    with running.prefect() as prefect:
+        renewed = prefect.post(f"/v2/concurrency_limits/leases/{place['lease_id']}/renew", json={"lease_duration": 300})
+        assert renewed.status_code == 204, renewed.text
+        taken = prefect.post("/v2/concurrency_limits/increment-with-lease", json=asked)
+        assert taken.status_code == 423, taken.text  # it is still the only one
+
+
 def test_backup_is_restored_onto_empty_volumes(running: Running) -> None:
     """The commands of docs/operate.md bring everything back; a flow that was done before it adds nothing after it."""
     kept = (versions(running), stored(running), forecast(running))
