@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import pytest
 from forecasting.config import Job, parse
 from forecasting.registry import Registry
 from forecasting.tracking import connect
+from tests.postgresql import server
 
 # Read by the packages when they are imported, so they are set before any test is.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests run on the CPU everywhere
@@ -130,6 +131,13 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with connect(f"sqlite:///{path}") as client:
         client.search_experiments()
     return path
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The address of a database in a PostgreSQL server, which all tests share."""
+    with server() as url:
+        yield url
 
 
 @pytest.fixture

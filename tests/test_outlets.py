@@ -1,5 +1,6 @@
 """Outlets: every forecast once, in files, Delta tables and databases, whole or not at all."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pandas.testing import assert_frame_equal
 from forecasting.config import Series
 from forecasting.errors import ConfigError, DataError, SourceError
 from forecasting.outlets import outlet
+from tests.postgresql import PASSWORD
 
 HOURLY = Series(freq="h")
 
@@ -66,34 +68,51 @@ def test_a_delta_table_takes_each_forecast_once_in_one_commit(tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["table"]
 
 
-def test_a_database_takes_each_forecast_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'f.db'}"
+    url: str = request.getfixturevalue("postgresql")
+    name = f"outlet_{secrets.token_hex(4)}"
+    with sql.create_engine(url, poolclass=sql.NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(sql.text(f"create database {name}"))
+    return url.rpartition("/")[0] + "/" + name
+
+
+def test_a_database_takes_each_forecast_once(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address may come from the environment; what is there already stays as it is."""
-    monkeypatch.setenv("WAREHOUSE", f"sqlite:///{tmp_path / 'f.db'}")
+    monkeypatch.setenv("WAREHOUSE", warehouse)
     write = outlet("${WAREHOUSE}", HOURLY)
     write(parts())
     write(table.assign(**{"q0.5": 99.0}) for table in parts())
     write(parts(2))
-    found = read_sql(f"sqlite:///{tmp_path / 'f.db'}")
+    found = read_sql(warehouse)
     assert len(found) == 12
     np.testing.assert_array_equal(found["q0.5"], [*WHOLE["q0.5"], *WHOLE["q0.5"]])
     assert pd.to_datetime(found["created"]).unique().tolist() == [pd.Timestamp("2024-01-01 00:00:00.000001")]
 
 
-@pytest.mark.parametrize("target", ["x.csv", "x.parquet", "table", "sqlite:///{}/f.db"])
-def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, target: str) -> None:
-    """Neither a draft nor half of the rows."""
+def broken() -> Iterator[pd.DataFrame]:
+    """A part, and then no more."""
+    yield part("a")
+    raise DataError("the second part cannot be read")
 
-    def broken() -> Iterator[pd.DataFrame]:
-        yield part("a")
-        raise DataError("the second part cannot be read")
 
-    place = target.format(tmp_path) if "{}" in target else str(tmp_path / target)
+@pytest.mark.parametrize("target", ["x.csv", "x.parquet", "table"])
+def test_a_failure_on_the_way_leaves_no_file(tmp_path: Path, target: str) -> None:
+    """Nor a draft of one."""
     with pytest.raises(DataError, match="second part"):
-        outlet(place, HOURLY)(broken())
-    if "sqlite" in target:
-        assert read_sql(place).empty
-    else:
-        assert list(tmp_path.iterdir()) == []
+        outlet(str(tmp_path / target), HOURLY)(broken())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_on_the_way_leaves_no_row(warehouse: str) -> None:
+    """What was written before it is taken back."""
+    outlet(warehouse, HOURLY)(iter([part("b")]))
+    with pytest.raises(DataError, match="second part"):
+        outlet(warehouse, HOURLY)(broken())
+    assert read_sql(warehouse)["unique_id"].unique().tolist() == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -114,10 +133,10 @@ def test_unknown_targets_are_refused_before_anything_is_made(
     assert "secret" not in str(caught.value)
 
 
-def test_a_table_of_another_kind_is_told_apart(tmp_path: Path) -> None:
+def test_a_table_of_another_kind_is_told_apart(warehouse: str) -> None:
     """A database that has a table of that name with other columns says so, without its password."""
-    url = f"sqlite:///{tmp_path / 'f.db'}"
-    with sql.create_engine(url, poolclass=sql.NullPool).begin() as connection:
+    with sql.create_engine(warehouse, poolclass=sql.NullPool).begin() as connection:
         connection.execute(sql.text("create table forecasts (x integer)"))
-    with pytest.raises(DataError, match=r"does not take the forecasts: .*no column named"):
-        outlet(url, HOURLY)(parts())
+    with pytest.raises(DataError, match=r"does not take the forecasts: .*(no column named|does not exist)") as caught:
+        outlet(warehouse, HOURLY)(parts())
+    assert PASSWORD not in str(caught.value)

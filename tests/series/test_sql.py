@@ -1,12 +1,5 @@
 """Queries on real databases, SQLite and PostgreSQL, become the same long table as a file."""
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +9,8 @@ import sqlalchemy
 from forecasting.config import Series, SqlSource
 from forecasting.errors import SourceError
 from forecasting.series import sources
+from tests.postgresql import PASSWORD
 
-PASSWORD = "only-for-this-test"
 QUERY = "SELECT sensor, at, reading, state FROM readings WHERE note LIKE '10:30%' ORDER BY at, sensor"
 COLUMNS = {"unique_id": "sensor", "ds": "at", "y": "reading"}
 ROWS = [
@@ -65,42 +58,10 @@ def sqlite(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server of its own on a free port of the loopback interface."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) + [Path(path).parent for path in which("initdb")]
-    if not binaries:
-        pytest.skip("PostgreSQL's initdb is not installed")
-    root = os.geteuid() == 0
-    if root and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
-        pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-    user = {"user": "postgres"} if root else {}
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        Path(folder, "password").write_text(PASSWORD)
-        if root:
-            subprocess.run(["chown", "-R", "postgres", folder], check=True)
-        quiet = {"capture_output": True, "cwd": folder, **user}
-        data, log = f"{folder}/data", f"{folder}/log"
-        initdb = [binaries[-1] / "initdb", "-D", data, "-U", "owner", "-A", "scram-sha-256", "--pwfile", "password"]
-        subprocess.run([*initdb, "--no-sync"], check=True, **quiet)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
-        subprocess.run(
-            [binaries[-1] / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start"], check=True, **quiet
-        )
-        try:
-            url = f"postgresql+psycopg://owner:{PASSWORD}@127.0.0.1:{port}/postgres"
-            fill(url, "TIMESTAMPTZ")
-            yield url
-        finally:
-            subprocess.run([binaries[-1] / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, **quiet)
-
-
-def which(program: str) -> list[str]:
-    """Where `program` is, or nothing."""
-    path = shutil.which(program)
-    return [path] if path else []
+def postgres(postgresql: str) -> str:
+    """The readings in a PostgreSQL server; it keeps stamps with a time zone."""
+    fill(postgresql, "TIMESTAMPTZ")
+    return postgresql
 
 
 def test_sqlite_query_gives_the_long_table(sqlite: str) -> None:
