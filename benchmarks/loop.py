@@ -47,7 +47,7 @@ from pipelines.workspace import workspace
 __all__ = ["main", "simulate"]
 
 BEGIN: Final = pd.Timestamp("2017-08-03")  # the readings end a year later
-HISTORY: Final = 364 * DAY
+HISTORY: Final = 3 * 364 * DAY
 SHIFT_WEEK: Final = 30
 SHIFT: Final = 0.2
 FIRST: Final = {"init": "scratch", "epochs": 24, "windows_per_epoch": None, "patience": 4, "learning_rate": 0.003}
