@@ -158,7 +158,7 @@ def _untold(rule: str, live: Mean, what: str) -> Rule:
 def _drift(rule: str, what: str, sensed: Sensed | None, monitor: Monitor) -> list[Rule]:
     names = (f"{rule}_level", f"{rule}_shape")
     if sensed is None:
-        why = "the live version does not say until when it was judged; a version that is trained now does"
+        why = "the live version, or its judged twin, does not say until when it was judged; a new one does"
         return [Rule(name, nan, nan, True, f"drift was not looked for: {why}") for name in names]
     if sensed.drift is None:
         why = f"{sensed.recent} rows came since, {SHORTEST} are needed, and {sensed.reference} before"

@@ -12,7 +12,7 @@ import pandas as pd
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
 from forecasting.config import Job
-from forecasting.errors import DataError
+from forecasting.errors import DataError, UnknownVersionError
 from forecasting.evaluation.gate import Rule
 from forecasting.monitor import findings as memory
 from forecasting.monitor.findings import Findings
@@ -133,20 +133,26 @@ def _drifts(
 
     Readings that it was held against once more, by a challenger that knew them and was refused, are known as well.
     """
-    if span is None or errors is None:
+    if span is None:
         return None, None
     known = span.known_until if tried is None else max(span.known_until, tried)
-    return _sensed(store, job, known, readings), _sensed(store, job, span.known_until, errors)
+    return _sensed(store, job, known, readings), errors and _sensed(store, job, span.known_until, errors)
 
 
 def _residuals(
     registry: Registry, live: Version, forecaster: Forecaster, table: pd.DataFrame, cache: Path
 ) -> Columns | None:
-    """Of the live model; of readings that a last fit has seen, those of its judged twin, which has not."""
+    """Of the live model; of readings that a last fit has seen, those of its judged twin, which has not.
+
+    None where a version does not say what it has seen, or the twin was deleted from the registry.
+    """
     span = span_of(live)
+    try:
+        judged = registry.version(live.job, live.judged)
+    except UnknownVersionError:
+        return None
     if span is None:
         return None
-    judged = registry.version(live.job, live.judged)
     since = max(pd.Timestamp(judged.notes["fit_until"]), span.calibrated_since)
     unseen = since >= span.fit_until
     before = forecaster if unseen else Forecaster.load(registry.download(live.job, live.judged, cache))

@@ -48,16 +48,36 @@ def test_shifted_level_wants_a_training(aged: Callable[..., Any]) -> None:
     assert "2024-01-26" in moved["sentence"]  # hour 600 is its midnight
 
 
+def last_fit(home: Any, *, twin: int) -> int:
+    """Register the champion once more, by another run, as a last fit on all readings."""
+    judged, end = home.registry.version("buoy", "champion"), "2024-01-25T23:00:00"
+    notes = judged.notes | {"twin": str(twin), "fit_until": end, "known_until": end}
+    bundle = home.registry.download("buoy", judged.version, home.path / "cache")
+    run = home.registry.start_run("buoy", "last", {}).run_id
+    version: int = home.registry.register("buoy", run, bundle, verdict="final", metrics=judged.metrics, notes=notes)
+    assert version != judged.version
+    return version
+
+
+def test_last_fit_whose_twin_was_deleted_is_watched_all_the_same(
+    aged: Callable[..., Any], copy: Callable[..., Any]
+) -> None:
+    """Its readings are; its residuals have nothing to be held against, and the rule says so."""
+    home = copy(aged(shift=1.0))
+    home.registry.promote("buoy", last_fit(home, twin=99))
+    rules = {rule["rule"]: rule for rule in home.look(now=NOW).rules}
+    assert not rules["inputs_level"]["passed"]
+    assert "its judged twin, does not say" in rules["residuals_level"]["sentence"]
+
+
 @pytest.mark.parametrize("noise", [1.0, 3.0])
 def test_last_fit_is_held_against_its_judged_twin(
     aged: Callable[..., Any], copy: Callable[..., Any], noise: float
 ) -> None:
     """A model that has seen all readings has residuals to be held against all the same: those of its twin."""
     home = copy(aged(noise=noise))
-    judged, end = home.registry.version("buoy", "champion"), "2024-01-25T23:00:00"
-    notes = judged.notes | {"twin": str(judged.version), "fit_until": end, "known_until": end}
-    bundle = home.registry.download("buoy", judged.version, home.path / "cache")
-    last = home.registry.register("buoy", judged.run_id, bundle, verdict="final", metrics=judged.metrics, notes=notes)
+    judged = home.registry.version("buoy", "champion")
+    last = last_fit(home, twin=judged.version)
     before = {rule["rule"]: (rule["figure"], rule["passed"]) for rule in home.look(now=NOW).rules}
     assert home.registry.succeed("buoy", last, judged.version)
     home.forecast(range(600, 721, 6))
