@@ -136,7 +136,7 @@ def _drifts(
     if span is None:
         return None, None
     known = span.known_until if tried is None else max(span.known_until, tried)
-    return _sensed(store, job, known, readings), errors and _sensed(store, job, span.known_until, errors)
+    return _sensed(store, job, known, readings), errors and _sensed(store, job, known, errors)
 
 
 def _residuals(
