@@ -190,7 +190,7 @@ class Bench:
         """
         found = []
         if repeats is not None and (done := repeats()).code != 0:
-            found.append(f"the repetition ended with {done.code}: {done.last}")
+            return [f"the repetition ended with {done.code}: {done.last}"]
         mine, other = home.content(), twin.content()
         found += [f"{key}: {mine[key]} against {other[key]}" for key in other if mine[key] != other[key]]
         if not found and not keep:

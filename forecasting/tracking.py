@@ -6,9 +6,10 @@ import functools
 import importlib
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from forecasting.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from sqlalchemy import URL
 
 __all__ = ["connect"]
 
@@ -58,30 +60,46 @@ def _client(tracking_uri: str) -> MlflowClient:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        if scheme in _DATABASES:
-            _open_once(tracking_uri)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow warns about its own type hints
             importlib.import_module("mlflow.pyfunc")
-            from mlflow import MlflowClient
         logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
-        return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+        return _opened(tracking_uri) if scheme in _DATABASES else _connected(tracking_uri)
     except ImportError as error:
         raise RegistryError(f"MLflow at {_public(tracking_uri)} needs the package {error.name}") from error
 
 
-def _open_once(url: str) -> None:
-    """Fail at once and clearly where MLflow would try again for minutes."""
+def _connected(tracking_uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+
+
+def _opened(url: str) -> MlflowClient:
+    """A client of a database; fails at once and clearly where MLflow would try again for minutes."""
     import sqlalchemy
+    from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        database = sqlalchemy.engine.make_url(url).database
-        if url.startswith("sqlite") and database:
-            Path(database).parent.mkdir(parents=True, exist_ok=True)
+        place = sqlalchemy.engine.make_url(url)
+        file = Path(place.database or ":memory:") if url.startswith("sqlite") else None
+        if file and file.name != ":memory:" and not file.exists():
+            _make(place, file)
         sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect().close()
-    except (SQLAlchemyError, OSError) as error:
+        return _connected(url)
+    except (SQLAlchemyError, MlflowException, OSError) as error:
         raise RegistryError(f"MLflow's database {_public(url)} cannot be opened: {_reason(error, url)}") from error
+
+
+def _make(place: URL, path: Path) -> None:
+    """Let MLflow make its tables in a draft that appears whole: one that was killed meanwhile could not be opened."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        draft = Path(folder, path.name)
+        _connected(place.set(database=str(draft)).render_as_string(hide_password=False))
+        with suppress(FileExistsError):  # another process was faster
+            os.link(draft, path)
 
 
 def _reason(error: Exception, uri: str) -> str:
