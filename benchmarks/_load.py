@@ -66,6 +66,11 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError("closed"))
 
+    @property
+    def closed(self) -> bool:
+        """Whether the server has ended it."""
+        return self._transport is None or self._transport.is_closing()
+
     def close(self) -> None:
         """Close it."""
         if self._transport is not None:
@@ -91,7 +96,8 @@ class Load:
     async def once(self, connection: Connection | None, due: float) -> Connection | None:
         """One request, timed from when it was due; the connection to go on with."""
         try:
-            connection = connection or await self.connect()
+            if connection is None or connection.closed:  # as every client does: servers close what was idle for long
+                connection = await self.connect()
             status, body = await connection.ask(self._request)
         except OSError:
             status, body, connection = 0, b"", None
