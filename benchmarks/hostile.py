@@ -175,7 +175,7 @@ def _places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 def _changed(whole: Any, changes: list[tuple[tuple[Any, ...], Any, str]]) -> Any:
     found = copy.deepcopy(whole)
-    for (*way, last), junk, how in changes:
+    for (*way, last), junk, how in copy.deepcopy(changes):  # a later change may reach into what an earlier one put
         try:
             place = found
             for key in way:

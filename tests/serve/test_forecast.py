@@ -213,6 +213,7 @@ Y = [1.0] * 11
         (body(columns={"ds": [SECRET] * 12}), "invalid_request", "ISO 8601"),
         (body(columns={"ds": ["now"] * 12}), "invalid_request", "ISO 8601"),
         (body(columns={"ds": ["2026-13-05"] * 12}), "invalid_request", "ISO 8601"),
+        (body(columns={"ds": ["2026-01+01:00"] * 12}), "invalid_request", "ISO 8601"),
         (body(columns={"ds": [1767571200] * 12}), "invalid_request", "ISO 8601"),
         (body(columns={"ds": ["9999-01-01"] * 12}), "invalid_request", "1700 to 2250"),
         (body(columns={SECRET: Y}), "invalid_request", "1 column(s) are unknown"),
