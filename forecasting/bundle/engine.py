@@ -45,7 +45,8 @@ class Engine:
 
     def pieces(self, batch: Batch) -> Iterator[Batch]:
         """A batch of windows in the pieces that one call reads fastest."""
-        for begin in range(0, max(1, len(batch["past"])), self._windows):
+        count = len(next(iter(batch.values())))
+        for begin in range(0, max(1, count), self._windows):
             yield {name: values[begin : begin + self._windows] for name, values in batch.items()}
 
     def run(self, batch: Batch) -> Batch:
