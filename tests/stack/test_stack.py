@@ -65,8 +65,14 @@ def forecast(running: Running) -> dict[str, Any]:
     """What the service forecasts of some readings; it has a moment to notice that another version is live."""
     columns = {"unique_id": ["a"] * 2, "ds": ["2026-03-01T00:00:00", "2026-03-01T01:00:00"], "y": [10.0, 10.3]}
     content = {"name": "tiny", "columns": columns}
-    running.call("/v1/models/tiny/reload", json={})
-    answer = running.call("/v1/forecast", json=content)
+    ordered = running.call("/v1/models/tiny/reload", json={})
+    deadline = time.monotonic() + 60  # an order that takes long is answered 202 or 503, and goes on
+    while (answer := running.call("/v1/forecast", json=content)).status_code in (
+        404,
+        503,
+    ) and ordered.status_code != 200:
+        assert time.monotonic() < deadline, f"{ordered.text} {answer.text}"
+        time.sleep(1)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
