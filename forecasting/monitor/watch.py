@@ -56,9 +56,12 @@ def look(store: Store, registry: Registry, job: Job, *, cache: Path, now: dateti
     forecaster = Forecaster.load(registry.download(job.name, live.version, cache))
     tried = memory.tried(store, job.name, live.version, until)
     errors = _residuals(registry, live, forecaster, table, cache)
-    before, behind = _drifts(store, job, span_of(live), tried, inputs(table, job), errors)
-    evidence = _evidence(store, job, live, forecaster.spec.wanted)
-    evidence = evidence._replace(scores=mine, inputs=before, residuals=behind)
+    known = _known_until(span_of(live), tried)
+    evidence = _evidence(store, job, live, forecaster.spec.wanted)._replace(
+        scores=mine,
+        inputs=_drift(store, job, known, inputs(table, job)),
+        residuals=_drift(store, job, known, errors),
+    )
     evidence = evidence if now is None else evidence._replace(now=now)
     rules = judge(evidence, job.monitor)
     if remedy_of(rules) == "retrain":
@@ -126,17 +129,22 @@ def _evidence(store: Store, job: Job, live: Version, quantiles: tuple[float, ...
     )
 
 
-def _drifts(
-    store: Store, job: Job, span: Span | None, tried: pd.Timestamp | None, readings: Columns, errors: Columns | None
-) -> tuple[Sensed | None, Sensed | None]:
-    """Drift of the readings and of the residuals, as far as the live version says until when it was judged.
+def _known_until(span: Span | None, tried: pd.Timestamp | None) -> pd.Timestamp | None:
+    """The readings that the live version was held against; none where it does not say.
 
-    Readings that it was held against once more, by a challenger that knew them and was refused, are known as well.
+    Those of a challenger that knew more, and was refused, are known as well.
     """
-    if span is None:
-        return None, None
-    known = span.known_until if tried is None else max(span.known_until, tried)
-    return _sensed(store, job, known, readings), errors and _sensed(store, job, known, errors)
+    if span is None or tried is None:
+        return span and span.known_until
+    return max(span.known_until, tried)
+
+
+def _drift(store: Store, job: Job, known_until: pd.Timestamp | None, columns: Columns | None) -> Sensed | None:
+    """Drift since what is known and since what was answered; none where nobody knows what is known."""
+    if known_until is None or columns is None:
+        return None
+    unanswered = columns.after(memory.answered(store, job.name, known_until))
+    return sense(unanswered, known_until, window=window_of(job), season=season_of(job.series))
 
 
 def _residuals(
@@ -157,11 +165,6 @@ def _residuals(
     unseen = since >= span.fit_until
     before = forecaster if unseen else Forecaster.load(registry.download(live.job, live.judged, cache))
     return residuals(forecaster, table, since, span.known_until, before=before)
-
-
-def _sensed(store: Store, job: Job, known_until: pd.Timestamp, columns: Columns) -> Sensed:
-    known = columns.after(memory.answered(store, job.name, known_until))
-    return sense(known, known_until, window=window_of(job), season=season_of(job.series))
 
 
 def _onset(evidence: Evidence, job: Job) -> pd.Timestamp | None:
