@@ -126,12 +126,6 @@ class Box:
             *(f"mount --rbind {path} {root}{path}" for path in ("/proc", "/dev", "/sys")),
             f"printf '%s\\n' {shlex.quote('127.0.0.1 localhost ' + ' '.join(self._hosts))} > {root}/etc/hosts",
             *(f"chmod o+x {root}{path}" for path in _ancestors()),
-            *(
-                line
-                for path in _ENDS
-                if not _on_root(path)
-                for line in _bind(path, Path(f"{root}{path}"), read_only=True)
-            ),
             f"echo {self.service.name}:x:{self.service.user}::/:/bin/sh >> {root}/etc/passwd",
         ]
         for mount in self.service.mounts:
@@ -139,11 +133,18 @@ class Box:
             lines += _bind(source, self._inside(mount.target), read_only=mount.read_only)
         for folder in map(self._inside, self.service.tmpfs):
             lines += [f"mkdir -p {folder}", f"mount -t tmpfs -o mode=1777 tmpfs {folder}"]
+        for path in _ENDS:
+            if not _on_root(path) or self._covers(path):
+                lines += _bind(path, Path(f"{root}{path}"), read_only=True)
         return [*lines, f"mkdir -p {root}{self.service.directory}", f"mount -o remount,ro {root}"]
 
     def _inside(self, path: Path) -> Path:
         """Where a path of the service lies for the host; a link such as /var/run must not lead out of the box."""
         return Path(f"{self._root}{path.resolve()}")
+
+    def _covers(self, path: Path) -> bool:
+        """Whether a tmpfs hides a path of the root: a project may lie in /tmp."""
+        return any(path.is_relative_to(folder.resolve()) for folder in self.service.tmpfs)
 
     def _source(self, source: str) -> Path:
         """A path, or the folder of a volume, which belongs to the user of the image that it is first mounted in."""
