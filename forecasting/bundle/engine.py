@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +12,9 @@ from forecasting.columns import check_axes
 from forecasting.errors import ArtifactError
 from forecasting.series.window import Batch
 
-__all__ = ["Engine", "Graphs"]
+__all__ = ["Engine", "Graphs", "pieces"]
 
-_WINDOWS = 32  # per thread in one call: all steps of a recurrent layer stay in the caches, a third faster than 1,024
+_WINDOWS = 32  # in one call: all steps of a recurrent layer stay in the caches, a third faster than 1,024
 
 
 class Graphs(NamedTuple):
@@ -29,7 +28,11 @@ class Engine:
     """A network, or a baseline: named arrays to named arrays."""
 
     def __init__(self, model: Path | bytes, *, threads: int = 0) -> None:
-        """Open an ONNX file or its content; `threads` 0 takes all cores. Raises ArtifactError if it cannot."""
+        """Open an ONNX file or its content; raises ArtifactError if it cannot.
+
+        `threads` share every operator, 0 are as many as there are cores. They wait for each other after each step of a
+        recurrent layer: many windows are faster with one thread a piece.
+        """
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -41,13 +44,6 @@ class Engine:
         self.inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self.outputs = {value.name: value.shape for value in self._session.get_outputs()}
         self._axes = {name: _axes(name, shape) for name, shape in self.inputs.items()}
-        self._windows = _WINDOWS * (threads or os.cpu_count() or 1)
-
-    def pieces(self, batch: Batch) -> Iterator[Batch]:
-        """A batch of windows in the pieces that one call reads fastest."""
-        count = len(next(iter(batch.values())))
-        for begin in range(0, max(1, count), self._windows):
-            yield {name: values[begin : begin + self._windows] for name, values in batch.items()}
 
     def run(self, batch: Batch) -> Batch:
         """All outputs of a batch by name; raises GatecastError when an input has the wrong shape."""
@@ -58,6 +54,13 @@ class Engine:
             check_axes(batch[name], axes, sizes, name=name)
         results = self._session.run(None, {name: batch[name] for name in self.inputs})
         return dict(zip(self.outputs, results, strict=True))
+
+
+def pieces(batch: Batch) -> Iterator[Batch]:
+    """A batch of windows in the pieces that one call reads fastest."""
+    count = len(next(iter(batch.values())))
+    for begin in range(0, max(1, count), _WINDOWS):
+        yield {name: values[begin : begin + _WINDOWS] for name, values in batch.items()}
 
 
 def _axes(name: str, shape: list[int | str]) -> tuple[str, dict[str, int]]:

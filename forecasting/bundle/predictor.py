@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
 
 import numpy as np
 
 from forecasting.bundle.distributions import Distribution, distribution
-from forecasting.bundle.engine import Engine, Graphs
+from forecasting.bundle.engine import Engine, Graphs, pieces
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ConfigError
+from forecasting.processes import cores
 from forecasting.series.grids import asked
 from forecasting.series.window import Batch, Windows
 
@@ -37,11 +39,16 @@ class Predictor:
     """
 
     def __init__(self, spec: Spec, graphs: Graphs | Path, *, threads: int = 0) -> None:
-        """Open graphs, or those in a bundle's directory; raises ArtifactError where one cannot be opened."""
+        """Open graphs, or those in a bundle's directory; raises ArtifactError where one cannot be opened.
+
+        `threads` read pieces of a batch side by side, or a frame together; 0 are as many as there are cores.
+        """
         self.spec = spec
+        self._threads = threads or cores()
+        together = 1 if spec.layout is None else self._threads
         model, step = (graphs.model, graphs.step) if isinstance(graphs, Graphs) else _files(graphs)
-        self._model = Engine(model, threads=threads)
-        self._step = None if step is None else Engine(step, threads=threads)
+        self._model = Engine(model, threads=together)
+        self._step = None if step is None else Engine(step, threads=together)
         self._distribution: Distribution = distribution(spec.head, spec.quantiles)
 
     @property
@@ -111,12 +118,13 @@ class Predictor:
         """The quantiles (B, H, Q) of a batch, at the levels of the spec; (E, H * places, Q) of frames."""
         levels = np.asarray(self.spec.quantiles)
         if not self.feeds_back:
-            pieces = [batch] if self.spec.layout else self._model.pieces(batch)
-            output = np.concatenate([self._output(self._model.run(piece)) for piece in pieces])
+            parts = [batch] if self.spec.layout else pieces(batch)
+            output = np.concatenate(self._each(lambda part: self._output(self._model.run(part)), parts))
             return self._distribution.quantile(output, levels)
         certain = self.spec.head == "quantile" and len(levels) == 1  # all paths would be the same
         draws = _draws(1 if certain else self.spec.paths, self.spec.horizon)
-        return np.concatenate([self._of_paths(part, draws, levels) for part in self._parts(batch, len(draws))])
+        parts = self._parts(batch, len(draws))
+        return np.concatenate(self._each(lambda part: self._of_paths(part, draws, levels), parts))
 
     def paths(self, batch: Batch, count: int, *, seed: int = _SEED) -> Array:
         """Sample paths (B, S, H); the steps of a direct network are drawn independently within a block."""
@@ -140,6 +148,14 @@ class Predictor:
             smooth: Array = np.repeat(output.sum(axis=-1, keepdims=True), len(levels), axis=-1)
             return smooth
         return self._distribution.quantile(output, levels)
+
+    def _each(self, forecast: Callable[[Batch], Array], parts: Iterable[Batch]) -> list[Array]:
+        """The forecasts of all parts, in order; as many at a time as there are threads."""
+        waiting = list(parts)
+        if min(self._threads, len(waiting)) == 1:
+            return [forecast(part) for part in waiting]
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(forecast, waiting))
 
     def _output(self, outputs: Batch) -> Array:
         return outputs["quantiles" if self.spec.head == "quantile" else "parameters"]

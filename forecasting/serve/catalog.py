@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
+from forecasting.processes import cores
 from forecasting.registry import Registry
 from forecasting.serve.aside import Aside
 from forecasting.serve.metrics import Metrics
@@ -50,7 +50,7 @@ class Catalog:
         self.registry = Registry(settings.tracking_uri, settings.artifacts, settings.locks)
         self._serve = serve
         self._metrics = metrics
-        self._engine = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="engine")
+        self._engine = ThreadPoolExecutor(max_workers=max(2, cores()), thread_name_prefix="engine")
         self._watcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registry")
         self._looked = asyncio.Event()
         self.aside = Aside(serve.queue)

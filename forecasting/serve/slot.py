@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -21,6 +20,7 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
+from forecasting.processes import cores
 from forecasting.registry import CHAMPION, Registry, Version, content_of
 from forecasting.series.window import Batch
 from forecasting.serve.aside import Aside
@@ -29,7 +29,7 @@ from forecasting.settings import ServeSettings
 
 __all__ = ["Loaded", "Place", "Slot"]
 
-_CORES: Final = os.cpu_count() or 1
+_CORES: Final = cores()
 
 log = logging.getLogger("gatecast.serve")
 

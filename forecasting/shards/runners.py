@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from forecasting.errors import ConfigError, DataError
-from forecasting.processes import end_with_parent
+from forecasting.processes import cores, end_with_parent
 from forecasting.shards.parts import Part
 from forecasting.shards.plan import Plan
 from forecasting.shards.score import score
@@ -41,7 +40,7 @@ def run_local(plan: Plan) -> Iterator[Part]:
         yield score(plan, 0)
         return
     context = multiprocessing.get_context("spawn")
-    workers = min(len(os.sched_getaffinity(0)), len(numbers))
+    workers = min(cores(), len(numbers))
     with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         try:
             for done in as_completed([pool.submit(score, plan, number) for number in numbers]):
@@ -71,7 +70,7 @@ def _client(address: str | None) -> Iterator[Any]:
         from distributed import Client
     except ModuleNotFoundError as error:
         raise ConfigError("--runner dask needs the extra dask: pip install gatecast[dask]") from error
-    here = {"n_workers": len(os.sched_getaffinity(0)), "threads_per_worker": 1, "dashboard_address": None}
+    here = {"n_workers": cores(), "threads_per_worker": 1, "dashboard_address": None}
     connect: Any = Client  # it has no types
     logging.getLogger("distributed").setLevel(logging.WARNING)  # it tells of every connection
     with connect(address) if address else connect(**here) as client:

@@ -1,5 +1,6 @@
 """Forecasts that go on from their own values: linear graphs written by hand, against NumPy and closed forms."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -49,8 +50,9 @@ def make_spec(make_job: Callable[..., Any]) -> Callable[..., Spec]:
 def stepping(make_spec: Callable[..., Spec]) -> Make:
     """y_h = 0.8 y_{h-1} + f_h + s_h + m + 0.5 e_h; the state s is the second reading and halves, m the first one."""
 
-    def make(horizon: int, **changed: Any) -> Predictor:
-        return Predictor(make_spec(horizon, **changed), Graphs(_reader(), _step(changed.get("head", "normal"))))
+    def make(horizon: int, threads: int = 0, **changed: Any) -> Predictor:
+        graphs = Graphs(_reader(), _step(changed.get("head", "normal")))
+        return Predictor(make_spec(horizon, **changed), graphs, threads=threads)
 
     return make
 
@@ -59,9 +61,10 @@ def stepping(make_spec: Callable[..., Spec]) -> Make:
 def direct(make_spec: Callable[..., Spec]) -> Make:
     """Two steps at once, location = context · WEIGHTS + f_h + f and mask of the last row, scale 0.5 and 0.7."""
 
-    def make(horizon: int, **changed: Any) -> Predictor:
+    def make(horizon: int, threads: int = 0, **changed: Any) -> Predictor:
         features = Features(freq="h", future=("f",), mask=True)
-        return Predictor(make_spec(horizon, block=2, features=features, **changed), Graphs(_direct()))
+        spec = make_spec(horizon, block=2, features=features, **changed)
+        return Predictor(spec, Graphs(_direct()), threads=threads)
 
     return make
 
@@ -193,6 +196,28 @@ def test_parts_change_nothing(kind: str, request: pytest.FixtureRequest, monkeyp
     np.testing.assert_allclose(predictor.quantiles(batch), expected, atol=1e-5)
     assert max(rows) == 200  # one window, all its paths
     np.testing.assert_allclose(predictor.paths(batch, 30), paths, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "horizon"), [("direct", 2), ("direct", 5), ("stepping", 5)])
+def test_threads_change_nothing(
+    kind: str, horizon: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts are read side by side, and stay in their order even where a later one is ready first: the same bytes."""
+    make, batch = request.getfixturevalue(kind), windows(200, horizon, wide=kind == "direct")
+    expected = make(horizon, threads=1).quantiles(batch)
+    predictor = make(horizon, threads=2)
+    first, another, run = threading.Lock(), threading.Event(), Engine.run
+
+    def slow_at_first(self: Engine, given: dict[str, Array]) -> dict[str, Array]:
+        if first.acquire(blocking=False):
+            assert another.wait(60), "no other part was read meanwhile"
+            return run(self, given)
+        found = run(self, given)
+        another.set()
+        return found
+
+    monkeypatch.setattr(Engine, "run", slow_at_first)
+    assert np.array_equal(predictor.quantiles(batch), expected)
 
 
 def test_the_seed_makes_the_paths(stepping: Make) -> None:
