@@ -56,14 +56,14 @@ class ServeSettings(BaseSettings):
     keys_file: Path | None = None  # the same in a file
     origins: tuple[str, ...] = ()  # web pages of other hosts that may call
     poll_seconds: float = Field(5.0, gt=0)  # between two looks at the registry
-    batch_windows: int = Field(64, ge=1)  # most windows in one call of the engine
+    batch_windows: int = Field(64, ge=1)  # most windows in one batch
     batch_wait_ms: float = Field(0.0, ge=0, le=1000)  # how long a request may wait for company
     queue: int = Field(256, ge=1)  # requests that may wait for a model; more are answered 429
     timeout_seconds: float = Field(10.0, gt=0)  # of one request
     body_seconds: float = Field(20.0, gt=0)  # that a client may take to send a request
     notice_seconds: float = Field(1.0, ge=0)  # after SIGTERM: not ready any more, but still answering
     drain_seconds: float = Field(20.0, gt=0)  # after SIGTERM: until the service has ended, whatever is under way
-    threads: int = Field(1, ge=0)  # of one call of the engine; 0: all cores
+    threads: int = Field(1, ge=0)  # by which one batch is forecast; 0: all cores
     max_body_mb: float = Field(16.0, gt=0)  # of one request
     max_bodies_mb: float = Field(256.0, gt=0)  # of all requests under way; more are answered 503
     max_rows: int = Field(200_000, ge=1)  # of one request
