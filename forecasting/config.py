@@ -287,6 +287,8 @@ class Job(Section):
             raise ValueError(
                 "train.final_fit is for numbers; a network of symbols stays as it was judged: leave it out"
             )
+        if self.schedule is not None and self.schedule.monitor is not None and self.symbolic:
+            raise ValueError("schedule.monitor is for numbers; forecasts of symbols are not watched: leave it out")
         if self.train.replay < 1 and (self.symbolic or self.series.layout != "none"):
             raise ValueError(
                 "train.replay is for single series of numbers; symbols and layouts are read whole: leave it out"

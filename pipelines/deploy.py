@@ -25,7 +25,7 @@ from prefect.workers.process import ProcessWorker
 import forecasting
 from forecasting.config import Job
 from forecasting.errors import ConfigError, GatecastError
-from pipelines.schedule import FLOWS, HEARTBEAT, TAG, automations, cron, schedules, zombies
+from pipelines.schedule import FLOWS, HEARTBEAT, TAG, automations, cron, flows_of, schedules, zombies
 
 __all__ = ["Registered", "register"]
 
@@ -67,15 +67,17 @@ def register(jobs: Sequence[Job], pool: str, *, only: bool = False) -> list[Regi
     names = Counter(job.name for job in jobs)
     if twice := sorted(name for name, count in names.items() if count > 1):
         raise ConfigError(f"more than one job is called {', '.join(twice)}; a deployment is known by the job's name")
-    plans = [_plan(job, flow, pool) for job in jobs for flow in FLOWS]
+    plans = [_plan(job, flow, pool) for job in jobs for flow in flows_of(job)]
     try:
         with get_client(sync_client=True) as client:
             _make_pool(client, pool)
             done = [_deploy(client, plan) for plan in plans]
-            ids = {(plan.job.name, plan.flow): found for plan, (found, _) in zip(plans, done, strict=True)}
+            ids: dict[str, dict[str, UUID]] = {name: {} for name in names}
+            for plan, (found, _) in zip(plans, done, strict=True):
+                ids[plan.job.name][plan.flow] = found
             if only:
                 _remove_deployments(client, set(names))
-            rules = [rule for job in jobs for rule in automations(job, {flow: ids[job.name, flow] for flow in FLOWS})]
+            rules = [rule for job in jobs for rule in automations(job, ids[job.name])]
             _automate(client, [zombies(), *rules], None if only else set(names))
     except HTTPError as error:
         raise GatecastError(f"the Prefect server of PREFECT_API_URL did not do it: {error}") from error

@@ -21,7 +21,7 @@ from pipelines.monitor import monitor
 from pipelines.notices import OBSERVATIONS, RETRAIN, resource
 from pipelines.training import training
 
-__all__ = ["FLOWS", "HEARTBEAT", "PATIENCE", "TAG", "automations", "cron", "schedules", "zombies"]
+__all__ = ["FLOWS", "HEARTBEAT", "PATIENCE", "TAG", "automations", "cron", "flows_of", "schedules", "zombies"]
 
 FLOWS: dict[str, Flow[..., Any]] = {"ingest": ingest, "training": training, "batch": batch, "monitor": monitor}
 
@@ -31,6 +31,11 @@ PATIENCE = timedelta(minutes=10)  # without a sign of life; runs of the command 
 
 _FOLLOWERS = ("batch", "monitor")  # of new readings, where they have no line of their own
 _ENDS = ("Completed", "Failed", "TimedOut", "Cancelled", "Crashed")
+
+
+def flows_of(job: Job) -> tuple[str, ...]:
+    """The flows that a job has; forecasts of symbols are not watched."""
+    return tuple(name for name in FLOWS if not (job.symbolic and name == "monitor"))
 
 
 def cron(job: Job, flow: str) -> str | None:

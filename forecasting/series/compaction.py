@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from forecasting.columns import DS, UNIQUE_ID
-from forecasting.series.commits import AT_ONCE, added, linked, write_part
+from forecasting.series.commits import added, linked, write_part
 from forecasting.series.scan import File, Source, Span, files, footer, rows
 
-__all__ = ["compact", "vacuum"]
+__all__ = ["brought", "compact", "vacuum"]
 
 _ROWS: Final = 4_000_000  # of a file
 _SMALL: Final = _ROWS // 4
 _MANY: Final = 16  # small files that a table may have
+_MARK: Final = "gatecast.compaction"  # in the log, of commits that brought no row
+_TIDIED: Final = CommitProperties(custom_metadata={_MARK: "true"}, max_commit_retries=0)
 
 
 def compact(path: str) -> int:
@@ -47,12 +50,17 @@ def compact(path: str) -> int:
     stored, now = DeltaTable(path, version=source.version), int(time.time() * 1000)
     removed = [RemoveAction(file.path.name, False, now, file.path.stat().st_size, {}) for file in poor]
     try:
-        stored.create_write_transaction([*actions, *removed], "append", stored.schema(), commit_properties=AT_ONCE)
+        stored.create_write_transaction([*actions, *removed], "append", stored.schema(), commit_properties=_TIDIED)
     except CommitFailedError:
         for action in actions:
             (folder / action.path).unlink()
         return 0
     return len(poor)
+
+
+def brought(commit: Mapping[str, Any]) -> bool:
+    """Whether a commit of a table's history wrote rows that had not been there."""
+    return commit["operation"] in ("WRITE", "MERGE") and _MARK not in commit
 
 
 def vacuum(path: str, keep_days: int) -> int:

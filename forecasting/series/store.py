@@ -25,7 +25,7 @@ from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION
 from forecasting.errors import DataError, no_space
 from forecasting.series import scan
 from forecasting.series.commits import FORECAST, add, add_new, making, write_part
-from forecasting.series.compaction import compact, vacuum
+from forecasting.series.compaction import brought, compact, vacuum
 from forecasting.series.scan import Source
 
 __all__ = ["Merged", "Store", "fingerprint"]
@@ -184,7 +184,7 @@ class Store:
     def last_write(self, job: str) -> datetime:
         """When observations of `job` came last; raise DataError where there are none."""
         log = DeltaTable(self.observations(job).path).history(_RECENT)
-        written = [entry["timestamp"] for entry in log if entry["operation"] in ("WRITE", "MERGE")]  # nor was it tidied
+        written = [commit["timestamp"] for commit in log if brought(commit)]
         return datetime.fromtimestamp(max(written, default=log[-1]["timestamp"]) / 1000, UTC)
 
     def keep(self, job: str, kind: Watched, table: pd.DataFrame) -> None:

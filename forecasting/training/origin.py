@@ -20,6 +20,7 @@ def origin_of(origin: Origin, job: Job, fold: Fold, *, steps: int) -> Origin:
             "steps": steps,
             "seed": job.train.seed,
             "params": job.model.params,
+            "precision": job.train.precision,
             "fit_until": fold.fit_until.to_pydatetime(),
             "seen_until": fold.seen_until.to_pydatetime(),
         }

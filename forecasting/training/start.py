@@ -61,6 +61,7 @@ def _other_network(bundle: Bundle, job: Job) -> list[str]:
     pairs = {
         "model": (spec.model, job.model.name),
         "model.params": (bundle.manifest.origin.params, job.model.params),
+        "train.precision": (bundle.manifest.origin.precision, job.train.precision),
         "window.context": (spec.context, job.window.context),
         "window.horizon": (spec.horizon, job.window.horizon),
         "window.block": (spec.block, job.window.block),

@@ -15,11 +15,12 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from prefect.utilities.callables import parameter_schema
 
 from forecasting import cli_loop
-from forecasting.config import Job, load
+from forecasting.config import Job, load, parse
+from forecasting.config_loop import Schedule
 from forecasting.errors import ConfigError, GatecastError
 from pipelines import deploy
 from pipelines.batch import _utc
-from pipelines.schedule import FLOWS, HEARTBEAT, PATIENCE, automations, schedules, zombies
+from pipelines.schedule import FLOWS, HEARTBEAT, PATIENCE, automations, flows_of, schedules, zombies
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -101,6 +102,19 @@ def test_new_readings_start_the_flows_that_have_no_line(planned: Callable[..., J
     followers = [ids[flow] for flow in ("batch", "monitor") if flow in ids]
     assert free == {"gatecast.observations": followers, "gatecast.monitor.retrain": [ids["training"]]}
     assert bound == {"gatecast.monitor.retrain": [ids["training"]]}
+
+
+def test_forecasts_of_symbols_are_not_watched() -> None:
+    """Their job has no such flow, which could only fail; new readings start a batch, and a line for it is refused."""
+    job = load(next(path for path in CONFIGS if path.stem == "characters"))
+    assert flows_of(job) == ("ingest", "training", "batch")
+    [rule, _] = automations(
+        job.model_copy(update={"schedule": Schedule()}), ids := {flow: uuid4() for flow in flows_of(job)}
+    )
+    assert [each.deployment_id for each in rule.actions] == [ids["batch"]]
+    content = job.model_dump(mode="json", exclude_unset=True) | {"schedule": {"monitor": "5 * * * *"}}
+    with pytest.raises(ConfigError, match=r"schedule\.monitor is for numbers"):
+        parse(content)
 
 
 def test_job_without_a_schedule_starts_nothing(make_job: Callable[..., Job]) -> None:

@@ -37,9 +37,9 @@ def count(tmp_path: Path) -> int:
 
 
 def test_many_small_files_become_one_with_the_same_rows(store: Store, tmp_path: Path) -> None:
-    """Types, missing values and versions stay; a second time there is nothing to do."""
+    """Types, missing values, versions and when the last row came stay; a second time there is nothing to do."""
     store.merge_observations("j", table(3, 1, "2024-02-01").assign(y=[1.0, np.nan, 2.0], k=["a", None, "b"]))
-    before, then = store.read_observations("j"), store.read_observations("j", 3)
+    before, then, came = store.read_observations("j"), store.read_observations("j", 3), store.last_write("j")
     assert count(tmp_path) == 21
     assert store.compact("j") == 21
     assert count(tmp_path) == 1
@@ -47,6 +47,7 @@ def test_many_small_files_become_one_with_the_same_rows(store: Store, tmp_path: 
     assert_frame_equal(store.read_observations("j", 3), then)
     assert store.compact("j") == 0
     assert store.merge_observations("j", before).inserted == 0
+    assert store.last_write("j") == came
 
 
 def test_large_files_become_stretches_of_time(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

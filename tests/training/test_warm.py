@@ -234,6 +234,7 @@ def test_a_champion_that_knows_the_backtest_is_no_first_weight(world: World) -> 
             "its head.quantiles is (0.1, 0.5, 0.9), the job's (0.05, 0.5, 0.95)",
         ),
         ("series", {"calendar": ("hour",)}, "its series.calendar is (), the job's ('hour',)"),
+        ("train", {"precision": "mixed_bfloat16"}, "its train.precision is float32, the job's mixed_bfloat16"),
         ("series", {"scale": "none"}, "its series.scale is standard, the job's none"),
     ],
 )
