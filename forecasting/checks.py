@@ -19,6 +19,7 @@ from forecasting.evaluation.contest import CHAMPION, as_challenger, baseline_nam
 from forecasting.evaluation.leakage import audit, audit_symbols
 from forecasting.evaluation.symbols import SYMBOL_METRICS
 from forecasting.insight.results import records
+from forecasting.monitor.rules import least_stamps
 from forecasting.registry import Registry
 from forecasting.series import snapshot, sources
 from forecasting.series.clean import clean
@@ -56,6 +57,7 @@ def configuration(path: Path) -> Job:
         lambda: metrics.primary_metric(job.gate.primary, SYMBOL_METRICS if job.symbolic else None),
         lambda: _known_baselines(job),
         lambda: _can_roll(job),
+        lambda: _can_judge(job),
     )
     violations = []
     for look_up in lookups:
@@ -130,6 +132,15 @@ def _can_roll(job: Job) -> None:
         raise ConfigError(
             f"window.block: to go on after {block} of {horizon} steps, a network needs later values of"
             f" {', '.join(job.series.past)}, known up to now only; leave out block, or leave these out of series.past"
+        )
+
+
+def _can_judge(job: Job) -> None:
+    window, least = job.monitor.window, least_stamps(job.window.horizon)
+    if window is not None and window < least:
+        raise ConfigError(
+            f"monitor.window: {window} steps are too few to judge error and coverage of forecasts of"
+            f" {job.window.horizon} steps; give {least} or more, or leave it out"
         )
 
 

@@ -55,6 +55,13 @@ def test_configuration_looks_every_name_up(tmp_path: Path, write: Callable[..., 
     assert "valid baselines: naive, seasonal_naive, drift, ridge" in lines[3]
 
 
+def test_window_too_short_for_a_verdict_is_refused(tmp_path: Path, write: Callable[..., Path]) -> None:
+    """Rules that could never be judged would be kept for ever; one step more and they can."""
+    with pytest.raises(ConfigError, match=r"monitor\.window: 53 steps are too few .* give 54 or more"):
+        checks.configuration(write(make(tmp_path, monitor={"window": 53})))
+    checks.configuration(write(make(tmp_path, monitor={"window": 54})))
+
+
 def test_source_tells_what_cleaning_would_do_and_keeps_nothing(tmp_path: Path, home: Path) -> None:
     """Unsorted rows, a duplicate and a value out of bounds are counted; none is an error here."""
     stamps = pd.date_range("2026-01-01", periods=50, freq="h")

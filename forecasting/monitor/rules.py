@@ -17,7 +17,7 @@ from forecasting.evaluation.uncertainty import Mean, mean_of
 from forecasting.monitor.drift import SHORTEST, Finding
 from forecasting.monitor.senses import Sensed
 
-__all__ = ["REMEDIES", "RESIDUALS", "Evidence", "Remedy", "judge", "level_of_each", "remedy_of"]
+__all__ = ["REMEDIES", "RESIDUALS", "Evidence", "Remedy", "judge", "least_stamps", "level_of_each", "remedy_of"]
 
 Remedy = Literal["fine", "recalibrate", "retrain", "alarm"]
 
@@ -51,6 +51,11 @@ class Evidence(NamedTuple):
     came: datetime  # when readings came last
     due: datetime  # when new ones should have come
     now: datetime
+
+
+def least_stamps(horizon: int) -> int:
+    """How many stamps must have been forecast before error and coverage are judged."""
+    return max(_HORIZONS * horizon, RESIDUALS + horizon)
 
 
 def judge(evidence: Evidence, monitor: Monitor) -> list[Rule]:
@@ -146,7 +151,7 @@ def _mean(by_stamp: pd.DataFrame, above: str, below: str, evidence: Evidence) ->
     if by_stamp.empty:
         return Mean(nan, nan, 0)
     of_stamps = mean_of((by_stamp[above] / by_stamp[below]).to_numpy(dtype=np.float64), evidence.horizon)
-    told = len(by_stamp) >= max(_HORIZONS * evidence.horizon, RESIDUALS + evidence.horizon)
+    told = len(by_stamp) >= least_stamps(evidence.horizon)
     ratio = float(by_stamp[above].sum() / by_stamp[below].sum())
     return of_stamps._replace(value=ratio, freedom=of_stamps.freedom if told else 0)
 
