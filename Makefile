@@ -9,6 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.setup-done
 PARTS := contract cells layers losses heads models
 LOCKS := requirements/uv.txt requirements/build.txt requirements/dev.txt
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3
 # Its name is not checked, its version is; venv needs ensurepip, which Debian ships separately.
 SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -62,14 +63,9 @@ bench: setup  ## the measurements of docs/benchmarks.md; that on ETTh1 where GAT
 	  if [ -e "$$file" ]; then echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; fi; \
 	done
 
-lock: setup  ## make the locks anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --upgrade -o requirements/dev.txt
-	$(BIN)/uv pip compile pyproject.toml --constraints requirements/dev.txt --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url -o requirements/serve.txt
-	$(BIN)/uv pip compile pyproject.toml --extra stack --constraints requirements/dev.txt --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url -o requirements/worker.txt
-	$(BIN)/uv pip compile pyproject.toml --extra stack --extra gpu --constraints requirements/dev.txt --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url -o requirements/gpu.txt
-	$(BIN)/uv pip compile requirements/build.in --constraints requirements/dev.txt --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --upgrade -o requirements/build.txt
+lock: setup  ## make the locks anew from pyproject.toml, for every Python that is supported
+	$(COMPILE) pyproject.toml --extra dev --upgrade -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --constraints requirements/dev.txt -o requirements/serve.txt
+	$(COMPILE) pyproject.toml --extra stack --constraints requirements/dev.txt -o requirements/worker.txt
+	$(COMPILE) pyproject.toml --extra stack --extra gpu --constraints requirements/dev.txt -o requirements/gpu.txt
+	$(COMPILE) requirements/build.in --constraints requirements/dev.txt --upgrade -o requirements/build.txt
