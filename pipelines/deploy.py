@@ -176,5 +176,8 @@ def _pages(read: Callable[[int], list[T]]) -> list[T]:
 
 
 def _core(rule: AutomationCore) -> dict[str, Any]:
-    """What a rule says, whether it stands on the server or not; a person may have paused it."""
-    return AutomationCore.model_validate(rule.model_dump()).model_dump(mode="json", exclude={"enabled"})
+    """What a rule says, whether it stands on the server or not; a person may have paused it.
+
+    Not as JSON: equal sets of events may be written in another order.
+    """
+    return AutomationCore.model_validate(rule.model_dump()).model_dump(exclude={"enabled"})

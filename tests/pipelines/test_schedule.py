@@ -1,6 +1,7 @@
 """The table of deployments, without a server: when flows run, what follows from what, what a person sees."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -24,19 +25,17 @@ from pipelines.schedule import FLOWS, HEARTBEAT, PATIENCE, automations, flows_of
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 BERLIN = ZoneInfo("Europe/Berlin")
+LEFT_OUT = "01:30" if sys.version_info < (3, 13) else "03:30"  # instead of 02:30: Prefect counts with other libraries
 
 
 def fired(schedule: CronSchedule, day: date) -> list[str]:
-    """Local times at which a scheduler that looks every seven minutes starts runs on this day."""
+    """Local times of the runs on this day that a scheduler plans, which looks at the next three every seven minutes."""
 
     async def look() -> set[datetime]:
         step, found = timedelta(minutes=7), set()
         now = datetime.combine(day, time(), BERLIN).astimezone(UTC) - timedelta(hours=3)
         for tick in range(int(timedelta(hours=30) / step)):
-            start = now + tick * step
-            [coming] = await schedule.get_dates(1, start)
-            if coming < start + step:
-                found.add(coming)
+            found |= set(await schedule.get_dates(3, now + tick * step))
         return found
 
     local = sorted(moment.astimezone(BERLIN) for moment in asyncio.run(look()))
@@ -58,7 +57,7 @@ def planned(make_job: Callable[..., Job]) -> Callable[..., Job]:
     [
         pytest.param("15 6 * * *", date(2026, 3, 29), ["06:15"], id="morning, clocks go forward"),
         pytest.param("15 6 * * *", date(2026, 10, 25), ["06:15"], id="morning, clocks go back"),
-        pytest.param("30 2 * * *", date(2026, 3, 29), ["01:30"], id="an hour that is left out"),
+        pytest.param("30 2 * * *", date(2026, 3, 29), [LEFT_OUT], id="an hour that is left out"),
         pytest.param("30 2 * * *", date(2026, 10, 25), ["02:30"], id="an hour that comes twice"),
         pytest.param("5 * * * *", date(2026, 3, 29), [f"{h:02}:05" for h in range(24) if h != 2], id="hourly, forward"),
         pytest.param("5 * * * *", date(2026, 10, 25), [f"{h:02}:05" for h in range(24)], id="hourly, back"),
@@ -120,6 +119,19 @@ def test_forecasts_of_symbols_are_not_watched() -> None:
 def test_job_without_a_schedule_starts_nothing(make_job: Callable[..., Job]) -> None:
     """It runs when asked, not when data comes."""
     assert automations(make_job(), {flow: uuid4() for flow in FLOWS}) == []
+
+
+def test_order_of_events_makes_no_other_rule() -> None:
+    """What is sent to the server again must differ: two equal sets may go through their events in another order."""
+    pairs = [({f"a{number}", f"b{number}"}, {f"b{number}", f"a{number}"}) for number in range(300)]
+    swapped = [pair for pair in pairs if list(pair[0]) != list(pair[1])]  # where both fall into one place, an eighth
+    assert swapped
+    for pair in swapped:
+        one, other = (
+            zombies().model_copy(update={"trigger": zombies().trigger.model_copy(update={"expect": expect})})
+            for expect in pair
+        )
+        assert deploy._core(one) == deploy._core(other)
 
 
 def test_living_run_is_no_zombie() -> None:
