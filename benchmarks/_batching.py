@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.predictor import Predictor
+from forecasting.processes import cores
 
 __all__ = ["alone"]
 
@@ -33,10 +33,10 @@ def alone(home: Path, repeats: int, scale: float) -> dict[str, float]:
 
 def _rate(predictor: Predictor, one: dict[str, np.ndarray], size: int, windows: int) -> float:
     """Windows a second in calls of that size."""
-    batch, cores = {name: np.repeat(array, size, axis=0) for name, array in one.items()}, os.cpu_count() or 1
-    calls = cores * max(4, windows // size)
-    with ThreadPoolExecutor(cores) as threads:
-        list(threads.map(lambda _: predictor.quantiles(batch), range(cores)))  # warm
+    batch, threads = {name: np.repeat(array, size, axis=0) for name, array in one.items()}, cores()
+    calls = threads * max(4, windows // size)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda _: predictor.quantiles(batch), range(threads)))  # warm
         begin = time.perf_counter()
-        list(threads.map(lambda _: predictor.quantiles(batch), range(calls)))
+        list(pool.map(lambda _: predictor.quantiles(batch), range(calls)))
         return size * calls / (time.perf_counter() - begin)

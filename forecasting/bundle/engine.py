@@ -56,11 +56,11 @@ class Engine:
         return dict(zip(self.outputs, results, strict=True))
 
 
-def pieces(batch: Batch) -> Iterator[Batch]:
-    """A batch of windows in the pieces that one call reads fastest."""
+def pieces(batch: Batch, size: int = _WINDOWS) -> Iterator[Batch]:
+    """A batch of windows in pieces of so many, by default those that one call reads fastest."""
     count = len(next(iter(batch.values())))
-    for begin in range(0, max(1, count), _WINDOWS):
-        yield {name: values[begin : begin + _WINDOWS] for name, values in batch.items()}
+    for begin in range(0, max(1, count), size):
+        yield {name: values[begin : begin + size] for name, values in batch.items()}
 
 
 def _axes(name: str, shape: list[int | str]) -> tuple[str, dict[str, int]]:

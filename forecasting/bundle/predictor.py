@@ -129,8 +129,12 @@ class Predictor:
     def paths(self, batch: Batch, count: int, *, seed: int = _SEED) -> Array:
         """Sample paths (B, S, H); the steps of a direct network are drawn independently within a block."""
         draws = _draws(count, self.spec.horizon, seed)
-        parts = ([values for _, values in self._follow(part, draws)] for part in self._parts(batch, count))
-        return np.concatenate([np.concatenate(part, axis=2)[:, :, : self.spec.horizon] for part in parts])
+
+        def follow(part: Batch) -> Array:
+            values = [values for _, values in self._follow(part, draws)]
+            return np.concatenate(values, axis=2)[:, :, : self.spec.horizon]
+
+        return np.concatenate(self._each(follow, self._parts(batch, count)))
 
     def replay(self, batch: Batch) -> Array:
         """A forecast (B, H, Q) that is smooth in the weights: where values are fed back, along the path of the mean.
@@ -173,9 +177,7 @@ class Predictor:
         carried = self._model.outputs if self._step is not None else self._model.inputs
         width = sum(math.prod(size for size in shape if isinstance(size, int)) for shape in carried.values())
         rows = min(_MOST, _BYTES // (4 * width))
-        size = max(1, rows // paths)
-        for begin in range(0, len(batch["past"]), size):
-            yield {name: values[begin : begin + size] for name, values in batch.items()}
+        return pieces(batch, max(1, rows // paths))
 
     def _follow(self, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
         """Outputs (B, S, steps, P) and values (B, S, steps) of S paths, block by block; without draws of the mean."""

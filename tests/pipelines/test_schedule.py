@@ -107,9 +107,8 @@ def test_forecasts_of_symbols_are_not_watched() -> None:
     """Their job has no such flow, which could only fail; new readings start a batch, and a line for it is refused."""
     job = load(next(path for path in CONFIGS if path.stem == "characters"))
     assert flows_of(job) == ("ingest", "training", "batch")
-    [rule, _] = automations(
-        job.model_copy(update={"schedule": Schedule()}), ids := {flow: uuid4() for flow in flows_of(job)}
-    )
+    ids = {flow: uuid4() for flow in flows_of(job)}
+    [rule, _] = automations(job.model_copy(update={"schedule": Schedule()}), ids)
     assert [each.deployment_id for each in rule.actions] == [ids["batch"]]
     content = job.model_dump(mode="json", exclude_unset=True) | {"schedule": {"monitor": "5 * * * *"}}
     with pytest.raises(ConfigError, match=r"schedule\.monitor is for numbers"):
