@@ -11,7 +11,7 @@ from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.monitor.live import parts, scores
 from forecasting.series.clean import clean

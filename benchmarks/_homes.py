@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from forecasting.settings import Settings
+from forecasting.config.job import parse_job
+from forecasting.config.settings import Settings
 
 __all__ = ["CONTEXT", "FORECAST", "HORIZON", "NAME", "UNITS", "make", "request", "settings_of"]
 
@@ -62,7 +63,6 @@ def _bundle(work: Path, seed: int) -> Path:
     import keras
 
     from forecasting.bundle.artifact import Origin
-    from forecasting.config import parse
     from forecasting.nn import heads, models
     from forecasting.series.clean import clean
     from forecasting.series.prepare import prepare
@@ -70,7 +70,7 @@ def _bundle(work: Path, seed: int) -> Path:
     from forecasting.training.fit import export_graphs, shapes, write_bundle
 
     keras.utils.set_random_seed(seed)
-    job = parse(
+    job = parse_job(
         {
             "name": NAME,
             "source": {"kind": "synthetic"},

@@ -16,7 +16,7 @@ from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import parse
+from forecasting.config.job import parse_job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Linear
 from forecasting.series.prepare import Prepared, prepare
@@ -26,7 +26,7 @@ __all__ = ["JOB", "PLANTED", "SEEN", "World", "make_table", "make_world", "pertu
 
 SEEN, HIDDEN = 1_500, 6_000  # hours that the job knows, and those after them that tell the truth
 SERIES = 4
-JOB: Final = parse(
+JOB: Final = parse_job(
     {
         "name": "siege",
         "source": {"kind": "synthetic"},

@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks._kills import SHARDED
 from benchmarks._trial import NAME, Bench, Home, Round
 from forecasting.atomic import write_text
-from forecasting.config import parse
+from forecasting.config.job import parse_job
 from forecasting.series.store import Store
 
 __all__ = ["clock", "disk", "summer_time"]
@@ -102,7 +102,7 @@ def _grown(place: Path, table: pd.DataFrame, ends: np.ndarray) -> list[str]:
     from pipelines.ingest import ingest
 
     source = {"kind": "file", "path": str(place / "local.csv"), "time_zone": ZONE}
-    job = parse({"name": NAME, "source": source, "series": {"freq": "h"}, "window": {"context": 4, "horizon": 2}})
+    job = parse_job({"name": NAME, "source": source, "series": {"freq": "h"}, "window": {"context": 4, "horizon": 2}})
     local = table.assign(ds=table["ds"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d %H:%M"))
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)

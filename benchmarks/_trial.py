@@ -18,10 +18,10 @@ import psutil
 
 from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
+from forecasting.config.settings import Settings
 from forecasting.errors import GatecastError, UnknownVersionError
 from forecasting.registry import Registry
 from forecasting.series.store import Store, fingerprint
-from forecasting.settings import Settings
 from forecasting.tracking import connect
 
 __all__ = ["NAME", "Bench", "Done", "Home", "Round", "kill_tree"]

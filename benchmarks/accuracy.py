@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting import config
 from forecasting.bundle.artifact import Origin
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Job
+from forecasting.config.job import Job, load_job
+from forecasting.config.series import Series, Window
+from forecasting.config.source import FileColumns, FileSource
 from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
@@ -75,7 +76,7 @@ def main() -> None:
 def measure(name: str, model: str, seeds: int) -> dict[str, Any]:
     """Mean and deviation over the seeds, with naive and ridge on the same windows."""
     cell, horizon = CELLS[name]
-    job, table = standardised(config.load(CONFIGS[model]), cell, horizon)
+    job, table = standardised(load_job(CONFIGS[model]), cell, horizon)
     fold = standard_fold(table, cell, horizon)
     origins = find_origins(table, job, [fold])
     runs = []
@@ -110,14 +111,12 @@ def measure(name: str, model: str, seeds: int) -> dict[str, Any]:
 
 def standardised(base: Job, cell: Cell, horizon: int) -> tuple[Job, pd.DataFrame]:
     """The job `base` on this cell, and the cell's table on the scale of the training rows."""
-    source = config.FileSource(
-        path=f"${{GATECAST_DATASETS}}/{cell.path}", columns=config.FileColumns(layout="wide", ds="date")
-    )
+    source = FileSource(path=f"${{GATECAST_DATASETS}}/{cell.path}", columns=FileColumns(layout="wide", ds="date"))
     job = base.model_copy(
         update={
             "source": source,
-            "series": config.Series(freq=cell.freq, scale="none"),
-            "window": config.Window(context=base.window.context, horizon=horizon),
+            "series": Series(freq=cell.freq, scale="none"),
+            "window": Window(context=base.window.context, horizon=horizon),
         }
     )
     table = sources.read(job).sort_values([UNIQUE_ID, DS], ignore_index=True)

@@ -30,7 +30,7 @@ from benchmarks._homes import CONTEXT, HORIZON, NAME, UNITS, make, settings_of
 from benchmarks._peaks import Peak
 from forecasting.batch import forecast
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.registry import Registry
 from forecasting.series.commits import add, write_part
 from forecasting.series.store import Store
@@ -141,7 +141,7 @@ def _used() -> float:
 
 
 def _job() -> Job:
-    return parse(
+    return parse_job(
         {
             "name": NAME,
             "source": {"kind": "synthetic"},

@@ -26,13 +26,12 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from forecasting import config
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.distributions import distribution
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import Y
-from forecasting.config import Job
+from forecasting.config.job import Job, load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
@@ -53,7 +52,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    result = measure(config.load(CONFIG), options.seeds)
+    result = measure(load_job(CONFIG), options.seeds)
     print(json.dumps(result, indent=1))
     if options.json:
         options.json.write_text(json.dumps(result), encoding="utf-8")

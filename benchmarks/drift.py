@@ -15,10 +15,10 @@ import pandas as pd
 from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
 
-from forecasting.config import Monitor
+from forecasting.config.operation import Monitor
+from forecasting.config.settings import Settings
 from forecasting.monitor.drift import find_drift
 from forecasting.monitor.rules import level_of_each
-from forecasting.settings import Settings
 
 __all__ = ["main"]
 

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 from examples import moving_digits
-from forecasting import config
 from forecasting.bundle.artifact import Origin
 from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.config.job import load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.series import sources
@@ -78,7 +78,7 @@ def digits(seed: int) -> dict[str, float]:
 
 def sea(seed: int) -> dict[str, float]:
     """Sea-surface temperature: errors in kelvin squared, every cell at every cutoff and step."""
-    job = config.load(SEA)
+    job = load_job(SEA)
     job = job.model_copy(update={"train": job.train.model_copy(update={"seed": seed})})
     table = clean(sources.read(job), job.series).table
     plan = folds(table, job)

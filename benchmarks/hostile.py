@@ -29,9 +29,9 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode, openapi
 
 from benchmarks._homes import NAME, make, settings_of
+from forecasting.config.settings import ServeSettings
 from forecasting.serve.app import create_app
 from forecasting.serve.keys import new_key
-from forecasting.settings import ServeSettings
 
 __all__ = ["ROUTES", "bodies", "check", "each", "operations"]
 

@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import verify
+from forecasting.config.settings import Settings
 from forecasting.registry import Registry
 from forecasting.series.store import Store
-from forecasting.settings import Settings
 
 __all__ = ["differences", "main"]
 

@@ -29,14 +29,13 @@ import pandas as pd
 
 from benchmarks._arms import baseline_of, figures, first_made, forecasts_of, joined
 from benchmarks._readings import DAY, Readings, hourly_load
-from forecasting import config
 from forecasting.bundle.artifact import verify
 from forecasting.columns import CUTOFF
-from forecasting.config import Job
+from forecasting.config.job import Job, load_job
+from forecasting.config.settings import Settings
 from forecasting.insight.results import Outcome
 from forecasting.monitor.findings import Findings
 from forecasting.series.snapshot import take
-from forecasting.settings import Settings
 from pipelines import child, tasks
 from pipelines.batch import batch
 from pipelines.ingest import ingest
@@ -145,7 +144,7 @@ def simulate(plan: Plan, home: Path) -> dict[str, Any]:
 
 
 def _job() -> Job:
-    return config.load(Path(__file__).with_name("loop.yaml"))
+    return load_job(Path(__file__).with_name("loop.yaml"))
 
 
 def _live(plan: Plan, source: Readings, job: Job, diary: Diary, home: Path) -> dict[str, Path]:

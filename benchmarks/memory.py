@@ -29,7 +29,8 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Window
+from forecasting.config.job import parse_job
+from forecasting.config.series import Window
 from forecasting.series import scale
 from forecasting.series.features import Features
 from forecasting.series.panel import Panel, build, join
@@ -77,11 +78,10 @@ def main() -> None:
 
 def given_back(fits: int) -> dict[str, Any]:
     """Resident memory of the parent before the first fit and after each, and the peak of its children."""
-    from forecasting.config import parse
     from pipelines import tasks
     from pipelines.workspace import workspace
 
-    job = parse(
+    job = parse_job(
         {
             "name": "memory",
             "source": {"kind": "synthetic", "series": 20, "length": 3000, "season": 24, "noise": 0.2},

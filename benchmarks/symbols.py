@@ -21,10 +21,9 @@ from typing import Any
 
 import pandas as pd
 
-from forecasting import config
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.config import Job
+from forecasting.config.job import Job, load_job
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate, find_spans
@@ -46,7 +45,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="so many epochs, whatever they take")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    result = measure(config.load(CONFIG), options.seconds, options.epochs)
+    result = measure(load_job(CONFIG), options.seconds, options.epochs)
     print(json.dumps(result, indent=1))
     if options.json:
         options.json.write_text(json.dumps(result), encoding="utf-8")

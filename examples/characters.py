@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecasting import config
 from forecasting.bundle.continuation import Continuation, Sampling
-from forecasting.config import Model, Train
+from forecasting.config.job import load_job
+from forecasting.config.network import Model
+from forecasting.config.training import Train
 from forecasting.series import sources
 from forecasting.series.symbols import learn_vocabulary
 from forecasting.training.devices import make_deterministic
@@ -35,7 +36,7 @@ class Text(NamedTuple):
 
 def main() -> None:
     """Print the mean nats of the last tenth, and how the network goes on from there."""
-    job = config.load(CONFIG)
+    job = load_job(CONFIG)
     text = split(sources.read(job)["y"].tolist())
     model = fit(text, job.model, job.train, steps=job.window.context)
     print(f"nats per character of the last tenth, {len(text.test):,} characters: {nats(model, text):.3f}")

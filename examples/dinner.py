@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from forecasting.bundle.engine import Engine
-from forecasting.config import Train
+from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.training.devices import make_deterministic
 from forecasting.training.examples import Arrays, learn_in_memory

@@ -9,7 +9,8 @@ far it has come, for what follows an `l` is `l`, `o` or `d`.
 from __future__ import annotations
 
 from forecasting.bundle.continuation import Continuation, Sampling
-from forecasting.config import Model, Train
+from forecasting.config.network import Model
+from forecasting.config.training import Train
 from forecasting.series.symbols import learn_vocabulary
 from forecasting.training.devices import make_deterministic
 from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of

@@ -16,7 +16,7 @@ from keras import ops
 from sklearn.datasets import load_digits
 
 from forecasting.bundle.engine import Engine
-from forecasting.config import Train
+from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.training.devices import make_deterministic
 from forecasting.training.examples import Arrays, learn_in_memory

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from forecasting.bundle.engine import Engine
-from forecasting.config import Train
+from forecasting.config.training import Train
 from forecasting.nn import export, heads
 from forecasting.nn.cells import CELLS
 from forecasting.nn.layers.symbols import Frameless

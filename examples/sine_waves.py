@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from forecasting.bundle.engine import Engine
-from forecasting.config import Train
+from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.series.window import Batch
 from forecasting.training.devices import make_deterministic

@@ -17,9 +17,9 @@ import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.config.settings import Settings
 from forecasting.registry import Registry
 from forecasting.series.store import Store
-from forecasting.settings import Settings
 
 __all__ = ["main"]
 

@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.linear_model import RidgeClassifierCV
 
 from forecasting.bundle.engine import Engine
-from forecasting.config import Train
+from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.training.devices import make_deterministic
 from forecasting.training.examples import Arrays, learn_in_memory

@@ -13,7 +13,7 @@ from filelock import FileLock
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.continuation import Continued, Sampling
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.registry import Registry
 from forecasting.series.store import Store

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecasting import config
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.config import Job
+from forecasting.config.job import Job, load_job
 from forecasting.errors import ConfigError
 from forecasting.evaluation import metrics
 from forecasting.evaluation.contest import CHAMPION, as_challenger, baseline_names, fit_baselines, judging
@@ -50,7 +49,7 @@ def configuration(path: Path) -> Job:
 
     The network's own parameters are checked where Keras is, see `forecasting.nn.check`.
     """
-    job = config.load(path)
+    job = load_job(path)
     lookups: tuple[Callable[[], object], ...] = (
         lambda: offset_of(job.series.freq),
         lambda: channel_names(job.series.calendar),

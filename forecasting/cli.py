@@ -16,7 +16,7 @@ from forecasting.cli_service import new_key, serve
 from forecasting.errors import ConfigError, DataError, GatecastError, NothingPromotedError, no_space
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
-    from forecasting.config import Job
+    from forecasting.config.job import Job
 
 __all__ = ["app", "main"]
 
@@ -96,7 +96,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a challenger on the stored observations, judge it, and promote it only if it is better."""
-    from forecasting.config import beginning_with
+    from forecasting.config.job import beginning_with
     from pipelines.training import training
 
     job = read_job(config)

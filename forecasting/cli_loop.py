@@ -31,7 +31,7 @@ def deploy(
     Repeated, it changes nothing. Without --serve it ends then, and workers run what is due: prefect worker start.
     """
     from forecasting.cli_tables import show
-    from forecasting.settings import Settings
+    from forecasting.config.settings import Settings
 
     if not os.environ.get("PREFECT_API_URL"):
         raise ConfigError("PREFECT_API_URL names no Prefect server; for example http://127.0.0.1:4200/api")

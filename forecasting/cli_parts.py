@@ -12,7 +12,7 @@ import typer
 from forecasting.errors import GatecastError
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
-    from forecasting.config import Job
+    from forecasting.config.job import Job
 
 __all__ = ["Config", "Json", "Name", "in_process", "print_json", "read_job"]
 

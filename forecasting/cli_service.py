@@ -20,8 +20,8 @@ def serve(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
 ) -> None:
     """Answer forecast requests over HTTP with the live models; see docs/serve.md."""
+    from forecasting.config.settings import ServeSettings, Settings
     from forecasting.serve.server import run as answer
-    from forecasting.settings import ServeSettings, Settings
 
     serve_settings = ServeSettings()
     answer(

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from forecasting.atomic import replace
 from forecasting.columns import quantile_columns
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
 from forecasting.series.commits import FORECAST, add_new, write_part
 from forecasting.series.cubes import Cube, cube, write_netcdf, write_npz

@@ -13,7 +13,7 @@ import pandas as pd
 from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import RegistryError
 from forecasting.evaluation.contest import Contest, Entrant, as_challenger, hold
 from forecasting.evaluation.metrics import Judged, summarise

@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 
 __all__ = ["code_version", "git_commit", "run_key"]
 

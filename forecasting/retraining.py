@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from forecasting.atomic import write_text
 from forecasting.bundle.artifact import read_manifest, verify
-from forecasting.config import STARTS, Job
+from forecasting.config.job import Job
+from forecasting.config.training import STARTS
 from forecasting.errors import UnknownVersionError
 from forecasting.evaluation import contest
 from forecasting.evaluation.contest import CHAMPION, Contest, Entrant

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from prefect import flow
 
 from forecasting.batch import Vintage
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.shards.plan import Request
 from pipelines import notices, tasks
 

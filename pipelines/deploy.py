@@ -23,7 +23,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
 import forecasting
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ConfigError, GatecastError
 from pipelines.schedule import FLOWS, HEARTBEAT, TAG, automations, cron, flows_of, schedules, zombies
 

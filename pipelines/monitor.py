@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.monitor.findings import Findings
 from pipelines import notices, tasks
 

@@ -11,7 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
 from forecasting.batch import Vintage
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.insight.results import Outcome, summary
 from forecasting.monitor.findings import Findings
 from forecasting.series.store import Merged

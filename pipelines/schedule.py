@@ -14,7 +14,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from pipelines.batch import batch
 from pipelines.ingest import ingest
 from pipelines.monitor import monitor

@@ -17,7 +17,7 @@ from rich.console import Console
 from forecasting import batch, provenance, retraining
 from forecasting.batch import Absent, Vintage
 from forecasting.bundle.artifact import Origin
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.evaluation import contest
 from forecasting.evaluation.contest import Entrant
 from forecasting.insight import results

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.insight.results import Outcome
 from forecasting.retraining import Attempt
 from forecasting.series.snapshot import Snapshot

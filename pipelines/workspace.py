@@ -10,9 +10,9 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from forecasting.config.settings import Settings
 from forecasting.registry import Registry
 from forecasting.series.store import Store
-from forecasting.settings import Settings
 
 __all__ = ["Workspace", "workspace"]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.registry import Registry
 from forecasting.tracking import connect
 from tests.postgresql import server
@@ -59,7 +59,7 @@ def make_job() -> Callable[..., Job]:
 
     def build(series: dict[str, Any] | None = None, **sections: dict[str, Any]) -> Job:
         content = {"name": "job", "source": {"kind": "synthetic"}, "window": {"context": 6, "horizon": 3}, **sections}
-        return parse({**content, "series": {"freq": "h", **(series or {})}})
+        return parse_job({**content, "series": {"freq": "h", **(series or {})}})
 
     return build
 

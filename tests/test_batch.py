@@ -13,7 +13,7 @@ import pytest
 from forecasting.batch import Absent, Vintage, forecast, forecast_live
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, RegistryError
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.registry import Registry
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 def original(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Made once; tests copy it. One covariate is known ahead, for 4 hours more than the readings; one is not."""
     home = tmp_path_factory.mktemp("batch") / "home"
-    job = parse(
+    job = parse_job(
         {
             "name": "buoy",
             "source": {"kind": "synthetic", "series": 2, "length": 204, "season": 24, "seed": 1},

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from forecasting import checks
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.errors import ConfigError, DataError, RegistryError
 from forecasting.evaluation import leakage
 from forecasting.registry import Registry
@@ -43,7 +43,7 @@ def write(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
 
 def test_configuration_looks_every_name_up(tmp_path: Path, write: Callable[..., Path]) -> None:
     """A good one comes back as a job; of a bad one all unknown names are listed, each with the valid ones."""
-    assert checks.configuration(write(make(tmp_path))) == parse(make(tmp_path))
+    assert checks.configuration(write(make(tmp_path))) == parse_job(make(tmp_path))
 
     gate = {"primary": "coverage", "baselines": ["prophet", "naive"]}
     with pytest.raises(ConfigError, match=r"has 4 violation\(s\)") as caught:
@@ -67,7 +67,7 @@ def test_source_tells_what_cleaning_would_do_and_keeps_nothing(tmp_path: Path, h
     stamps = pd.date_range("2026-01-01", periods=50, freq="h")
     lines = [f"a,{ds},{number}" for number, ds in enumerate(stamps)]
     csv = "\n".join(["unique_id,ds,y", *lines[::-1], f"a,{stamps[3]},9"]) + "\n"
-    job = parse(make(tmp_path, csv, series={"freq": "h", "duplicates": "last", "upper": 40}))
+    job = parse_job(make(tmp_path, csv, series={"freq": "h", "duplicates": "last", "upper": 40}))
     found = checks.source(job)
 
     assert found.failed == ""
@@ -85,7 +85,7 @@ def test_source_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     stamps = pd.date_range("2026-01-01", periods=5, freq="h")
     values = ["1", "inf", "2", "-inf", "3"]
     csv = "unique_id,ds,y\n" + "".join(f"a,{ds},{y}\n" for ds, y in zip(stamps, values, strict=True))
-    found = checks.source(parse(make(tmp_path, csv)))
+    found = checks.source(parse_job(make(tmp_path, csv)))
     assert "error(s) in 5 rows" in found.failed
     errors = [row for row in found.rows if row["severity"] == "error"]
     assert [row["count"] for row in errors if "infinite" in row["message"]] == [2]
@@ -94,7 +94,7 @@ def test_source_that_cannot_be_used_says_so(tmp_path: Path) -> None:
 
 def test_no_leak_is_found_where_there_is_none(tmp_path: Path) -> None:
     """Every part of the way is looked at, with every baseline."""
-    found = checks.leakage(parse(make(tmp_path)))
+    found = checks.leakage(parse_job(make(tmp_path)))
     assert found.failed == ""
     assert {row["what"] for row in found.rows} >= {
         *("cleaned table", "scaler", "training windows", "validation windows"),
@@ -104,7 +104,7 @@ def test_no_leak_is_found_where_there_is_none(tmp_path: Path) -> None:
 
 def test_a_leak_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scaler fitted on the whole table, the classic, fails the check by its name."""
-    job = parse(make(tmp_path))
+    job = parse_job(make(tmp_path))
     honest: Callable[..., Any] = leakage.prepare
 
     def leaking(table: pd.DataFrame, job: Job, fold: Any) -> Any:
@@ -117,7 +117,7 @@ def test_a_leak_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_standings_hold_the_named_models_on_the_same_origins(tmp_path: Path) -> None:
     """Without a champion the baselines; in the order that was asked for, by model, series, step and window."""
-    job = parse(make(tmp_path))
+    job = parse_job(make(tmp_path))
     store = Store(tmp_path)
     registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", tmp_path / "locks")
     with pytest.raises(DataError, match="no observations of buoy are stored"):

@@ -11,7 +11,7 @@ import sqlalchemy as sql
 from deltalake import DeltaTable
 from pandas.testing import assert_frame_equal
 
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError, SourceError
 from forecasting.outlets import outlet
 from tests.postgresql import PASSWORD

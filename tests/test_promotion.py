@@ -16,7 +16,7 @@ import pytest
 from forecasting import promotion
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.errors import RegistryError
 from forecasting.evaluation.contest import Entrant, fit_baselines
 from forecasting.promotion import Decision, Judging, decide
@@ -38,7 +38,7 @@ class Arena(NamedTuple):
 
 def make_job(**gate: Any) -> Job:
     """Two seasonal series; the ridge is the challenger, so the gate compares with the others."""
-    return parse(
+    return parse_job(
         {
             "name": "buoy",
             "source": {"kind": "synthetic", "series": 2, "length": 400, "season": 24, "noise": 0.1, "seed": 1},

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from forecasting import provenance
-from forecasting.config import Job, Schedule
+from forecasting.config.job import Job
+from forecasting.config.operation import Schedule
 
 ROOT = Path(__file__).parents[1]
 

@@ -25,7 +25,7 @@ from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.series.features import Features

@@ -20,7 +20,7 @@ from forecasting.bundle.artifact import Origin, verify, write
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import Spec
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import ArtifactError, LockedError, RegistryError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.registry import Registry

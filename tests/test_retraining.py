@@ -12,7 +12,7 @@ import pytest
 from forecasting import retraining
 from forecasting.bundle.artifact import Origin, golden_inputs, read_graphs, verify, write
 from forecasting.bundle.engine import Graphs
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.errors import UnknownVersionError
 from forecasting.evaluation.contest import Entrant, as_challenger, fit_baselines, hold
 from forecasting.promotion import Decision, Judging, decide
@@ -45,7 +45,7 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Fitted once; no test changes a bundle."""
-    job = parse(
+    job = parse_job(
         {
             "name": "well",
             "source": {"kind": "synthetic", "series": 2, "length": 400, "season": 24, "noise": 0.1, "seed": 1},

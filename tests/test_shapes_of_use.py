@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from forecasting import config
 from forecasting.bundle.artifact import Origin
+from forecasting.config.job import Job, load_job
+from forecasting.config.network import Model
 from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
@@ -40,7 +41,7 @@ WANTED = {
 }
 
 
-def errors(job: config.Job, place: Path) -> dict[str, float]:
+def errors(job: Job, place: Path) -> dict[str, float]:
     """The mean absolute error of the job's network and of the baselines, on the job's rolling origins."""
     table = clean(sources.read(job), job.series).table
     plan = folds(table, job)
@@ -55,8 +56,8 @@ def errors(job: config.Job, place: Path) -> dict[str, float]:
 
 def test_segments_do_what_steps_do(tmp_path: Path) -> None:
     """The job that tells a day after reading two is learned by SegRNN as well, with half a day in a segment."""
-    model = config.Model(name="segrnn", params={"segment": 12, "units": 16})
-    job = config.load(SHAPES / "after_reading.yaml").model_copy(update={"model": model})
+    model = Model(name="segrnn", params={"segment": 12, "units": 16})
+    job = load_job(SHAPES / "after_reading.yaml").model_copy(update={"model": model})
     error, wanted = errors(job, tmp_path), WANTED["after_reading"]
     assert error["network"] < wanted.of_naive * error["naive"], error
     assert error["network"] < wanted.of_seasonal * error["seasonal_naive"], error
@@ -65,7 +66,7 @@ def test_segments_do_what_steps_do(tmp_path: Path) -> None:
 def test_in_step_every_character_is_followed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped job tells the next character of these pages better than what counts pairs of them."""
     monkeypatch.chdir(SHAPES.parents[1])  # its text is named relative to the project
-    job = config.load(SHAPES / "in_step.yaml")
+    job = load_job(SHAPES / "in_step.yaml")
     table = clean(sources.read(job), job.series).table
     plan = folds(table, job)
     spans = find_spans(table, job, plan)
@@ -81,7 +82,7 @@ def test_in_step_every_character_is_followed_by_the_next(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("name", WANTED)
 def test_shape_of_use_beats_what_needs_no_learning(name: str, tmp_path: Path) -> None:
     """The shipped job reads and tells as many steps as it says, far better than naive and seasonal naive."""
-    job, wanted = config.load(SHAPES / f"{name}.yaml"), WANTED[name]
+    job, wanted = load_job(SHAPES / f"{name}.yaml"), WANTED[name]
     assert (job.window.context, job.window.horizon) == (wanted.context, wanted.horizon)
     error = errors(job, tmp_path)
     assert error["network"] < wanted.of_naive * error["naive"], error

@@ -14,7 +14,8 @@ from forecasting.bundle.engine import Graphs
 from forecasting.bundle.groups import groups_of, weights_of
 from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.spec import Spec, wanted_quantiles
-from forecasting.config import Job, Window
+from forecasting.config.job import Job
+from forecasting.config.series import Window
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features

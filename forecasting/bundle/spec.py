@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from forecasting.config import Job, Series
-from forecasting.config_loop import Calibrate
+from forecasting.config.job import Job
+from forecasting.config.operation import Calibrate
+from forecasting.config.series import Series
 from forecasting.series.features import Features
 from forecasting.series.grids import Layout
 from forecasting.series.scale import Scaler

@@ -14,7 +14,7 @@ from forecasting.bundle.continuation import Continuation, Sampling
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.bundle.spec import Spec, Symbols
 from forecasting.columns import CUTOFF, DS, PROBABILITY, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_READ
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ArtifactError, DataError
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.features import Features

@@ -12,7 +12,7 @@ import pandas as pd
 from forecasting.bundle.forecaster import Forecaster, Forecasts
 from forecasting.bundle.spec import wanted_quantiles
 from forecasting.columns import UNIQUE_ID, Y
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.gate import Candidate
 from forecasting.evaluation.metrics import Scored

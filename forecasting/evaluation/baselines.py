@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Graphs
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.series.features import Features
 from forecasting.series.panel import build
 from forecasting.series.prepare import Prepared

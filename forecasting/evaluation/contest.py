@@ -10,7 +10,7 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Origin, read_manifest, verify
 from forecasting.bundle.assemble import recalibrate
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.evaluation import backtest, baselines, metrics, ngrams, symbols
 from forecasting.evaluation.gate import Candidate, Verdict, best_baseline, judge

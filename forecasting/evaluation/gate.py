@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from forecasting.config import Gate
+from forecasting.config.evaluation import Gate
 from forecasting.errors import GatecastError
 from forecasting.evaluation.comparison import Improvement, better
 from forecasting.evaluation.metrics import METRICS, Judged, Scored, primary_metric, revision, value

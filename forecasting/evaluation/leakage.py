@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.ngrams import NGRAMS, fit_table
 from forecasting.series.clean import clean

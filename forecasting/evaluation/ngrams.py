@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.symbols import assemble_symbols, symbol_spec
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.series.symbols import Spans
 
 __all__ = ["NGRAMS", "Table", "contexts", "fit_ngram", "fit_table", "table_to_onnx"]

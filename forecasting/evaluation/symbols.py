@@ -13,7 +13,7 @@ import pandas as pd
 
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import DS, UNIQUE_ID
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.evaluation.gate import Candidate
 from forecasting.evaluation.metrics import Bools, Floats, Metric, count_readings, identity

@@ -18,7 +18,7 @@ from forecasting.batch import Absent, Vintage
 from forecasting.bundle.artifact import Bundle, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.evaluation.contest import Contest
 from forecasting.insight import frames
 from forecasting.insight.report import Report, write

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.monitor.live import parts, stored_quantiles
 from forecasting.series.frequency import Grid

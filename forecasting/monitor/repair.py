@@ -8,7 +8,7 @@ import pandas as pd
 
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.monitor.findings import Findings, acted
 from forecasting.monitor.rules import RESIDUALS

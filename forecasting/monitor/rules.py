@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS
-from forecasting.config import Monitor
+from forecasting.config.operation import Monitor
 from forecasting.evaluation.gate import Rule
 from forecasting.evaluation.uncertainty import Mean, mean_of
 from forecasting.monitor.drift import SHORTEST, Finding

@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, quantile_column
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.monitor.drift import SHORTEST, Drift, find_drift
 from forecasting.series.clean import regular_grid
 from forecasting.series.split import last_reading, shift

@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError, UnknownVersionError
 from forecasting.evaluation.gate import Rule
 from forecasting.monitor import findings as memory

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.series.frequency import OFF_GRID, Grid
 from forecasting.series.ordered import after_end, before_start, known_ahead, outside

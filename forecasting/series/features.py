@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import Y
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.series.frequency import is_calendar
 from forecasting.series.time_features import channel_names
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.series.frequency import fixed_step
 from forecasting.series.panel import Panel

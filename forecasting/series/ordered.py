@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import ConfigError
 from forecasting.series.frequency import OFF_GRID
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features, learn_features

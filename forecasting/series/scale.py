@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import UNIQUE_ID, Y
-from forecasting.config import Series
+from forecasting.config.series import Series
 
 __all__ = ["Scaler", "fit"]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.series.clean import clean
 from forecasting.series.split import Fold, folds
 from forecasting.series.store import Store, fingerprint

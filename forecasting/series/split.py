@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 
 __all__ = ["Fold", "folds", "past", "shift"]

@@ -10,7 +10,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import UNIQUE_ID, Y
-from forecasting.config import Job, TextSource
+from forecasting.config.job import Job
+from forecasting.config.source import TextSource
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.split import Fold, past

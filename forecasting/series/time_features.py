@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.offsets import Day, Tick
 
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import ConfigError
 from forecasting.series.frequency import offset_of
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.series.ordered import Ordered
 from forecasting.series.rules import RULES, Violation

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from forecasting.config import Window
+from forecasting.config.series import Window
 from forecasting.series.panel import Panel
 
 __all__ = ["Batch", "Windows", "at_rows", "slide"]

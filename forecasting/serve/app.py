@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
+from forecasting.config.settings import ServeSettings, Settings
 from forecasting.serve.catalog import Catalog, configured
 from forecasting.serve.door import Door
 from forecasting.serve.errors import ServiceError
@@ -18,7 +19,6 @@ from forecasting.serve.keys import Keys
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.routes import forecast, health, mlflow, models, oip, pages, vintages
 from forecasting.serve.state import State
-from forecasting.settings import ServeSettings, Settings
 
 __all__ = ["create_app"]
 

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
+from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
 from forecasting.processes import cores
 from forecasting.registry import Registry
 from forecasting.serve.aside import Aside
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.slot import Loaded, Place, Slot
-from forecasting.settings import ServeSettings, Settings
 
 __all__ = ["Catalog", "UnknownModelError", "configured"]
 

@@ -13,9 +13,9 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from forecasting.config.settings import ServeSettings
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.metrics import Metrics
-from forecasting.settings import ServeSettings
 
 __all__ = ["Door"]
 

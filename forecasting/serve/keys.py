@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from forecasting.config.settings import ServeSettings
 from forecasting.errors import ConfigError
 from forecasting.serve.errors import ServiceError
-from forecasting.settings import ServeSettings
 
 __all__ = ["Key", "Keys", "NewKey", "Scope", "new_key"]
 

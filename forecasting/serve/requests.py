@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from forecasting.bundle.online import Readings
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.config.settings import ServeSettings
 from forecasting.serve.errors import ServiceError
-from forecasting.settings import ServeSettings
 
 __all__ = [
     "Asked",

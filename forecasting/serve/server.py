@@ -15,10 +15,10 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from forecasting.config.settings import ServeSettings, Settings
 from forecasting.serve.app import create_app
 from forecasting.serve.logs import configure
 from forecasting.serve.state import State
-from forecasting.settings import ServeSettings, Settings
 
 __all__ = ["run"]
 

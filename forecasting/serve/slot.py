@@ -19,13 +19,13 @@ from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
 from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
 from forecasting.processes import cores
 from forecasting.registry import CHAMPION, Registry, Version, content_of
 from forecasting.series.window import Batch
 from forecasting.serve.aside import Aside
 from forecasting.serve.batching import Batcher
-from forecasting.settings import ServeSettings
 
 __all__ = ["Loaded", "Place", "Slot"]
 

@@ -9,12 +9,12 @@ from typing import Any, Final, TypeVar
 
 from fastapi import Request
 
+from forecasting.config.settings import ServeSettings, Settings
 from forecasting.serve.catalog import Catalog, UnknownModelError
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Keys, Scope
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.slot import Loaded
-from forecasting.settings import ServeSettings, Settings
 
 __all__ = ["State"]
 

@@ -9,12 +9,12 @@ import pandas as pd
 from forecasting.bundle.continuation import Sampling
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import DS, PROBABILITY, UNIQUE_ID, UNKNOWN_READ, Y
+from forecasting.config.settings import ServeSettings
 from forecasting.errors import DataError
 from forecasting.series.symbols import join_symbols, split_text
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.online import check_steps, faults
 from forecasting.serve.requests import Asked, ForecastRequest
-from forecasting.settings import ServeSettings
 
 __all__ = ["continued", "prompted"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from forecasting.config import Train
+from forecasting.config.training import Train
 from forecasting.errors import DataError
 from forecasting.series.window import Batch
 from forecasting.training.batches import Examples

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle, golden_inputs, verify, write
-from forecasting.config import Job, Train
+from forecasting.config.job import Job
+from forecasting.config.training import Train
 from forecasting.errors import TrainingError
 from forecasting.series.prepare import prepare
 from forecasting.series.snapshot import take

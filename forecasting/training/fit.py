@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.bundle.artifact import Bundle, Origin, verify
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Engine, Graphs
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.nn import export, heads, models
 from forecasting.series.features import Features
 from forecasting.series.grids import Layout, joint

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from forecasting.config import Train
+from forecasting.config.training import Train
 from forecasting.errors import TrainingError
 from forecasting.training.batches import Batches, Examples
 from forecasting.training.checkpoint import Checkpoint, Epoch

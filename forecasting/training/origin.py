@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from forecasting.bundle.artifact import Origin
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.series.split import Fold
 
 __all__ = ["origin_of", "save_network"]

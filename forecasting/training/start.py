@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.series.grids import learn_layout
 from forecasting.series.split import Fold
 

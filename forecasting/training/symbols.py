@@ -13,7 +13,9 @@ import pandas as pd
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.symbols import assemble_symbols, symbol_spec
-from forecasting.config import Job, Model, Train
+from forecasting.config.job import Job
+from forecasting.config.network import Model
+from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.nn.models import in_step
 from forecasting.nn.shapes import Shapes

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError, TrainingError
 from forecasting.nn.layers.segments import SharedRecurrence
 from forecasting.series.window import Windows, slide

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.series.clean import clean
 from forecasting.series.prepare import Prepared, prepare

@@ -11,7 +11,7 @@ import pytest
 from forecasting.bundle import assemble as module
 from forecasting.bundle.artifact import Origin, read_graphs, verify
 from forecasting.bundle.assemble import assemble, recalibrate, spec_for
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
 from forecasting.series.window import Windows

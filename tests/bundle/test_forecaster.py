@@ -17,7 +17,7 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.forecaster import Forecaster, Forecasts
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.series.prepare import prepare
@@ -255,7 +255,7 @@ def test_the_calendar_of_a_forecast_is_local_time(make_table: Tables, tmp_path: 
     content = {"name": "clock", "window": {"context": 6, "horizon": 30}, "backtest": {"windows": 5}}
     source = {"kind": "file", "path": "none.csv", "time_zone": "Europe/Berlin"}
     series = {"freq": "h", "calendar": ["hour"], "scale": "none"}
-    job = parse({**content, "source": source, "series": series, "train": {"validation": 40}})
+    job = parse_job({**content, "source": source, "series": series, "train": {"validation": 40}})
     table = make_table({"a": walk(200)})
     data = prepare(table, job, folds(table, job)[0])
     ahead = np.zeros((30 * 2, 30))

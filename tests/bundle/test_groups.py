@@ -13,7 +13,7 @@ from forecasting.bundle.assemble import recalibrate
 from forecasting.bundle.conformal import LEAST
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.groups import groups_of, weights_of
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ConfigError
 
 STEPS = 600

@@ -14,7 +14,7 @@ from forecasting.bundle.engine import Graphs
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.online import Readings, panel_of
 from forecasting.bundle.spec import Spec
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.series.features import Features
 from forecasting.series.scale import Scaler

@@ -9,7 +9,7 @@ import pytest
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster, Forecasts
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation import baselines
 from forecasting.evaluation.backtest import Origins, candidate, find_origins, score

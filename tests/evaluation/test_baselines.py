@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import ALPHAS, BASELINES, Fit, Linear, drift, naive, ridge, seasonal_naive
 from forecasting.series.clean import clean

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin, verify
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.evaluation.baselines import BASELINES
 from forecasting.evaluation.contest import CHAMPION, Contest, Entrant, as_challenger, fit_baselines, hold

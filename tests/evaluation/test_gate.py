@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecasting.config import Gate
+from forecasting.config.evaluation import Gate
 from forecasting.errors import ConfigError, GatecastError
 from forecasting.evaluation.gate import Candidate, Rule, Verdict, best_baseline, judge, sane
 from forecasting.evaluation.metrics import Scored

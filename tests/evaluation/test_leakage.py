@@ -10,7 +10,8 @@ import pytest
 from forecasting.bundle import forecaster as serving
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job, Series
+from forecasting.config.job import Job
+from forecasting.config.series import Series
 from forecasting.evaluation import baselines
 from forecasting.evaluation.leakage import Finding, audit, perturb_future
 from forecasting.series import panel, prepare, window

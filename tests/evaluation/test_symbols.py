@@ -11,7 +11,7 @@ import pytest
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.continuation import Continuation
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError
 from forecasting.evaluation.comparison import better
 from forecasting.evaluation.contest import Entrant, fit_baselines, hold
@@ -27,7 +27,7 @@ def job(**sections: Any) -> Job:
     """A job over the series below."""
     content = {"name": "chain", "source": {"kind": "synthetic"}, "series": {"freq": "s"}}
     content |= {"window": {"context": 5, "horizon": 4}, "model": {"name": "in_step"}, "head": {"name": "categorical"}}
-    return parse({**content, "backtest": {"windows": 12, "step": 4}, "train": {"validation": 60}, **sections})
+    return parse_job({**content, "backtest": {"windows": 12, "step": 4}, "train": {"validation": 60}, **sections})
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from examples import characters
-from forecasting import config
 from forecasting.bundle.continuation import Sampling
+from forecasting.config.job import load_job
 from forecasting.series import sources
 
 
 def test_a_little_training_beats_the_frequencies_of_characters(datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a small part, a small network is well below the nats of a character alone, and writes known characters."""
     monkeypatch.setenv("GATECAST_DATASETS", str(datasets))
-    job = config.load(characters.CONFIG)
+    job = load_job(characters.CONFIG)
     text = characters.split(sources.read(job)["y"].tolist()[:100_000])
     small = job.model.model_copy(update={"params": {"units": [64], "width": 32}})
     train = job.train.model_copy(update={"epochs": 3, "batch_size": 16, "learning_rate": 0.01})

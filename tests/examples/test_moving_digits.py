@@ -4,7 +4,7 @@ import numpy as np
 
 from examples import moving_digits
 from examples.moving_digits import CONTEXT, HORIZON, SIDE, errors, moving, path
-from forecasting.config import Train
+from forecasting.config.training import Train
 
 
 def test_sequences_move_and_stay_in_the_field() -> None:

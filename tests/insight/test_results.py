@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.insight.results import Outcome, parameters, records, summary
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.evaluation.contest import Entrant, fit_baselines
 from forecasting.monitor.findings import Findings
 from forecasting.monitor.watch import look
@@ -53,7 +53,7 @@ class Home(NamedTuple):
 
 def make_job(**monitor: Any) -> Job:
     """Two daily seasons; the gate compares the ridge with the naive forecasts."""
-    return parse(
+    return parse_job(
         {
             "name": "buoy",
             "source": {"kind": "synthetic"},

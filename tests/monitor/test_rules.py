@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from forecasting.config import Monitor
+from forecasting.config.operation import Monitor
 from forecasting.monitor.record import SUMS
 from forecasting.monitor.rules import Evidence, judge
 

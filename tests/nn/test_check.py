@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ConfigError
 from forecasting.nn.check import check
 

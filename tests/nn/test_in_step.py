@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from forecasting.config import parse
+from forecasting.config.job import parse_job
 from forecasting.errors import ConfigError
 from forecasting.nn import export, heads, models
 from forecasting.nn.check import check
@@ -121,9 +121,9 @@ def test_jobs_that_do_not_fit_symbols_are_refused_all_at_once() -> None:
     content: dict[str, Any] = {"name": "a", "source": {"kind": "synthetic"}, "series": {"freq": "s"}}
     content |= {"window": {"context": 4, "horizon": 2}, "train": {"windows_per_epoch": 5}}
     with pytest.raises(ConfigError, match="needs 2 other setting"):
-        check(parse({**content, "head": {"name": "categorical"}}))
+        check(parse_job({**content, "head": {"name": "categorical"}}))
     numbers = {"freq": "s", "past": ["p"], "lower": 0}
     with pytest.raises(ConfigError, match=r"(?s)no series.past, .*no series.lower, "):
-        check(parse({**content, "head": {"name": "categorical"}, "series": numbers}))
+        check(parse_job({**content, "head": {"name": "categorical"}, "series": numbers}))
     with pytest.raises(ConfigError, match=r"(?s)names y: labels need head.*in_step forecasts symbols in a job"):
-        check(parse({**content, "model": {"name": "in_step"}, "series": {"freq": "s", "categorical": ["y"]}}))
+        check(parse_job({**content, "model": {"name": "in_step"}, "series": {"freq": "s", "categorical": ["y"]}}))

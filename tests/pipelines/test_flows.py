@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from forecasting.batch import forecast
-from forecasting.config import Job, load
+from forecasting.config.job import Job, load_job
 from forecasting.provenance import run_key
 from forecasting.registry import Registry
 from forecasting.series.snapshot import take
@@ -129,7 +129,7 @@ def census(registry: Registry, store: Store) -> dict[str, Any]:
 
 def test_finished_run_leaves_no_working_folder(finished: Any, place: Any) -> None:
     """Nights of retraining fill no disk: what a run needed to go on after a kill goes when it has ended."""
-    job = load(finished.config)
+    job = load_job(finished.config)
     key = run_key(job, take(place.store, job).fingerprint)
     assert not place.run(job.name, key).exists()
 
@@ -137,7 +137,7 @@ def test_finished_run_leaves_no_working_folder(finished: Any, place: Any) -> Non
 def test_repeated_run_changes_nothing(finished: Any, place: Any) -> None:
     """The same content: no new data version, run, model version or forecast, and the same outcome."""
     before = census(place.registry, place.store)
-    job = load(finished.config)
+    job = load_job(finished.config)
 
     merged = ingest.fn(job)
     outcome = training.fn(job)
@@ -150,7 +150,7 @@ def test_repeated_run_changes_nothing(finished: Any, place: Any) -> None:
 
 def test_new_readings_are_another_run(finished: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One corrected reading is another data version and so another content address; the schedule is no part of it."""
-    job = load(finished.config)
+    job = load_job(finished.config)
     first = tasks.open_run(job, tasks.take_snapshot(job))
     planned = Job.model_validate({**job.model_dump(), "schedule": {"training": "0 6 * * *"}})
     assert tasks.open_run(planned, tasks.take_snapshot(planned)) == first
@@ -189,7 +189,7 @@ def test_results_lie_where_the_outcome_says(finished: Any, place: Any) -> None:
 
 def test_batch_of_the_same_data_writes_no_row_twice(finished: Any, place: Any) -> None:
     """The vintage that the run has stored is not stored again; new readings are another vintage."""
-    job = load(finished.config)
+    job = load_job(finished.config)
     rows = len(place.store.read_forecasts("tiny"))
     again = forecast(place.store, place.registry, job, cache=place.cache)
     assert (again.written, len(again.table), rows) == (0, 12, 12)

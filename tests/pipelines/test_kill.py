@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import verify
+from forecasting.config.settings import Settings
 from forecasting.registry import Registry
 from forecasting.series.store import Store
-from forecasting.settings import Settings
 
 
 def kill_when(command: Sequence[str], environment: dict[str, str], line: str) -> bool:

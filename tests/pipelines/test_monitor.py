@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from forecasting.config import Job, load
+from forecasting.config.job import Job, load_job
 from forecasting.registry import Registry
 from forecasting.series.store import Store
 from pipelines.monitor import monitor
@@ -60,7 +60,7 @@ def command(gatecast: list[str], finished: Any, home: Path, *options: str) -> di
 
 def test_flow_renews_lost_intervals_once(finished: Any, place: Path) -> None:
     """The point error is as promised, the coverage is not: a new version with the same weights is live, once."""
-    job = load(finished.config)
+    job = load_job(finished.config)
     store, registry = workspace().store, workspace().registry
     read(job, store, shift=0.0)
     narrow(job, store)
@@ -77,7 +77,7 @@ def test_flow_renews_lost_intervals_once(finished: Any, place: Path) -> None:
 
 def test_flow_without_a_server_leaves_training_to_the_command(finished: Any, place: Path) -> None:
     """Nobody would hear the event, so the verdict stays due."""
-    job = load(finished.config)
+    job = load_job(finished.config)
     read(job, workspace().store, shift=5.0)
     assert monitor.fn(job, act=True).verdict == "retrain"
     assert monitor.fn(job, act=True).due
@@ -85,7 +85,7 @@ def test_flow_without_a_server_leaves_training_to_the_command(finished: Any, pla
 
 def test_command_trains_once_for_a_drift(gatecast: list[str], finished: Any, place: Path) -> None:
     """The readings have moved: a training is run and judged, and the verdict is settled; a look changes nothing."""
-    job = load(finished.config)
+    job = load_job(finished.config)
     read(job, Store(place), shift=5.0)
     looked = command(gatecast, finished, place)
     assert (looked["verdict"], looked["due"], looked["run_id"]) == ("retrain", True, None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forecasting.config import beginning_with, load
+from forecasting.config.job import beginning_with, load_job
 from forecasting.tracking import connect
 from pipelines.training import training
 from pipelines.workspace import workspace
@@ -19,7 +19,7 @@ def test_a_warm_challenger_that_loses_is_followed_by_one_from_scratch(finished: 
     registry.promote("tiny", 1)  # the network that the finished run refused: a champion with weights
     before = len(registry.versions("tiny"))
 
-    outcome = training.fn(beginning_with(load(finished.config), "head"))
+    outcome = training.fn(beginning_with(load_job(finished.config), "head"))
 
     warm, cold = outcome.challengers
     assert (warm["init"], warm["from_version"], cold["init"], cold["from_version"]) == ("head", 1, "scratch", None)

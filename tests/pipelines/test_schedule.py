@@ -16,8 +16,8 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from prefect.utilities.callables import parameter_schema
 
 from forecasting import cli_loop
-from forecasting.config import Job, load, parse
-from forecasting.config_loop import Schedule
+from forecasting.config.job import Job, load_job, parse_job
+from forecasting.config.operation import Schedule
 from forecasting.errors import ConfigError, GatecastError
 from pipelines import deploy
 from pipelines.batch import _utc
@@ -105,14 +105,14 @@ def test_new_readings_start_the_flows_that_have_no_line(planned: Callable[..., J
 
 def test_forecasts_of_symbols_are_not_watched() -> None:
     """Their job has no such flow, which could only fail; new readings start a batch, and a line for it is refused."""
-    job = load(next(path for path in CONFIGS if path.stem == "characters"))
+    job = load_job(next(path for path in CONFIGS if path.stem == "characters"))
     assert flows_of(job) == ("ingest", "training", "batch")
     ids = {flow: uuid4() for flow in flows_of(job)}
     [rule, _] = automations(job.model_copy(update={"schedule": Schedule()}), ids)
     assert [each.deployment_id for each in rule.actions] == [ids["batch"]]
     content = job.model_dump(mode="json", exclude_unset=True) | {"schedule": {"monitor": "5 * * * *"}}
     with pytest.raises(ConfigError, match=r"schedule\.monitor is for numbers"):
-        parse(content)
+        parse_job(content)
 
 
 def test_job_without_a_schedule_starts_nothing(make_job: Callable[..., Job]) -> None:
@@ -145,7 +145,7 @@ def test_living_run_is_no_zombie() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_parameters_hold_the_whole_job(path: Path) -> None:
     """What a deployment is given is valid by the schema that the server checks, and becomes the same job again."""
-    job = load(path)
+    job = load_job(path)
     for flow in FLOWS:
         content = deploy._plan(job, flow, "pool").content
         jsonschema.validate(content["parameters"], content["parameter_openapi_schema"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.series.clean import Cleaned, clean, regular_grid
 

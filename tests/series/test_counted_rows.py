@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import SourceError
 from forecasting.series import sources
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import ConfigError
 from forecasting.outlets import outlet
 from forecasting.series.cubes import cube

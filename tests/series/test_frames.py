@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ConfigError, SourceError
 from forecasting.series import sources
 from forecasting.series.grids import learn_layout

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.config import Job, Series, parse
+from forecasting.config.job import Job, parse_job
+from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import learn_features
@@ -184,4 +185,4 @@ def test_contradicting_layouts_are_refused(series: dict[str, object], window: di
     """The configuration says what does not go together."""
     content = {"name": "j", "source": {"kind": "synthetic"}, "series": {"freq": "h", **series}}
     with pytest.raises(ConfigError, match=sentence):
-        parse({**content, "window": {"context": 6, "horizon": 3, **window}})
+        parse_job({**content, "window": {"context": 6, "horizon": 3, **window}})

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.series.clean import clean
 from forecasting.series.ingestion import recall, record
 from forecasting.series.validate import validate

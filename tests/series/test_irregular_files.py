@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.config import FileSource, Series
+from forecasting.config.series import Series
+from forecasting.config.source import FileSource
 from forecasting.errors import DataError, SourceError
 from forecasting.series.clean import Cleaned, clean, regular_grid
 from forecasting.series.sources import SOURCES

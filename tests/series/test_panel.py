@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.config import Job, Series
+from forecasting.config.job import Job
+from forecasting.config.series import Series
 from forecasting.series import panel as module
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.features import Features, learn_features

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.series.scale import Scaler, fit
 
 NAN = np.nan

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
 from forecasting.series.snapshot import take

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from forecasting.config import FileSource, Job, Series, SyntheticSource, parse
+from forecasting.config.job import Job, parse_job
+from forecasting.config.series import Series
+from forecasting.config.source import FileSource, SyntheticSource
 from forecasting.errors import ConfigError, SourceError
 from forecasting.series import sources
 
@@ -31,7 +33,7 @@ def stamps(table: pd.DataFrame) -> list[str]:
 def test_read_of_a_job_gives_the_columns_in_the_order_of_the_configuration(tmp_path: Path) -> None:
     """Identifier, stamp, target, then past, future and static covariates; text stays text, numbers are float64."""
     (tmp_path / "a.csv").write_text("site,shop,t,z,v,b,a\nx,007,2024-01-01,1,2,3,NA\nx,008,2024-01-02,,,,None\n")
-    job: Job = parse(
+    job: Job = parse_job(
         {
             "name": "j",
             "source": {

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import sqlalchemy
 
-from forecasting.config import Series, SqlSource
+from forecasting.config.series import Series
+from forecasting.config.source import SqlSource
 from forecasting.errors import SourceError
 from forecasting.series import sources
 from tests.postgresql import PASSWORD

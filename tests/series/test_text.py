@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, SourceError
 from forecasting.series import sources
 from forecasting.series.clean import clean
@@ -18,7 +18,7 @@ from forecasting.series.validate import validate
 def symbol_job(source: dict[str, Any], **sections: Any) -> Job:
     """A job of symbols over a source."""
     content = {"name": "words", "source": source, "series": {"freq": "s"}, "window": {"context": 4, "horizon": 2}}
-    return parse({**content, "head": {"name": "categorical"}, "model": {"name": "in_step"}, **sections})
+    return parse_job({**content, "head": {"name": "categorical"}, "model": {"name": "in_step"}, **sections})
 
 
 @pytest.mark.parametrize(
@@ -124,4 +124,4 @@ def test_what_a_job_of_symbols_leaves_out_fits_symbols() -> None:
     job = symbol_job({"kind": "synthetic"}, gate={"primary": "bits"})
     assert (job.gate.primary, job.gate.baselines) == ("bits", ("unigram", "bigram", "trigram"))
     assert (job.series.gaps, job.series.categorical) == ("refuse", ("y",))
-    assert parse(job.model_dump(mode="json", exclude_unset=True)) == job
+    assert parse_job(job.model_dump(mode="json", exclude_unset=True)) == job

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
 from forecasting.series.validate import Report, Violation, validate
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasting.config import Job, Window
+from forecasting.config.job import Job
+from forecasting.config.series import Window
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.features import Features, learn_features
 from forecasting.series.panel import Panel, build

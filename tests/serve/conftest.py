@@ -25,7 +25,9 @@ from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
-from forecasting.config import Job, Series
+from forecasting.config.job import Job
+from forecasting.config.series import Series
+from forecasting.config.settings import ServeSettings, Settings
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.registry import Registry
@@ -37,7 +39,6 @@ from forecasting.series.split import folds
 from forecasting.series.store import Store
 from forecasting.serve.app import create_app
 from forecasting.serve.keys import Scope, new_key
-from forecasting.settings import ServeSettings, Settings
 
 CONTEXT, HORIZON = 8, 4
 PLAIN, RICH = "buoy", "farm"  # a model of the target alone, and one with every kind of covariate

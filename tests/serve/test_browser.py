@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 import uvicorn
 
+from forecasting.config.settings import ServeSettings, Settings
 from forecasting.registry import Registry
 from forecasting.series.store import Store
 from forecasting.serve.app import create_app
-from forecasting.settings import ServeSettings, Settings
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser's driver, playwright, is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ConfigError
 from forecasting.serve.app import create_app
 from forecasting.serve.batching import _Item
 from forecasting.serve.catalog import configured
-from forecasting.settings import ServeSettings, Settings
 from forecasting.tracking import connect
 
 NAME = "buoy"

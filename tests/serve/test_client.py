@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import GatecastError
 from forecasting.monitor.live import live_scores
 from forecasting.series.store import Store

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job
+from forecasting.config.job import Job
 
 PATH = "/v1/forecast"
 HEADERS = {"content-type": "application/json"}

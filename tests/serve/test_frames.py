@@ -15,7 +15,7 @@ from forecasting.bundle.calibration import identity
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
-from forecasting.config import Series
+from forecasting.config.series import Series
 from forecasting.registry import Registry
 from forecasting.series.features import Features
 from forecasting.series.grids import Layout

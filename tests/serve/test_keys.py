@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from forecasting.cli import app
+from forecasting.config.settings import ServeSettings
 from forecasting.errors import ConfigError
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Keys, Scope, new_key
-from forecasting.settings import ServeSettings
 
 
 def keys_of(*entries: Any) -> Keys:

@@ -14,7 +14,7 @@ import pytest
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.continuation import Sampling
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.config import parse
+from forecasting.config.job import parse_job
 from forecasting.evaluation.ngrams import fit_ngram
 from forecasting.registry import Registry
 from forecasting.series.split import folds
@@ -44,7 +44,7 @@ def texts(**counts: int) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trigram of sentences that repeat themselves."""
-    job = parse(
+    job = parse_job(
         {
             "name": NAME,
             "source": {"kind": "text", "path": "*.txt", "unit": "word"},

@@ -10,7 +10,7 @@ import pytest
 from forecasting.batch import Vintage, forecast
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.registry import Registry
 from forecasting.series import sources
@@ -60,7 +60,7 @@ def make_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Home]:
             "window": {"context": 24, "horizon": 4},
             "backtest": {"windows": 5},
         }
-        job = parse({**content, **sections})
+        job = parse_job({**content, **sections})
         table = clean(sources.read(job), job.series).table
         fitted = fit_baselines(table, job, folds(table, job), path / "fits", origin=Origin())
         bundle = next(entrant.bundles[0] for entrant in fitted if entrant.name == "ridge")

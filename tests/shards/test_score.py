@@ -10,7 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series import scan, sources
 from forecasting.series.clean import clean

@@ -7,7 +7,7 @@ import keras
 import pandas as pd
 import pytest
 
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import Fold, folds
@@ -23,7 +23,7 @@ class Task(NamedTuple):
 
 def make_job(params: dict[str, Any], **train: Any) -> Job:
     """Three noisy sine waves of 260 hours, four ahead, one small recurrent layer."""
-    return parse(
+    return parse_job(
         {
             "name": "tiny",
             "source": {"kind": "synthetic", "series": 3, "length": 260, "season": 24, "noise": 0.2, "seed": 1},

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from forecasting.config import Train
+from forecasting.config.training import Train
 from forecasting.errors import DataError
 from forecasting.nn import heads, models
 from forecasting.training.batches import Batches

@@ -10,7 +10,7 @@ import pytest
 
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.evaluation.leakage import audit
 from forecasting.series.grids import cell_names

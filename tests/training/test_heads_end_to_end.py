@@ -11,7 +11,7 @@ import pytest
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.nn.heads import HEADS
 from forecasting.series import sources
 from forecasting.series.clean import clean
@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Trained]:
 def _job(head: str, block: int | None) -> Job:
     source = {"kind": "synthetic", "intermittent": True, "series": 4, "length": 260, "freq": "D", "season": 7}
     series = {"freq": "D", "integer": True, "lower": 0, "scale": "none", "calendar": ["day_of_week"]}
-    return parse(
+    return parse_job(
         {
             "name": "counts",
             "source": {**source, "noise": 0.2, "missing": 0.02, "seed": 3},

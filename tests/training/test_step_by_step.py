@@ -17,7 +17,7 @@ import yaml
 from forecasting import checks
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import ConfigError, DataError
 from forecasting.nn.check import check
 from forecasting.series.clean import clean

@@ -11,7 +11,7 @@ import pytest
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.config import Job, parse
+from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError
 from forecasting.series.split import folds
 from forecasting.training.checkpoint import Checkpoint
@@ -43,7 +43,7 @@ def job(**sections: Any) -> Job:
         "train": {"epochs": 3, "batch_size": 4, "learning_rate": 0.03, "seed": 1},
         "backtest": {"windows": 5, "step": 4},
     }
-    return parse({**content, **sections})
+    return parse_job({**content, **sections})
 
 
 def test_lanes_hold_every_symbol_once_in_order() -> None:

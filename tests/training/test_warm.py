@@ -13,7 +13,7 @@ import pytest
 
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.config import Job
+from forecasting.config.job import Job
 from forecasting.errors import DataError, TrainingError
 from forecasting.nn import heads, models
 from forecasting.series.prepare import prepare

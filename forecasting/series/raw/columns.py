@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import FileColumns, FileSource, Series, SqlSource
+from forecasting.config.series import Series
+from forecasting.config.source import FileColumns, FileSource, SqlSource
 from forecasting.errors import SourceError
 from forecasting.series.raw.stamps import Clock, as_text, concatenate, examples, join, to_utc
 

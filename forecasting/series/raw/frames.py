@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from forecasting.config import FramesSource
+from forecasting.config.source import FramesSource
 from forecasting.errors import SourceError
 
 if TYPE_CHECKING:

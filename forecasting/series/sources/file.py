@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forecasting.config import FileSource, Series
+from forecasting.config.series import Series
+from forecasting.config.source import FileSource
 from forecasting.errors import SourceError
 from forecasting.series.frequency import offset_of
 from forecasting.series.raw import columns as named

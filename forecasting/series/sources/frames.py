@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import FramesSource, Series
+from forecasting.config.series import Series
+from forecasting.config.source import FramesSource
 from forecasting.errors import SourceError
 from forecasting.series.frequency import Grid, offset_of
 from forecasting.series.grids import cell_names

@@ -6,7 +6,8 @@ import pandas as pd
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from forecasting.config import Series, SqlSource
+from forecasting.config.series import Series
+from forecasting.config.source import SqlSource
 from forecasting.errors import SourceError
 from forecasting.series.raw import columns as named
 from forecasting.series.raw.database import engine_of

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Series, SyntheticSource
+from forecasting.config.series import Series
+from forecasting.config.source import SyntheticSource
 from forecasting.series.frequency import offset_of
 from forecasting.series.raw.columns import covariates
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.config import Series, TextSource
+from forecasting.config.series import Series
+from forecasting.config.source import TextSource
 from forecasting.errors import SourceError
 from forecasting.series.raw.paths import matching
 from forecasting.series.raw.stamps import steps

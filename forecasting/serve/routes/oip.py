@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from forecasting import __version__
+from forecasting.config.settings import ServeSettings
 from forecasting.serve.answers import columns_of, origin_of
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
@@ -17,7 +18,6 @@ from forecasting.serve.requests import Asked, asked, content_type
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
 from forecasting.serve.tensors import InferRequest, answer, asked_for, inputs_of, outputs_of, read
-from forecasting.settings import ServeSettings
 
 __all__ = ["router"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from forecasting.config.settings import Settings
 from forecasting.errors import ConfigError
-from forecasting.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from forecasting.config_source import Section
+from forecasting.config.section import Section
 
-__all__ = ["Calibrate", "Monitor", "Schedule"]
+__all__ = ["Calibrate", "Forecast", "Monitor", "Schedule"]
 
 _FIELD = r"[\d*/,\-A-Za-z#?]+"
 
@@ -19,6 +19,24 @@ class Calibrate(Section):
 
     by: str = "all"  # all series alike; series: each its own; a static label: those of the same label
     half_life: int | None = Field(None, ge=1)  # steps after which a residual counts half; none: all count alike
+
+
+class Forecast(Section):
+    """What a forecast run gives besides the quantiles: prediction intervals of these levels, in per cent."""
+
+    levels: tuple[int, ...] = (80,)
+    paths: int = Field(200, ge=10)  # sample paths of networks that go on from their own forecasts
+    temperature: float = Field(1.0, ge=0)  # of symbols that are drawn; 0: always the most probable one
+    top: int | None = Field(None, ge=1)  # symbols are drawn from so many of the most probable; none: from all
+    seed: int = 1  # of what is drawn
+    calibrate: Calibrate = Calibrate()
+
+    @field_validator("levels")
+    @classmethod
+    def _percent(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 0 < level < 100 for level in levels):
+            raise ValueError(f"{list(levels)} must lie between 0 and 100")
+        return levels
 
 
 class Monitor(Section):

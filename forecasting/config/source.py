@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from forecasting.config.section import Section
 
 __all__ = [
     "FileColumns",
     "FileSource",
     "FramesSource",
-    "Section",
     "Source",
     "SqlSource",
     "SyntheticSource",
     "TextSource",
 ]
-
-
-class Section(BaseModel):
-    """Part of a configuration: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class FileColumns(Section):
