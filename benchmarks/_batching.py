@@ -11,7 +11,7 @@ import numpy as np
 
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.predictor import Predictor
-from forecasting.processes import cores
+from forecasting.runtime.processes import cores
 
 __all__ = ["alone"]
 

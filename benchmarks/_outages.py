@@ -15,7 +15,7 @@ import httpx
 from benchmarks._kills import SHARDED
 from benchmarks._servers import Postgres, mlflow, prefect, process, until
 from benchmarks._trial import NAME, PATIENT, Bench, Done, Home, Round, kill_tree
-from forecasting.atomic import write_text
+from forecasting.runtime.files import write_text
 
 __all__ = ["database", "worker"]
 

@@ -17,8 +17,8 @@ import pandas as pd
 
 from benchmarks._kills import SHARDED
 from benchmarks._trial import NAME, Bench, Home, Round
-from forecasting.atomic import write_text
 from forecasting.config.job import parse_job
+from forecasting.runtime.files import write_text
 from forecasting.series.store import Store
 
 __all__ = ["clock", "disk", "summer_time"]

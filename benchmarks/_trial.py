@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
-from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.config.settings import Settings
 from forecasting.errors import GatecastError, UnknownVersionError
 from forecasting.registry import Registry
+from forecasting.runtime.files import write_text
 from forecasting.series.store import Store, fingerprint
 from forecasting.tracking import connect
 

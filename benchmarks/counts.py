@@ -35,12 +35,12 @@ from forecasting.config.job import Job, load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
+from forecasting.runtime import child
 from forecasting.series import sources
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.panel import build
 from forecasting.series.split import folds
 from forecasting.series.window import Windows, at_rows
-from pipelines import child
 
 CONFIG = Path(__file__).parents[1] / "configs" / "counts.yaml"
 INTERVAL = (0.1, 0.9)

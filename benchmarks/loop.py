@@ -35,8 +35,9 @@ from forecasting.config.job import Job, load_job
 from forecasting.config.settings import Settings
 from forecasting.insight.results import Outcome
 from forecasting.monitor.findings import Findings
+from forecasting.runtime import child
 from forecasting.series.snapshot import take
-from pipelines import child, tasks
+from pipelines import tasks
 from pipelines.batch import batch
 from pipelines.ingest import ingest
 from pipelines.monitor import monitor

@@ -27,11 +27,11 @@ from forecasting.config.job import Job, load_job
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate, find_spans
+from forecasting.runtime import child
 from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import Fold, folds, past
 from forecasting.training.fitted import Fitted
-from pipelines import child
 
 CONFIG = Path(__file__).parents[1] / "configs" / "characters.yaml"
 PART = 8  # of the training span, on which an epoch is timed

@@ -111,8 +111,8 @@ def backtest(
 ) -> None:
     """Judge live models and baselines on the job's rolling origins."""
     from forecasting import checks
-    from forecasting.atomic import write_text
     from forecasting.cli_tables import show
+    from forecasting.runtime.files import write_text
     from pipelines.workspace import workspace
 
     job, place = read_job(config), workspace()

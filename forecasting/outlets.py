@@ -15,10 +15,10 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from forecasting.atomic import replace
 from forecasting.columns import quantile_columns
 from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
+from forecasting.runtime.files import replace
 from forecasting.series.commits import FORECAST, add_new, write_part
 from forecasting.series.cubes import Cube, cube, write_netcdf, write_npz
 from forecasting.series.grids import learn_layout

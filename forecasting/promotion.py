@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
@@ -20,6 +19,7 @@ from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of
 from forecasting.registry import Registry
+from forecasting.runtime.files import write_text
 from forecasting.series.split import Fold, last_reading
 
 __all__ = ["Decision", "Judging", "decide"]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from forecasting.atomic import write_text
 from forecasting.bundle.artifact import read_manifest, verify
 from forecasting.config.job import Job
 from forecasting.config.training import STARTS
@@ -18,6 +17,7 @@ from forecasting.evaluation.contest import CHAMPION, Contest, Entrant
 from forecasting.evaluation.gate import Rule, sane
 from forecasting.promotion import Decision, Judging
 from forecasting.registry import Registry, Version
+from forecasting.runtime.files import write_text
 from forecasting.series.snapshot import Snapshot
 from forecasting.series.split import last_reading, past
 from forecasting.training.fitted import Fitted

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from rich.console import Console
 
-from forecasting import batch, provenance, retraining
+from forecasting import batch, retraining
 from forecasting.batch import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
@@ -29,6 +29,7 @@ from forecasting.promotion import Decision, Judging
 from forecasting.promotion import decide as decide_under_lock
 from forecasting.registry import Run
 from forecasting.retraining import Attempt, Final
+from forecasting.runtime import child, provenance
 from forecasting.series import clean as cleaning
 from forecasting.series import ingestion, snapshot, sources
 from forecasting.series import validate as validation
@@ -38,7 +39,6 @@ from forecasting.shards import runners
 from forecasting.shards.plan import Request
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import Start
-from pipelines import child
 from pipelines.workspace import workspace
 
 __all__ = [

@@ -46,7 +46,7 @@ def gatecast_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[
         module, name = function.split(":")
         return getattr(importlib.import_module(module), name)(*args, **named)
 
-    monkeypatch.setattr("pipelines.child.call", call_here)
+    monkeypatch.setattr("forecasting.runtime.child.call", call_here)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the command line's framework sets its own
 

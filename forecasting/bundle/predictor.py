@@ -14,7 +14,7 @@ from forecasting.bundle.distributions import Distribution, distribution
 from forecasting.bundle.engine import Engine, Graphs, pieces
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ConfigError
-from forecasting.processes import cores
+from forecasting.runtime.processes import cores
 from forecasting.series.grids import asked
 from forecasting.series.window import Batch, Windows
 

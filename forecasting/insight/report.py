@@ -15,12 +15,12 @@ import plotly.graph_objects as go
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
-from forecasting.atomic import write_text
 from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID, quantile_columns
 from forecasting.evaluation.metrics import METRICS, Metric
 from forecasting.insight import figures
 from forecasting.insight.frames import Shown, animation, picture
 from forecasting.insight.symbols import Text
+from forecasting.runtime.files import write_text
 
 __all__ = ["Report", "write"]
 

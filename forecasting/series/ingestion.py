@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from forecasting.atomic import write_text
+from forecasting.runtime.files import write_text
 from forecasting.series.clean import Cleaned
 from forecasting.series.validate import Report
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
-from forecasting.processes import cores
 from forecasting.registry import Registry
+from forecasting.runtime.processes import cores
 from forecasting.serve.aside import Aside
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.slot import Loaded, Place, Slot

@@ -14,15 +14,15 @@ from typing import Final
 
 import numpy as np
 
-from forecasting.atomic import write_text
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
-from forecasting.processes import cores
 from forecasting.registry import CHAMPION, Registry, Version, content_of
+from forecasting.runtime.files import write_text
+from forecasting.runtime.processes import cores
 from forecasting.series.window import Batch
 from forecasting.serve.aside import Aside
 from forecasting.serve.batching import Batcher

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from forecasting.atomic import replace, write_text
+from forecasting.runtime.files import replace, write_text
 from forecasting.series.commits import write_part
 
 __all__ = ["Failure", "Part", "keep", "recall", "table_of"]

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from forecasting.atomic import write_text
 from forecasting.bundle.spec import Spec
 from forecasting.errors import DataError
-from forecasting.provenance import code_version
+from forecasting.runtime.files import write_text
+from forecasting.runtime.provenance import code_version
 from forecasting.series import scan
 from forecasting.series.frequency import offset_of
 from forecasting.series.scan import Source

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from forecasting.errors import ConfigError, DataError
-from forecasting.processes import cores, end_with_parent
+from forecasting.runtime.processes import cores, end_with_parent
 from forecasting.shards.parts import Part
 from forecasting.shards.plan import Plan
 from forecasting.shards.score import score

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from forecasting.atomic import replace, write_text
+from forecasting.runtime.files import replace, write_text
 
 __all__ = ["Checkpoint", "Epoch"]
 

@@ -13,8 +13,8 @@ import pytest
 
 from forecasting.batch import forecast
 from forecasting.config.job import Job, load_job
-from forecasting.provenance import run_key
 from forecasting.registry import Registry
+from forecasting.runtime.provenance import run_key
 from forecasting.series.snapshot import take
 from forecasting.series.store import Store
 from forecasting.tracking import connect

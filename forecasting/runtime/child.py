@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.errors import GatecastError, TrainingError, no_space
-from forecasting.processes import end_with_parent
+from forecasting.runtime.processes import end_with_parent
 
 __all__ = ["call"]
 

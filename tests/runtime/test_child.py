@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forecasting.errors import ConfigError, DataError, TrainingError
-from pipelines import child
+from forecasting.runtime import child
 
 ROOT = Path(__file__).parents[2]
 WORK = '''"""Functions that a child is asked to run."""

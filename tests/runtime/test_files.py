@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from forecasting.atomic import replace, write_text
+from forecasting.runtime.files import replace, write_text
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from forecasting import provenance
 from forecasting.config.job import Job
 from forecasting.config.operation import Schedule
+from forecasting.runtime import provenance
 
 ROOT = Path(__file__).parents[1]
 
