@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job, load_job
@@ -32,7 +33,6 @@ from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.runtime import child
-from forecasting.series import sources
 from forecasting.series.split import Fold
 
 ROOT = Path(__file__).parents[1]

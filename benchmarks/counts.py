@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.distributions import distribution
 from forecasting.bundle.engine import Engine
@@ -36,7 +37,6 @@ from forecasting.evaluation.backtest import Origins, candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.runtime import child
-from forecasting.series import sources
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.panel import build
 from forecasting.series.split import folds

@@ -23,13 +23,13 @@ import numpy as np
 import pandas as pd
 
 from examples import moving_digits
+from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.runtime import child
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import folds, past
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 
+from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job, load_job
@@ -28,7 +29,6 @@ from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate, find_spans
 from forecasting.runtime import child
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import Fold, folds, past
 from forecasting.training.fitted import Fitted

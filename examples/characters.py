@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from forecasting import sources
 from forecasting.bundle.continuation import Continuation, Sampling
 from forecasting.config.job import load_job
 from forecasting.config.network import Model
 from forecasting.config.training import Train
-from forecasting.series import sources
 from forecasting.series.symbols import learn_vocabulary
 from forecasting.training.devices import make_deterministic
 from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.symbols import SymbolForecaster
@@ -20,7 +21,7 @@ from forecasting.evaluation.symbols import SYMBOL_METRICS
 from forecasting.insight.results import records
 from forecasting.monitor.rules import least_stamps
 from forecasting.registry import Registry
-from forecasting.series import snapshot, sources
+from forecasting.series import snapshot
 from forecasting.series.clean import clean
 from forecasting.series.frequency import offset_of
 from forecasting.series.split import folds

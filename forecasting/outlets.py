@@ -18,11 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from forecasting.columns import quantile_columns
 from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
+from forecasting.runtime.database import engine_of
 from forecasting.runtime.files import replace
 from forecasting.series.commits import FORECAST, add_new, write_part
 from forecasting.series.cubes import Cube, cube, write_netcdf, write_npz
 from forecasting.series.grids import learn_layout
-from forecasting.series.raw.database import engine_of
 
 __all__ = ["outlet"]
 

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from rich.console import Console
 
-from forecasting import batch, retraining
+from forecasting import batch, retraining, sources
 from forecasting.batch import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
@@ -31,7 +31,7 @@ from forecasting.registry import Run
 from forecasting.retraining import Attempt, Final
 from forecasting.runtime import child, provenance
 from forecasting.series import clean as cleaning
-from forecasting.series import ingestion, snapshot, sources
+from forecasting.series import ingestion, snapshot
 from forecasting.series import validate as validation
 from forecasting.series.snapshot import Snapshot
 from forecasting.series.store import Merged

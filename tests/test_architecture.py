@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import parse_job
 from forecasting.evaluation import contest
-from forecasting.series import sources
 from forecasting.series.split import folds
 
 ROOT = Path(__file__).parents[1]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting import sources
 from forecasting.batch import Absent, Vintage, forecast, forecast_live
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
@@ -17,7 +18,6 @@ from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, RegistryError
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.registry import Registry
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
 from forecasting.series.store import Store

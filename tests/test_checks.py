@@ -8,12 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from forecasting import checks
+from forecasting import checks, sources
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import ConfigError, DataError, RegistryError
 from forecasting.evaluation import leakage
 from forecasting.registry import Registry
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.scale import Scaler
 from forecasting.series.store import Store

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 
-from forecasting import promotion
+from forecasting import promotion, sources
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
@@ -21,7 +21,6 @@ from forecasting.errors import RegistryError
 from forecasting.evaluation.contest import Entrant, fit_baselines
 from forecasting.promotion import Decision, Judging, decide
 from forecasting.registry import Registry
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import Fold, folds
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting import retraining
+from forecasting import retraining, sources
 from forecasting.bundle.artifact import Origin, golden_inputs, read_graphs, verify, write
 from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job, parse_job
@@ -18,7 +18,6 @@ from forecasting.evaluation.contest import Entrant, as_challenger, fit_baselines
 from forecasting.promotion import Decision, Judging, decide
 from forecasting.registry import Registry
 from forecasting.retraining import Attempt, bill, entrants, find_start, succeed
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.snapshot import Snapshot
 from forecasting.series.split import folds

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job, load_job
 from forecasting.config.network import Model
@@ -14,7 +15,6 @@ from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate as judge_symbols
 from forecasting.evaluation.symbols import find_spans
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
 from forecasting.training.fit import fit

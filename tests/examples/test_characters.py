@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from examples import characters
+from forecasting import sources
 from forecasting.bundle.continuation import Sampling
 from forecasting.config.job import load_job
-from forecasting.series import sources
 
 
 def test_a_little_training_beats_the_frequencies_of_characters(datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:

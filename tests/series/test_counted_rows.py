@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from forecasting import sources
 from forecasting.config.job import Job
 from forecasting.errors import SourceError
-from forecasting.series import sources
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 
+from forecasting import sources
 from forecasting.batch import Vintage, forecast
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.registry import Registry
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
 from forecasting.series.store import Store

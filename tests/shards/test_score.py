@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from forecasting import sources
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError
-from forecasting.series import scan, sources
+from forecasting.series import scan
 from forecasting.series.clean import clean
 from forecasting.series.store import Store
 

@@ -7,8 +7,8 @@ import keras
 import pandas as pd
 import pytest
 
+from forecasting import sources
 from forecasting.config.job import Job, parse_job
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import Fold, folds
 

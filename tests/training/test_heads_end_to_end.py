@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.nn.heads import HEADS
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
 from forecasting.training.fit import fit

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import sqlalchemy
 
+from forecasting import sources
 from forecasting.config.series import Series
 from forecasting.config.source import SqlSource
 from forecasting.errors import SourceError
-from forecasting.series import sources
 from tests.postgresql import PASSWORD
 
 QUERY = "SELECT sensor, at, reading, state FROM readings WHERE note LIKE '10:30%' ORDER BY at, sensor"

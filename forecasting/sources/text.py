@@ -12,9 +12,9 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.config.source import TextSource
 from forecasting.errors import SourceError
-from forecasting.series.raw.paths import matching
-from forecasting.series.raw.stamps import steps
 from forecasting.series.symbols import split_text
+from forecasting.sources.parsing.paths import matching
+from forecasting.sources.parsing.stamps import steps
 
 __all__ = ["read"]
 

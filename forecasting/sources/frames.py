@@ -13,9 +13,9 @@ from forecasting.config.source import FramesSource
 from forecasting.errors import SourceError
 from forecasting.series.frequency import Grid, offset_of
 from forecasting.series.grids import cell_names
-from forecasting.series.raw.columns import covariates
-from forecasting.series.raw.frames import Frames, read_frames
-from forecasting.series.raw.paths import matching
+from forecasting.sources.parsing.columns import covariates
+from forecasting.sources.parsing.frames import Frames, read_frames
+from forecasting.sources.parsing.paths import matching
 
 __all__ = ["read"]
 

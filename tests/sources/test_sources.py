@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from forecasting import sources
 from forecasting.config.job import Job, parse_job
 from forecasting.config.series import Series
 from forecasting.config.source import FileSource, SyntheticSource
 from forecasting.errors import ConfigError, SourceError
-from forecasting.series import sources
 
 
 def read(path: Path | str, text: str | None = None, *, series: dict[str, Any] | None = None, **source: Any):

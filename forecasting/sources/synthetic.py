@@ -9,7 +9,7 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.config.source import SyntheticSource
 from forecasting.series.frequency import offset_of
-from forecasting.series.raw.columns import covariates
+from forecasting.sources.parsing.columns import covariates
 
 __all__ = ["read"]
 

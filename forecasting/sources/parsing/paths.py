@@ -6,7 +6,7 @@ import glob
 from pathlib import Path
 
 from forecasting.errors import SourceError
-from forecasting.series.raw.environment import expand
+from forecasting.runtime.environment import expand
 
 __all__ = ["matching"]
 

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from forecasting.config.series import Series
 from forecasting.config.source import SqlSource
 from forecasting.errors import SourceError
-from forecasting.series.raw import columns as named
-from forecasting.series.raw.database import engine_of
+from forecasting.runtime.database import engine_of
+from forecasting.sources.parsing import columns as named
 
 __all__ = ["read"]
 

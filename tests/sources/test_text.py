@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from forecasting import sources
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, SourceError
-from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.validate import validate
 

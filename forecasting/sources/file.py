@@ -15,8 +15,8 @@ from forecasting.config.series import Series
 from forecasting.config.source import FileSource
 from forecasting.errors import SourceError
 from forecasting.series.frequency import offset_of
-from forecasting.series.raw import columns as named
-from forecasting.series.raw.paths import matching
+from forecasting.sources.parsing import columns as named
+from forecasting.sources.parsing.paths import matching
 
 __all__ = ["read"]
 

@@ -6,7 +6,7 @@ import sqlalchemy
 from sqlalchemy.exc import ArgumentError
 
 from forecasting.errors import SourceError
-from forecasting.series.raw.environment import expand
+from forecasting.runtime.environment import expand
 
 __all__ = ["engine_of"]
 

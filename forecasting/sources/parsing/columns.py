@@ -12,7 +12,7 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.config.source import FileColumns, FileSource, SqlSource
 from forecasting.errors import SourceError
-from forecasting.series.raw.stamps import Clock, as_text, concatenate, examples, join, to_utc
+from forecasting.sources.parsing.stamps import Clock, as_text, concatenate, examples, join, to_utc
 
 __all__ = ["check", "covariates", "labels", "long_table", "wanted"]
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from forecasting.config.job import Job
-from forecasting.series.sources import file, frames, sql, synthetic, text
+from forecasting.sources import file, frames, sql, synthetic, text
 
 __all__ = ["SOURCES", "read"]
 

@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 from PIL import Image
 
+from forecasting import sources
 from forecasting.config.job import Job
 from forecasting.errors import ConfigError, SourceError
-from forecasting.series import sources
 from forecasting.series.grids import learn_layout
 
 Read = Callable[..., pd.DataFrame]

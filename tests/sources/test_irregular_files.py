@@ -12,8 +12,8 @@ from forecasting.config.series import Series
 from forecasting.config.source import FileSource
 from forecasting.errors import DataError, SourceError
 from forecasting.series.clean import Cleaned, clean, regular_grid
-from forecasting.series.sources import SOURCES
 from forecasting.series.validate import Report, validate
+from forecasting.sources import SOURCES
 
 
 @dataclass(frozen=True)
