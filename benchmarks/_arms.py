@@ -15,7 +15,7 @@ from forecasting.config.job import Job
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.monitor.live import parts, scores
 from forecasting.series.clean import clean
-from forecasting.series.snapshot import Snapshot
+from forecasting.storage.snapshot import Snapshot
 
 __all__ = ["baseline_of", "figures", "first_made", "forecasts_of", "joined"]
 

@@ -19,7 +19,7 @@ from benchmarks._kills import SHARDED
 from benchmarks._trial import NAME, Bench, Home, Round
 from forecasting.config.job import parse_job
 from forecasting.runtime.files import write_text
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 __all__ = ["clock", "disk", "summer_time"]
 

@@ -21,7 +21,7 @@ from forecasting.config.settings import Settings
 from forecasting.errors import GatecastError, UnknownVersionError
 from forecasting.registry import Registry
 from forecasting.runtime.files import write_text
-from forecasting.series.store import Store, fingerprint
+from forecasting.storage.store import Store, fingerprint
 from forecasting.tracking import connect
 
 __all__ = ["NAME", "Bench", "Done", "Home", "Round", "kill_tree"]

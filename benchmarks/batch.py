@@ -32,10 +32,10 @@ from forecasting.batch import forecast
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job, parse_job
 from forecasting.registry import Registry
-from forecasting.series.commits import add, write_part
-from forecasting.series.store import Store
 from forecasting.shards.plan import Request
 from forecasting.shards.runners import runner
+from forecasting.storage.appending import add, write_part
+from forecasting.storage.store import Store
 
 _FILE = 40_000  # series of a data file
 _PEER_SERIES = 10_000

@@ -36,7 +36,7 @@ from forecasting.config.settings import Settings
 from forecasting.insight.results import Outcome
 from forecasting.monitor.findings import Findings
 from forecasting.runtime import child
-from forecasting.series.snapshot import take
+from forecasting.storage.snapshot import take
 from pipelines import tasks
 from pipelines.batch import batch
 from pipelines.ingest import ingest

@@ -19,7 +19,7 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import Settings
 from forecasting.registry import Registry
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 __all__ = ["main"]
 

@@ -16,11 +16,11 @@ from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.registry import Registry
-from forecasting.series.store import Store
 from forecasting.series.symbols import split_text, unit_of
 from forecasting.shards.parts import Part, table_of
 from forecasting.shards.plan import Model, Request, plan
 from forecasting.shards.runners import Runner, run_local
+from forecasting.storage.store import Store
 
 __all__ = ["Absent", "Vintage", "continue_text", "forecast", "forecast_live"]
 

@@ -147,7 +147,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
 ) -> None:
     """Forecast every stored series with the live model and keep the vintage."""
     from forecasting.cli_tables import show
-    from forecasting.outlets import outlet
+    from forecasting.storage.outlets import outlet
     from pipelines.batch import batch
 
     job = read_job(config)

@@ -14,8 +14,8 @@ from forecasting.batch import Vintage
 from forecasting.config.job import Job
 from forecasting.insight.results import Outcome, summary
 from forecasting.monitor.findings import Findings
-from forecasting.series.store import Merged
 from forecasting.series.validate import Report
+from forecasting.storage.store import Merged
 
 __all__ = ["OBSERVATIONS", "RETRAIN", "asked", "forecasted", "ingested", "resource", "trained", "watched"]
 

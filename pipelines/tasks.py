@@ -31,12 +31,12 @@ from forecasting.registry import Run
 from forecasting.retraining import Attempt, Final
 from forecasting.runtime import child, provenance
 from forecasting.series import clean as cleaning
-from forecasting.series import ingestion, snapshot
 from forecasting.series import validate as validation
-from forecasting.series.snapshot import Snapshot
-from forecasting.series.store import Merged
 from forecasting.shards import runners
 from forecasting.shards.plan import Request
+from forecasting.storage import ingestion, snapshot
+from forecasting.storage.snapshot import Snapshot
+from forecasting.storage.store import Merged
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import Start
 from pipelines.workspace import workspace

@@ -5,7 +5,7 @@ from prefect import flow
 from forecasting.config.job import Job
 from forecasting.insight.results import Outcome
 from forecasting.retraining import Attempt
-from forecasting.series.snapshot import Snapshot
+from forecasting.storage.snapshot import Snapshot
 from forecasting.training.start import SCRATCH, Start
 from pipelines import notices, tasks
 from pipelines.workspace import workspace

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from forecasting.config.settings import Settings
 from forecasting.registry import Registry
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 __all__ = ["Workspace", "workspace"]
 

@@ -20,8 +20,8 @@ from forecasting.evaluation.contest import fit_baselines
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
-from forecasting.series.store import Store
 from forecasting.shards.plan import Request
+from forecasting.storage.store import Store
 
 KEYS = ["unique_id", "ds", "cutoff", "version"]
 

@@ -15,7 +15,7 @@ from forecasting.evaluation import leakage
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.scale import Scaler
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 
 def make(tmp_path: Path, csv: str | None = None, **sections: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from forecasting import cli
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 COMMANDS = ("run", "ingest", "check", "train", "backtest", "forecast", "promote", "rollback", "models")
 OUTCOME = {

@@ -19,8 +19,8 @@ from forecasting.promotion import Decision, Judging, decide
 from forecasting.registry import Registry
 from forecasting.retraining import Attempt, bill, entrants, find_start, succeed
 from forecasting.series.clean import clean
-from forecasting.series.snapshot import Snapshot
 from forecasting.series.split import folds
+from forecasting.storage.snapshot import Snapshot
 from forecasting.training.final import fit_finally
 from forecasting.training.fit import fit
 from forecasting.training.fitted import Fitted

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 _JOB = """
 name: book

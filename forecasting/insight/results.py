@@ -26,9 +26,9 @@ from forecasting.insight.symbols import texts
 from forecasting.promotion import Decision
 from forecasting.registry import Registry
 from forecasting.retraining import Attempt, Final, bill, rules_of
-from forecasting.series import ingestion
-from forecasting.series.snapshot import Snapshot
 from forecasting.series.symbols import unit_of
+from forecasting.storage import ingestion
+from forecasting.storage.snapshot import Snapshot
 from forecasting.training.fitted import Fitted
 
 __all__ = ["Finished", "Outcome", "conclude", "parameters", "records", "summary"]

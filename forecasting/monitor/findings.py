@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from forecasting.columns import CREATED, VERSION
 from forecasting.evaluation.gate import Rule
 from forecasting.monitor.rules import REMEDIES, Remedy
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 __all__ = ["Findings", "acted", "answered", "keep", "plain", "tried"]
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column, quantile_columns
 from forecasting.errors import DataError
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 __all__ = ["By", "live_scores", "parts", "scored", "scores", "stored_quantiles"]
 

@@ -13,8 +13,8 @@ from forecasting.errors import DataError
 from forecasting.monitor.live import parts, stored_quantiles
 from forecasting.series.frequency import Grid
 from forecasting.series.split import shift
-from forecasting.series.store import Store
 from forecasting.series.time_features import season_of
+from forecasting.storage.store import Store
 
 __all__ = ["SUMS", "record"]
 

@@ -15,7 +15,7 @@ from forecasting.monitor.rules import RESIDUALS
 from forecasting.monitor.watch import readings, span_of, window_of
 from forecasting.registry import Registry
 from forecasting.series.split import shift
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 __all__ = ["renew_intervals"]
 

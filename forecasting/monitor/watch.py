@@ -23,8 +23,8 @@ from forecasting.monitor.senses import REFERENCE, Columns, Sensed, inputs, resid
 from forecasting.registry import Registry, Version
 from forecasting.series.clean import clean
 from forecasting.series.split import last_reading, shift
-from forecasting.series.store import Store
 from forecasting.series.time_features import season_of
+from forecasting.storage.store import Store
 
 __all__ = ["Span", "look", "readings", "span_of", "window_of"]
 

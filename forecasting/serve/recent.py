@@ -8,7 +8,7 @@ import pandas as pd
 
 from forecasting.bundle.spec import Spec
 from forecasting.series.frequency import offset_of
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 __all__ = ["since_when"]
 

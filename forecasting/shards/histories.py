@@ -13,8 +13,8 @@ from forecasting.bundle.online import Readings
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.frequency import fixed_step, offset_of
-from forecasting.series.scan import Span, scan
 from forecasting.shards.plan import Plan, Shard
+from forecasting.storage.reading import Span, scan
 
 __all__ = ["Histories", "read"]
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from forecasting.runtime.files import replace, write_text
-from forecasting.series.commits import write_part
+from forecasting.storage.appending import write_part
 
 __all__ = ["Failure", "Part", "keep", "recall", "table_of"]
 

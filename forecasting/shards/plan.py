@@ -15,9 +15,9 @@ from forecasting.bundle.spec import Spec
 from forecasting.errors import DataError
 from forecasting.runtime.files import write_text
 from forecasting.runtime.provenance import code_version
-from forecasting.series import scan
 from forecasting.series.frequency import offset_of
-from forecasting.series.scan import Source
+from forecasting.storage import reading as scan
+from forecasting.storage.reading import Source
 
 __all__ = ["Model", "Plan", "Request", "Shard", "plan"]
 

@@ -13,9 +13,9 @@ from forecasting.config.job import Job
 from forecasting.config.training import Train
 from forecasting.errors import TrainingError
 from forecasting.series.prepare import prepare
-from forecasting.series.snapshot import take
 from forecasting.series.split import Fold
-from forecasting.series.store import Store
+from forecasting.storage.snapshot import take
+from forecasting.storage.store import Store
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.fit import build_network, export_graphs, learned_by, lessons

@@ -16,10 +16,10 @@ from forecasting.nn import export, heads, models
 from forecasting.series.features import Features
 from forecasting.series.grids import Layout, joint
 from forecasting.series.prepare import Learned, Prepared, prepare
-from forecasting.series.snapshot import take
 from forecasting.series.split import Fold
-from forecasting.series.store import Store
 from forecasting.series.window import Batch, Windows
+from forecasting.storage.snapshot import take
+from forecasting.storage.store import Store
 from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic

@@ -19,7 +19,7 @@ from forecasting.promotion import Judging, decide
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 START = pd.Timestamp("2024-01-01")
 KNOWN = 600  # hours that were read when the model went live

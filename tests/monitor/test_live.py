@@ -10,7 +10,7 @@ import pytest
 
 from forecasting.errors import DataError
 from forecasting.monitor.live import By, live_scores
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 JOB = "job"
 

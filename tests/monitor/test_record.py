@@ -11,7 +11,7 @@ import pytest
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.monitor.record import SUMS, record
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 START = pd.Timestamp("2024-01-01")
 SEASON = 4

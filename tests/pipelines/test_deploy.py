@@ -23,7 +23,7 @@ from filelock import FileLock
 from prefect import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 from pipelines.notices import RETRAIN, resource
 from pipelines.schedule import zombies
 

@@ -10,7 +10,7 @@ from deltalake import write_deltalake
 
 from benchmarks import _kills, _lame, _scarce
 from benchmarks._trial import Bench, Home, Round
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -15,8 +15,8 @@ from forecasting.batch import forecast
 from forecasting.config.job import Job, load_job
 from forecasting.registry import Registry
 from forecasting.runtime.provenance import run_key
-from forecasting.series.snapshot import take
-from forecasting.series.store import Store
+from forecasting.storage.snapshot import take
+from forecasting.storage.store import Store
 from forecasting.tracking import connect
 from pipelines import tasks
 from pipelines.ingest import ingest

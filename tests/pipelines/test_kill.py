@@ -14,7 +14,7 @@ import pytest
 from forecasting.bundle.artifact import verify
 from forecasting.config.settings import Settings
 from forecasting.registry import Registry
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 
 def kill_when(command: Sequence[str], environment: dict[str, str], line: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from forecasting.config.job import Job, load_job
 from forecasting.registry import Registry
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 from pipelines.monitor import monitor
 from pipelines.workspace import workspace
 

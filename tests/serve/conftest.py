@@ -36,9 +36,9 @@ from forecasting.series.features import Features
 from forecasting.series.prepare import prepare
 from forecasting.series.scale import Scaler
 from forecasting.series.split import folds
-from forecasting.series.store import Store
 from forecasting.serve.app import create_app
 from forecasting.serve.keys import Scope, new_key
+from forecasting.storage.store import Store
 
 CONTEXT, HORIZON = 8, 4
 PLAIN, RICH = "buoy", "farm"  # a model of the target alone, and one with every kind of covariate

@@ -16,8 +16,8 @@ import uvicorn
 
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.registry import Registry
-from forecasting.series.store import Store
 from forecasting.serve.app import create_app
+from forecasting.storage.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser's driver, playwright, is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -17,8 +17,8 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job
 from forecasting.errors import GatecastError
 from forecasting.monitor.live import live_scores
-from forecasting.series.store import Store
 from forecasting.serve.client import Client, RefusedError, UnavailableError
+from forecasting.storage.store import Store
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
 

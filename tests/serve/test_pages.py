@@ -18,10 +18,10 @@ import pytest
 
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.registry import Registry
-from forecasting.series.store import Store
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.pages.render import address
 from forecasting.serve.pages.upload import columns_of_csv
+from forecasting.storage.store import Store
 
 VIEWS = ["/", "/accuracy", "/results", "/versions", "/upload"]
 EVIL = "<img src=x onerror=alert(1)>"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from forecasting.monitor.live import live_scores
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 
 
 @pytest.fixture(scope="module")

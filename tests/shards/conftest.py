@@ -16,11 +16,11 @@ from forecasting.evaluation.contest import fit_baselines
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.split import folds
-from forecasting.series.store import Store
 from forecasting.shards.parts import Part
 from forecasting.shards.plan import Plan, Request
 from forecasting.shards.runners import Runner
 from forecasting.shards.score import score
+from forecasting.storage.store import Store
 
 
 def run_here(plan: Plan) -> Iterator[Part]:

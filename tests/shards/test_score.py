@@ -13,9 +13,9 @@ from forecasting import sources
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError
-from forecasting.series import scan
 from forecasting.series.clean import clean
-from forecasting.series.store import Store
+from forecasting.storage import reading as scan
+from forecasting.storage.store import Store
 
 MADE = ["model", "version", "created"]
 COVARIATES = {"past": ["p"], "future": ["f"], "static": ["s", "k"], "categorical": ["k"]}

@@ -14,7 +14,7 @@ from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.errors import DataError, TrainingError
 from forecasting.series.prepare import prepare
-from forecasting.series.store import Store
+from forecasting.storage.store import Store
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.fit import fit, fit_stored
 from forecasting.training.fitted import Fitted

@@ -13,11 +13,11 @@ from forecasting.columns import STEP
 from forecasting.errors import DataError, RegistryError
 from forecasting.monitor.live import By, scored, scores
 from forecasting.registry import Registry
-from forecasting.series.store import Store
 from forecasting.serve.pages.charts import line_chart
 from forecasting.serve.pages.render import number, percent, stamp
 from forecasting.serve.pages.views import Choice, Fact
 from forecasting.serve.recent import since_when
+from forecasting.storage.store import Store
 
 __all__ = ["TITLES", "Accuracy", "Results", "accuracy", "results", "runs"]
 

@@ -11,8 +11,8 @@ from forecasting.bundle.online import Readings
 from forecasting.bundle.spec import Spec
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
-from forecasting.series.store import Store
 from forecasting.serve.recent import since_when
+from forecasting.storage.store import Store
 
 __all__ = ["Stored", "names_of", "readings_of", "stored"]
 

@@ -14,7 +14,6 @@ from forecasting.bundle.forecaster import Forecasts
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.errors import RegistryError
 from forecasting.registry import PREVIOUS
-from forecasting.series.store import Store
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
 from forecasting.serve.online import admit
@@ -29,6 +28,7 @@ from forecasting.serve.requests import Asked, ForecastRequest, asked, content_ty
 from forecasting.serve.routes.models import slot_of
 from forecasting.serve.slot import Loaded, Slot
 from forecasting.serve.state import State
+from forecasting.storage.store import Store
 
 __all__ = ["router"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from forecasting.config.series import Series
 from forecasting.series.clean import clean
-from forecasting.series.ingestion import recall, record
 from forecasting.series.validate import validate
+from forecasting.storage.ingestion import recall, record
 
 SERIES = Series(freq="h", upper=100)
 

@@ -22,7 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
-from forecasting.series.scan import Source, Span, files, read
+from forecasting.storage.reading import Source, Span, files, read
 
 __all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "linked", "making", "write_part"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 from forecasting.config.job import Job
 from forecasting.series.clean import clean
 from forecasting.series.split import Fold, folds
-from forecasting.series.store import Store, fingerprint
+from forecasting.storage.store import Store, fingerprint
 
 __all__ = ["Snapshot", "take"]
 

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError, SourceError
-from forecasting.outlets import outlet
+from forecasting.storage.outlets import outlet
 from tests.postgresql import PASSWORD
 
 HOURLY = Series(freq="h")

@@ -14,9 +14,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from forecasting.errors import DataError
-from forecasting.series import commits
-from forecasting.series import store as store_module
-from forecasting.series.store import Merged, Store, fingerprint
+from forecasting.storage import appending as commits
+from forecasting.storage import store as store_module
+from forecasting.storage.store import Merged, Store, fingerprint
 
 
 def table(y: list[float], ids: str = "a", start: str = "2024-01-01") -> pd.DataFrame:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.series import scan as scanning
-from forecasting.series.scan import Span, names, reach, scan
-from forecasting.series.store import Store
+from forecasting.storage import reading as scanning
+from forecasting.storage.reading import Span, names, reach, scan
+from forecasting.storage.store import Store
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_names_and_reach_are_those_of_the_table(store: Store) -> None:
 
 def test_files_and_row_groups_elsewhere_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of ten days in ten files, the last day's; of that, the row groups with the series that are asked for."""
-    monkeypatch.setattr("forecasting.series.commits.GROUP", 24)
+    monkeypatch.setattr("forecasting.storage.appending.GROUP", 24)
     store = Store(tmp_path)
     for day in pd.date_range("2024-01-01", periods=10):
         ds = pd.date_range(day, periods=24, freq="h", unit="us")

@@ -23,10 +23,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION
 from forecasting.errors import DataError, no_space
-from forecasting.series import scan
-from forecasting.series.commits import FORECAST, add, add_new, making, write_part
-from forecasting.series.compaction import brought, compact, vacuum
-from forecasting.series.scan import Source
+from forecasting.storage import reading as scan
+from forecasting.storage.appending import FORECAST, add, add_new, making, write_part
+from forecasting.storage.compaction import brought, compact, vacuum
+from forecasting.storage.reading import Source
 
 __all__ = ["Merged", "Store", "fingerprint"]
 

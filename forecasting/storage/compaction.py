@@ -16,8 +16,8 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from forecasting.columns import DS, UNIQUE_ID
-from forecasting.series.commits import added, linked, write_part
-from forecasting.series.scan import File, Source, Span, files, footer, rows
+from forecasting.storage.appending import added, linked, write_part
+from forecasting.storage.reading import File, Source, Span, files, footer, rows
 
 __all__ = ["brought", "compact", "vacuum"]
 

@@ -9,9 +9,9 @@ import pytest
 from deltalake import DeltaTable
 from pandas.testing import assert_frame_equal
 
-from forecasting.series import compaction
-from forecasting.series.scan import Source, files
-from forecasting.series.store import Store
+from forecasting.storage import compaction
+from forecasting.storage.reading import Source, files
+from forecasting.storage.store import Store
 
 
 def table(rows: int, series: int, start: str = "2024-01-01") -> pd.DataFrame:

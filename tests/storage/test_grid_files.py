@@ -10,9 +10,9 @@ import xarray as xr
 
 from forecasting.config.series import Series
 from forecasting.errors import ConfigError
-from forecasting.outlets import outlet
-from forecasting.series.cubes import cube
 from forecasting.series.grids import learn_layout
+from forecasting.storage.grid_files import cube
+from forecasting.storage.outlets import outlet
 
 GRID = Series(freq="h", layout="grid")
 

@@ -10,9 +10,9 @@ import pytest
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
-from forecasting.series.snapshot import take
 from forecasting.series.split import folds
-from forecasting.series.store import Store, fingerprint
+from forecasting.storage.snapshot import take
+from forecasting.storage.store import Store, fingerprint
 
 Tables = Callable[..., pd.DataFrame]
 

@@ -1,0 +1,1 @@
+"""Delta tables: observations and forecasts, appended, read, compacted, versioned."""
