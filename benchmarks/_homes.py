@@ -65,8 +65,8 @@ def _bundle(work: Path, seed: int) -> Path:
     from forecasting.bundle.artifact import Origin
     from forecasting.nn import heads, models
     from forecasting.series.clean import clean
+    from forecasting.series.folds import folds
     from forecasting.series.prepare import prepare
-    from forecasting.series.split import folds
     from forecasting.training.fit import export_graphs, shapes, write_bundle
 
     keras.utils.set_random_seed(seed)

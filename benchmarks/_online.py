@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks._homes import CONTEXT, HORIZON, UNITS, request
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.online import Readings, windows_of
-from forecasting.series.window import Batch, Windows
+from forecasting.series.windows import Batch, Windows
 
 __all__ = ["online"]
 

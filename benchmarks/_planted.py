@@ -19,8 +19,8 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import parse_job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Linear
+from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import Prepared, prepare
-from forecasting.series.split import Fold, folds
 
 __all__ = ["JOB", "PLANTED", "SEEN", "World", "make_table", "make_world", "perturbed"]
 

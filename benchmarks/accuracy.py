@@ -33,7 +33,7 @@ from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.runtime import child
-from forecasting.series.split import Fold
+from forecasting.series.folds import Fold
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = {"stacked": ROOT / "configs" / "ett.yaml", "segrnn": ROOT / "benchmarks" / "ett_segrnn.yaml"}

@@ -38,9 +38,9 @@ from forecasting.evaluation.contest import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.runtime import child
 from forecasting.series.clean import clean, regular_grid
+from forecasting.series.folds import folds
 from forecasting.series.panel import build
-from forecasting.series.split import folds
-from forecasting.series.window import Windows, at_rows
+from forecasting.series.windows import Windows, at_rows
 
 CONFIG = Path(__file__).parents[1] / "configs" / "counts.yaml"
 INTERVAL = (0.1, 0.9)

@@ -31,7 +31,7 @@ from forecasting.evaluation.backtest import Origins, candidate, find_origins
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.runtime import child
 from forecasting.series.clean import clean
-from forecasting.series.split import folds, past
+from forecasting.series.folds import folds, past
 
 __all__ = ["CASES", "main", "measure"]
 

@@ -30,7 +30,7 @@ from forecasting.evaluation.contest import Entrant
 from forecasting.evaluation.metrics import METRICS, value
 from forecasting.promotion import Judging, decide
 from forecasting.registry import Registry
-from forecasting.series.split import Fold
+from forecasting.series.folds import Fold
 
 WORLDS, OTHERS = 10, 100
 CHAMPION_NOISE = 0.35

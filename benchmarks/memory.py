@@ -31,10 +31,10 @@ import pandas as pd
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import parse_job
 from forecasting.config.series import Window
-from forecasting.series import scale
+from forecasting.series import scaling as scale
 from forecasting.series.features import Features
 from forecasting.series.panel import Panel, build, join
-from forecasting.series.window import slide
+from forecasting.series.windows import slide
 from forecasting.training.start import Start
 
 LENGTH = 100_000  # readings of one series

@@ -30,7 +30,7 @@ from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate, find_spans
 from forecasting.runtime import child
 from forecasting.series.clean import clean
-from forecasting.series.split import Fold, folds, past
+from forecasting.series.folds import Fold, folds, past
 from forecasting.training.fitted import Fitted
 
 CONFIG = Path(__file__).parents[1] / "configs" / "characters.yaml"

@@ -18,7 +18,7 @@ from forecasting.bundle.continuation import Continuation, Sampling
 from forecasting.config.job import load_job
 from forecasting.config.network import Model
 from forecasting.config.training import Train
-from forecasting.series.symbols import learn_vocabulary
+from forecasting.series.vocabulary import learn_vocabulary
 from forecasting.training.devices import make_deterministic
 from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of
 

@@ -17,7 +17,7 @@ import numpy as np
 from forecasting.bundle.engine import Engine
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 from forecasting.training.devices import make_deterministic
 from forecasting.training.examples import Arrays, learn_in_memory
 

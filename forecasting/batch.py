@@ -16,7 +16,7 @@ from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.registry import Registry
-from forecasting.series.symbols import split_text, unit_of
+from forecasting.series.vocabulary import split_text, unit_of
 from forecasting.shards.parts import Part, table_of
 from forecasting.shards.plan import Model, Request, plan
 from forecasting.shards.runners import Runner, run_local

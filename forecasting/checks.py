@@ -21,10 +21,10 @@ from forecasting.evaluation.symbols import SYMBOL_METRICS
 from forecasting.insight.results import records
 from forecasting.monitor.rules import least_stamps
 from forecasting.registry import Registry
+from forecasting.series.calendar import channel_names
 from forecasting.series.clean import clean
+from forecasting.series.folds import folds
 from forecasting.series.frequency import offset_of
-from forecasting.series.split import folds
-from forecasting.series.time_features import channel_names
 from forecasting.series.validate import validate
 from forecasting.storage import snapshot
 from forecasting.storage.store import Store

@@ -177,7 +177,7 @@ def _continued(
     """A prompt and what follows it; what is not given is that of the job."""
     from forecasting.batch import continue_text
     from forecasting.bundle.continuation import Sampling
-    from forecasting.series.symbols import join_symbols, unit_of
+    from forecasting.series.vocabulary import join_symbols, unit_of
     from pipelines.workspace import workspace
 
     if not job.symbolic:

@@ -20,7 +20,7 @@ from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of
 from forecasting.registry import Registry
 from forecasting.runtime.files import write_text
-from forecasting.series.split import Fold, last_reading
+from forecasting.series.folds import Fold, last_reading
 
 __all__ = ["Decision", "Judging", "decide"]
 

@@ -18,7 +18,7 @@ from forecasting.evaluation.gate import Rule, sane
 from forecasting.promotion import Decision, Judging
 from forecasting.registry import Registry, Version
 from forecasting.runtime.files import write_text
-from forecasting.series.split import last_reading, past
+from forecasting.series.folds import last_reading, past
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import SCRATCH, Start, objections

@@ -13,7 +13,7 @@ from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import parse_job
 from forecasting.evaluation import contest
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("forecasting", "pipelines")
@@ -133,7 +133,7 @@ def _is_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
             HEAVY | {"pandas", "onnxruntime"},
             id="command line",
         ),
-        pytest.param(["import forecasting.bundle.forecaster", "import forecasting.series.window"], HEAVY, id="bundle"),
+        pytest.param(["import forecasting.bundle.forecaster", "import forecasting.series.windows"], HEAVY, id="bundle"),
         pytest.param(["import forecasting.registry"], HEAVY - {"mlflow"}, id="registry"),
         pytest.param(["import forecasting.serve.app", "import forecasting.serve.client"], HEAVY, id="service"),
         pytest.param(["import pipelines"], HEAVY, id="flows"),

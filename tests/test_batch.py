@@ -19,7 +19,7 @@ from forecasting.errors import DataError, RegistryError
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 from forecasting.shards.plan import Request
 from forecasting.storage.store import Store
 

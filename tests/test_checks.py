@@ -14,7 +14,7 @@ from forecasting.errors import ConfigError, DataError, RegistryError
 from forecasting.evaluation import leakage
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
-from forecasting.series.scale import Scaler
+from forecasting.series.scaling import Scaler
 from forecasting.storage.store import Store
 
 

@@ -27,7 +27,7 @@ PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / 
 # registry: (where it is written down, where it is documented)
 REGISTRIES = {
     "SOURCES": ("forecasting/sources/__init__.py", "data.md"),
-    "TIME_FEATURES": ("forecasting/series/time_features.py", "configuration.md"),
+    "TIME_FEATURES": ("forecasting/series/calendar.py", "configuration.md"),
     "CELLS": ("forecasting/nn/cells/__init__.py", "networks.md"),
     "HEADS": ("forecasting/nn/heads/__init__.py", "networks.md"),
     "MODELS": ("forecasting/nn/models/__init__.py", "networks.md"),

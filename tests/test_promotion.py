@@ -22,7 +22,7 @@ from forecasting.evaluation.contest import Entrant, fit_baselines
 from forecasting.promotion import Decision, Judging, decide
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
-from forecasting.series.split import Fold, folds
+from forecasting.series.folds import Fold, folds
 
 RIVALS = ("naive", "seasonal_naive", "drift")
 
@@ -319,7 +319,7 @@ from forecasting.promotion import Judging, decide
 from forecasting.registry import Registry
 from forecasting.series import sources
 from forecasting.series.clean import clean
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 
 name, place, told = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[2], "race.json").read_text())
 job = parse(told["job"])

@@ -29,7 +29,7 @@ from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.series.features import Features
-from forecasting.series.scale import Scaler
+from forecasting.series.scaling import Scaler
 
 CONTEXT, HORIZON = 4, 3
 

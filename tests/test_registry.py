@@ -25,7 +25,7 @@ from forecasting.errors import ArtifactError, LockedError, RegistryError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.registry import Registry
 from forecasting.series.features import Features
-from forecasting.series.scale import Scaler
+from forecasting.series.scaling import Scaler
 from forecasting.tracking import connect
 
 JOB = "buoy"

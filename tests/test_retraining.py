@@ -19,7 +19,7 @@ from forecasting.promotion import Decision, Judging, decide
 from forecasting.registry import Registry
 from forecasting.retraining import Attempt, bill, entrants, find_start, succeed
 from forecasting.series.clean import clean
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.final import fit_finally
 from forecasting.training.fit import fit

@@ -16,7 +16,7 @@ from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate as judge_symbols
 from forecasting.evaluation.symbols import find_spans
 from forecasting.series.clean import clean
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 from forecasting.training.fit import fit
 from forecasting.training.symbols import fit_symbols
 

@@ -20,7 +20,7 @@ from forecasting.bundle.engine import Graphs
 from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError, GatecastError
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 
 __all__ = ["Bundle", "Manifest", "Origin", "golden_inputs", "read_graphs", "read_manifest", "verify", "write"]
 

@@ -19,10 +19,10 @@ from forecasting.config.series import Window
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features
-from forecasting.series.grids import Layout
+from forecasting.series.layout import Layout
 from forecasting.series.panel import build
-from forecasting.series.scale import Scaler
-from forecasting.series.window import Windows, slide
+from forecasting.series.scaling import Scaler
+from forecasting.series.windows import Windows, slide
 
 __all__ = ["assemble", "recalibrate", "spec_for"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.special import log_softmax, softmax
 from forecasting.errors import GatecastError
-from forecasting.series.symbols import Vocabulary
-from forecasting.series.window import Batch
+from forecasting.series.vocabulary import Vocabulary
+from forecasting.series.windows import Batch
 
 __all__ = ["Continuation", "Continued", "Sampling"]
 

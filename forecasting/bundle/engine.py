@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from forecasting.columns import check_axes
 from forecasting.errors import ArtifactError
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 
 __all__ = ["Engine", "Graphs", "pieces"]
 

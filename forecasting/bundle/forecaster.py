@@ -16,7 +16,7 @@ from forecasting.errors import DataError
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.panel import Panel, build
 from forecasting.series.validate import validate
-from forecasting.series.window import Windows, at_rows
+from forecasting.series.windows import Windows, at_rows
 
 __all__ = ["Forecaster", "Forecasts"]
 

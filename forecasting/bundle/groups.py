@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasting.bundle.spec import Spec
-from forecasting.series.window import Windows
+from forecasting.series.windows import Windows
 
 __all__ = ["groups_of", "weights_of"]
 

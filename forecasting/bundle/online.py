@@ -10,11 +10,11 @@ import pandas as pd
 
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.series.calendar import calendar
 from forecasting.series.features import Features
 from forecasting.series.frequency import fixed_step
 from forecasting.series.panel import Panel
-from forecasting.series.time_features import calendar
-from forecasting.series.window import Windows, at_rows
+from forecasting.series.windows import Windows, at_rows
 
 __all__ = ["Readings", "panel_of", "windows_of"]
 

@@ -15,8 +15,8 @@ from forecasting.bundle.engine import Engine, Graphs, pieces
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ConfigError
 from forecasting.runtime.processes import cores
-from forecasting.series.grids import asked
-from forecasting.series.window import Batch, Windows
+from forecasting.series.layout import asked
+from forecasting.series.windows import Batch, Windows
 
 __all__ = ["Predictor"]
 

@@ -10,9 +10,9 @@ from forecasting.config.job import Job
 from forecasting.config.operation import Calibrate
 from forecasting.config.series import Series
 from forecasting.series.features import Features
-from forecasting.series.grids import Layout
-from forecasting.series.scale import Scaler
-from forecasting.series.symbols import Vocabulary
+from forecasting.series.layout import Layout
+from forecasting.series.scaling import Scaler
+from forecasting.series.vocabulary import Vocabulary
 
 __all__ = ["Spec", "Symbols", "level_quantiles", "wanted_quantiles"]
 

@@ -18,10 +18,10 @@ from forecasting.config.job import Job
 from forecasting.errors import ArtifactError, DataError
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.features import Features
-from forecasting.series.scale import Scaler
-from forecasting.series.split import past
-from forecasting.series.symbols import Vocabulary, sequences, unit_of
+from forecasting.series.folds import past
+from forecasting.series.scaling import Scaler
 from forecasting.series.validate import validate
+from forecasting.series.vocabulary import Vocabulary, sequences, unit_of
 
 __all__ = ["SymbolForecaster", "assemble_symbols", "symbol_spec"]
 

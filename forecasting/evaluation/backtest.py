@@ -17,13 +17,13 @@ from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.gate import Candidate
 from forecasting.evaluation.metrics import Scored
 from forecasting.evaluation.timing import median_ms
+from forecasting.series.calendar import season_of
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features
+from forecasting.series.folds import Fold, past
 from forecasting.series.panel import Panel, build
-from forecasting.series.scale import Scaler
-from forecasting.series.split import Fold, past
-from forecasting.series.time_features import season_of
-from forecasting.series.window import Windows, at_rows
+from forecasting.series.scaling import Scaler
+from forecasting.series.windows import Windows, at_rows
 
 __all__ = ["Origins", "candidate", "find_origins", "score"]
 

@@ -15,11 +15,11 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job
+from forecasting.series.calendar import season_of
 from forecasting.series.features import Features
 from forecasting.series.panel import build
 from forecasting.series.prepare import Prepared
-from forecasting.series.time_features import season_of
-from forecasting.series.window import Windows, at_rows
+from forecasting.series.windows import Windows, at_rows
 
 __all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "naive", "ridge", "seasonal_naive", "to_onnx"]
 

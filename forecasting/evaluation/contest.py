@@ -14,9 +14,9 @@ from forecasting.config.job import Job
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.evaluation import backtest, baselines, metrics, ngrams, symbols
 from forecasting.evaluation.gate import Candidate, Verdict, best_baseline, judge
+from forecasting.series.folds import Fold, past
 from forecasting.series.prepare import prepare
-from forecasting.series.split import Fold, past
-from forecasting.series.symbols import prepare_symbols
+from forecasting.series.vocabulary import prepare_symbols
 
 __all__ = [
     "CHAMPION",

@@ -15,9 +15,9 @@ from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.ngrams import NGRAMS, fit_table
 from forecasting.series.clean import clean
+from forecasting.series.folds import Fold, folds, past
 from forecasting.series.prepare import Prepared, prepare
-from forecasting.series.split import Fold, folds, past
-from forecasting.series.symbols import prepare_symbols
+from forecasting.series.vocabulary import prepare_symbols
 
 __all__ = ["Finding", "audit", "audit_symbols", "perturb_future"]
 

@@ -14,7 +14,7 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.symbols import assemble_symbols, symbol_spec
 from forecasting.config.job import Job
-from forecasting.series.symbols import Spans
+from forecasting.series.vocabulary import Spans
 
 __all__ = ["NGRAMS", "Table", "contexts", "fit_ngram", "fit_table", "table_to_onnx"]
 

@@ -19,8 +19,8 @@ from forecasting.evaluation.gate import Candidate
 from forecasting.evaluation.metrics import Bools, Floats, Metric, count_readings, identity
 from forecasting.evaluation.timing import median_ms
 from forecasting.series.clean import regular_grid
-from forecasting.series.split import Fold
-from forecasting.series.symbols import sequences
+from forecasting.series.folds import Fold
+from forecasting.series.vocabulary import sequences
 
 __all__ = ["SYMBOL_METRICS", "ScoredSymbols", "Spans", "candidate", "find_spans"]
 

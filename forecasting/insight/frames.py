@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y
-from forecasting.series.grids import Layout
+from forecasting.series.layout import Layout
 from forecasting.storage.grid_files import cube
 
 __all__ = ["Shown", "animation", "picture", "shown"]

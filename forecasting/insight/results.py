@@ -26,7 +26,7 @@ from forecasting.insight.symbols import texts
 from forecasting.promotion import Decision
 from forecasting.registry import Registry
 from forecasting.retraining import Attempt, Final, bill, rules_of
-from forecasting.series.symbols import unit_of
+from forecasting.series.vocabulary import unit_of
 from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.fitted import Fitted

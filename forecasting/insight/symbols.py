@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from forecasting.columns import CUTOFF, DS, SYMBOL, UNIQUE_ID, Y
-from forecasting.series.symbols import join_symbols
+from forecasting.series.vocabulary import join_symbols
 
 __all__ = ["Text", "texts"]
 

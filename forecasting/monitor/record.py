@@ -11,9 +11,9 @@ from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantil
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.monitor.live import parts, stored_quantiles
+from forecasting.series.calendar import season_of
+from forecasting.series.folds import shift
 from forecasting.series.frequency import Grid
-from forecasting.series.split import shift
-from forecasting.series.time_features import season_of
 from forecasting.storage.store import Store
 
 __all__ = ["SUMS", "record"]

@@ -14,7 +14,7 @@ from forecasting.monitor.findings import Findings, acted
 from forecasting.monitor.rules import RESIDUALS
 from forecasting.monitor.watch import readings, span_of, window_of
 from forecasting.registry import Registry
-from forecasting.series.split import shift
+from forecasting.series.folds import shift
 from forecasting.storage.store import Store
 
 __all__ = ["renew_intervals"]

@@ -14,7 +14,7 @@ from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, quantile_column
 from forecasting.config.job import Job
 from forecasting.monitor.drift import SHORTEST, Drift, find_drift
 from forecasting.series.clean import regular_grid
-from forecasting.series.split import last_reading, shift
+from forecasting.series.folds import last_reading, shift
 
 __all__ = ["REFERENCE", "Columns", "Sensed", "inputs", "residuals", "sense"]
 

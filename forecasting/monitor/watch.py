@@ -21,9 +21,9 @@ from forecasting.monitor.record import record
 from forecasting.monitor.rules import Evidence, judge, level_of_each, remedy_of
 from forecasting.monitor.senses import REFERENCE, Columns, Sensed, inputs, residuals, sense
 from forecasting.registry import Registry, Version
+from forecasting.series.calendar import season_of
 from forecasting.series.clean import clean
-from forecasting.series.split import last_reading, shift
-from forecasting.series.time_features import season_of
+from forecasting.series.folds import last_reading, shift
 from forecasting.storage.store import Store
 
 __all__ = ["Span", "look", "readings", "span_of", "window_of"]

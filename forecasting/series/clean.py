@@ -11,7 +11,7 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.series.frequency import OFF_GRID, Grid
-from forecasting.series.ordered import after_end, before_start, known_ahead, outside
+from forecasting.series.sorted_rows import after_end, before_start, known_ahead, outside
 
 __all__ = ["Cleaned", "clean", "regular_grid"]
 

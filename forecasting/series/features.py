@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import Y
 from forecasting.config.series import Series
+from forecasting.series.calendar import channel_names
 from forecasting.series.frequency import is_calendar
-from forecasting.series.time_features import channel_names
 
 __all__ = ["Features", "learn_features"]
 

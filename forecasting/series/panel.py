@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.series.calendar import calendar
 from forecasting.series.features import Features
 from forecasting.series.frequency import fixed_step
-from forecasting.series.scale import Scaler
-from forecasting.series.time_features import calendar
+from forecasting.series.scaling import Scaler
 
 __all__ = ["Panel", "build", "join"]
 

@@ -11,11 +11,11 @@ from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features, learn_features
-from forecasting.series.grids import Layout, learn_layout
+from forecasting.series.folds import Fold, past
+from forecasting.series.layout import Layout, learn_layout
 from forecasting.series.panel import build
-from forecasting.series.scale import Scaler, fit
-from forecasting.series.split import Fold, past
-from forecasting.series.window import Windows, slide
+from forecasting.series.scaling import Scaler, fit
+from forecasting.series.windows import Windows, slide
 
 __all__ = ["Learned", "Prepared", "prepare"]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecasting.columns import DS, Y
 from forecasting.series.frequency import OFF_GRID, Grid, fitting
-from forecasting.series.ordered import Ordered, known_ahead, outside, usual_phase
+from forecasting.series.sorted_rows import Ordered, known_ahead, outside, usual_phase
 
 __all__ = ["RULES", "Violation"]
 

@@ -13,8 +13,8 @@ import pandera.pandas as pa
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.errors import DataError
-from forecasting.series.ordered import Ordered
 from forecasting.series.rules import RULES, Violation
+from forecasting.series.sorted_rows import Ordered
 
 __all__ = ["Report", "Violation", "validate"]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 
 __all__ = ["Batcher", "BusyError"]
 

@@ -15,7 +15,7 @@ from forecasting.columns import DS, UNIQUE_ID
 from forecasting.errors import DataError
 from forecasting.series.frequency import Grid
 from forecasting.series.validate import validate
-from forecasting.series.window import Batch, Windows
+from forecasting.series.windows import Batch, Windows
 from forecasting.serve.batching import BusyError
 from forecasting.serve.errors import ServiceError, busy
 from forecasting.serve.requests import Asked

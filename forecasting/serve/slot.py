@@ -23,7 +23,7 @@ from forecasting.errors import ArtifactError, GatecastError, RegistryError, Unkn
 from forecasting.registry import CHAMPION, Registry, Version, content_of
 from forecasting.runtime.files import write_text
 from forecasting.runtime.processes import cores
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 from forecasting.serve.aside import Aside
 from forecasting.serve.batching import Batcher
 

@@ -11,7 +11,7 @@ from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import DS, PROBABILITY, UNIQUE_ID, UNKNOWN_READ, Y
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import DataError
-from forecasting.series.symbols import join_symbols, split_text
+from forecasting.series.vocabulary import join_symbols, split_text
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.online import check_steps, faults
 from forecasting.serve.requests import Asked, ForecastRequest

@@ -12,7 +12,7 @@ from forecasting.config.series import Series
 from forecasting.config.source import FramesSource
 from forecasting.errors import SourceError
 from forecasting.series.frequency import Grid, offset_of
-from forecasting.series.grids import cell_names
+from forecasting.series.layout import cell_names
 from forecasting.sources.parsing.columns import covariates
 from forecasting.sources.parsing.frames import Frames, read_frames
 from forecasting.sources.parsing.paths import matching

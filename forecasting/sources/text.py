@@ -12,7 +12,7 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.config.source import TextSource
 from forecasting.errors import SourceError
-from forecasting.series.symbols import split_text
+from forecasting.series.vocabulary import split_text
 from forecasting.sources.parsing.paths import matching
 from forecasting.sources.parsing.stamps import steps
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID
-from forecasting.series.grids import Layout
+from forecasting.series.layout import Layout
 
 __all__ = ["Cube", "cube", "write_netcdf", "write_npz"]
 

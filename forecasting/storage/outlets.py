@@ -20,7 +20,7 @@ from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
 from forecasting.runtime.database import engine_of
 from forecasting.runtime.files import replace
-from forecasting.series.grids import learn_layout
+from forecasting.series.layout import learn_layout
 from forecasting.storage.appending import FORECAST, add_new, write_part
 from forecasting.storage.grid_files import Cube, cube, write_netcdf, write_npz
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from forecasting.config.job import Job
 from forecasting.series.clean import clean
-from forecasting.series.split import Fold, folds
+from forecasting.series.folds import Fold, folds
 from forecasting.storage.store import Store, fingerprint
 
 __all__ = ["Snapshot", "take"]

@@ -8,7 +8,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 
 __all__ = ["Batches", "Examples", "draw"]
 

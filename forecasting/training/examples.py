@@ -11,7 +11,7 @@ import numpy as np
 
 from forecasting.config.training import Train
 from forecasting.errors import DataError
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint, Epoch
 from forecasting.training.learn import compile_network, learn

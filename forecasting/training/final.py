@@ -12,8 +12,8 @@ from forecasting.bundle.artifact import Bundle, golden_inputs, verify, write
 from forecasting.config.job import Job
 from forecasting.config.training import Train
 from forecasting.errors import TrainingError
+from forecasting.series.folds import Fold
 from forecasting.series.prepare import prepare
-from forecasting.series.split import Fold
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.checkpoint import Checkpoint

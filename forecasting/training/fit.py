@@ -14,10 +14,10 @@ from forecasting.bundle.engine import Engine, Graphs
 from forecasting.config.job import Job
 from forecasting.nn import export, heads, models
 from forecasting.series.features import Features
-from forecasting.series.grids import Layout, joint
+from forecasting.series.folds import Fold
+from forecasting.series.layout import Layout, joint
 from forecasting.series.prepare import Learned, Prepared, prepare
-from forecasting.series.split import Fold
-from forecasting.series.window import Batch, Windows
+from forecasting.series.windows import Batch, Windows
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.batches import Examples

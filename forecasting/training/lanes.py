@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecasting.errors import DataError
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 
 __all__ = ["Lanes"]
 

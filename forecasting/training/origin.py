@@ -8,7 +8,7 @@ import keras
 
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
-from forecasting.series.split import Fold
+from forecasting.series.folds import Fold
 
 __all__ = ["origin_of", "save_network"]
 

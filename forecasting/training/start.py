@@ -10,8 +10,8 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Bundle
 from forecasting.config.job import Job
-from forecasting.series.grids import learn_layout
-from forecasting.series.split import Fold
+from forecasting.series.folds import Fold
+from forecasting.series.layout import learn_layout
 
 __all__ = ["SCRATCH", "Start", "objections"]
 

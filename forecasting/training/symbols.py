@@ -19,8 +19,8 @@ from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.nn.models import in_step
 from forecasting.nn.shapes import Shapes
-from forecasting.series.split import Fold
-from forecasting.series.symbols import prepare_symbols
+from forecasting.series.folds import Fold
+from forecasting.series.vocabulary import prepare_symbols
 from forecasting.training.checkpoint import Checkpoint, Epoch
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.examples import learn_in_memory

@@ -16,7 +16,7 @@ from forecasting.bundle.artifact import Bundle
 from forecasting.config.job import Job
 from forecasting.errors import DataError, TrainingError
 from forecasting.nn.layers.segments import SharedRecurrence
-from forecasting.series.window import Windows, slide
+from forecasting.series.windows import Windows, slide
 from forecasting.training.batches import draw
 
 __all__ = ["begin_with", "freeze", "replayed"]

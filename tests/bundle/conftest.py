@@ -11,8 +11,8 @@ from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.series.clean import clean
+from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import Prepared, prepare
-from forecasting.series.split import Fold, folds
 
 
 class Fitted(NamedTuple):

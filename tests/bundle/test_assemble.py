@@ -14,7 +14,7 @@ from forecasting.bundle.assemble import assemble, recalibrate, spec_for
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
-from forecasting.series.window import Windows
+from forecasting.series.windows import Windows
 
 Fitted = Any  # the fixture of that name
 

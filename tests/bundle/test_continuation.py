@@ -6,7 +6,7 @@ import pytest
 from forecasting.bundle.continuation import Continuation, Sampling
 from forecasting.errors import GatecastError
 from forecasting.evaluation.ngrams import Table, table_to_onnx
-from forecasting.series.symbols import UNKNOWN, Vocabulary
+from forecasting.series.vocabulary import UNKNOWN, Vocabulary
 
 # after nothing or the unknown: a; after a: b with 3/4, c with 1/4; after b: c; after c: a or b evenly
 CHANCES = np.array([[0.1, 0.9, 0.0, 0.0], [0.2, 0.0, 0.6, 0.2], [0.2, 0.0, 0.0, 0.8], [0.2, 0.4, 0.4, 0.0]])

@@ -8,7 +8,7 @@ import pytest
 
 from forecasting.bundle.engine import Engine, pieces
 from forecasting.errors import ArtifactError, GatecastError
-from forecasting.series.window import Batch
+from forecasting.series.windows import Batch
 
 Fitted = Any  # the fixture of that name
 

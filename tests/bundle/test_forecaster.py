@@ -20,8 +20,8 @@ from forecasting.bundle.forecaster import Forecaster, Forecasts
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.baselines import Linear, to_onnx
+from forecasting.series.folds import folds
 from forecasting.series.prepare import prepare
-from forecasting.series.split import folds
 
 Fitted = Any  # the fixture of that name
 Tables = Callable[..., pd.DataFrame]

@@ -17,8 +17,8 @@ from forecasting.bundle.spec import Spec
 from forecasting.config.series import Series
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.series.features import Features
-from forecasting.series.scale import Scaler
-from forecasting.series.window import Windows, at_rows
+from forecasting.series.scaling import Scaler
+from forecasting.series.windows import Windows, at_rows
 
 CONTEXT, HORIZON = 6, 3
 

@@ -15,7 +15,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.errors import ConfigError
 from forecasting.nn.exporters.graph import Graph
 from forecasting.series.features import Features
-from forecasting.series.scale import Scaler
+from forecasting.series.scaling import Scaler
 
 Make = Callable[..., Predictor]
 Array = np.ndarray

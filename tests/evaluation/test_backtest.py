@@ -14,8 +14,8 @@ from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation import baselines
 from forecasting.evaluation.backtest import Origins, candidate, find_origins, score
 from forecasting.series.clean import clean
+from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
-from forecasting.series.split import Fold, folds
 
 Tables = Callable[..., pd.DataFrame]
 Jobs = Callable[..., Job]

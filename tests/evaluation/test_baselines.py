@@ -17,9 +17,9 @@ from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import ALPHAS, BASELINES, Fit, Linear, drift, naive, ridge, seasonal_naive
 from forecasting.series.clean import clean
 from forecasting.series.features import Features
+from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import Prepared, prepare
-from forecasting.series.split import Fold, folds
-from forecasting.series.window import Windows
+from forecasting.series.windows import Windows
 
 Tables = Callable[..., pd.DataFrame]
 Jobs = Callable[..., Job]

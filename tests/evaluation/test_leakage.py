@@ -14,10 +14,11 @@ from forecasting.config.job import Job
 from forecasting.config.series import Series
 from forecasting.evaluation import baselines
 from forecasting.evaluation.leakage import Finding, audit, perturb_future
-from forecasting.series import panel, prepare, window
+from forecasting.series import panel, prepare
+from forecasting.series import windows as window
 from forecasting.series.clean import clean
-from forecasting.series.scale import Scaler
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
+from forecasting.series.scaling import Scaler
 
 World = tuple[pd.DataFrame, Job, list[Forecaster]]
 CUTOFF = pd.Timestamp("2024-01-06 16:00")  # the first of the rich job

@@ -19,8 +19,8 @@ from forecasting.evaluation.leakage import audit_symbols, perturb_future
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.ngrams import NGRAMS, Table, contexts, fit_table, table_to_onnx
 from forecasting.evaluation.symbols import SYMBOL_METRICS, ScoredSymbols, candidate, find_spans
-from forecasting.series.split import folds
-from forecasting.series.symbols import Spans, Vocabulary, learn_vocabulary, prepare_symbols
+from forecasting.series.folds import folds
+from forecasting.series.vocabulary import Spans, Vocabulary, learn_vocabulary, prepare_symbols
 
 
 def job(**sections: Any) -> Job:

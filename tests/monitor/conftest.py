@@ -18,7 +18,7 @@ from forecasting.monitor.watch import look
 from forecasting.promotion import Judging, decide
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 from forecasting.storage.store import Store
 
 START = pd.Timestamp("2024-01-01")

@@ -12,7 +12,7 @@ from forecasting.series import panel as module
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.features import Features, learn_features
 from forecasting.series.panel import Panel, build, join
-from forecasting.series.scale import Scaler, fit
+from forecasting.series.scaling import Scaler, fit
 
 Tables = Callable[..., pd.DataFrame]
 NAN = np.nan

@@ -9,9 +9,9 @@ import pytest
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
+from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import Prepared, prepare
-from forecasting.series.split import Fold, folds
-from forecasting.series.window import Windows
+from forecasting.series.windows import Windows
 
 
 @pytest.fixture

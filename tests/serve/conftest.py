@@ -33,9 +33,9 @@ from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.features import Features
+from forecasting.series.folds import folds
 from forecasting.series.prepare import prepare
-from forecasting.series.scale import Scaler
-from forecasting.series.split import folds
+from forecasting.series.scaling import Scaler
 from forecasting.serve.app import create_app
 from forecasting.serve.keys import Scope, new_key
 from forecasting.storage.store import Store

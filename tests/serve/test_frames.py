@@ -18,8 +18,8 @@ from forecasting.bundle.spec import Spec
 from forecasting.config.series import Series
 from forecasting.registry import Registry
 from forecasting.series.features import Features
-from forecasting.series.grids import Layout
-from forecasting.series.scale import Scaler
+from forecasting.series.layout import Layout
+from forecasting.series.scaling import Scaler
 
 NAME, STEPS, AHEAD = "sea", 3, 2
 CELLS = ("r0c0", "r0c1", None, "r1c0", "r1c1", "r1c2")  # there is land at r0c2

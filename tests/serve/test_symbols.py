@@ -17,8 +17,8 @@ from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import parse_job
 from forecasting.evaluation.ngrams import fit_ngram
 from forecasting.registry import Registry
-from forecasting.series.split import folds
-from forecasting.series.symbols import prepare_symbols
+from forecasting.series.folds import folds
+from forecasting.series.vocabulary import prepare_symbols
 from forecasting.serve.client import Client, RefusedError
 
 WORDS = "Doug saw Jane . Jane saw Spot . Spot saw Doug . ".split()  # noqa: SIM905

@@ -15,7 +15,7 @@ from forecasting.config.job import Job, parse_job
 from forecasting.evaluation.contest import fit_baselines
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 from forecasting.shards.parts import Part
 from forecasting.shards.plan import Plan, Request
 from forecasting.shards.runners import Runner

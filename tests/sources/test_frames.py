@@ -13,7 +13,7 @@ from PIL import Image
 from forecasting import sources
 from forecasting.config.job import Job
 from forecasting.errors import ConfigError, SourceError
-from forecasting.series.grids import learn_layout
+from forecasting.series.layout import learn_layout
 
 Read = Callable[..., pd.DataFrame]
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from forecasting.config.series import Series
 from forecasting.errors import ConfigError
-from forecasting.series.grids import learn_layout
+from forecasting.series.layout import learn_layout
 from forecasting.storage.grid_files import cube
 from forecasting.storage.outlets import outlet
 

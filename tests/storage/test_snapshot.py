@@ -10,7 +10,7 @@ import pytest
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store, fingerprint
 

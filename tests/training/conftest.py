@@ -10,7 +10,7 @@ import pytest
 from forecasting import sources
 from forecasting.config.job import Job, parse_job
 from forecasting.series.clean import clean
-from forecasting.series.split import Fold, folds
+from forecasting.series.folds import Fold, folds
 
 
 class Task(NamedTuple):

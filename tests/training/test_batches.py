@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from forecasting.series.prepare import prepare
-from forecasting.series.window import Windows
+from forecasting.series.windows import Windows
 from forecasting.training.batches import Batches
 
 

@@ -13,8 +13,8 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.evaluation.leakage import audit
-from forecasting.series.grids import cell_names
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
+from forecasting.series.layout import cell_names
 from forecasting.training.fit import fit
 
 ROWS, COLUMNS, STEPS = 3, 4, 60

@@ -15,7 +15,7 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.nn.heads import HEADS
 from forecasting.series.clean import clean
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 from forecasting.training.fit import fit
 
 NUMERIC = [name for name in HEADS if name != "categorical"]

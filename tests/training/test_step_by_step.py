@@ -21,8 +21,8 @@ from forecasting.config.job import Job
 from forecasting.errors import ConfigError, DataError
 from forecasting.nn.check import check
 from forecasting.series.clean import clean
+from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
-from forecasting.series.split import Fold, folds
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.fit import fit
 

@@ -13,7 +13,7 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError
-from forecasting.series.split import folds
+from forecasting.series.folds import folds
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.lanes import Lanes
 from forecasting.training.symbols import fit_symbols

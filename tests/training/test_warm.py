@@ -16,8 +16,8 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError, TrainingError
 from forecasting.nn import heads, models
+from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
-from forecasting.series.split import Fold, folds
 from forecasting.training.fit import fit
 from forecasting.training.start import SCRATCH, Start, objections
 from forecasting.training.warm import begin_with, replayed

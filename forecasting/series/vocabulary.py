@@ -14,7 +14,7 @@ from forecasting.config.job import Job
 from forecasting.config.source import TextSource
 from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
-from forecasting.series.split import Fold, past
+from forecasting.series.folds import Fold, past
 
 __all__ = [
     "UNKNOWN",

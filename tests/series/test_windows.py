@@ -13,8 +13,8 @@ from forecasting.config.series import Window
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.features import Features, learn_features
 from forecasting.series.panel import Panel, build
-from forecasting.series.scale import Scaler, fit
-from forecasting.series.window import Windows, at_rows, slide
+from forecasting.series.scaling import Scaler, fit
+from forecasting.series.windows import Windows, at_rows, slide
 
 NAN = np.nan
 READINGS = st.lists(st.one_of(st.just(NAN), st.just(1.0), st.just(2.0)), min_size=1, max_size=30)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from forecasting.errors import ConfigError
-from forecasting.series.time_features import TIME_FEATURES, calendar, channel_names, season_length
+from forecasting.series.calendar import TIME_FEATURES, calendar, channel_names, season_length
 
 STAMP = pd.DatetimeIndex(["2024-02-10 18:45:30"])  # a Saturday, the 41st day of a leap year, ISO week 6
 

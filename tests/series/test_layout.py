@@ -12,10 +12,10 @@ from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import learn_features
-from forecasting.series.grids import FrameWindows, Layout, asked, cell_names, joint, learn_layout
+from forecasting.series.layout import FrameWindows, Layout, asked, cell_names, joint, learn_layout
 from forecasting.series.panel import Panel, build
-from forecasting.series.scale import Scaler
-from forecasting.series.window import slide
+from forecasting.series.scaling import Scaler
+from forecasting.series.windows import slide
 
 ROWS, COLUMNS, STEPS = 2, 3, 20
 

@@ -9,7 +9,7 @@ import pytest
 
 from forecasting.config.job import Job
 from forecasting.errors import DataError
-from forecasting.series.split import Fold, folds, past, shift
+from forecasting.series.folds import Fold, folds, past, shift
 
 Tables = Callable[..., pd.DataFrame]
 Jobs = Callable[..., Job]

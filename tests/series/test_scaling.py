@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from forecasting.config.series import Series
-from forecasting.series.scale import Scaler, fit
+from forecasting.series.scaling import Scaler, fit
 
 NAN = np.nan
 KINDS = ("standard", "robust", "none")

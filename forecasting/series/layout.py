@@ -16,7 +16,7 @@ from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.series.frequency import fixed_step
 from forecasting.series.panel import Panel
-from forecasting.series.window import Batch, Windows
+from forecasting.series.windows import Batch, Windows
 
 __all__ = ["Asked", "FrameWindows", "Layout", "asked", "cell_names", "joint", "learn_layout"]
 
