@@ -17,7 +17,7 @@ from forecasting.config.job import Job
 from forecasting.config.network import Model
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
-from forecasting.nn.models import in_step
+from forecasting.nn.models import many_to_many as in_step
 from forecasting.nn.shapes import Shapes
 from forecasting.series.folds import Fold
 from forecasting.series.vocabulary import prepare_symbols

@@ -11,7 +11,8 @@ import keras
 from pydantic import BaseModel, ValidationError
 
 from forecasting.errors import ConfigError
-from forecasting.nn.models import conv_lstm, deepar, in_step, segrnn, seq2seq, stacked
+from forecasting.nn.models import conv_lstm, deepar, segrnn, seq2seq, stacked
+from forecasting.nn.models import many_to_many as in_step
 from forecasting.nn.shapes import Shapes
 
 __all__ = ["MODELS", "Shapes", "build", "check", "goes_step_by_step", "parts"]

@@ -6,7 +6,8 @@ import keras
 from pydantic import Field, PositiveInt
 
 from forecasting.errors import ConfigError
-from forecasting.nn import cells, stepping
+from forecasting.nn import autoregressive as stepping
+from forecasting.nn import cells
 from forecasting.nn.layers.lagged import Held, Lagged
 from forecasting.nn.shapes import Shapes, refuse_grid
 from forecasting.nn.wiring import joined

@@ -5,7 +5,8 @@ from typing import Any, ClassVar, Literal
 import keras
 from pydantic import Field, PositiveInt
 
-from forecasting.nn import cells, stepping
+from forecasting.nn import autoregressive as stepping
+from forecasting.nn import cells
 from forecasting.nn.layers.attention import Attention
 from forecasting.nn.shapes import Shapes, refuse_grid
 from forecasting.nn.wiring import joined

@@ -10,7 +10,8 @@ from forecasting.config.job import parse_job
 from forecasting.errors import ConfigError
 from forecasting.nn import export, heads, models
 from forecasting.nn.check import check
-from forecasting.nn.models import Shapes, in_step
+from forecasting.nn.models import Shapes
+from forecasting.nn.models import many_to_many as in_step
 from forecasting.training.devices import make_deterministic
 
 CLASSES = 7

@@ -6,7 +6,8 @@ import keras
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from forecasting.errors import ConfigError
-from forecasting.nn import cells, stepping
+from forecasting.nn import autoregressive as stepping
+from forecasting.nn import cells
 from forecasting.nn.layers.symbols import Carried, Frameless
 from forecasting.nn.shapes import Shapes
 
