@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks._homes import CONTEXT, HORIZON, UNITS, request
+from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.online import Readings, windows_of
 from forecasting.series.windows import Batch, Windows
 
 __all__ = ["online"]

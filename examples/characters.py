@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forecasting import sources
-from forecasting.bundle.continuation import Continuation, Sampling
+from forecasting.bundle.generation import Continuation, Sampling
 from forecasting.config.job import load_job
 from forecasting.config.network import Model
 from forecasting.config.training import Train

@@ -14,8 +14,8 @@ from collections import Counter
 
 import numpy as np
 
-from forecasting.bundle.continuation import Continuation
 from forecasting.bundle.distributions import DISTRIBUTIONS
+from forecasting.bundle.generation import Continuation
 from forecasting.config.network import Model
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary

@@ -8,7 +8,7 @@ far it has come, for what follows an `l` is `l`, `o` or `d`.
 
 from __future__ import annotations
 
-from forecasting.bundle.continuation import Continuation, Sampling
+from forecasting.bundle.generation import Continuation, Sampling
 from forecasting.config.network import Model
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary

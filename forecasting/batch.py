@@ -11,7 +11,7 @@ import pandas as pd
 from filelock import FileLock
 
 from forecasting.bundle.artifact import verify
-from forecasting.bundle.continuation import Continued, Sampling
+from forecasting.bundle.generation import Continued, Sampling
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError

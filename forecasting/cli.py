@@ -176,7 +176,7 @@ def _continued(
 ) -> str:
     """A prompt and what follows it; what is not given is that of the job."""
     from forecasting.batch import continue_text
-    from forecasting.bundle.continuation import Sampling
+    from forecasting.bundle.generation import Sampling
     from forecasting.series.vocabulary import join_symbols, unit_of
     from pipelines.workspace import workspace
 

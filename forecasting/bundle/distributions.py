@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from forecasting.bundle.special import negative_binomial_quantile, normal_quantile, softmax, student_t_quantile
+from forecasting.bundle.numerics import negative_binomial_quantile, normal_quantile, softmax, student_t_quantile
 
 __all__ = ["DISTRIBUTIONS", "Distribution", "distribution"]
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Bundle, Origin, verify, write
 from forecasting.bundle.calibration import identity
-from forecasting.bundle.continuation import Continuation, Sampling
 from forecasting.bundle.engine import Engine, Graphs
+from forecasting.bundle.generation import Continuation, Sampling
 from forecasting.bundle.spec import Spec, Symbols
 from forecasting.columns import CUTOFF, DS, PROBABILITY, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_READ
 from forecasting.config.job import Job

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forecasting.bundle.special import normal_quantile, student_t_quantile
+from forecasting.bundle.numerics import normal_quantile, student_t_quantile
 from forecasting.errors import GatecastError
 from forecasting.evaluation.metrics import Judged, Metric, primary_metric, ratio, sums
 

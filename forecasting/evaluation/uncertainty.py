@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.bundle.special import student_t_quantile
+from forecasting.bundle.numerics import student_t_quantile
 
 __all__ = ["Mean", "mean_of"]
 

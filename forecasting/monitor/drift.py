@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.bundle.special import normal_quantile
+from forecasting.bundle.numerics import normal_quantile
 
 __all__ = ["SHORTEST", "Drift", "Finding", "find_drift"]
 

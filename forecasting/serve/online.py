@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 import numpy as np
 import pandas as pd
 
+from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecaster import Forecaster, Forecasts
-from forecasting.bundle.online import Readings, windows_of
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID
 from forecasting.errors import DataError

@@ -11,7 +11,7 @@ import pandas as pd
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from forecasting.bundle.online import Readings
+from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import ServeSettings

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from forecasting.bundle.continuation import Sampling
+from forecasting.bundle.generation import Sampling
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import DS, PROBABILITY, UNIQUE_ID, UNKNOWN_READ, Y
 from forecasting.config.settings import ServeSettings

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecasting.bundle.online import Readings
+from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.frequency import fixed_step, offset_of

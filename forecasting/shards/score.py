@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import verify
+from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.online import Readings, windows_of
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y, quantile_columns
 from forecasting.errors import DataError

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.continuation import Continuation
+from forecasting.bundle.generation import Continuation
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError

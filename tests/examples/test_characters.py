@@ -8,7 +8,7 @@ import pytest
 
 from examples import characters
 from forecasting import sources
-from forecasting.bundle.continuation import Sampling
+from forecasting.bundle.generation import Sampling
 from forecasting.config.job import load_job
 
 

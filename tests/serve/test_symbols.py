@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.continuation import Sampling
+from forecasting.bundle.generation import Sampling
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import parse_job
 from forecasting.evaluation.ngrams import fit_ngram

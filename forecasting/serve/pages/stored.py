@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.online import Readings
+from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.spec import Spec
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError

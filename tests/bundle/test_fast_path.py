@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from forecasting.bundle.artifact import Origin, write
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
+from forecasting.bundle.fast_path import Readings, panel_of
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.online import Readings, panel_of
 from forecasting.bundle.spec import Spec
 from forecasting.config.series import Series
 from forecasting.evaluation.baselines import Linear, to_onnx

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forecasting.bundle.engine import Engine
-from forecasting.bundle.special import log_softmax, softmax
+from forecasting.bundle.numerics import log_softmax, softmax
 from forecasting.errors import GatecastError
 from forecasting.series.vocabulary import Vocabulary
 from forecasting.series.windows import Batch

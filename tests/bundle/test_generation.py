@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecasting.bundle.continuation import Continuation, Sampling
+from forecasting.bundle.generation import Continuation, Sampling
 from forecasting.errors import GatecastError
 from forecasting.evaluation.ngrams import Table, table_to_onnx
 from forecasting.series.vocabulary import UNKNOWN, Vocabulary

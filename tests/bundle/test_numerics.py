@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from forecasting.bundle.special import (
+from forecasting.bundle.numerics import (
     log_softmax,
     negative_binomial_quantile,
     normal_quantile,
