@@ -148,7 +148,7 @@ def train(job: Job, data: Snapshot, number: int, start: Start) -> Fitted:
 @step("training the network once more, on all readings")
 def fit_finally(job: Job, data: Snapshot, attempt: Attempt) -> Fitted | str:
     """The last fit in a process of its own, or why there is none."""
-    function = "forecasting.training.final:fit_finally_stored"
+    function = "forecasting.training.final_fit:fit_finally_stored"
     arguments = (workspace().home, job, data.version, attempt.fits[-1].bundle)
     work = workspace().run(job.name, _key(job, data)) / "network-final"
     named = {"work": work, "epochs": attempt.best_epoch, "start": attempt.start}

@@ -21,7 +21,7 @@ from forecasting.retraining import Attempt, bill, entrants, find_start, succeed
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.storage.snapshot import Snapshot
-from forecasting.training.final import fit_finally
+from forecasting.training.final_fit import fit_finally
 from forecasting.training.fit import fit
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import SCRATCH, Start

@@ -14,7 +14,7 @@ from forecasting.errors import DataError
 from forecasting.series.windows import Batch
 from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint, Epoch
-from forecasting.training.learn import compile_network, learn
+from forecasting.training.loop import compile_network, learn
 
 __all__ = ["Arrays", "learn_in_memory"]
 

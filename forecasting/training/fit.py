@@ -24,12 +24,12 @@ from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.fitted import Fitted
-from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.loop import batches_in, compile_network, learn
 from forecasting.training.origin import origin_of, save_network
 from forecasting.training.parity import accepted
 from forecasting.training.start import SCRATCH, Start
 from forecasting.training.symbols import fit_symbols
-from forecasting.training.warm import begin_with, freeze, replayed
+from forecasting.training.warm_start import begin_with, freeze, replayed
 
 __all__ = ["fit", "fit_stored"]
 

@@ -25,12 +25,12 @@ from forecasting.training.checkpoint import Checkpoint, Epoch
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.examples import learn_in_memory
 from forecasting.training.fitted import Fitted
-from forecasting.training.lanes import Lanes
-from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.loop import batches_in, compile_network, learn
 from forecasting.training.origin import origin_of, save_network
 from forecasting.training.parity import accepted
 from forecasting.training.start import SCRATCH, Start
-from forecasting.training.warm import begin_with, freeze
+from forecasting.training.tbptt import Lanes
+from forecasting.training.warm_start import begin_with, freeze
 
 __all__ = ["Lessons", "chunk_graph", "fit_symbols", "in_lanes", "learn_symbols", "lessons", "network_of"]
 

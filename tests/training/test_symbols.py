@@ -15,8 +15,8 @@ from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError
 from forecasting.series.folds import folds
 from forecasting.training.checkpoint import Checkpoint
-from forecasting.training.lanes import Lanes
 from forecasting.training.symbols import fit_symbols
+from forecasting.training.tbptt import Lanes
 
 SENTENCE = "Jane saw Spot . Spot saw Jane . Doug saw Spot . "
 

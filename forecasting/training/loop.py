@@ -13,8 +13,8 @@ from forecasting.errors import TrainingError
 from forecasting.training.batches import Batches, Examples
 from forecasting.training.checkpoint import Checkpoint, Epoch
 from forecasting.training.devices import seed_epoch
-from forecasting.training.lanes import Lanes
 from forecasting.training.progress import FitProgress
+from forecasting.training.tbptt import Lanes
 
 __all__ = ["compile_network", "learn"]
 

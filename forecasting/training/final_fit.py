@@ -20,7 +20,7 @@ from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.fit import build_network, export_graphs, learned_by, lessons
 from forecasting.training.fitted import Fitted
-from forecasting.training.learn import batches_in, compile_network, learn
+from forecasting.training.loop import batches_in, compile_network, learn
 from forecasting.training.origin import origin_of, save_network
 from forecasting.training.start import SCRATCH, Start
 

@@ -20,7 +20,7 @@ from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
 from forecasting.training.fit import fit
 from forecasting.training.start import SCRATCH, Start, objections
-from forecasting.training.warm import begin_with, replayed
+from forecasting.training.warm_start import begin_with, replayed
 
 NEW = 40  # steps that have come since the champion's fit
 
