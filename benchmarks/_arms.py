@@ -12,7 +12,7 @@ from forecasting.bundle.assemble import recalibrate
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y
 from forecasting.config.job import Job
-from forecasting.evaluation.contest import fit_baselines
+from forecasting.evaluation.judging import fit_baselines
 from forecasting.monitor.live import parts, scores
 from forecasting.series.clean import clean
 from forecasting.storage.snapshot import Snapshot

@@ -30,7 +30,7 @@ from forecasting.config.job import Job, load_job
 from forecasting.config.series import Series, Window
 from forecasting.config.source import FileColumns, FileSource
 from forecasting.evaluation.backtest import candidate, find_origins
-from forecasting.evaluation.contest import fit_baselines
+from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.runtime import child
 from forecasting.series.folds import Fold

@@ -34,7 +34,7 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import Y
 from forecasting.config.job import Job, load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
-from forecasting.evaluation.contest import fit_baselines
+from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.runtime import child
 from forecasting.series.clean import clean, regular_grid

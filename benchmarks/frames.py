@@ -28,7 +28,7 @@ from forecasting.bundle.artifact import Origin
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
-from forecasting.evaluation.contest import fit_baselines
+from forecasting.evaluation.judging import fit_baselines
 from forecasting.runtime import child
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds, past

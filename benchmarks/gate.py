@@ -25,8 +25,8 @@ from benchmarks._planted import JOB, PLANTED, World, make_world, perturbed
 from forecasting.bundle.artifact import Origin
 from forecasting.columns import DS
 from forecasting.errors import GatecastError
-from forecasting.evaluation import contest
-from forecasting.evaluation.contest import Entrant
+from forecasting.evaluation import judging as contest
+from forecasting.evaluation.judging import Entrant
 from forecasting.evaluation.metrics import METRICS, value
 from forecasting.promotion import Judging, decide
 from forecasting.registry import Registry

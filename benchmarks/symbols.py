@@ -25,7 +25,7 @@ from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job, load_job
-from forecasting.evaluation.contest import fit_baselines
+from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate, find_spans
 from forecasting.runtime import child

@@ -15,7 +15,7 @@ from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job, load_job
 from forecasting.errors import ConfigError
 from forecasting.evaluation import metrics
-from forecasting.evaluation.contest import CHAMPION, as_challenger, baseline_names, fit_baselines, judging
+from forecasting.evaluation.judging import CHAMPION, as_challenger, baseline_names, fit_baselines, judging
 from forecasting.evaluation.leakage import audit, audit_symbols
 from forecasting.evaluation.symbols import SYMBOL_METRICS
 from forecasting.insight.results import records

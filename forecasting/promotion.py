@@ -14,7 +14,7 @@ from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
 from forecasting.errors import RegistryError
-from forecasting.evaluation.contest import Contest, Entrant, as_challenger, hold
+from forecasting.evaluation.judging import Contest, Entrant, as_challenger, hold
 from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of

@@ -12,9 +12,9 @@ from forecasting.bundle.artifact import read_manifest, verify
 from forecasting.config.job import Job
 from forecasting.config.training import STARTS
 from forecasting.errors import UnknownVersionError
-from forecasting.evaluation import contest
-from forecasting.evaluation.contest import CHAMPION, Contest, Entrant
+from forecasting.evaluation import judging as contest
 from forecasting.evaluation.gate import Rule, sane
+from forecasting.evaluation.judging import CHAMPION, Contest, Entrant
 from forecasting.promotion import Decision, Judging
 from forecasting.registry import Registry, Version
 from forecasting.runtime.files import write_text

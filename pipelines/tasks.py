@@ -18,8 +18,8 @@ from forecasting import batch, retraining, sources
 from forecasting.batch import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
-from forecasting.evaluation import contest
-from forecasting.evaluation.contest import Entrant
+from forecasting.evaluation import judging as contest
+from forecasting.evaluation.judging import Entrant
 from forecasting.insight import results
 from forecasting.insight.results import Outcome
 from forecasting.monitor import findings as memory

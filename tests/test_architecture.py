@@ -12,7 +12,7 @@ import pytest
 from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import parse_job
-from forecasting.evaluation import contest
+from forecasting.evaluation import judging as contest
 from forecasting.series.folds import folds
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import RegistryError
-from forecasting.evaluation.contest import Entrant, fit_baselines
+from forecasting.evaluation.judging import Entrant, fit_baselines
 from forecasting.promotion import Decision, Judging, decide
 from forecasting.registry import Registry
 from forecasting.series.clean import clean
@@ -314,7 +314,7 @@ RACER = """
 import json, sys, time
 from pathlib import Path
 from forecasting.config import parse
-from forecasting.evaluation.contest import Entrant
+from forecasting.evaluation.judging import Entrant
 from forecasting.promotion import Judging, decide
 from forecasting.registry import Registry
 from forecasting.series import sources

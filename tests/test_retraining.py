@@ -14,7 +14,7 @@ from forecasting.bundle.artifact import Origin, golden_inputs, read_graphs, veri
 from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import UnknownVersionError
-from forecasting.evaluation.contest import Entrant, as_challenger, fit_baselines, hold
+from forecasting.evaluation.judging import Entrant, as_challenger, fit_baselines, hold
 from forecasting.promotion import Decision, Judging, decide
 from forecasting.registry import Registry
 from forecasting.retraining import Attempt, bill, entrants, find_start, succeed

@@ -11,7 +11,7 @@ from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job, load_job
 from forecasting.config.network import Model
 from forecasting.evaluation.backtest import candidate, find_origins
-from forecasting.evaluation.contest import fit_baselines
+from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate as judge_symbols
 from forecasting.evaluation.symbols import find_spans

@@ -12,7 +12,7 @@ import numpy as np
 
 from forecasting.config.evaluation import Gate
 from forecasting.errors import GatecastError
-from forecasting.evaluation.comparison import Improvement, better
+from forecasting.evaluation.bootstrap import Improvement, better
 from forecasting.evaluation.metrics import METRICS, Judged, Scored, primary_metric, revision, value
 
 __all__ = ["Candidate", "Rule", "Verdict", "best_baseline", "judge", "sane"]

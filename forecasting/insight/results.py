@@ -19,7 +19,7 @@ from forecasting.bundle.artifact import Bundle, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
 from forecasting.config.job import Job
-from forecasting.evaluation.contest import Contest
+from forecasting.evaluation.judging import Contest
 from forecasting.insight import frames
 from forecasting.insight.report import Report, write
 from forecasting.insight.symbols import texts

@@ -13,8 +13,8 @@ from forecasting.bundle.generation import Continuation
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError
-from forecasting.evaluation.comparison import better
-from forecasting.evaluation.contest import Entrant, fit_baselines, hold
+from forecasting.evaluation.bootstrap import better
+from forecasting.evaluation.judging import Entrant, fit_baselines, hold
 from forecasting.evaluation.leakage import audit_symbols, perturb_future
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.ngrams import NGRAMS, Table, contexts, fit_table, table_to_onnx

@@ -12,7 +12,7 @@ import pytest
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
-from forecasting.evaluation.contest import Entrant, fit_baselines
+from forecasting.evaluation.judging import Entrant, fit_baselines
 from forecasting.monitor.findings import Findings
 from forecasting.monitor.watch import look
 from forecasting.promotion import Judging, decide

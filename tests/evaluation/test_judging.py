@@ -11,7 +11,7 @@ from forecasting.bundle.artifact import Origin, verify
 from forecasting.config.job import Job
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.evaluation.baselines import BASELINES
-from forecasting.evaluation.contest import CHAMPION, Contest, Entrant, as_challenger, fit_baselines, hold
+from forecasting.evaluation.judging import CHAMPION, Contest, Entrant, as_challenger, fit_baselines, hold
 from forecasting.series.folds import Fold, folds
 
 World = tuple[pd.DataFrame, Job, tuple[Fold, ...]]

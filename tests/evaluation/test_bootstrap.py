@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from forecasting.errors import ConfigError, GatecastError
-from forecasting.evaluation.comparison import better
+from forecasting.evaluation.bootstrap import better
 from forecasting.evaluation.metrics import Scored
 
 
