@@ -47,7 +47,7 @@ def request(rows: int = CONTEXT, series: int = 1, *, draw: int = 0) -> dict[str,
 def main() -> None:
     """Make the home that is named."""
     home = Path(sys.argv[1])
-    from forecasting.registry import Registry
+    from forecasting.registry.registry import Registry
 
     place = settings_of(home)
     registry = Registry(place.tracking_uri, home / "artifacts", home / "locks")

@@ -13,8 +13,8 @@ from benchmarks._servers import mlflow
 from benchmarks._trial import NAME, Bench, Round
 from forecasting.bundle.artifact import verify
 from forecasting.errors import GatecastError, UnknownVersionError
-from forecasting.registry import Registry
-from forecasting.tracking import connect
+from forecasting.registry.client import connect
+from forecasting.registry.registry import Registry
 
 __all__ = ["proxied"]
 

@@ -19,10 +19,10 @@ import psutil
 from forecasting.bundle.artifact import verify
 from forecasting.config.settings import Settings
 from forecasting.errors import GatecastError, UnknownVersionError
-from forecasting.registry import Registry
+from forecasting.registry.client import connect
+from forecasting.registry.registry import Registry
 from forecasting.runtime.files import write_text
 from forecasting.storage.store import Store, fingerprint
-from forecasting.tracking import connect
 
 __all__ = ["NAME", "Bench", "Done", "Home", "Round", "kill_tree"]
 

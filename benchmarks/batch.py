@@ -31,7 +31,7 @@ from benchmarks._peaks import Peak
 from forecasting.batch import forecast
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job, parse_job
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.shards.plan import Request
 from forecasting.shards.runners import runner
 from forecasting.storage.appending import add, write_part

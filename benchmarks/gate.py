@@ -29,7 +29,7 @@ from forecasting.evaluation import judging as contest
 from forecasting.evaluation.judging import Entrant
 from forecasting.evaluation.metrics import METRICS, value
 from forecasting.promotion import Judging, decide
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.folds import Fold
 
 WORLDS, OTHERS = 10, 100

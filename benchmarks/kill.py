@@ -25,7 +25,7 @@ import pandas as pd
 
 from forecasting.bundle.artifact import verify
 from forecasting.config.settings import Settings
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
 
 __all__ = ["differences", "main"]

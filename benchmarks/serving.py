@@ -29,7 +29,7 @@ from benchmarks._batching import alone
 from benchmarks._homes import NAME, make, request, settings_of
 from benchmarks._online import online
 from benchmarks._service import Server, gatecast, load, mlflow_models, mlflow_server, start_load
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 
 CLIENTS: Final = 64
 ROOT: Final = Path(__file__).parents[1]

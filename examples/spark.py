@@ -18,7 +18,7 @@ import pandas as pd
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import Settings
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
 
 __all__ = ["main"]

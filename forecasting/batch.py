@@ -15,7 +15,7 @@ from forecasting.bundle.generation import Continued, Sampling
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.vocabulary import split_text, unit_of
 from forecasting.shards.parts import Part, table_of
 from forecasting.shards.plan import Model, Request, plan

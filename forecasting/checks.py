@@ -20,7 +20,7 @@ from forecasting.evaluation.leakage import audit, audit_symbols
 from forecasting.evaluation.symbols import SYMBOL_METRICS
 from forecasting.insight.results import records
 from forecasting.monitor.rules import least_stamps
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.calendar import channel_names
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds

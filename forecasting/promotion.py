@@ -18,7 +18,7 @@ from forecasting.evaluation.judging import Contest, Entrant, as_challenger, hold
 from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.runtime.files import write_text
 from forecasting.series.folds import Fold, last_reading
 

@@ -16,13 +16,13 @@ from forecasting.evaluation import judging as contest
 from forecasting.evaluation.gate import Rule, sane
 from forecasting.evaluation.judging import CHAMPION, Contest, Entrant
 from forecasting.promotion import Decision, Judging
-from forecasting.registry import Registry, Version
+from forecasting.registry.registry import Registry, Version
+from forecasting.registry.versions import TWIN
 from forecasting.runtime.files import write_text
 from forecasting.series.folds import last_reading, past
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import SCRATCH, Start, objections
-from forecasting.versions import TWIN
 
 __all__ = ["Attempt", "Final", "bill", "entrants", "find_start", "rules_of", "succeed"]
 

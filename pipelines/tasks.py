@@ -27,7 +27,7 @@ from forecasting.monitor import repair, watch
 from forecasting.monitor.findings import Findings
 from forecasting.promotion import Decision, Judging
 from forecasting.promotion import decide as decide_under_lock
-from forecasting.registry import Run
+from forecasting.registry.registry import Run
 from forecasting.retraining import Attempt, Final
 from forecasting.runtime import child, provenance
 from forecasting.series import clean as cleaning

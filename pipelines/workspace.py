@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from forecasting.config.settings import Settings
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
 
 __all__ = ["Workspace", "workspace"]

@@ -13,7 +13,7 @@ cd "$scratch" # the installed package is meant, not that of a checkout
 PYTHONDONTWRITEBYTECODE='' "$python" -c '
 from pathlib import Path
 import forecasting.cli, forecasting.serve.server
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 Registry("sqlite:///mlflow.db", Path("artifacts"), Path("locks")).jobs()
 '
 rm -r "$scratch"

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from forecasting.config.job import Job, parse_job
-from forecasting.registry import Registry
-from forecasting.tracking import connect
+from forecasting.registry.client import connect
+from forecasting.registry.registry import Registry
 from tests.postgresql import server
 
 # Read by the packages when they are imported, so they are set before any test is.

@@ -134,7 +134,7 @@ def _is_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
             id="command line",
         ),
         pytest.param(["import forecasting.bundle.forecaster", "import forecasting.series.windows"], HEAVY, id="bundle"),
-        pytest.param(["import forecasting.registry"], HEAVY - {"mlflow"}, id="registry"),
+        pytest.param(["import forecasting.registry.registry"], HEAVY - {"mlflow"}, id="registry"),
         pytest.param(["import forecasting.serve.app", "import forecasting.serve.client"], HEAVY, id="service"),
         pytest.param(["import pipelines"], HEAVY, id="flows"),
     ],

@@ -12,7 +12,7 @@ from forecasting import checks, sources
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import ConfigError, DataError, RegistryError
 from forecasting.evaluation import leakage
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.scaling import Scaler
 from forecasting.storage.store import Store

@@ -20,7 +20,7 @@ from forecasting.config.job import Job, parse_job
 from forecasting.errors import RegistryError
 from forecasting.evaluation.judging import Entrant, fit_baselines
 from forecasting.promotion import Decision, Judging, decide
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
 
@@ -316,7 +316,7 @@ from pathlib import Path
 from forecasting.config import parse
 from forecasting.evaluation.judging import Entrant
 from forecasting.promotion import Judging, decide
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series import sources
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds

@@ -16,7 +16,7 @@ from forecasting.config.job import Job, parse_job
 from forecasting.errors import UnknownVersionError
 from forecasting.evaluation.judging import Entrant, as_challenger, fit_baselines, hold
 from forecasting.promotion import Decision, Judging, decide
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.retraining import Attempt, bill, entrants, find_start, succeed
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds

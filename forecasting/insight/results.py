@@ -24,7 +24,7 @@ from forecasting.insight import frames
 from forecasting.insight.report import Report, write
 from forecasting.insight.symbols import texts
 from forecasting.promotion import Decision
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.retraining import Attempt, Final, bill, rules_of
 from forecasting.series.vocabulary import unit_of
 from forecasting.storage import ingestion

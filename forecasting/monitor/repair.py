@@ -13,7 +13,7 @@ from forecasting.errors import DataError
 from forecasting.monitor.findings import Findings, acted
 from forecasting.monitor.rules import RESIDUALS
 from forecasting.monitor.watch import readings, span_of, window_of
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.folds import shift
 from forecasting.storage.store import Store
 

@@ -20,7 +20,7 @@ from forecasting.monitor.live import scored, scores
 from forecasting.monitor.record import record
 from forecasting.monitor.rules import Evidence, judge, level_of_each, remedy_of
 from forecasting.monitor.senses import REFERENCE, Columns, Sensed, inputs, residuals, sense
-from forecasting.registry import Registry, Version
+from forecasting.registry.registry import Registry, Version
 from forecasting.series.calendar import season_of
 from forecasting.series.clean import clean
 from forecasting.series.folds import last_reading, shift

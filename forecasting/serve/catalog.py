@@ -12,7 +12,7 @@ from typing import Final
 
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.runtime.processes import cores
 from forecasting.serve.aside import Aside
 from forecasting.serve.metrics import Metrics

@@ -20,7 +20,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
-from forecasting.registry import CHAMPION, Registry, Version, content_of
+from forecasting.registry.registry import CHAMPION, Registry, Version, content_of
 from forecasting.runtime.files import write_text
 from forecasting.runtime.processes import cores
 from forecasting.series.windows import Batch

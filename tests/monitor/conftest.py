@@ -16,7 +16,7 @@ from forecasting.evaluation.judging import Entrant, fit_baselines
 from forecasting.monitor.findings import Findings
 from forecasting.monitor.watch import look
 from forecasting.promotion import Judging, decide
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.storage.store import Store

@@ -13,7 +13,7 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.errors import DataError
 from forecasting.monitor import repair
 from forecasting.monitor.repair import renew_intervals
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 
 NOW = datetime.now(UTC)
 

@@ -13,11 +13,11 @@ import pytest
 
 from forecasting.batch import forecast
 from forecasting.config.job import Job, load_job
-from forecasting.registry import Registry
+from forecasting.registry.client import connect
+from forecasting.registry.registry import Registry
 from forecasting.runtime.provenance import run_key
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
-from forecasting.tracking import connect
 from pipelines import tasks
 from pipelines.ingest import ingest
 from pipelines.training import training
@@ -28,7 +28,7 @@ import asyncio, json, os, sys
 from prefect.testing.utilities import prefect_test_harness
 from prefect import get_client
 from forecasting.config import load
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from pipelines.ingest import ingest
 from pipelines.training import training
 from pipelines.batch import batch

@@ -13,7 +13,7 @@ import pytest
 
 from forecasting.bundle.artifact import verify
 from forecasting.config.settings import Settings
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
 
 

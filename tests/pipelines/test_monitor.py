@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from forecasting.config.job import Job, load_job
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
 from pipelines.monitor import monitor
 from pipelines.workspace import workspace

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from forecasting.config.job import beginning_with, load_job
-from forecasting.tracking import connect
+from forecasting.registry.client import connect
 from pipelines.training import training
 from pipelines.workspace import workspace
 

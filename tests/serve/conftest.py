@@ -30,7 +30,7 @@ from forecasting.config.series import Series
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Linear, to_onnx
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.features import Features
 from forecasting.series.folds import folds

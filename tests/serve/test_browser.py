@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from forecasting.config.settings import ServeSettings, Settings
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.serve.app import create_app
 from forecasting.storage.store import Store
 

@@ -12,10 +12,10 @@ import pytest
 
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ConfigError
+from forecasting.registry.client import connect
 from forecasting.serve.app import create_app
 from forecasting.serve.batching import _Item
 from forecasting.serve.catalog import configured
-from forecasting.tracking import connect
 
 NAME = "buoy"
 

@@ -16,7 +16,7 @@ from forecasting.bundle.engine import Graphs
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.spec import Spec
 from forecasting.config.series import Series
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.features import Features
 from forecasting.series.layout import Layout
 from forecasting.series.scaling import Scaler

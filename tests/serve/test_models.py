@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 
 
 def registry_of(home: Path) -> Registry:

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.pages.render import address
 from forecasting.serve.pages.upload import columns_of_csv

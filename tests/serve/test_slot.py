@@ -20,10 +20,10 @@ import pytest
 from forecasting.bundle.artifact import Manifest, _measure, verify
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
-from forecasting.registry import Registry, content_of
+from forecasting.registry.client import connect
+from forecasting.registry.registry import Registry, content_of
 from forecasting.serve.aside import Aside
 from forecasting.serve.slot import Place, Slot
-from forecasting.tracking import connect
 
 NAME = "buoy"
 

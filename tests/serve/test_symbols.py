@@ -16,7 +16,7 @@ from forecasting.bundle.generation import Sampling
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.job import parse_job
 from forecasting.evaluation.ngrams import fit_ngram
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.folds import folds
 from forecasting.series.vocabulary import prepare_symbols
 from forecasting.serve.client import Client, RefusedError

@@ -13,7 +13,7 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.evaluation.judging import fit_baselines
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.shards.parts import Part

@@ -12,7 +12,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.columns import STEP
 from forecasting.errors import DataError, RegistryError
 from forecasting.monitor.live import By, scored, scores
-from forecasting.registry import Registry
+from forecasting.registry.registry import Registry
 from forecasting.serve.pages.charts import line_chart
 from forecasting.serve.pages.render import number, percent, stamp
 from forecasting.serve.pages.views import Choice, Fact

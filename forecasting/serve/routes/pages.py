@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from forecasting.bundle.forecaster import Forecasts
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.errors import RegistryError
-from forecasting.registry import PREVIOUS
+from forecasting.registry.registry import PREVIOUS
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
 from forecasting.serve.online import admit

@@ -23,10 +23,10 @@ from forecasting.bundle.spec import Spec
 from forecasting.config.series import Series
 from forecasting.errors import ArtifactError, LockedError, RegistryError
 from forecasting.evaluation.baselines import Linear, to_onnx
-from forecasting.registry import Registry
+from forecasting.registry.client import connect
+from forecasting.registry.registry import Registry
 from forecasting.series.features import Features
 from forecasting.series.scaling import Scaler
-from forecasting.tracking import connect
 
 JOB = "buoy"
 
@@ -409,7 +409,7 @@ def test_promotion_lock_keeps_other_processes_out(registry: Registry, monkeypatc
         "import sys, pathlib, filelock\n"
         "lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
     )
-    monkeypatch.setattr("forecasting.registry._LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("forecasting.registry.registry._LOCK_SECONDS", 0.2)
     registry.locks.mkdir()
     path = registry.locks / f"promotion-{JOB}.lock"
     with subprocess.Popen([sys.executable, "-c", code, path], stdin=-1, stdout=-1, text=True) as holder:
@@ -462,7 +462,7 @@ def test_deleted_experiment_is_refused_with_the_remedy(registry: Registry) -> No
 def test_fresh_database_is_made_without_a_word(tmp_path: Path) -> None:
     """MLflow's own log lines and warnings never reach the terminal, and no training package is loaded."""
     code = (
-        "import sys, pathlib; from forecasting.registry import Registry; home = pathlib.Path(sys.argv[1])\n"
+        "import sys, pathlib; from forecasting.registry.registry import Registry; home = pathlib.Path(sys.argv[1])\n"
         "registry = Registry(f'sqlite:///{home}/mlflow.db', home / 'artifacts', home / 'locks')\n"
         "registry.finish(registry.start_run('buoy', 'aa', {}).run_id); registry.jobs()\n"
         "sys.exit(bool({'tensorflow', 'keras', 'prefect'} & set(sys.modules)))"

@@ -19,7 +19,6 @@ import pytest
 from mlflow.pyfunc import PyFuncModel, load_model
 from mlflow.types import DataType
 
-from forecasting import pyfunc
 from forecasting.bundle.artifact import Origin, write
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
@@ -28,6 +27,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.evaluation.baselines import Linear, to_onnx
+from forecasting.registry import pyfunc
 from forecasting.series.features import Features
 from forecasting.series.scaling import Scaler
 

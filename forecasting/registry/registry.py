@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 
 from forecasting.bundle.artifact import verify
 from forecasting.errors import ArtifactError, LockedError, RegistryError, UnknownVersionError
-from forecasting.tracking import connect
-from forecasting.versions import CONTENT, NOTE, Version, content_of, holds, put, version_of
+from forecasting.registry.client import connect
+from forecasting.registry.versions import CONTENT, NOTE, Version, content_of, holds, put, version_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -382,7 +382,7 @@ def _runs_of(client: MlflowClient, experiment: str, key: str) -> list[MlflowRun]
 
 
 def _log_model(client: MlflowClient, run_id: str, bundle: Path, artifact_path: str) -> None:
-    from forecasting import pyfunc  # it imports MLflow, which takes seconds
+    from forecasting.registry import pyfunc  # it imports MLflow, which takes seconds
 
     with tempfile.TemporaryDirectory() as scratch:
         pyfunc.save(bundle, Path(scratch) / "model")

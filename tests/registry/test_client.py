@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from forecasting.errors import RegistryError
-from forecasting.tracking import connect
+from forecasting.registry.client import connect
 
 _OPEN = """
 import sys
-from forecasting.tracking import connect
+from forecasting.registry.client import connect
 with connect(sys.argv[1]) as client:
     print(len(client.search_experiments()))
 """
