@@ -28,12 +28,12 @@ import pyarrow as pa
 
 from benchmarks._homes import CONTEXT, HORIZON, NAME, UNITS, make, settings_of
 from benchmarks._peaks import Peak
-from forecasting.batch import forecast
+from forecasting.batch.plan import Request
+from forecasting.batch.runners import runner
+from forecasting.batch.vintages import forecast
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job, parse_job
 from forecasting.registry.registry import Registry
-from forecasting.shards.plan import Request
-from forecasting.shards.runners import runner
 from forecasting.storage.appending import add, write_part
 from forecasting.storage.store import Store
 

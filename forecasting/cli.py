@@ -175,7 +175,7 @@ def _continued(
     job: Job, prompt: str, length: int | None, temperature: float | None, seed: int | None, model: str
 ) -> str:
     """A prompt and what follows it; what is not given is that of the job."""
-    from forecasting.batch import continue_text
+    from forecasting.batch.vintages import continue_text
     from forecasting.bundle.generation import Sampling
     from forecasting.series.vocabulary import join_symbols, unit_of
     from pipelines.workspace import workspace

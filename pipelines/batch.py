@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from prefect import flow
 
-from forecasting.batch import Vintage
+from forecasting.batch.plan import Request
+from forecasting.batch.vintages import Vintage
 from forecasting.config.job import Job
-from forecasting.shards.plan import Request
 from pipelines import notices, tasks
 
 __all__ = ["batch"]

@@ -10,7 +10,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
-from forecasting.batch import Vintage
+from forecasting.batch.vintages import Vintage
 from forecasting.config.job import Job
 from forecasting.insight.results import Outcome, summary
 from forecasting.monitor.findings import Findings

@@ -14,8 +14,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from rich.console import Console
 
-from forecasting import batch, retraining, sources
-from forecasting.batch import Absent, Vintage
+from forecasting import retraining, sources
+from forecasting.batch import runners
+from forecasting.batch import vintages as batch
+from forecasting.batch.plan import Request
+from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
 from forecasting.evaluation import judging as contest
@@ -32,8 +35,6 @@ from forecasting.retraining import Attempt, Final
 from forecasting.runtime import child, provenance
 from forecasting.series import clean as cleaning
 from forecasting.series import validate as validation
-from forecasting.shards import runners
-from forecasting.shards.plan import Request
 from forecasting.storage import ingestion, snapshot
 from forecasting.storage.snapshot import Snapshot
 from forecasting.storage.store import Merged

@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from forecasting.batch import Absent, Vintage
+from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Bundle, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from forecasting.batch import forecast
+from forecasting.batch.vintages import forecast
 from forecasting.config.job import Job, load_job
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry

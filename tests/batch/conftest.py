@@ -8,7 +8,11 @@ import pandas as pd
 import pytest
 
 from forecasting import sources
-from forecasting.batch import Vintage, forecast
+from forecasting.batch.part_files import Part
+from forecasting.batch.plan import Plan, Request
+from forecasting.batch.runners import Runner
+from forecasting.batch.vintages import Vintage, forecast
+from forecasting.batch.worker import score
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
@@ -16,10 +20,6 @@ from forecasting.evaluation.judging import fit_baselines
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
-from forecasting.shards.parts import Part
-from forecasting.shards.plan import Plan, Request
-from forecasting.shards.runners import Runner
-from forecasting.shards.score import score
 from forecasting.storage.store import Store
 
 

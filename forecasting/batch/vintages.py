@@ -10,6 +10,9 @@ from typing import Final, NamedTuple
 import pandas as pd
 from filelock import FileLock
 
+from forecasting.batch.part_files import Part, table_of
+from forecasting.batch.plan import Model, Request, plan
+from forecasting.batch.runners import Runner, run_local
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.generation import Continued, Sampling
 from forecasting.bundle.symbols import SymbolForecaster
@@ -17,9 +20,6 @@ from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.registry.registry import Registry
 from forecasting.series.vocabulary import split_text, unit_of
-from forecasting.shards.parts import Part, table_of
-from forecasting.shards.plan import Model, Request, plan
-from forecasting.shards.runners import Runner, run_local
 from forecasting.storage.store import Store
 
 __all__ = ["Absent", "Vintage", "continue_text", "forecast", "forecast_live"]

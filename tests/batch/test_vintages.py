@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from forecasting import sources
-from forecasting.batch import Absent, Vintage, forecast, forecast_live
+from forecasting.batch.plan import Request
+from forecasting.batch.vintages import Absent, Vintage, forecast, forecast_live
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
@@ -20,7 +21,6 @@ from forecasting.evaluation.judging import fit_baselines
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
-from forecasting.shards.plan import Request
 from forecasting.storage.store import Store
 
 KEYS = ["unique_id", "ds", "cutoff", "version"]

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from forecasting.batch.histories import Histories, read
+from forecasting.batch.part_files import Failure, Part, keep, recall
+from forecasting.batch.plan import Plan
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y, quantile_columns
 from forecasting.errors import DataError
-from forecasting.shards.histories import Histories, read
-from forecasting.shards.parts import Failure, Part, keep, recall
-from forecasting.shards.plan import Plan
 
 __all__ = ["score"]
 

@@ -102,7 +102,7 @@ def test_only_what_a_context_needs_is_read(
         rows.append(len(table))
         return table
 
-    monkeypatch.setattr("forecasting.shards.histories.scan", counted)
+    monkeypatch.setattr("forecasting.batch.histories.scan", counted)
     assert place.forecast(shards=1).failures.empty
     assert rows == [3 * 2 * 24, 30 * 24 + 1]
 

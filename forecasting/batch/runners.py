@@ -11,11 +11,11 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Final
 
+from forecasting.batch.part_files import Part
+from forecasting.batch.plan import Plan
+from forecasting.batch.worker import score
 from forecasting.errors import ConfigError, DataError
 from forecasting.runtime.processes import cores, end_with_parent
-from forecasting.shards.parts import Part
-from forecasting.shards.plan import Plan
-from forecasting.shards.score import score
 
 __all__ = ["RUNNERS", "Runner", "run_dask", "run_local", "runner"]
 

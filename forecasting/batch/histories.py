@@ -9,11 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forecasting.batch.plan import Plan, Shard
 from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.frequency import fixed_step, offset_of
-from forecasting.shards.plan import Plan, Shard
 from forecasting.storage.reading import Span, scan
 
 __all__ = ["Histories", "read"]

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting.batch.part_files import Part
+from forecasting.batch.plan import Model, Plan, Request, plan
+from forecasting.batch.runners import run_dask, run_local, runner
+from forecasting.batch.worker import score
 from forecasting.bundle.artifact import verify
 from forecasting.errors import ConfigError
-from forecasting.shards.parts import Part
-from forecasting.shards.plan import Model, Plan, Request, plan
-from forecasting.shards.runners import run_dask, run_local, runner
-from forecasting.shards.score import score
 
 SHARDS = 6
 
@@ -83,7 +83,7 @@ def test_after_a_kill_finished_parts_are_kept_and_the_rest_is_made(planned: Plan
     """SIGKILL of the process that started the others: these end too, and a second run ends like an undisturbed one."""
     here = content([score(planned, number) for number in range(SHARDS)])
     forget(planned)
-    told = "import sys; from forecasting.shards.plan import Plan; from forecasting.shards.runners import run_local;"
+    told = "import sys; from forecasting.batch.plan import Plan; from forecasting.batch.runners import run_local;"
     told += "[None for _ in run_local(Plan.model_validate_json(open(sys.argv[1]).read()))]"
     process = subprocess.Popen([sys.executable, "-c", told, planned.folder / "plan.json"])
     while not list(planned.folder.glob("part-*.json")):
