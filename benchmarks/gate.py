@@ -28,7 +28,7 @@ from forecasting.errors import GatecastError
 from forecasting.evaluation import judging as contest
 from forecasting.evaluation.judging import Entrant
 from forecasting.evaluation.metrics import METRICS, value
-from forecasting.promotion import Judging, decide
+from forecasting.lifecycle.promotion import Judging, decide
 from forecasting.registry.registry import Registry
 from forecasting.series.folds import Fold
 

@@ -71,8 +71,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read the source and list every violation; with --leakage, change the future and see that the past stays."""
-    from forecasting import checks
     from forecasting.cli_tables import show
+    from forecasting.lifecycle import checks
     from pipelines import tasks
 
     job = read_job(config)
@@ -110,8 +110,8 @@ def backtest(
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all tables to FILE.")] = None,
 ) -> None:
     """Judge live models and baselines on the job's rolling origins."""
-    from forecasting import checks
     from forecasting.cli_tables import show
+    from forecasting.lifecycle import checks
     from forecasting.runtime.files import write_text
     from pipelines.workspace import workspace
 

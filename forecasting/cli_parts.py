@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The job, which is als
 
 def read_job(path: Path) -> Job:
     """The job of a YAML file, checked; raises ConfigError."""
-    from forecasting.checks import configuration
+    from forecasting.lifecycle.checks import configuration
 
     return configuration(path)
 

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from rich.console import Console
 
-from forecasting import retraining, sources
+from forecasting import sources
 from forecasting.batch import runners
 from forecasting.batch import vintages as batch
 from forecasting.batch.plan import Request
@@ -25,13 +25,14 @@ from forecasting.evaluation import judging as contest
 from forecasting.evaluation.judging import Entrant
 from forecasting.insight import results
 from forecasting.insight.results import Outcome
+from forecasting.lifecycle import retraining
+from forecasting.lifecycle.promotion import Decision, Judging
+from forecasting.lifecycle.promotion import decide as decide_under_lock
+from forecasting.lifecycle.retraining import Attempt, Final
 from forecasting.monitor import findings as memory
 from forecasting.monitor import repair, watch
 from forecasting.monitor.findings import Findings
-from forecasting.promotion import Decision, Judging
-from forecasting.promotion import decide as decide_under_lock
 from forecasting.registry.registry import Run
-from forecasting.retraining import Attempt, Final
 from forecasting.runtime import child, provenance
 from forecasting.series import clean as cleaning
 from forecasting.series import validate as validation

@@ -23,9 +23,9 @@ from forecasting.evaluation.judging import Contest
 from forecasting.insight import frames
 from forecasting.insight.report import Report, write
 from forecasting.insight.symbols import texts
-from forecasting.promotion import Decision
+from forecasting.lifecycle.promotion import Decision
+from forecasting.lifecycle.retraining import Attempt, Final, bill, rules_of
 from forecasting.registry.registry import Registry
-from forecasting.retraining import Attempt, Final, bill, rules_of
 from forecasting.series.vocabulary import unit_of
 from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot

@@ -13,9 +13,9 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.evaluation.judging import Entrant, fit_baselines
+from forecasting.lifecycle.promotion import Judging, decide
 from forecasting.monitor.findings import Findings
 from forecasting.monitor.watch import look
-from forecasting.promotion import Judging, decide
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds

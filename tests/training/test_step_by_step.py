@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from forecasting import checks
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job
 from forecasting.errors import ConfigError, DataError
+from forecasting.lifecycle import checks
 from forecasting.nn.check import check
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 
-from forecasting import promotion, sources
+from forecasting import sources
 from forecasting.bundle.artifact import Origin, verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import RegistryError
 from forecasting.evaluation.judging import Entrant, fit_baselines
-from forecasting.promotion import Decision, Judging, decide
+from forecasting.lifecycle import promotion
+from forecasting.lifecycle.promotion import Decision, Judging, decide
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
@@ -315,7 +316,7 @@ import json, sys, time
 from pathlib import Path
 from forecasting.config import parse
 from forecasting.evaluation.judging import Entrant
-from forecasting.promotion import Judging, decide
+from forecasting.lifecycle.promotion import Judging, decide
 from forecasting.registry.registry import Registry
 from forecasting.series import sources
 from forecasting.series.clean import clean

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from forecasting import checks, sources
+from forecasting import sources
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import ConfigError, DataError, RegistryError
 from forecasting.evaluation import leakage
+from forecasting.lifecycle import checks
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.scaling import Scaler

@@ -15,7 +15,7 @@ from forecasting.errors import UnknownVersionError
 from forecasting.evaluation import judging as contest
 from forecasting.evaluation.gate import Rule, sane
 from forecasting.evaluation.judging import CHAMPION, Contest, Entrant
-from forecasting.promotion import Decision, Judging
+from forecasting.lifecycle.promotion import Decision, Judging
 from forecasting.registry.registry import Registry, Version
 from forecasting.registry.versions import TWIN
 from forecasting.runtime.files import write_text

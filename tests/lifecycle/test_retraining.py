@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting import retraining, sources
+from forecasting import sources
 from forecasting.bundle.artifact import Origin, golden_inputs, read_graphs, verify, write
 from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import UnknownVersionError
 from forecasting.evaluation.judging import Entrant, as_challenger, fit_baselines, hold
-from forecasting.promotion import Decision, Judging, decide
+from forecasting.lifecycle import retraining
+from forecasting.lifecycle.promotion import Decision, Judging, decide
+from forecasting.lifecycle.retraining import Attempt, bill, entrants, find_start, succeed
 from forecasting.registry.registry import Registry
-from forecasting.retraining import Attempt, bill, entrants, find_start, succeed
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.storage.snapshot import Snapshot
