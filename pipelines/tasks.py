@@ -29,8 +29,9 @@ from forecasting.lifecycle import retraining
 from forecasting.lifecycle.promotion import Decision, Judging
 from forecasting.lifecycle.promotion import decide as decide_under_lock
 from forecasting.lifecycle.retraining import Attempt, Final
+from forecasting.monitor import check as watch
 from forecasting.monitor import findings as memory
-from forecasting.monitor import repair, watch
+from forecasting.monitor import recalibration as repair
 from forecasting.monitor.findings import Findings
 from forecasting.registry.registry import Run
 from forecasting.runtime import child, provenance

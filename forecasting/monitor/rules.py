@@ -15,7 +15,7 @@ from forecasting.config.operation import Monitor
 from forecasting.evaluation.gate import Rule
 from forecasting.evaluation.uncertainty import Mean, mean_of
 from forecasting.monitor.drift import SHORTEST, Finding
-from forecasting.monitor.senses import Sensed
+from forecasting.monitor.signals import Sensed
 
 __all__ = ["REMEDIES", "RESIDUALS", "Evidence", "Remedy", "judge", "least_stamps", "level_of_each", "remedy_of"]
 

@@ -14,8 +14,8 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.evaluation.judging import Entrant, fit_baselines
 from forecasting.lifecycle.promotion import Judging, decide
+from forecasting.monitor.check import look
 from forecasting.monitor.findings import Findings
-from forecasting.monitor.watch import look
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from forecasting.config.operation import Monitor
-from forecasting.monitor.record import SUMS
 from forecasting.monitor.rules import Evidence, judge
+from forecasting.monitor.score_table import SUMS
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from forecasting.errors import DataError, UnknownVersionError
+from forecasting.monitor.check import look
 from forecasting.monitor.findings import Findings, acted
 from forecasting.monitor.live import live_scores
-from forecasting.monitor.watch import look
 
 NOW = datetime.now(UTC)
 

@@ -11,8 +11,8 @@ import pytest
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.errors import DataError
-from forecasting.monitor import repair
-from forecasting.monitor.repair import renew_intervals
+from forecasting.monitor import recalibration as repair
+from forecasting.monitor.recalibration import renew_intervals
 from forecasting.registry.registry import Registry
 
 NOW = datetime.now(UTC)
@@ -124,9 +124,9 @@ def test_repair_leaves_another_champion_alone(noisy: Any) -> None:
 
 def test_version_without_notes_is_refused(noisy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not say what it was fitted on, so no window is known to be held out; drift is not looked for."""
-    monkeypatch.setattr("forecasting.monitor.repair.span_of", lambda live: None)
+    monkeypatch.setattr("forecasting.monitor.recalibration.span_of", lambda live: None)
     with pytest.raises(DataError, match="train anew"):
         renew(noisy)
-    monkeypatch.setattr("forecasting.monitor.watch.span_of", lambda live: None)
+    monkeypatch.setattr("forecasting.monitor.check.span_of", lambda live: None)
     sentences = {rule["rule"]: rule["sentence"] for rule in noisy.look(now=NOW).rules}
     assert "does not say" in sentences["inputs_level"]

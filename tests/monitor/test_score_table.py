@@ -10,7 +10,7 @@ import pytest
 
 from forecasting.config.job import Job
 from forecasting.errors import DataError
-from forecasting.monitor.record import SUMS, record
+from forecasting.monitor.score_table import SUMS, record
 from forecasting.storage.store import Store
 
 START = pd.Timestamp("2024-01-01")

@@ -10,9 +10,9 @@ from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
 from forecasting.errors import DataError
+from forecasting.monitor.check import readings, span_of, window_of
 from forecasting.monitor.findings import Findings, acted
 from forecasting.monitor.rules import RESIDUALS
-from forecasting.monitor.watch import readings, span_of, window_of
 from forecasting.registry.registry import Registry
 from forecasting.series.folds import shift
 from forecasting.storage.store import Store

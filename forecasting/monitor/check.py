@@ -17,9 +17,9 @@ from forecasting.evaluation.gate import Rule
 from forecasting.monitor import findings as memory
 from forecasting.monitor.findings import Findings
 from forecasting.monitor.live import scored, scores
-from forecasting.monitor.record import record
 from forecasting.monitor.rules import Evidence, judge, level_of_each, remedy_of
-from forecasting.monitor.senses import REFERENCE, Columns, Sensed, inputs, residuals, sense
+from forecasting.monitor.score_table import record
+from forecasting.monitor.signals import REFERENCE, Columns, Sensed, inputs, residuals, sense
 from forecasting.registry.registry import Registry, Version
 from forecasting.series.calendar import season_of
 from forecasting.series.clean import clean
