@@ -33,8 +33,8 @@ from forecasting.bundle.artifact import verify
 from forecasting.columns import CUTOFF
 from forecasting.config.job import Job, load_job
 from forecasting.config.settings import Settings
-from forecasting.insight.results import Outcome
 from forecasting.monitor.findings import Findings
+from forecasting.report.results import Outcome
 from forecasting.runtime import child
 from forecasting.storage.snapshot import take
 from pipelines import tasks

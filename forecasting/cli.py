@@ -257,7 +257,7 @@ def main() -> None:
 
 def _show_outcome(outcome: Any, as_json: bool) -> None:
     from forecasting.cli_tables import show
-    from forecasting.insight.results import summary
+    from forecasting.report.results import summary
 
     if as_json:
         typer.echo(outcome.model_dump_json(indent=1))

@@ -12,8 +12,8 @@ from prefect.events import emit_event
 
 from forecasting.batch.vintages import Vintage
 from forecasting.config.job import Job
-from forecasting.insight.results import Outcome, summary
 from forecasting.monitor.findings import Findings
+from forecasting.report.results import Outcome, summary
 from forecasting.series.validate import Report
 from forecasting.storage.store import Merged
 

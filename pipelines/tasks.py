@@ -23,8 +23,6 @@ from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
 from forecasting.evaluation import judging as contest
 from forecasting.evaluation.judging import Entrant
-from forecasting.insight import results
-from forecasting.insight.results import Outcome
 from forecasting.lifecycle import retraining
 from forecasting.lifecycle.promotion import Decision, Judging
 from forecasting.lifecycle.promotion import decide as decide_under_lock
@@ -34,6 +32,8 @@ from forecasting.monitor import findings as memory
 from forecasting.monitor import recalibration as repair
 from forecasting.monitor.findings import Findings
 from forecasting.registry.registry import Run
+from forecasting.report import results
+from forecasting.report.results import Outcome
 from forecasting.runtime import child, provenance
 from forecasting.series import clean as cleaning
 from forecasting.series import validate as validation

@@ -3,8 +3,8 @@
 from prefect import flow
 
 from forecasting.config.job import Job
-from forecasting.insight.results import Outcome
 from forecasting.lifecycle.retraining import Attempt
+from forecasting.report.results import Outcome
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.start import SCRATCH, Start
 from pipelines import notices, tasks

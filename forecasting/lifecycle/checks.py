@@ -18,9 +18,9 @@ from forecasting.evaluation import metrics
 from forecasting.evaluation.judging import CHAMPION, as_challenger, baseline_names, fit_baselines, judging
 from forecasting.evaluation.leakage import audit, audit_symbols
 from forecasting.evaluation.symbols import SYMBOL_METRICS
-from forecasting.insight.results import records
 from forecasting.monitor.rules import least_stamps
 from forecasting.registry.registry import Registry
+from forecasting.report.results import records
 from forecasting.series.calendar import channel_names
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from forecasting.insight.frames import Shown, animation, picture
+from forecasting.report.frames import Shown, animation, picture
 
 
 @pytest.fixture

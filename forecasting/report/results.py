@@ -20,12 +20,12 @@ from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.evaluation.judging import Contest
-from forecasting.insight import frames
-from forecasting.insight.report import Report, write
-from forecasting.insight.symbols import texts
 from forecasting.lifecycle.promotion import Decision
 from forecasting.lifecycle.retraining import Attempt, Final, bill, rules_of
 from forecasting.registry.registry import Registry
+from forecasting.report import frames
+from forecasting.report.page import Report, write
+from forecasting.report.texts import texts
 from forecasting.series.vocabulary import unit_of
 from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot

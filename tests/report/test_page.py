@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.insight import figures
-from forecasting.insight.report import Report, write
+from forecasting.report import figures
+from forecasting.report.page import Report, write
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 

@@ -17,9 +17,9 @@ from plotly.offline import get_plotlyjs
 
 from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID, quantile_columns
 from forecasting.evaluation.metrics import METRICS, Metric
-from forecasting.insight import figures
-from forecasting.insight.frames import Shown, animation, picture
-from forecasting.insight.symbols import Text
+from forecasting.report import figures
+from forecasting.report.frames import Shown, animation, picture
+from forecasting.report.texts import Text
 from forecasting.runtime.files import write_text
 
 __all__ = ["Report", "write"]
@@ -73,7 +73,7 @@ def _page(content: Report) -> str:
         _data(content),
         _input(content),
     ]
-    style = files("forecasting.insight").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("forecasting.report").joinpath("report.css").read_text(encoding="utf-8")
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from forecasting.config.job import Job
-from forecasting.insight.results import Outcome, parameters, records, summary
+from forecasting.report.results import Outcome, parameters, records, summary
 
 
 def outcome(**changes: Any) -> Outcome:
