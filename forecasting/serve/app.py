@@ -13,10 +13,10 @@ from starlette.exceptions import HTTPException
 
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.serve.catalog import Catalog, configured
-from forecasting.serve.door import Door
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Keys
 from forecasting.serve.metrics import Metrics
+from forecasting.serve.middleware import Door
 from forecasting.serve.routes import forecast, health, mlflow, models, oip, pages, vintages
 from forecasting.serve.state import State
 

@@ -14,8 +14,8 @@ from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
 from forecasting.registry.registry import Registry
 from forecasting.runtime.processes import cores
-from forecasting.serve.aside import Aside
 from forecasting.serve.metrics import Metrics
+from forecasting.serve.offload import Aside
 from forecasting.serve.slot import Loaded, Place, Slot
 
 __all__ = ["Catalog", "UnknownModelError", "configured"]

@@ -24,8 +24,8 @@ from forecasting.registry.registry import CHAMPION, Registry, Version, content_o
 from forecasting.runtime.files import write_text
 from forecasting.runtime.processes import cores
 from forecasting.series.windows import Batch
-from forecasting.serve.aside import Aside
 from forecasting.serve.batching import Batcher
+from forecasting.serve.offload import Aside
 
 __all__ = ["Loaded", "Place", "Slot"]
 

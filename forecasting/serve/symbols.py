@@ -13,7 +13,7 @@ from forecasting.config.settings import ServeSettings
 from forecasting.errors import DataError
 from forecasting.series.vocabulary import join_symbols, split_text
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.online import check_steps, faults
+from forecasting.serve.inference import check_steps, faults
 from forecasting.serve.requests import Asked, ForecastRequest
 
 __all__ = ["continued", "prompted"]

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from forecasting.bundle.spec import Spec
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
-from forecasting.serve.answers import texts
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.requests import ForecastRequest, parse_json, understood
+from forecasting.serve.responses import texts
 
 __all__ = ["InferRequest", "answer", "asked_for", "inputs_of", "outputs_of", "read"]
 

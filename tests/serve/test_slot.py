@@ -22,7 +22,7 @@ from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry, content_of
-from forecasting.serve.aside import Aside
+from forecasting.serve.offload import Aside
 from forecasting.serve.slot import Place, Slot
 
 NAME = "buoy"

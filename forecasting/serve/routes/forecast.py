@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request, Response
 from forecasting.bundle.forecaster import Forecasts
 from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.config.settings import ServeSettings
-from forecasting.serve.answers import columns_of, origin_of, plain, plain_columns, records_of
-from forecasting.serve.online import admit, forecast, told
+from forecasting.serve.inference import admit, forecast, told
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.requests import ForecastRequest, Shape, asked, json_body, parse_json, understood
+from forecasting.serve.responses import columns_of, origin_of, plain, plain_columns, records_of
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
 from forecasting.serve.symbols import continued, prompted

@@ -17,11 +17,11 @@ from forecasting.bundle.forecaster import Forecasts
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import ServeSettings
-from forecasting.serve.answers import columns_of, records_of
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.online import admit, forecast, told
+from forecasting.serve.inference import admit, forecast, told
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.requests import Asked, ForecastRequest, asked, content_type, parse_json, understood
+from forecasting.serve.responses import columns_of, records_of
 from forecasting.serve.state import State
 
 __all__ = ["router"]

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from forecasting.errors import GatecastError, LockedError, UnknownVersionError
-from forecasting.serve.answers import origin_of, plain
 from forecasting.serve.catalog import UnknownModelError
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.requests import json_body, parse_json, understood
+from forecasting.serve.responses import origin_of, plain
 from forecasting.serve.slot import Slot
 from forecasting.serve.state import State
 

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from forecasting import __version__
 from forecasting.config.settings import ServeSettings
-from forecasting.serve.answers import columns_of, origin_of
 from forecasting.serve.errors import ServiceError
+from forecasting.serve.inference import admit, forecast, told
 from forecasting.serve.keys import Scope
-from forecasting.serve.online import admit, forecast, told
 from forecasting.serve.openapi import answer as documented
 from forecasting.serve.openapi import body, refusals
 from forecasting.serve.requests import Asked, asked, content_type
+from forecasting.serve.responses import columns_of, origin_of
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
 from forecasting.serve.tensors import InferRequest, answer, asked_for, inputs_of, outputs_of, read

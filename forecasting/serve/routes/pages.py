@@ -15,9 +15,9 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.errors import RegistryError
 from forecasting.registry.registry import PREVIOUS
 from forecasting.serve.errors import ServiceError
+from forecasting.serve.inference import admit
+from forecasting.serve.inference import forecast as forecast_now
 from forecasting.serve.keys import Scope
-from forecasting.serve.online import admit
-from forecasting.serve.online import forecast as forecast_now
 from forecasting.serve.pages.charts import forecast_chart
 from forecasting.serve.pages.render import address, asset, render
 from forecasting.serve.pages.scores import TITLES, accuracy, results, runs

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
 from forecasting.monitor.live import By, live_scores
-from forecasting.serve.answers import plain
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, refusals
 from forecasting.serve.recent import since_when
+from forecasting.serve.responses import plain
 from forecasting.serve.routes.models import slot_of
 from forecasting.serve.state import State
 from forecasting.storage.store import Store

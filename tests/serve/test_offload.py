@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from forecasting.serve.aside import Aside
 from forecasting.serve.errors import ServiceError
+from forecasting.serve.offload import Aside
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from forecasting.config.settings import ServeSettings
-from forecasting.serve.door import Door
 from forecasting.serve.logs import configure
 from forecasting.serve.metrics import Metrics
+from forecasting.serve.middleware import Door
 
 SECRET = "s3cr3t-what-came"
 Sent = list[dict[str, Any]]
