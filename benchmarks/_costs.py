@@ -92,7 +92,13 @@ def _walks(series: int) -> pd.DataFrame:
 
 def _run(folder: str, command: str) -> dict[str, float]:
     """A command, its processes included; raises SystemExit where it fails."""
-    call = [sys.executable, "-c", "from forecasting.cli import main; main()", command, str(Path(folder, "job.yaml"))]
+    call = [
+        sys.executable,
+        "-c",
+        "from forecasting.cli.main import main; main()",
+        command,
+        str(Path(folder, "job.yaml")),
+    ]
     process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     said = process.stderr.read() if process.stderr else b""
     _, status, used = os.wait4(process.pid, 0)

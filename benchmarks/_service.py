@@ -87,7 +87,7 @@ def gatecast(home: Path, *, python: str = sys.executable, **settings: str) -> It
     """The service on a home, ready; settings are those of GATECAST_SERVE_…, or whole names of variables."""
     given = {name if name.isupper() else f"GATECAST_SERVE_{name.upper()}": value for name, value in settings.items()}
     port = _free()
-    command = [python, "-P", "-c", "from forecasting.cli import main; main()", "serve", "--port", str(port)]
+    command = [python, "-P", "-c", "from forecasting.cli.main import main; main()", "serve", "--port", str(port)]
     server = Server(command, port, home / "serve.log", {"GATECAST_HOME": str(home), **given})
     try:
         server.wait("/readyz")

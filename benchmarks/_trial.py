@@ -88,7 +88,7 @@ class Home:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A command of this home in a session of its own; standard error is a pipe."""
         verb, *rest = words
-        command = [sys.executable, "-c", "from forecasting.cli import main; main()", verb, str(self.config), *rest]
+        command = [sys.executable, "-c", "from forecasting.cli.main import main; main()", verb, str(self.config), *rest]
         return subprocess.Popen(
             command,
             env=self.environment,

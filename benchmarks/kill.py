@@ -40,7 +40,7 @@ model: {{name: stacked, params: {{cell: gru, units: [4], dropout: 0.1}}}}
 train: {{epochs: 5, batch_size: 32, learning_rate: 0.01, seed: 1}}
 backtest: {{windows: 10, step: 2}}
 """
-COMMAND = [sys.executable, "-c", "from forecasting.cli import main; main()", "run"]
+COMMAND = [sys.executable, "-c", "from forecasting.cli.main import main; main()", "run"]
 
 
 def run(config: Path, home: Path, seconds: float | None = None) -> tuple[bool, str]:

@@ -12,7 +12,7 @@ scratch=$(mktemp -d)
 cd "$scratch" # the installed package is meant, not that of a checkout
 PYTHONDONTWRITEBYTECODE='' "$python" -c '
 from pathlib import Path
-import forecasting.cli, forecasting.serve.server
+import forecasting.cli.main, forecasting.serve.server
 from forecasting.registry.registry import Registry
 Registry("sqlite:///mlflow.db", Path("artifacts"), Path("locks")).jobs()
 '

@@ -112,7 +112,7 @@ model: {name: stacked, params: {cell: gru, units: [4], dropout: 0.1}}
 train: {epochs: 2, batch_size: 64, learning_rate: 0.01, seed: 1, windows_per_epoch: 256}
 backtest: {windows: 10, step: 2}
 """
-GATECAST = [sys.executable, "-c", "from forecasting.cli import main; main()"]
+GATECAST = [sys.executable, "-c", "from forecasting.cli.main import main; main()"]
 
 
 class Finished(NamedTuple):

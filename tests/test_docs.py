@@ -142,7 +142,7 @@ def test_every_section_of_the_configuration_is_covered() -> None:
 
 def test_every_command_and_option_is_documented() -> None:
     """Each command of `gatecast` has its heading in docs/cli.md, and each of its options stands under it."""
-    from forecasting.cli import app
+    from forecasting.cli.main import app
 
     group = typer.main.get_command(app)
     commands = getattr(group, "commands", {})
@@ -157,7 +157,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_documented_commands_exist() -> None:
     """No heading of docs/cli.md tells of a command that is not there."""
-    from forecasting.cli import app
+    from forecasting.cli.main import app
 
     documented = set(re.findall(r"^#+ `gatecast (\w+)`", PAGES["cli.md"], flags=re.MULTILINE))
     assert documented == set(getattr(typer.main.get_command(app), "commands", {}))

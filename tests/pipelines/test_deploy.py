@@ -93,7 +93,14 @@ class Place(NamedTuple):
 
     def deploy(self, *arguments: str) -> dict[str, Any]:
         """`gatecast deploy … --json`."""
-        command = [sys.executable, "-c", "from forecasting.cli import main; main()", "deploy", *arguments, "--json"]
+        command = [
+            sys.executable,
+            "-c",
+            "from forecasting.cli.main import main; main()",
+            "deploy",
+            *arguments,
+            "--json",
+        ]
         done = subprocess.run(
             command, env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
         )

@@ -15,7 +15,7 @@ from prefect.server.schemas.schedules import CronSchedule
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.utilities.callables import parameter_schema
 
-from forecasting import cli_loop
+from forecasting.cli import operation as cli_loop
 from forecasting.config.job import Job, load_job, parse_job
 from forecasting.config.operation import Schedule
 from forecasting.errors import ConfigError, GatecastError

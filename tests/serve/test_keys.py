@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from forecasting.cli import app
+from forecasting.cli.main import app
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import ConfigError
 from forecasting.serve.errors import ServiceError

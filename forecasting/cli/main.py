@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecasting.cli_loop import deploy, monitor
-from forecasting.cli_parts import Config, Json, Name, in_process, print_json, read_job
-from forecasting.cli_service import new_key, serve
+from forecasting.cli.arguments import Config, Json, Name, in_process, print_json, read_job
+from forecasting.cli.operation import deploy, monitor
+from forecasting.cli.service import new_key, serve
 from forecasting.errors import ConfigError, DataError, GatecastError, NothingPromotedError, no_space
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
@@ -49,7 +49,7 @@ def run(config: Config, as_json: Json = False) -> None:
 @app.command()
 def ingest(config: Config, as_json: Json = False) -> None:
     """Read the source, validate, clean, and merge the readings into the job's table."""
-    from forecasting.cli_tables import show
+    from forecasting.cli.tables import show
     from pipelines.ingest import ingest as flow
     from pipelines.workspace import workspace
 
@@ -71,7 +71,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read the source and list every violation; with --leakage, change the future and see that the past stays."""
-    from forecasting.cli_tables import show
+    from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
     from pipelines import tasks
 
@@ -110,7 +110,7 @@ def backtest(
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all tables to FILE.")] = None,
 ) -> None:
     """Judge live models and baselines on the job's rolling origins."""
-    from forecasting.cli_tables import show
+    from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
     from forecasting.runtime.files import write_text
     from pipelines.workspace import workspace
@@ -146,7 +146,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
     as_json: Json = False,
 ) -> None:
     """Forecast every stored series with the live model and keep the vintage."""
-    from forecasting.cli_tables import show
+    from forecasting.cli.tables import show
     from forecasting.storage.outlets import outlet
     from pipelines.batch import batch
 
@@ -213,7 +213,7 @@ def rollback(name: Name) -> None:
 @app.command()
 def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: Json = False) -> None:
     """List the registered models, or the versions of one with their aliases and metrics."""
-    from forecasting.cli_tables import records, show
+    from forecasting.cli.tables import records, show
     from pipelines.workspace import workspace
 
     registry = workspace().registry
@@ -256,7 +256,7 @@ def main() -> None:
 
 
 def _show_outcome(outcome: Any, as_json: bool) -> None:
-    from forecasting.cli_tables import show
+    from forecasting.cli.tables import show
     from forecasting.report.results import summary
 
     if as_json:

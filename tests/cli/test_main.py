@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from forecasting import cli
+from forecasting.cli import main as cli
 from forecasting.storage.store import Store
 
 COMMANDS = ("run", "ingest", "check", "train", "backtest", "forecast", "promote", "rollback", "models")
@@ -102,7 +102,7 @@ def rows(values: list[Any], name: str = "a") -> str:
 def test_help_is_instant_and_names_every_command(gatecast: list[str]) -> None:
     """It loads nothing heavy; without arguments the help comes too, as an error of usage."""
     code = (
-        "import sys; sys.argv = ['gatecast', '--help']\nfrom forecasting.cli import main\ntry: main()\n"
+        "import sys; sys.argv = ['gatecast', '--help']\nfrom forecasting.cli.main import main\ntry: main()\n"
         "except SystemExit as end: print(end.code)\n"
         "print(*{'tensorflow','keras','mlflow','prefect','pandas','numpy','sklearn','onnxruntime'} & set(sys.modules))"
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from forecasting.cli_parts import Json, print_json
+from forecasting.cli.arguments import Json, print_json
 
 __all__ = ["new_key", "serve"]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from forecasting.cli_parts import Config, Json, in_process, print_json, read_job
+from forecasting.cli.arguments import Config, Json, in_process, print_json, read_job
 from forecasting.errors import ConfigError
 
 __all__ = ["deploy", "monitor"]
@@ -30,7 +30,7 @@ def deploy(
 
     Repeated, it changes nothing. Without --serve it ends then, and workers run what is due: prefect worker start.
     """
-    from forecasting.cli_tables import show
+    from forecasting.cli.tables import show
     from forecasting.config.settings import Settings
 
     if not os.environ.get("PREFECT_API_URL"):
@@ -62,7 +62,7 @@ def monitor(
 
     A verdict is acted on once. Where PREFECT_API_URL names a server, a training is asked for by an event.
     """
-    from forecasting.cli_tables import show
+    from forecasting.cli.tables import show
     from pipelines import tasks
     from pipelines.monitor import monitor as flow
     from pipelines.training import training

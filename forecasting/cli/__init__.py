@@ -1,0 +1,1 @@
+"""The command `gatecast`, one file a group of commands."""
