@@ -4,11 +4,17 @@ Axis letters: B batch (windows), T context steps, H horizon steps, D input featu
 features, S static features, C target channels, Q quantiles, U units, N series.
 """
 
+from __future__ import annotations
+
+import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from forecasting.errors import GatecastError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "CREATED",
@@ -25,6 +31,7 @@ __all__ = [
     "check_axes",
     "quantile_column",
     "quantile_columns",
+    "records",
 ]
 
 UNIQUE_ID: Final = "unique_id"
@@ -64,3 +71,9 @@ def check_axes(array: Any, axes: str, sizes: dict[str, int] | None = None, *, na
     if len(shape) != len(axes) or any(known.get(axis, size) != size for axis, size in zip(axes, shape, strict=True)):
         expected = [str(known.get(axis, axis)) for axis in axes]
         raise GatecastError(f"{name} has shape {tuple(shape)}, expected ({', '.join(expected)})")
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON objects: stamps in ISO 8601, values that are not finite as null."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=10, date_format="iso"))
+    return rows

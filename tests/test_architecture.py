@@ -109,6 +109,12 @@ def test_every_module_says_what_is_public() -> None:
     assert silent == []
 
 
+def test_the_top_of_the_library_holds_packages() -> None:
+    """Beside the packages stand only the errors and the names of columns: a new module has a room to go to."""
+    loose = {path.name for path in (ROOT / "forecasting").glob("*.py")}
+    assert loose == {"__init__.py", "columns.py", "errors.py"}
+
+
 def test_every_flow_is_a_stranger_to_its_siblings() -> None:
     """The contract that keeps flows apart names all of them."""
     files = (ROOT / "pipelines").glob("*.py")

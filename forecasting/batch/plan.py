@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from forecasting.bundle.spec import Spec
 from forecasting.errors import DataError
 from forecasting.runtime.files import write_text
-from forecasting.runtime.provenance import code_version
+from forecasting.runtime.provenance import numbers_version
 from forecasting.series.frequency import offset_of
 from forecasting.storage import reading as scan
 from forecasting.storage.reading import Source
@@ -102,7 +102,7 @@ def plan(folder: Path, source: Source, model: Model, spec: Spec, request: Reques
 
 
 def _key(source: Source, model: Model, spec: Spec, request: Request) -> str:
-    parts = (source, model.version, model.weights, spec.model_dump_json(), request, code_version())
+    parts = (source, model.version, model.weights, spec.model_dump_json(), request, numbers_version())
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -213,7 +213,8 @@ def rollback(name: Name) -> None:
 @app.command()
 def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, as_json: Json = False) -> None:
     """List the registered models, or the versions of one with their aliases and metrics."""
-    from forecasting.cli.tables import records, show
+    from forecasting.cli.tables import show
+    from forecasting.columns import records
     from pipelines.workspace import workspace
 
     registry = workspace().registry

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["records", "show"]
+__all__ = ["show"]
 
 
 def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -26,12 +24,6 @@ def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
     if not console.is_terminal:
         console.width = max(console.width, 200)
     console.print(table if rows else f"{title}: nothing")
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON objects: stamps in ISO 8601, what is not finite as null."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", date_format="iso"))
-    return rows
 
 
 def _cell(value: Any) -> str:

@@ -50,6 +50,11 @@ class Job(Section):
         """Whether the job forecasts symbols, not numbers."""
         return self.head.name == "categorical"
 
+    @property
+    def result_content(self) -> dict[str, Any]:
+        """All that the job's results depend on, as plain data: not when it runs, nor how it is watched."""
+        return self.model_dump(mode="json", exclude={"schedule", "monitor"})
+
     @model_validator(mode="before")
     @classmethod
     def _of_symbols(cls, content: Any) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
 from forecasting.config.section import Section
 
-__all__ = ["Calibrate", "Forecast", "Monitor", "Schedule"]
+__all__ = ["MIN_RESIDUALS", "Calibrate", "Forecast", "Monitor", "Schedule", "least_stamps"]
 
+MIN_RESIDUALS: Final = 50  # of each step, for intervals renewed from live forecasts
+_HORIZONS: Final = 4  # stamps of as many: one forecast that went wrong, or well, says little
 _FIELD = r"[\d*/,\-A-Za-z#?]+"
 
 
@@ -76,3 +79,8 @@ class Schedule(Section):
         if len(fields) != 5 or not all(re.fullmatch(_FIELD, field) for field in fields):
             raise ValueError("a cron line has five fields: minute, hour, day of month, month, day of week")
         return line
+
+
+def least_stamps(horizon: int) -> int:
+    """The stamps that must have been forecast before error and coverage are judged."""
+    return max(_HORIZONS * horizon, MIN_RESIDUALS + horizon)

@@ -12,15 +12,15 @@ from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.columns import records
 from forecasting.config.job import Job, load_job
+from forecasting.config.operation import least_stamps
 from forecasting.errors import ConfigError
 from forecasting.evaluation import metrics
 from forecasting.evaluation.judging import CHAMPION, as_challenger, baseline_names, fit_baselines, judging
 from forecasting.evaluation.leakage import audit, audit_symbols
 from forecasting.evaluation.symbols import SYMBOL_METRICS
-from forecasting.monitor.rules import least_stamps
 from forecasting.registry.registry import Registry
-from forecasting.report.results import records
 from forecasting.series.calendar import channel_names
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds

@@ -9,10 +9,10 @@ import pandas as pd
 from forecasting.bundle.artifact import verify
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
+from forecasting.config.operation import MIN_RESIDUALS
 from forecasting.errors import DataError
 from forecasting.monitor.check import readings, span_of, window_of
 from forecasting.monitor.findings import Findings, acted
-from forecasting.monitor.rules import RESIDUALS
 from forecasting.registry.registry import Registry
 from forecasting.series.folds import shift
 from forecasting.storage.store import Store
@@ -38,7 +38,7 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
             raise DataError(f"version {live.version} of {job.name} does not say until when it was fitted; train anew")
         first = shift(until, -window_of(job) - job.window.horizon, job.series.freq)
         since = max(first, span.fit_until)
-        if shift(since, job.window.horizon + RESIDUALS, job.series.freq) > until:
+        if shift(since, job.window.horizon + MIN_RESIDUALS, job.series.freq) > until:
             return live.version  # too few residuals: it stays due until there are more
         table = readings(store, job, span)
         bundle = verify(registry.download(job.name, live.version, cache))

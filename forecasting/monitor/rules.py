@@ -11,18 +11,16 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS
-from forecasting.config.operation import Monitor
+from forecasting.config.operation import Monitor, least_stamps
 from forecasting.evaluation.gate import Rule
 from forecasting.evaluation.uncertainty import Mean, mean_of
 from forecasting.monitor.drift import SHORTEST, Finding
 from forecasting.monitor.signals import Sensed
 
-__all__ = ["REMEDIES", "RESIDUALS", "Evidence", "Remedy", "judge", "least_stamps", "level_of_each", "remedy_of"]
+__all__ = ["REMEDIES", "Evidence", "Remedy", "judge", "level_of_each", "remedy_of"]
 
 Remedy = Literal["fine", "recalibrate", "retrain", "alarm"]
 
-_HORIZONS: Final = 4  # stamps of as many are needed: one forecast that went wrong, or well, says little
-RESIDUALS: Final = 50  # of each step that renewed intervals shall have
 _SEVERITY: Final[tuple[Remedy, ...]] = ("fine", "recalibrate", "retrain", "alarm")
 REMEDIES: Final[dict[str, Remedy]] = {
     "arriving": "alarm",
@@ -51,11 +49,6 @@ class Evidence(NamedTuple):
     came: datetime  # when readings came last
     due: datetime  # when new ones should have come
     now: datetime
-
-
-def least_stamps(horizon: int) -> int:
-    """How many stamps must have been forecast before error and coverage are judged."""
-    return max(_HORIZONS * horizon, RESIDUALS + horizon)
 
 
 def judge(evidence: Evidence, monitor: Monitor) -> list[Rule]:

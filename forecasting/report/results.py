@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Bundle, verify
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
+from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, records
 from forecasting.config.job import Job
 from forecasting.evaluation.judging import Contest
 from forecasting.lifecycle.promotion import Decision
@@ -31,7 +31,7 @@ from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.fitted import Fitted
 
-__all__ = ["Finished", "Outcome", "conclude", "parameters", "records", "summary"]
+__all__ = ["Finished", "Outcome", "conclude", "parameters", "summary"]
 
 _EXAMPLES = 6  # backtest forecasts that the report draws
 _SHOWN_HISTORY = 3  # contexts of history that the report draws of each series
@@ -212,19 +212,13 @@ def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
 
 def parameters(job: Job) -> dict[str, str | float | int]:
     """The job as flat names and values, for the tables of MLflow."""
-    sections = job.model_dump(mode="json", exclude={"schedule", "monitor"})
+    sections = job.result_content
     flat: dict[str, str | float | int] = {}
     for section, content in sections.items():
         for name, value in content.items() if isinstance(content, dict) else [("", content)]:
             key = f"{section}.{name}" if name else section
             flat[key] = value if isinstance(value, str | int | float) else json.dumps(value)
     return flat
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON objects: stamps in ISO 8601, what is not finite as null."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=10, date_format="iso"))
-    return rows
 
 
 def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, bundle: Bundle) -> dict[str, str]:

@@ -1,26 +1,48 @@
-"""Where results come from: the code, the commit, and the content address of a run."""
+"""Where results come from: the code and packages that make numbers, the commit, the content address of a run."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
+import os
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, Final
 
-from forecasting.config.job import Job
+__all__ = ["NUMBERS", "VIEWS", "git_commit", "numbers_version", "run_key"]
 
-__all__ = ["code_version", "git_commit", "run_key"]
+_PACKAGE = Path(__file__).parents[1]
 
-_PACKAGE = Path(__file__).parent
+# Every module of the library stands in one of the two: another version of the first may compute other numbers,
+# the second show them, store them or decide when they are made.
+NUMBERS: Final = (
+    "batch",
+    "bundle",
+    "columns.py",
+    "evaluation",
+    "lifecycle",
+    "nn",
+    "series",
+    "sources",
+    "storage",
+    "training",
+)
+VIEWS: Final = ("cli", "config", "errors.py", "monitor", "registry", "report", "runtime", "serve", "__init__.py")
+
+# distributions whose arithmetic ends up in a forecast; the backend of Keras comes to them
+_PACKAGES: Final = ("keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn")
 
 
 @cache
-def code_version() -> str:
-    """SHA-256 of the library's own source: another one may compute other numbers."""
+def numbers_version() -> str:
+    """SHA-256 of all that makes numbers: the library's own modules, and the versions of the packages beneath them."""
     digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
+    for path in sorted(path for name in NUMBERS for path in _sources(_PACKAGE / name)):
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(json.dumps(_package_versions(), sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -36,11 +58,38 @@ def git_commit() -> str:
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
-def run_key(job: Job, data: str) -> str:
-    """The content address of a run: the same job on the same data with the same code gives the same results.
+def run_key(content: Mapping[str, Any], data: str) -> str:
+    """The content address of a run: the same job, data, code and packages give the same results.
 
-    `data` is the fingerprint of the observations. When a job runs and how it is watched is no part of it.
+    `content` is what of the job its results depend on, `data` the fingerprint of the observations.
     """
-    content = job.model_dump(mode="json", exclude={"schedule", "monitor"})
-    parts = (json.dumps(content, sort_keys=True), data, code_version())  # databases change the order of keys
+    parts = (json.dumps(content, sort_keys=True), data, numbers_version())  # databases change the order of keys
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _sources(place: Path) -> list[Path]:
+    return list(place.rglob("*.py")) if place.is_dir() else [place] if place.exists() else []
+
+
+def _package_versions() -> dict[str, str]:
+    """The version of each package; empty where it is not installed, as in a service that trains nothing."""
+    return {name: _installed(name) for name in sorted({*_PACKAGES, _backend()})}
+
+
+def _installed(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _backend() -> str:
+    """The backend that Keras will take: looked up as Keras does, since importing it takes seconds."""
+    chosen = os.environ.get("KERAS_BACKEND", "")
+    settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+    if not chosen and settings.exists():
+        try:
+            chosen = str(json.loads(settings.read_text(encoding="utf-8")).get("backend", ""))
+        except (OSError, ValueError):
+            chosen = ""
+    return chosen or "tensorflow"

@@ -303,7 +303,7 @@ def test_run_prints_one_json_object_with_the_documented_keys(finished: Any) -> N
 
 def test_documented_keys_are_those_of_the_outcome() -> None:
     """docs/cli.md lists every key of the object and no other."""
-    text = (Path(__file__).parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     section = text.split("`--json` prints one object:")[1].split("\n## ")[0]
     named = {
         key.strip(" `")

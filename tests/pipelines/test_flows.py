@@ -130,7 +130,7 @@ def census(registry: Registry, store: Store) -> dict[str, Any]:
 def test_finished_run_leaves_no_working_folder(finished: Any, place: Any) -> None:
     """Nights of retraining fill no disk: what a run needed to go on after a kill goes when it has ended."""
     job = load_job(finished.config)
-    key = run_key(job, take(place.store, job).fingerprint)
+    key = run_key(job.result_content, take(place.store, job).fingerprint)
     assert not place.run(job.name, key).exists()
 
 
