@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Origin, verify
+from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.assemble import recalibrate
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y
 from forecasting.config.job import Job
 from forecasting.evaluation.judging import fit_baselines
@@ -24,12 +24,12 @@ def baseline_of(name: str, job: Job, data: Snapshot, folder: Path) -> Path:
     """A baseline as it would have gone live on the first day, calibrated like the network."""
     fold = data.folds[-1]
     fitted = next(e for e in fit_baselines(data.table, job, [fold], folder, origin=Origin()) if e.name == name)
-    return recalibrate(verify(fitted.bundles[0]), data.table, fold.fit_until, folder / f"{name}-calibrated")
+    return recalibrate(open_bundle(fitted.bundles[0]), data.table, fold.fit_until, folder / f"{name}-calibrated")
 
 
 def forecasts_of(bundle: Path, readings: pd.DataFrame, job: Job, cutoffs: pd.DatetimeIndex) -> pd.DataFrame:
     """What that bundle forecasts at every cutoff from what was known then."""
-    made = Forecaster.load(bundle).at(clean(readings, job.series).table, cutoffs).table()
+    made = open_forecaster(bundle).at(clean(readings, job.series).table, cutoffs).table()
     return made.assign(**{VERSION: 1})
 
 

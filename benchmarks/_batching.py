@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.predictor import Predictor
 from forecasting.runtime.processes import cores
 
@@ -19,7 +19,7 @@ __all__ = ["alone"]
 def alone(home: Path, repeats: int, scale: float) -> dict[str, float]:
     """Windows a second without a service: calls of 64 windows, and of one, on as many threads as cores."""
     bundle = home / "made" / "1" / "bundle"
-    predictor, windows = Forecaster.load(bundle, threads=1).bundle.predictor, int(6400 * scale)
+    predictor, windows = open_forecaster(bundle, threads=1).bundle.predictor, int(6400 * scale)
     with np.load(bundle / "golden.npz", allow_pickle=False) as golden:
         one = {name: golden[name][:1] for name in golden.files if name != "expected"}
     runs = [(_rate(predictor, one, 64, windows), _rate(predictor, one, 1, windows)) for _ in range(repeats)]

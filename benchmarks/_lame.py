@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks._proxy import Proxy
 from benchmarks._servers import mlflow
 from benchmarks._trial import NAME, Bench, Round
-from forecasting.bundle.artifact import verify
+from forecasting.bundle.artifact import open_bundle
 from forecasting.errors import GatecastError, UnknownVersionError
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
@@ -122,7 +122,7 @@ class _Trial:
         seen = self.cache / "seen"
         for version in versions:
             try:
-                verify(self.direct.download(self.job, int(version), seen))
+                open_bundle(self.direct.download(self.job, int(version), seen))
             except GatecastError as error:
                 self.wrong.append(f"{name}: version {version} is not whole: {error}")
         shutil.rmtree(seen, ignore_errors=True)
@@ -134,7 +134,7 @@ class _Trial:
         if [aliases for _, aliases in found] != ["champion", "previous"]:
             self.wrong.append(f"versions and aliases are {found}")
             return
-        verify(self.cache / self.job / str(found[0][0]))
+        open_bundle(self.cache / self.job / str(found[0][0]))
         with connect(self.direct.tracking_uri) as client:
             experiment = client.get_experiment_by_name(self.job)
             states = [each.info.status for each in client.search_runs([experiment.experiment_id])]

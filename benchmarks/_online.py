@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks._homes import CONTEXT, HORIZON, UNITS, request
 from forecasting.bundle.fast_path import Readings, windows_of
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.series.windows import Batch, Windows
 
 __all__ = ["online"]
@@ -27,7 +27,7 @@ def online(home: Path, repeats: int, scale: float) -> dict[str, Any]:
     with PyTorch for the engine. All but Keras, whose threads disturb others, take turns.
     """
     bundle = home / "made" / "1" / "bundle"
-    forecaster = Forecaster.load(bundle, threads=1)
+    forecaster = open_forecaster(bundle, threads=1)
     columns = request()["columns"]
     readings = Readings(columns["unique_id"], np.array(columns["ds"], "datetime64[us]"), np.array(columns["y"]), {})
     batch, ours, torch = _batch(forecaster, readings), forecaster.bundle.predictor.quantiles, _torch()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
-from forecasting.bundle.artifact import verify
+from forecasting.bundle.artifact import open_bundle
 from forecasting.config.settings import Settings
 from forecasting.errors import GatecastError, UnknownVersionError
 from forecasting.registry.client import connect
@@ -241,7 +241,7 @@ def _registered(home: Home) -> Content:
     versions = list(table[["version", "aliases", "model", "verdict"]].itertuples(index=False, name=None))
     whole = 0
     for version in table["version"]:
-        verify(registry.download(home.name, int(version), home.path / "whole"))
+        open_bundle(registry.download(home.name, int(version), home.path / "whole"))
         whole += 1
     shutil.rmtree(home.path / "whole")
     return {"versions": versions, "runs": sorted(_runs(home)), "bundles": whole}

@@ -30,7 +30,7 @@ from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.distributions import distribution
 from forecasting.bundle.engine import Engine
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import Y
 from forecasting.config.job import Job, load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
@@ -98,10 +98,10 @@ def _coverages(
     bundle: Path, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, rng: np.random.Generator
 ) -> dict[str, float]:
     """Closed coverage of the head's own quantiles, and of the randomised probability integral transform."""
-    windows = _windows(Forecaster.load(bundle), table, cutoffs)
+    windows = _windows(open_forecaster(bundle), table, cutoffs)
     indices = np.arange(len(windows))
     y = windows.targets(indices).astype(np.float64)  # the job does not scale counts
-    output = Engine(bundle / "model.onnx").run(windows.batch(indices))["parameters"].astype(np.float64)
+    output = Engine((bundle / "model.onnx").read_bytes()).run(windows.batch(indices))["parameters"].astype(np.float64)
     low, high = np.moveaxis(distribution("negative_binomial", ()).quantile(output, np.array(INTERVAL)), -1, 0)
     at_most, fewer = _reached(y, output)
     transform = fewer + rng.random(y.shape) * (at_most - fewer)

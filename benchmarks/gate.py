@@ -25,9 +25,9 @@ from benchmarks._planted import JOB, PLANTED, World, make_world, perturbed
 from forecasting.bundle.artifact import Origin
 from forecasting.columns import DS
 from forecasting.errors import GatecastError
-from forecasting.evaluation import judging as contest
-from forecasting.evaluation.judging import Entrant
+from forecasting.evaluation.judging import Candidate, fit_baselines
 from forecasting.evaluation.metrics import METRICS, value
+from forecasting.evaluation.problem import problem_of
 from forecasting.lifecycle.promotion import Judging, decide
 from forecasting.registry.registry import Registry
 from forecasting.series.folds import Fold
@@ -44,7 +44,7 @@ class Arena(NamedTuple):
     number: int
     world: World
     registry: Registry
-    rivals: tuple[Entrant, ...]
+    rivals: tuple[Candidate, ...]
     champion: Path
     truth: Any  # a bundle and its name → its backtest on the hidden hours
 
@@ -123,23 +123,24 @@ def _share(rows: pd.DataFrame, chosen: pd.Series) -> float:
 
 def _open(place: Path, number: int) -> Arena:
     world = make_world(number)
-    rivals = contest.fit_baselines(world.known, JOB, world.folds, place / "baselines", origin=Origin())
+    rivals = fit_baselines(world.known, JOB, world.folds, place / "baselines", origin=Origin())
     registry = Registry(f"sqlite:///{place / 'mlflow.db'}", place / "artifacts", place / "locks")
     champion = perturbed(world, place / "champion", noise=CHAMPION_NOISE, seed=number)
     run = registry.start_run(JOB.name, "champion", {})
     registry.promote(JOB.name, registry.register(JOB.name, run.run_id, champion, verdict="passed", metrics={}))
     last = world.folds[0].cutoffs[-1] + pd.Timedelta(hours=JOB.window.horizon)
     hidden = pd.date_range(last, world.table[DS].max() - pd.Timedelta(hours=JOB.window.horizon), freq="7h")
-    truth = contest.judging(world.table, JOB, [Fold(world.folds[0].fit_until, world.folds[0].seen_until, hidden)])
+    later = Fold(world.folds[0].fit_until, world.folds[0].seen_until, hidden)
+    truth = problem_of(JOB).backtester(world.table, JOB, [later])
     return Arena(number, world, registry, rivals, champion, truth)
 
 
 def _retrain(arena: Arena, index: int, bundle: Path) -> tuple[bool, list[str]]:
     """Judge and promote as a run does; whether it went live, and which rules it failed. The champion is put back."""
     run = arena.registry.start_run(JOB.name, f"run-{index}", {})
-    entrants = (Entrant("challenger", (bundle,)), *arena.rivals)
+    candidates = (Candidate("challenger", (bundle,)), *arena.rivals)
     work = bundle.with_name(f"work-{index}")
-    judged = Judging(JOB, run.run_id, arena.world.known, arena.world.folds, entrants, work)
+    judged = Judging(JOB, run.run_id, arena.world.known, arena.world.folds, candidates, work)
     before = arena.registry.champion(JOB.name)
     try:
         decision = decide(arena.registry, judged)
@@ -150,7 +151,7 @@ def _retrain(arena: Arena, index: int, bundle: Path) -> tuple[bool, list[str]]:
         raise SystemExit(f"the alias moved, or not, against the verdict on {bundle}")
     if decision.promoted is not None:
         arena.registry.rollback(JOB.name)
-    return decision.promoted is not None, [rule.rule for rule in decision.contest.verdict.rules if not rule.passed]
+    return decision.promoted is not None, [rule.rule for rule in decision.judgment.verdict.rules if not rule.passed]
 
 
 def _loss(arena: Arena, bundle: Path) -> float:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import verify
+from forecasting.bundle.artifact import open_bundle
 from forecasting.config.settings import Settings
 from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
@@ -75,7 +75,7 @@ def differences(home: Path, undisturbed: Path) -> list[str]:
     if _versions(home) != _versions(undisturbed):
         found.append(f"versions and aliases: {_versions(home)} against {_versions(undisturbed)}")
     for manifest in home.rglob("manifest.json"):
-        verify(manifest.parent)  # raises where a bundle that could be read is not whole
+        open_bundle(manifest.parent)  # raises where a bundle that could be read is not whole
     return found
 
 

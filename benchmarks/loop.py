@@ -29,7 +29,7 @@ import pandas as pd
 
 from benchmarks._arms import baseline_of, figures, first_made, forecasts_of, joined
 from benchmarks._readings import DAY, Readings, hourly_load
-from forecasting.bundle.artifact import verify
+from forecasting.bundle.artifact import open_bundle
 from forecasting.columns import CUTOFF
 from forecasting.config.job import Job, load_job
 from forecasting.config.settings import Settings
@@ -203,7 +203,7 @@ def _compare(plan: Plan, job: Job, diary: Diary, first: dict[str, Path]) -> dict
     result |= {
         "trainings": diary.trainings,
         "verdicts": diary.verdicts,
-        "first": verify(first["train_once"]).spec.model,
+        "first": open_bundle(first["train_once"]).spec.model,
     }
     result["promotions"] = sum(row["promoted"] for row in diary.trainings)
     if plan.shifted:

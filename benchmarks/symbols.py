@@ -23,7 +23,7 @@ import pandas as pd
 
 from forecasting import sources
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, load_job
 from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
@@ -65,7 +65,7 @@ def measure(job: Job, seconds: float, epochs: int | None) -> dict[str, Any]:
         scored = candidate(spans, (fitted.bundle,), job.model.name).scored
         rivals = fit_baselines(table, job, plan, place / "baselines", origin=Origin())
         others = {e.name: summarise(candidate(spans, e.bundles, e.name).scored)["nats"] for e in rivals}
-        told = SymbolForecaster.load(fitted.bundle).forecast(past(table, plan[0].cutoffs[0]))["symbol"]
+        told = open_forecaster(fitted.bundle).forecast(past(table, plan[0].cutoffs[0]))["symbol"]
     return {
         **summarise(scored),
         "nats_of": others,

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from forecasting import sources
-from forecasting.bundle.generation import Continuation, Sampling
+from forecasting.bundle.engine import Engine
+from forecasting.bundle.generation import Generator, Sampling
 from forecasting.config.job import load_job
 from forecasting.config.network import Model
 from forecasting.config.training import Train
@@ -51,17 +52,17 @@ def split(characters: list[str]) -> Text:
     return Text(characters[:begin], characters[begin:end], characters[end:])
 
 
-def fit(text: Text, model: Model, train: Train, *, steps: int) -> Continuation:
+def fit(text: Text, model: Model, train: Train, *, steps: int) -> Generator:
     """A network that has learned from the training part, states carried over chunks of so many steps."""
     make_deterministic(train.seed)
     vocabulary = learn_vocabulary(text.train)
     taught, valid = vocabulary.encode(text.train), vocabulary.encode(text.valid)
     network = network_of(model, vocabulary.size, steps=steps)
     learn_symbols(network, lessons([taught], [valid], train, steps=steps), train)
-    return Continuation(vocabulary, chunk_graph(network, taught[None, :steps])[0].model)
+    return Generator(vocabulary, Engine(chunk_graph(network, taught[None, :steps])[0].model))
 
 
-def nats(model: Continuation, text: Text) -> float:
+def nats(model: Generator, text: Text) -> float:
     """The mean negative log-probability of the last tenth, each character given those before it."""
     before = text.valid[-500:]
     return float(-np.mean(model.log_probability(before + text.test)[len(before) :]))

@@ -15,7 +15,8 @@ from collections import Counter
 import numpy as np
 
 from forecasting.bundle.distributions import DISTRIBUTIONS
-from forecasting.bundle.generation import Continuation
+from forecasting.bundle.engine import Engine
+from forecasting.bundle.generation import Generator
 from forecasting.config.network import Model
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary
@@ -41,7 +42,7 @@ def main() -> None:
         print(f"{kind:24}" + "".join(f"{Counter(map(judge, book))[kind]:10,}" for book in written.values()))
 
 
-def one_word(config: Train) -> Continuation:
+def one_word(config: Train) -> Generator:
     """A simple recurrent network that begins from zero at every word."""
     model = Model(name="in_step", params={"cell": "simple", "units": [8], "inputs": "one_hot"})
     # with eight lanes for each story, a batch holds as many names that see as names that are seen
@@ -49,13 +50,13 @@ def one_word(config: Train) -> Continuation:
     return _learn(model, config, 1, steps=1)
 
 
-def lstm(config: Train, rounds: int) -> Continuation:
+def lstm(config: Train, rounds: int) -> Generator:
     """An LSTM that reads whole stories."""
     model = Model(name="in_step", params={"cell": "lstm", "units": [64], "inputs": "one_hot"})
     return _learn(model, config, rounds, steps=len(STORIES[0]))
 
 
-def _learn(model: Model, config: Train, rounds: int, *, steps: int) -> Continuation:
+def _learn(model: Model, config: Train, rounds: int, *, steps: int) -> Generator:
     make_deterministic(config.seed)
     stories = [VOCABULARY.encode(story) for story in STORIES]
     network = network_of(model, VOCABULARY.size, steps=steps)
@@ -64,10 +65,10 @@ def _learn(model: Model, config: Train, rounds: int, *, steps: int) -> Continuat
     given = lessons(again, stories, config, steps=steps, carry=False)
     for _ in range(rounds):
         learn_symbols(network, given, config)
-    return Continuation(VOCABULARY, chunk_graph(network, np.stack(stories))[0].model)
+    return Generator(VOCABULARY, Engine(chunk_graph(network, np.stack(stories))[0].model))
 
 
-def write(model: Continuation, sentences: int, *, remembers: bool, lanes: int = 1000) -> list[tuple[str, ...]]:
+def write(model: Generator, sentences: int, *, remembers: bool, lanes: int = 1000) -> list[tuple[str, ...]]:
     """Sentences without their full stop, written side by side from nothing, the states kept where it `remembers`."""
     draw, categorical = np.random.default_rng(1), DISTRIBUTIONS["categorical"]([])
     words, states = [np.zeros(lanes, np.int64)], None

@@ -8,7 +8,8 @@ far it has come, for what follows an `l` is `l`, `o` or `d`.
 
 from __future__ import annotations
 
-from forecasting.bundle.generation import Continuation, Sampling
+from forecasting.bundle.engine import Engine
+from forecasting.bundle.generation import Generator, Sampling
 from forecasting.config.network import Model
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary
@@ -28,7 +29,7 @@ def main() -> None:
     print(f"{TEXT:16}{said:16}{sum(a != b for a, b in zip(said, TEXT, strict=True)):8}{probability:14.4f}")
 
 
-def fit(config: Train) -> Continuation:
+def fit(config: Train) -> Generator:
     """A simple recurrent network of five units that has read the string again and again."""
     make_deterministic(config.seed)
     vocabulary = learn_vocabulary(TEXT)
@@ -36,10 +37,10 @@ def fit(config: Train) -> Continuation:
     network = network_of(MODEL, vocabulary.size, steps=len(TEXT))
     learn_symbols(network, lessons([codes] * REPEATED, [codes], config, steps=len(TEXT)), config)
     graphs, _ = chunk_graph(network, codes[None])
-    return Continuation(vocabulary, graphs.model)
+    return Generator(vocabulary, Engine(graphs.model))
 
 
-def say(model: Continuation) -> tuple[str, float]:
+def say(model: Generator) -> tuple[str, float]:
     """Twelve characters from nothing, each the most probable after those before it, and the probability of them all."""
     said = model.extend([], len(TEXT), Sampling(temperature=0))
     return "".join(said.symbols), float(said.probability.prod())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import Settings
 from forecasting.registry.registry import Registry
@@ -34,7 +34,7 @@ def main(home: Path, name: str) -> None:
     registry = Registry(place.tracking_uri, place.artifacts, place.locks)
     history = Store(home).read_observations(name)[[UNIQUE_ID, DS, Y]]
     with tempfile.TemporaryDirectory() as cache:
-        forecaster = Forecaster.load(registry.download(name, "champion", Path(cache)))
+        forecaster = open_forecaster(registry.download(name, "champion", Path(cache)))
         expected = forecaster.forecast(history)
         rows = pd.concat([history, expected[[UNIQUE_ID, DS]]]).sort_values([UNIQUE_ID, DS])
         spark = (

@@ -22,7 +22,7 @@ from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
 from forecasting.evaluation import judging as contest
-from forecasting.evaluation.judging import Entrant
+from forecasting.evaluation.judging import Candidate
 from forecasting.lifecycle import retraining
 from forecasting.lifecycle.promotion import Decision, Judging
 from forecasting.lifecycle.promotion import decide as decide_under_lock
@@ -167,14 +167,14 @@ def find_start(job: Job, data: Snapshot) -> Start:
 
 
 @step("fitting the baselines")
-def fit_baselines(job: Job, data: Snapshot) -> tuple[Entrant, ...]:
+def fit_baselines(job: Job, data: Snapshot) -> tuple[Candidate, ...]:
     """Every baseline on every fold."""
     directory = workspace().run(job.name, _key(job, data)) / "baselines"
     return contest.fit_baselines(data.table, job, data.folds, directory, origin=_origin(data))
 
 
 @step("backtesting everyone on the same cutoffs, judging, registering")
-def decide(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: tuple[Entrant, ...]) -> Decision:
+def decide(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: tuple[Candidate, ...]) -> Decision:
     """The verdict on the last attempt, and its consequence for the aliases."""
     return decide_under_lock(workspace().registry, _judging(job, data, run, attempts, rivals))
 
@@ -267,9 +267,9 @@ def _key(job: Job, data: Snapshot) -> str:
     return provenance.run_key(job.result_content, data.fingerprint)
 
 
-def _judging(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: Sequence[Entrant]) -> Judging:
-    entrants, work = retraining.entrants(job, attempts, rivals), workspace().run(job.name, _key(job, data))
-    return Judging(job, run.run_id, data.table, data.folds, entrants, work, again=attempts[-1].start.warm)
+def _judging(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: Sequence[Candidate]) -> Judging:
+    candidates, work = retraining.candidates(job, attempts, rivals), workspace().run(job.name, _key(job, data))
+    return Judging(job, run.run_id, data.table, data.folds, candidates, work, again=attempts[-1].start.warm)
 
 
 def _origin(data: Snapshot) -> Origin:

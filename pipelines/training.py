@@ -28,7 +28,7 @@ def training(job: Job) -> Outcome:
             attempts.append(_attempt(job, data, SCRATCH))
             decision = tasks.decide(job, data, run, attempts, rivals)
         final = None
-        if job.train.final_fit and decision.contest.verdict.passed:
+        if job.train.final_fit and decision.judgment.verdict.passed:
             last = tasks.fit_finally(job, data, attempts[-1])
             final = tasks.succeed(job, data, run, attempts, decision=decision, last=last)
         vintage = tasks.forecast_live(job)

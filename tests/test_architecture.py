@@ -12,7 +12,7 @@ import pytest
 from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import parse_job
-from forecasting.evaluation import judging as contest
+from forecasting.evaluation.judging import fit_baselines
 from forecasting.series.folds import folds
 
 ROOT = Path(__file__).parents[1]
@@ -162,13 +162,13 @@ def test_forecasting_from_a_bundle_needs_no_training_package(tmp_path: Path) -> 
         }
     )
     table = sources.read(job)
-    contest.fit_baselines(table, job, folds(table, job), tmp_path, origin=Origin())
+    fit_baselines(table, job, folds(table, job), tmp_path, origin=Origin())
     table.to_parquet(tmp_path / "history.parquet")
     loaded = loaded_by(
         "import pandas",
-        "from forecasting.bundle.forecaster import Forecaster",
+        "from forecasting.bundle.forecaster import open_forecaster",
         f"history = pandas.read_parquet({str(tmp_path / 'history.parquet')!r})",
-        f"forecast = Forecaster.load({str(tmp_path / 'ridge-0')!r}).forecast(history)",
+        f"forecast = open_forecaster({str(tmp_path / 'ridge-0')!r}).forecast(history)",
         "assert len(forecast) == 9 and forecast['q0.5'].notna().all()",
     )
     assert "onnxruntime" in loaded

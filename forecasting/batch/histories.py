@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecasting.batch.plan import Plan, Shard
-from forecasting.bundle.fast_path import Readings
+from forecasting.bundle.fast_path import Readings, step_of
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.frequency import fixed_step, offset_of
@@ -65,9 +65,8 @@ class _Rows(NamedTuple):
 
     def whole(self, spec: Spec) -> np.ndarray:
         """Series whose last context has a reading at every step, of models that read nothing else (N,)."""
-        features, step = spec.features, fixed_step(spec.features.freq)
-        found = np.zeros(len(self.names), dtype=bool)
-        if step is None or features.past or features.future or features.static or spec.symbols or spec.layout:
+        found, step = np.zeros(len(self.names), dtype=bool), step_of(spec)
+        if step is None or spec.layout:
             return found
         long = np.flatnonzero(self.counts >= spec.context)
         rows = self._last_rows(long, spec.context)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from forecasting.batch.part_files import Part
 from forecasting.batch.plan import Plan
-from forecasting.batch.worker import score
+from forecasting.batch.worker import forecast_shard
 from forecasting.errors import ConfigError, DataError
 from forecasting.runtime.processes import cores, end_with_parent
 
@@ -37,13 +37,13 @@ def run_local(plan: Plan) -> Iterator[Part]:
     """
     numbers = range(len(plan.shards))
     if len(numbers) == 1:
-        yield score(plan, 0)
+        yield forecast_shard(plan, 0)
         return
     context = multiprocessing.get_context("spawn")
     workers = min(cores(), len(numbers))
     with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         try:
-            for done in as_completed([pool.submit(score, plan, number) for number in numbers]):
+            for done in as_completed([pool.submit(forecast_shard, plan, number) for number in numbers]):
                 yield done.result()
         except BrokenProcessPool as error:
             raise DataError("a process of the forecast died, perhaps for want of memory; run again to go on") from error
@@ -57,7 +57,7 @@ def run_dask(plan: Plan, address: str | None = None) -> Iterator[Part]:
     A worker that dies takes its tasks to another one.
     """
     with _client(address) as client:
-        futures = client.map(functools.partial(score, plan), range(len(plan.shards)), pure=False, retries=2)
+        futures = client.map(functools.partial(forecast_shard, plan), range(len(plan.shards)), pure=False, retries=2)
         yield from client.gather(futures)
 
 

@@ -13,9 +13,9 @@ from filelock import FileLock
 from forecasting.batch.part_files import Part, table_of
 from forecasting.batch.plan import Model, Request, plan
 from forecasting.batch.runners import Runner, run_local
-from forecasting.bundle.artifact import verify
-from forecasting.bundle.generation import Continued, Sampling
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.artifact import read_spec
+from forecasting.bundle.forecaster import open_forecaster
+from forecasting.bundle.generation import Generated, Sampling
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.registry.registry import Registry
@@ -92,12 +92,12 @@ def forecast(
     the vintage; raises DataError where none can.
     """
     live = registry.version(job.name, model)
-    bundle = verify(registry.download(job.name, live.version, cache))
+    bundle = registry.download(job.name, live.version, cache)
     folder = store.parts(job.name)
     registry.locks.mkdir(parents=True, exist_ok=True)
     with FileLock(registry.locks / f"forecast-{job.name}.lock"):
-        chosen = Model(bundle=bundle.path.absolute(), name=live.model, version=live.version, weights=live.weights)
-        planned = plan(folder, store.observations(job.name), chosen, bundle.spec, request or Request())
+        chosen = Model(bundle=bundle.absolute(), name=live.model, version=live.version, weights=live.weights)
+        planned = plan(folder, store.observations(job.name), chosen, read_spec(bundle), request or Request())
         _forget_old(folder)
         parts = tuple(sorted(runner(planned), key=lambda part: part.path))
         vintage = Vintage(parts, 0, live.model, live.version)
@@ -107,11 +107,11 @@ def forecast(
 
 def continue_text(
     registry: Registry, job: Job, text: str, length: int, sampling: Sampling, *, cache: Path, model: str = "champion"
-) -> Continued:
-    """What follows a text of the job's symbols; nothing is stored. Raises ArtifactError for a model of numbers."""
+) -> Generated:
+    """What follows a text of the job's symbols; nothing is stored. Raises ConfigError for a model of numbers."""
     live = registry.version(job.name, model)
-    forecaster = SymbolForecaster.load(registry.download(job.name, live.version, cache))
-    return forecaster.continuation.extend(split_text(text, unit_of(job)), length, sampling)
+    forecaster = open_forecaster(registry.download(job.name, live.version, cache))
+    return forecaster.generator.extend(split_text(text, unit_of(job)), length, sampling)
 
 
 def _forget_old(folder: Path) -> None:

@@ -13,17 +13,14 @@ import pandas as pd
 from forecasting.batch.histories import Histories, read
 from forecasting.batch.part_files import Failure, Part, keep, recall
 from forecasting.batch.plan import Plan
-from forecasting.bundle.artifact import verify
-from forecasting.bundle.fast_path import Readings, windows_of
-from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y, quantile_columns
 from forecasting.errors import DataError
 
-__all__ = ["score"]
+__all__ = ["forecast_shard"]
 
 
-def score(plan: Plan, number: int) -> Part:
+def forecast_shard(plan: Plan, number: int) -> Part:
     """The forecasts of shard `number`; a part that was finished before is taken as it is."""
     path = plan.folder / f"part-{number:05d}.parquet"
     found = recall(path)
@@ -57,39 +54,24 @@ class _Clock:
 
 
 @functools.lru_cache(maxsize=1)
-def _forecaster(bundle: Path, threads: int) -> Forecaster | SymbolForecaster:
-    """Verified once in each process."""
-    verified = verify(bundle, threads=threads)
-    return Forecaster(verified) if verified.spec.symbols is None else SymbolForecaster(verified)
+def _forecaster(bundle: Path, threads: int) -> Forecaster:
+    """Verified and opened once in each process."""
+    return open_forecaster(bundle, threads=threads)
 
 
-def _forecasts(
-    forecaster: Forecaster | SymbolForecaster, histories: Histories, horizon: int | None
-) -> tuple[pd.DataFrame, list[Failure]]:
+def _forecasts(forecaster: Forecaster, histories: Histories, horizon: int | None) -> tuple[pd.DataFrame, list[Failure]]:
     """The forecasts of all series for which there are any, in order, and why there are none for the others."""
+    forecast = functools.partial(forecaster.forecast, horizon=horizon)
     failures: list[Failure] = []
-    tables: list[pd.DataFrame] = []
-    if isinstance(forecaster, Forecaster) and len(histories.whole.y):
-        tables.append(_at_once(forecaster, histories.whole, horizon))
+    tables = [forecast(histories.whole)] if len(histories.whole.y) else []
     if len(histories.others):
-        together = isinstance(forecaster, Forecaster) and forecaster.spec.layout is not None
-        forecast = functools.partial(forecaster.forecast, horizon=horizon)
+        together = forecaster.spec.layout is not None
         found = [forecast(histories.others)] if together else _one_by_one(forecast, histories.others, failures)
         tables += found
         known = {name for table in found for name in table[UNIQUE_ID].unique()} | {one.unique_id for one in failures}
         failures += _failures(set(histories.others[UNIQUE_ID].unique()) - known, "it has no reading")
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({UNIQUE_ID: []})
     return _finite(_in_order(table) if len(tables) > 1 else table, failures)
-
-
-def _at_once(forecaster: Forecaster, readings: Readings, horizon: int | None) -> pd.DataFrame:
-    """Forecasts of whole histories, which need no cleaning."""
-    steps = forecaster.spec.horizon if horizon is None else horizon
-    able = forecaster.reaching(steps)
-    windows = windows_of(readings, able.spec)
-    if windows is None:
-        return forecaster.forecast(readings.table(), horizon=horizon)
-    return able.windows(windows).until(steps).table()
 
 
 def _one_by_one(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import shutil
 import tempfile
@@ -22,9 +23,21 @@ from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.series.windows import Batch
 
-__all__ = ["Bundle", "Manifest", "Origin", "golden_inputs", "read_graphs", "read_manifest", "verify", "write"]
+__all__ = [
+    "Bundle",
+    "Manifest",
+    "Origin",
+    "check_files",
+    "golden_inputs",
+    "is_whole",
+    "open_bundle",
+    "read_graphs",
+    "read_manifest",
+    "read_spec",
+    "write",
+]
 
-FORMAT = 1
+FORMAT = 2
 GOLDEN_TOLERANCE = 1e-5  # of the forecast's own scale
 _FILES = ("spec.json", "model.onnx", "conformal.npz", "golden.npz", "step.onnx", "model.keras")
 _NEEDED = _FILES[:4]
@@ -78,7 +91,7 @@ class Manifest(BaseModel):
 
 
 class Bundle(NamedTuple):
-    """A verified bundle, ready to forecast."""
+    """A verified bundle, whose graphs are open."""
 
     path: Path
     manifest: Manifest
@@ -127,18 +140,49 @@ def write(
     return directory
 
 
-def verify(directory: Path, *, threads: int = 0) -> Bundle:
-    """Check sizes and checksums, open the model and replay the golden forecast; raise ArtifactError if any fails."""
-    manifest = read_manifest(directory)
-    _check_files(directory, manifest)
-    try:
-        spec = Spec.model_validate_json((directory / "spec.json").read_bytes())
-    except ValidationError as error:
-        raise ArtifactError(f"the bundle {directory} cannot be read: {error}") from error
+def open_bundle(directory: Path, *, threads: int = 0) -> Bundle:
+    """Check the files, open the graphs and replay the golden forecast; raise ArtifactError if any of it fails."""
+    manifest, spec = check_files(directory), read_spec(directory)
     calibration = Calibration.from_arrays(_arrays(directory / "conformal.npz"))
-    bundle = Bundle(directory, manifest, spec, Predictor(spec, directory, threads=threads), calibration)
+    bundle = Bundle(directory, manifest, spec, Predictor(spec, read_graphs(directory), threads=threads), calibration)
     _replay(bundle)
     return bundle
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether a complete bundle lies there that reproduces its golden forecast."""
+    try:
+        open_bundle(directory)
+    except ArtifactError:
+        return False
+    return True
+
+
+def check_files(directory: Path) -> Manifest:
+    """The manifest of a bundle whose files have the sizes and checksums that it names; raise ArtifactError otherwise.
+
+    Nothing in it is opened.
+    """
+    manifest = read_manifest(directory)
+    faults = [f"{name}: not a file of a bundle" for name in manifest.files if name not in _FILES]
+    faults += [f"{name}: missing from the manifest" for name in _NEEDED if name not in manifest.files]
+    for name, expected in manifest.files.items():
+        path = directory / name
+        if name in _FILES and (not path.is_file() or path.stat().st_size != expected.size):
+            faults.append(f"{name}: missing or not {expected.size} bytes long")
+        elif name in _FILES and _measure(path) != expected:
+            faults.append(f"{name}: its checksum differs from the manifest's")
+    if faults:
+        raise ArtifactError("\n".join([f"the bundle {directory} is damaged:", *(f"  - {fault}" for fault in faults)]))
+    return manifest
+
+
+def read_spec(directory: Path) -> Spec:
+    """What the model of a bundle reads and gives; raise ArtifactError where that cannot be read."""
+    try:
+        return Spec.model_validate_json((directory / "spec.json").read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"the bundle {directory} cannot be read: {error}") from error
 
 
 def read_graphs(directory: Path) -> Graphs:
@@ -155,30 +199,21 @@ def golden_inputs(directory: Path) -> Batch:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """What a bundle says of itself, without a look at its files; raises ArtifactError where that cannot be read."""
+    """What a bundle says of itself, without a look at its files; raise ArtifactError where that cannot be read."""
     path = directory / "manifest.json"
     if not path.is_file():
-        raise ArtifactError(f"{directory} is no bundle: it has no manifest.json")
+        raise ArtifactError(f"{directory} is not a bundle: it has no manifest.json")
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
+        content = json.loads(path.read_bytes())
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:  # before anything else: its other keys are those of its format
+            raise ArtifactError(
+                f"the bundle {directory} has format {found}, this release reads format {FORMAT}: train the model again,"
+                " or serve it with the release that wrote it"
+            )
+        return Manifest.model_validate(content)
+    except ValueError as error:
         raise ArtifactError(f"the manifest of {directory} cannot be read: {error}") from error
-    if manifest.format != FORMAT:
-        raise ArtifactError(f"the bundle {directory} has format {manifest.format}, this release reads {FORMAT}")
-    return manifest
-
-
-def _check_files(directory: Path, manifest: Manifest) -> None:
-    faults = [f"{name}: no such file belongs in a bundle" for name in manifest.files if name not in _FILES]
-    faults += [f"{name}: missing from the manifest" for name in _NEEDED if name not in manifest.files]
-    for name, expected in manifest.files.items():
-        path = directory / name
-        if name in _FILES and (not path.is_file() or path.stat().st_size != expected.size):
-            faults.append(f"{name}: missing or not {expected.size} bytes long")
-        elif name in _FILES and _measure(path) != expected:
-            faults.append(f"{name}: its checksum differs from the manifest's")
-    if faults:
-        raise ArtifactError("\n".join([f"the bundle {directory} is damaged:", *(f"  - {fault}" for fault in faults)]))
 
 
 def _replay(bundle: Bundle) -> None:
@@ -200,7 +235,7 @@ def _replay(bundle: Bundle) -> None:
 
 def _forecast(predictor: Predictor, calibration: Calibration, golden: Batch) -> np.ndarray:
     given = predictor.replay(golden)
-    return given if predictor.spec.symbols is not None else calibration.apply(given, predictor.spec.wanted)
+    return calibration.apply(given, predictor.spec.wanted) if calibration.quantiles else given
 
 
 def _arrays(path: Path) -> Batch:

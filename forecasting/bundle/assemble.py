@@ -13,7 +13,7 @@ from forecasting.bundle.conformal import calibrate
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.groups import groups_of, weights_of
 from forecasting.bundle.predictor import Predictor
-from forecasting.bundle.spec import Spec, wanted_quantiles
+from forecasting.bundle.spec import IntervalSpec, Spec, TableSpec, wanted_quantiles
 from forecasting.config.job import Job
 from forecasting.config.series import Window
 from forecasting.errors import DataError
@@ -52,7 +52,7 @@ def spec_for(
         model=model,
         baseline=not network,
         head=job.head.name if network else "quantile",
-        series=job.series.model_copy(update={"start": None, "end": None}),  # they choose what to learn from
+        table=TableSpec.of(job.series),
         features=features,
         scaler=scaler,
         layout=layout if network else None,
@@ -62,7 +62,7 @@ def spec_for(
         paths=job.forecast.paths,
         quantiles=job.head.quantiles if quantiles is None else quantiles,
         wanted=wanted_quantiles(job),
-        calibrate=job.forecast.calibrate,
+        intervals=IntervalSpec(by=job.forecast.calibrate.by, half_life=job.forecast.calibrate.half_life),
     )
 
 
@@ -103,7 +103,7 @@ def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, direct
     Its weights, and so the verdict on them, stay the same. `table` must be clean. A model of symbols has no residuals.
     """
     spec = bundle.spec
-    if spec.symbols is not None:
+    if not spec.quantiles:
         return Path(shutil.copytree(bundle.path, directory, dirs_exist_ok=True))
     panel = build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
     window = Window(context=spec.context, horizon=spec.horizon)

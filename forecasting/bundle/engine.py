@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import onnxruntime as ort
@@ -27,18 +26,18 @@ class Graphs(NamedTuple):
 class Engine:
     """A network, or a baseline: named arrays to named arrays."""
 
-    def __init__(self, model: Path | bytes, *, threads: int = 0) -> None:
-        """Open an ONNX file or its content; raises ArtifactError if it cannot.
+    def __init__(self, model: bytes, *, threads: int = 0) -> None:
+        """Open the content of an ONNX file; raises ArtifactError if it cannot.
 
-        `threads` share every operator, 0 are as many as there are cores. They wait for each other after each step of a
-        recurrent layer: many windows are faster with one thread a piece.
+        From its bytes, so that a graph cannot name other files. `threads` share every operator, 0 are as many as there
+        are cores. They wait for each other after each step of a recurrent layer: many windows are faster with one
+        thread a piece.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         try:
-            source = model if isinstance(model, bytes) else str(model)
-            self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises its own unrelated classes, all mean the same here
             raise ArtifactError(f"model.onnx cannot be opened: {error}") from error
         self.inputs = {value.name: value.shape for value in self._session.get_inputs()}

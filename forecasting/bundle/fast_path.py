@@ -1,4 +1,4 @@
-"""The narrow door for online requests: whole, regular histories become a panel in microseconds, without a table."""
+"""The fast path: whole, regular histories become a panel in microseconds, without a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forecasting.series.frequency import fixed_step
 from forecasting.series.panel import Panel
 from forecasting.series.windows import Windows, at_rows
 
-__all__ = ["Readings", "panel_of", "windows_of"]
+__all__ = ["Readings", "panel_of", "step_of", "windows_of"]
 
 
 class Readings(NamedTuple):
@@ -36,6 +36,17 @@ class Readings(NamedTuple):
         return pd.DataFrame({**columns, **{name: pd.array(values, dtype="str") for name, values in texts.items()}})
 
 
+def step_of(spec: Spec) -> np.timedelta64 | None:
+    """The step between readings of a model that may take the fast path.
+
+    None for one that reads covariates or symbols, or whose steps are not of fixed length.
+    """
+    features = spec.features
+    if features.past or features.future or features.static or spec.symbols:
+        return None
+    return fixed_step(features.freq)
+
+
 def panel_of(readings: Readings, spec: Spec) -> Panel | None:
     """The panel of the last context of every series, with the horizon appended; None where it takes more than that.
 
@@ -43,8 +54,8 @@ def panel_of(readings: Readings, spec: Spec) -> Panel | None:
     pieces or out of order, has gaps or repeats, or a value is missing or out of bounds: then the table is validated
     and cleaned like any other. Both ways give the same forecasts.
     """
-    features, step = spec.features, fixed_step(spec.features.freq)
-    if step is None or features.past or features.future or features.static or not len(readings.y):
+    step = step_of(spec)
+    if step is None or not len(readings.y):
         return None
     ids, ds = np.array(readings.unique_id, dtype=object), readings.ds
     edges = np.ones(len(ids) + 1, dtype=bool)

@@ -1,203 +1,66 @@
-"""A history table in, a forecast table out: joins the series half to the engine of a verified bundle."""
+"""What answers: one protocol for every bundle, and the one function that opens a bundle as what it is."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Protocol
 
-import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle, verify
-from forecasting.bundle.groups import groups_of
-from forecasting.bundle.spec import Spec, level_quantiles
-from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
-from forecasting.errors import DataError
-from forecasting.series.clean import clean, regular_grid
-from forecasting.series.panel import Panel, build
-from forecasting.series.validate import validate
-from forecasting.series.windows import Windows, at_rows
+from forecasting.bundle.artifact import Bundle, open_bundle
+from forecasting.bundle.fast_path import Readings
+from forecasting.bundle.forecasts import Forecasts
+from forecasting.bundle.generation import Generator
+from forecasting.bundle.quantile_forecaster import QuantileForecaster
+from forecasting.bundle.spec import Spec
+from forecasting.bundle.symbol_forecaster import SymbolForecaster
 
-__all__ = ["Forecaster", "Forecasts"]
-
-BATCH = 1024  # windows per call of the engine: large enough to fill the cores, small enough for any memory
+__all__ = ["Forecaster", "forecaster_of", "open_forecaster"]
 
 
-class Forecasts(NamedTuple):
-    """Forecasts of N windows: whose, made when, and their values (N, H, Q) in units of the target."""
+class Forecaster(Protocol):
+    """A bundle that answers: networks and baselines, of numbers, frames or symbols, over any horizon."""
 
-    unique_id: np.ndarray
-    cutoff: np.ndarray
-    ds: np.ndarray  # (N, H)
-    values: np.ndarray
-    quantiles: tuple[float, ...]
-
-    def table(self) -> pd.DataFrame:
-        """One row per window and step: unique_id, ds, cutoff, step and one column per quantile."""
-        windows, horizon = self.ds.shape
-        keys = {
-            UNIQUE_ID: np.repeat(self.unique_id, horizon),
-            DS: self.ds.ravel(),
-            CUTOFF: np.repeat(self.cutoff, horizon),
-            STEP: np.tile(np.arange(1, horizon + 1), windows),
-        }
-        columns = {quantile_column(q): self.values[:, :, i].ravel() for i, q in enumerate(self.quantiles)}
-        return pd.DataFrame({**keys, **columns})
-
-    def until(self, horizon: int) -> Forecasts:
-        """The first steps only."""
-        return self._replace(ds=self.ds[:, :horizon], values=self.values[:, :horizon])
-
-
-class Forecaster:
-    """A bundle that answers: networks and baselines alike."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-
-    @classmethod
-    def load(cls, directory: Path, *, threads: int = 0) -> Forecaster:
-        """Verify the bundle in `directory` and open it; raises ArtifactError if anything is wrong with it."""
-        return cls(verify(Path(directory), threads=threads))
+    @property
+    def bundle(self) -> Bundle:
+        """What it was opened from."""
 
     @property
     def spec(self) -> Spec:
-        """What the bundle reads and gives."""
-        return self.bundle.spec
+        """What it reads and gives."""
 
-    def reaching(self, horizon: int) -> Forecaster:
-        """The same model for a horizon of this length, beyond the one it was trained for where that is shorter.
-
-        It then goes on from its own forecasts, and intervals of the steps beyond have the residuals of the last step
-        that was calibrated. Raises ConfigError where the model cannot go on.
-        """
-        if horizon <= self.spec.horizon:
-            return self
-        predictor, calibration = self.bundle.predictor.reaching(horizon), self.bundle.calibration.reaching(horizon)
-        return Forecaster(self.bundle._replace(spec=predictor.spec, predictor=predictor, calibration=calibration))
+    @property
+    def generator(self) -> Generator:
+        """What goes on from a text; raises ConfigError for a model of numbers."""
 
     def forecast(
         self,
-        history: pd.DataFrame,
+        history: pd.DataFrame | Readings,
         future: pd.DataFrame | None = None,
         *,
         levels: tuple[int, ...] | None = None,
         horizon: int | None = None,
     ) -> pd.DataFrame:
-        """Forecast every series of `history` from its last reading on, however short (`min_length` is for training).
+        """Forecast every series of `history` from its last reading on: unique_id, ds, cutoff, step, `spec.outputs`.
 
-        `history` is a long table `unique_id, ds, y` with the past covariates; what is known ahead comes in `future`
-        or as rows of `history` without y. `levels` are per cent of central intervals; default: the configured
-        quantiles. `horizon` is the number of steps, by default as trained; for more, see `reaching`.
-        Raises DataError listing everything that is wrong with the tables.
+        `history` is a long table `unique_id, ds, y` with the covariates; what is known ahead comes in `future`, or as
+        rows of `history` without y. `levels` are per cent of central intervals, by default the configured quantiles.
+        `horizon` is the number of steps, by default as trained. Raises DataError that lists all that is wrong with the
+        tables, ConfigError where the model cannot go on beyond its horizon.
         """
-        table = history if future is None else pd.concat([history, future], ignore_index=True)
-        steps = self.spec.horizon if horizon is None else horizon
-        able = self.reaching(steps)
-        return able.windows(able.latest(table), able.asked(levels)).until(steps).table()
-
-    def asked(self, levels: tuple[int, ...] | None) -> tuple[float, ...]:
-        """The quantiles that bound central intervals of these levels, with the median; by default the configured."""
-        return self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
-
-    def latest(self, table: pd.DataFrame) -> Windows:
-        """The window at the last reading of every series; raises DataError listing everything that is wrong."""
-        series = self.spec.series.model_copy(update={"min_length": 1})
-        validate(table, series).raise_for_errors()
-        windows = self._at_last_reading(self._panel(clean(table, series).table))
-        self._check_known_ahead(windows)
-        return windows
 
     def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None) -> Forecasts:
-        """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean.
+        """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean."""
 
-        `wanted` are the quantiles, by default the bundle's own. A series that has no reading up to a cutoff gives no
-        forecast there; a value known ahead that a row of the table lacks is taken as its mean, as in training.
-        """
-        panel = self._panel(table, every_row=True)
-        spec = self.spec
-        ends = panel.offsets[1:] - spec.horizon
-        rows = [self._observed_rows(panel, panel.rows_at(cutoff), ends) for cutoff in cutoffs]
-        found = np.concatenate([np.empty(0, dtype=np.int64), *rows])
-        return self.windows(at_rows(panel, found, context=spec.context, horizon=spec.horizon), wanted)
+    def check(self) -> None:
+        """Forecast the golden inputs; raises ArtifactError where the result does not fit the spec or is not finite."""
 
-    def windows(self, windows: Windows, wanted: tuple[float, ...] | None = None) -> Forecasts:
-        """Forecast windows of a panel that was built with this bundle's features and scaler."""
-        quantiles = wanted or self.spec.wanted
-        size = BATCH if self.spec.layout is None else max(len(windows), 1)  # a frame in two blocks would be read twice
-        blocks = [self._block(windows, indices, quantiles) for indices in windows.batches(size)]
-        panel, rows = windows.panel, windows.rows(np.arange(len(windows)))
-        steps = rows[:, None] + np.arange(1, self.spec.horizon + 1)
-        empty = np.empty((0, self.spec.horizon, len(quantiles)))
-        return Forecasts(
-            panel.unique_id[panel.series_of(rows)],
-            panel.stamps[rows],
-            panel.stamps[steps],
-            np.concatenate(blocks) if blocks else empty,
-            quantiles,
-        )
 
-    def scaled(self, windows: Windows, indices: np.ndarray) -> np.ndarray:
-        """The model's own quantiles (B, H, Q) in the scaled space, before calibration."""
-        return self.bundle.predictor.windows(windows, indices)
+def open_forecaster(directory: Path, *, threads: int = 0) -> Forecaster:
+    """Verify the bundle in `directory` and open it as what it is; raises ArtifactError if anything is wrong with it."""
+    return forecaster_of(open_bundle(Path(directory), threads=threads))
 
-    def _block(self, windows: Windows, indices: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
-        return self.finish(self.scaled(windows, indices), windows, indices, quantiles)
 
-    def finish(
-        self, base: np.ndarray, windows: Windows, indices: np.ndarray, quantiles: tuple[float, ...]
-    ) -> np.ndarray:
-        """From the model's own quantiles (B, H, Q) to calibrated ones (B, H, W) in units of the target."""
-        spec, panel = self.spec, windows.panel
-        scaled = self.bundle.calibration.apply(base, quantiles, groups_of(spec, windows, indices))
-        series = panel.series_of(windows.rows(indices))
-        location, scale = (values[series][:, None, None] for values in (panel.location, panel.scale))
-        values = spec.scaler.invert(scaled.astype(np.float64), location, scale)
-        values = np.clip(values, spec.series.lower, spec.series.upper)
-        rounded: np.ndarray = np.round(values) if spec.series.integer else values
-        return rounded
-
-    def _panel(self, table: pd.DataFrame, *, every_row: bool = False) -> Panel:
-        grid = regular_grid(table, self.spec.series)
-        return build(
-            grid,
-            self.spec.features,
-            self.spec.scaler,
-            context=self.spec.context,
-            horizon=self.spec.horizon,
-            every_row=every_row,
-        )
-
-    def _at_last_reading(self, panel: Panel) -> Windows:
-        real = ~np.isnan(panel.target)
-        last = np.maximum.accumulate(np.where(real, np.arange(len(real)), -1))[panel.offsets[1:] - 1]
-        last = last[last >= panel.offsets[:-1]]  # a series without any reading has none
-        return at_rows(panel, last, context=self.spec.context, horizon=self.spec.horizon)
-
-    def _observed_rows(self, panel: Panel, rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Those of the cutoff rows that lie on the series' own grid and have a reading at them or before."""
-        inside = (rows >= panel.offsets[:-1] + self.spec.context - 1) & (rows < ends)
-        rows, first = rows[inside], panel.offsets[:-1][inside]
-        real = np.concatenate([[0], np.cumsum(~np.isnan(panel.target))])
-        seen: np.ndarray = rows[real[rows + 1] > real[first]]
-        return seen
-
-    def _check_known_ahead(self, windows: Windows) -> None:
-        features = self.spec.features
-        if not features.future:
-            return
-        indices = np.arange(len(windows))
-        lacking = np.isnan(windows.known_ahead(indices)).any(axis=1)  # (B, F)
-        if not lacking.any():
-            return
-        panel = windows.panel
-        violations = [
-            f"{panel.unique_id[panel.series_of(windows.rows(indices[[window]]))[0]]}: "
-            + ", ".join(name for name, lacks in zip(features.known_ahead, lacking[window], strict=True) if lacks)
-            for window in np.flatnonzero(lacking.any(axis=1))[:10]
-        ]
-        raise DataError(
-            f"{int(lacking.any(axis=1).sum())} series lack values that must be known for the next"
-            f" {self.spec.horizon} steps; give them as rows without {Y}, or as the future table:",
-            violations,
-        )
+def forecaster_of(bundle: Bundle) -> Forecaster:
+    """The forecaster of an open bundle."""
+    return QuantileForecaster(bundle) if bundle.spec.symbols is None else SymbolForecaster(bundle)

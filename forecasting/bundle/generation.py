@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from forecasting.errors import GatecastError
 from forecasting.series.vocabulary import Vocabulary
 from forecasting.series.windows import Batch
 
-__all__ = ["Continuation", "Continued", "Sampling"]
+__all__ = ["Generated", "Generator", "Sampling"]
 
 Array = np.ndarray
 
@@ -27,31 +26,30 @@ class Sampling(NamedTuple):
     top: int | None = None
 
 
-class Continued(NamedTuple):
+class Generated(NamedTuple):
     """What follows a history: symbols (…, L) and the probability (…, L) of each under the model, at temperature 1."""
 
     symbols: Array
     probability: Array
 
 
-class Continuation:
+class Generator:
     """A model of symbols: codes (B, T) and states in, logits (B, T, C) of what comes next and states out.
 
     Every sequence is read from states of zero. The unknown, code 0, may be read but is never given.
     """
 
-    def __init__(self, vocabulary: Vocabulary, model: bytes | Path, *, threads: int = 0) -> None:
-        """Open the graph; raises ArtifactError if it cannot be opened."""
+    def __init__(self, vocabulary: Vocabulary, engine: Engine) -> None:
         self.vocabulary = vocabulary
-        self._engine = Engine(model, threads=threads)
-        self._states = {name: shape[1:] for name, shape in self._engine.inputs.items() if name.startswith("state_")}
+        self._engine = engine
+        self._states = {name: shape[1:] for name, shape in engine.inputs.items() if name.startswith("state_")}
 
-    def extend(self, history: Sequence[str], length: int, sampling: Sampling = Sampling()) -> Continued:  # noqa: B008
+    def extend(self, history: Sequence[str], length: int, sampling: Sampling = Sampling()) -> Generated:  # noqa: B008
         """The `length` symbols (L,) that follow a history, which may be empty."""
         found = self.sample(history, length, 1, sampling)
-        return Continued(found.symbols[0], found.probability[0])
+        return Generated(found.symbols[0], found.probability[0])
 
-    def sample(self, history: Sequence[str], length: int, count: int, sampling: Sampling = Sampling()) -> Continued:  # noqa: B008
+    def sample(self, history: Sequence[str], length: int, count: int, sampling: Sampling = Sampling()) -> Generated:  # noqa: B008
         """`count` continuations (S, L) of one history, each drawn by itself."""
         if length < 1 or sampling.temperature < 0 or (sampling.top is not None and sampling.top < 1):
             raise GatecastError(
@@ -73,7 +71,7 @@ class Continuation:
             if step + 1 < length:
                 given, states = self.read(codes[:, step : step + 1], states)
                 logits = given[:, -1]
-        return Continued(self.vocabulary.decode(codes), probability)
+        return Generated(self.vocabulary.decode(codes), probability)
 
     def log_probability(self, history: Sequence[str]) -> Array:
         """The log-probability (T,) of each symbol of a history, given all that stand before it; 0 symbols give none."""

@@ -15,7 +15,7 @@ _UNKNOWN = "?"
 
 def groups_of(spec: Spec, windows: Windows, indices: npt.NDArray[np.intp]) -> list[str] | None:
     """The group of each window (B,): its series, or the label of its series; none where all are one group."""
-    by, panel = spec.calibrate.by, windows.panel
+    by, panel = spec.intervals.by, windows.panel
     if by == "all":
         return None
     series = panel.series_of(windows.rows(indices))
@@ -32,9 +32,9 @@ def weights_of(spec: Spec, windows: Windows, indices: npt.NDArray[np.intp]) -> n
     Older in steps on which any window has its cutoff. None where all count alike. Residuals of the past keep less of
     their word where the world changes (Barber, Candès, Ramdas and Tibshirani 2023, section 2).
     """
-    if spec.calibrate.half_life is None:
+    if spec.intervals.half_life is None:
         return None
     stamps = windows.panel.stamps[windows.rows(np.arange(len(windows)))]
     steps = np.unique(stamps)
     age = len(steps) - 1 - np.searchsorted(steps, stamps[indices])
-    return np.asarray(0.5 ** (age / spec.calibrate.half_life))
+    return np.asarray(0.5 ** (age / spec.intervals.half_life))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from forecasting.runtime.processes import cores
 from forecasting.series.layout import asked
 from forecasting.series.windows import Batch, Windows
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "path_draws"]
 
 _SEED = 20_260_101
 _PLACES = 65_536  # places of frames in one call of the engine
@@ -38,18 +37,23 @@ class Predictor:
     batch, nor, as far as both go, on its horizon.
     """
 
-    def __init__(self, spec: Spec, graphs: Graphs | Path, *, threads: int = 0) -> None:
-        """Open graphs, or those in a bundle's directory; raises ArtifactError where one cannot be opened.
+    def __init__(self, spec: Spec, graphs: Graphs, *, threads: int = 0) -> None:
+        """Open the graphs; raises ArtifactError where one cannot be opened.
 
-        `threads` read pieces of a batch side by side, or a frame together; 0 are as many as there are cores.
+        `threads` read pieces of a batch side by side, or what is read in one call together; 0 are as many as there are
+        cores.
         """
         self.spec = spec
         self._threads = threads or cores()
-        together = 1 if spec.layout is None else self._threads
-        model, step = (graphs.model, graphs.step) if isinstance(graphs, Graphs) else _files(graphs)
-        self._model = Engine(model, threads=together)
-        self._step = None if step is None else Engine(step, threads=together)
+        together = self._threads if spec.layout is not None or spec.symbols is not None else 1
+        self._model = Engine(graphs.model, threads=together)
+        self._step = None if graphs.step is None else Engine(graphs.step, threads=together)
         self._distribution: Distribution = distribution(spec.head, spec.quantiles)
+
+    @property
+    def engine(self) -> Engine:
+        """The graph that reads a context."""
+        return self._model
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -122,19 +126,9 @@ class Predictor:
             output = np.concatenate(self._each(lambda part: self._output(self._model.run(part)), parts))
             return self._distribution.quantile(output, levels)
         certain = self.spec.head == "quantile" and len(levels) == 1  # all paths would be the same
-        draws = _draws(1 if certain else self.spec.paths, self.spec.horizon)
+        draws = path_draws(1 if certain else self.spec.paths, self.spec.horizon)
         parts = self._parts(batch, len(draws))
         return np.concatenate(self._each(lambda part: self._of_paths(part, draws, levels), parts))
-
-    def paths(self, batch: Batch, count: int, *, seed: int = _SEED) -> Array:
-        """Sample paths (B, S, H); the steps of a direct network are drawn independently within a block."""
-        draws = _draws(count, self.spec.horizon, seed)
-
-        def follow(part: Batch) -> Array:
-            values = [values for _, values in self._follow(part, draws)]
-            return np.concatenate(values, axis=2)[:, :, : self.spec.horizon]
-
-        return np.concatenate(self._each(follow, self._parts(batch, count)))
 
     def replay(self, batch: Batch) -> Array:
         """A forecast (B, H, Q) that is smooth in the weights: where values are fed back, along the path of the mean.
@@ -142,16 +136,15 @@ class Predictor:
         It must come out alike on every machine, and whole numbers may jump in the last bit: instead of the quantiles of
         a distribution that has no others stands the sum of its parameters.
         """
-        levels = np.asarray(self.spec.quantiles)
         if self.feeds_back:
-            found = np.concatenate([output[:, 0] for output, _ in self._follow(batch, None)], axis=1)
+            found = np.concatenate([output[:, 0] for output, _ in self.follow(batch, None)], axis=1)
             output = found[:, : self.spec.horizon]
         else:
             output = self.apart(self._output(self._model.run(batch)))
         if self.spec.head in _CODES:
-            smooth: Array = np.repeat(output.sum(axis=-1, keepdims=True), len(levels), axis=-1)
+            smooth: Array = np.repeat(output.sum(axis=-1, keepdims=True), max(1, len(self.spec.quantiles)), axis=-1)
             return smooth
-        return self._distribution.quantile(output, levels)
+        return self._distribution.quantile(output, np.asarray(self.spec.quantiles))
 
     def _each(self, forecast: Callable[[Batch], Array], parts: Iterable[Batch]) -> list[Array]:
         """The forecasts of all parts, in order; as many at a time as there are threads."""
@@ -167,7 +160,7 @@ class Predictor:
     def _of_paths(self, batch: Batch, draws: Array, levels: Array) -> Array:
         """The quantiles (B, H, Q) of paths with these draws (S, H)."""
         found: list[Array] = []
-        for output, values in self._follow(batch, draws):
+        for output, values in self.follow(batch, draws):
             later = np.moveaxis(np.quantile(values, levels, axis=1), 0, -1) if found else None  # (B, steps, Q)
             found.append(self._distribution.quantile(output[:, 0], levels) if later is None else later)
         return np.concatenate(found, axis=1, dtype=np.float32)[:, : self.spec.horizon]
@@ -179,7 +172,7 @@ class Predictor:
         rows = min(_MOST, _BYTES // (4 * width))
         return pieces(batch, max(1, rows // paths))
 
-    def _follow(self, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
+    def follow(self, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
         """Outputs (B, S, steps, P) and values (B, S, steps) of S paths, block by block; without draws of the mean."""
         return self._roll(batch, draws) if self._step is None else self._unroll(self._step, batch, draws)
 
@@ -237,19 +230,14 @@ class Predictor:
             previous = values.reshape(-1, 1).astype(np.float32)
 
 
-def _files(directory: Path) -> tuple[Path, Path | None]:
-    step = directory / "step.onnx"
-    return directory / "model.onnx", step if step.exists() else None
-
-
 def _padded(ahead: Array, block: int) -> Array:
     """(B, H, F) with its last step repeated up to a whole number of blocks."""
     lacking = -ahead.shape[1] % block
     return np.concatenate([ahead, np.repeat(ahead[:, -1:], lacking, axis=1)], axis=1)
 
 
-def _draws(paths: int, horizon: int, seed: int = _SEED) -> Array:
+def path_draws(paths: int, horizon: int) -> Array:
     """Draws (S, H) from the unit interval, one in each S-th part of it at every step, in an order of its own."""
-    order = np.random.default_rng(seed).permuted(np.tile(np.arange(paths), (horizon, 1)), axis=1)
+    order = np.random.default_rng(_SEED).permuted(np.tile(np.arange(paths), (horizon, 1)), axis=1)
     draws: Array = (order.T + 0.5) / paths
     return draws

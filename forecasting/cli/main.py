@@ -180,8 +180,6 @@ def _continued(
     from forecasting.series.vocabulary import join_symbols, unit_of
     from pipelines.workspace import workspace
 
-    if not job.symbolic:
-        raise ConfigError(f"--prompt is for jobs of symbols; {job.name} forecasts numbers")
     drawn, place = job.forecast, workspace()
     sampling = Sampling(
         drawn.temperature if temperature is None else temperature, drawn.seed if seed is None else seed, drawn.top

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -46,9 +46,14 @@ class Job(Section):
     monitor: Monitor = Monitor()
 
     @property
+    def kind(self) -> Literal["numbers", "symbols"]:
+        """What the job forecasts."""
+        return "symbols" if self.head.name == "categorical" else "numbers"
+
+    @property
     def symbolic(self) -> bool:
         """Whether the job forecasts symbols, not numbers."""
-        return self.head.name == "categorical"
+        return self.kind == "symbols"
 
     @property
     def result_content(self) -> dict[str, Any]:

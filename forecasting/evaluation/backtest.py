@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.forecaster import Forecaster, Forecasts
+from forecasting.bundle.artifact import golden_inputs, open_bundle
+from forecasting.bundle.forecasts import QuantileForecasts
+from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.spec import wanted_quantiles
 from forecasting.columns import UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.errors import DataError, GatecastError
-from forecasting.evaluation.gate import Candidate
+from forecasting.evaluation.gate import Backtested
 from forecasting.evaluation.metrics import Scored
 from forecasting.evaluation.timing import median_ms
 from forecasting.series.calendar import season_of
@@ -25,7 +27,7 @@ from forecasting.series.panel import Panel, build
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, at_rows
 
-__all__ = ["Origins", "candidate", "find_origins", "score"]
+__all__ = ["Origins", "backtest", "backtester", "find_origins", "score"]
 
 
 class Origins(NamedTuple):
@@ -64,7 +66,7 @@ def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origin
     return _origins(windows, grid, job, tuple(folds))
 
 
-def score(origins: Origins, forecasts: Sequence[Forecasts], name: str) -> Scored:
+def score(origins: Origins, forecasts: Sequence[QuantileForecasts], name: str) -> Scored:
     """Bring a candidate's forecasts into the order of the origins; raises GatecastError if any is missing."""
     horizon = origins.y.shape[1]
     if forecasts[0].values.shape[1] < horizon:
@@ -91,19 +93,25 @@ def score(origins: Origins, forecasts: Sequence[Forecasts], name: str) -> Scored
     )
 
 
-def candidate(table: pd.DataFrame, origins: Origins, bundles: Sequence[Path], name: str) -> Candidate:
+def backtester(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Callable[[Sequence[Path], str], Backtested]:
+    """What backtests a model on every window of a clean table; raises DataError when no window can be scored."""
+    origins = find_origins(table, job, folds)
+    return lambda bundles, name: backtest(table, origins, bundles, name)
+
+
+def backtest(table: pd.DataFrame, origins: Origins, bundles: Sequence[Path], name: str) -> Backtested:
     """Backtest one model: its bundle of each fold at that fold's cutoffs, with its latency, size and weights.
 
     A single bundle is used for all folds. The weights named are those of the last one, which would go live.
     """
-    opened = [Forecaster.load(path) for path in bundles]
+    opened = [QuantileForecaster(open_bundle(path)) for path in bundles]
     forecasters = opened * len(origins.folds) if len(opened) == 1 else opened
     forecasts = [
         forecaster.at(table, fold.cutoffs, origins.quantiles)
         for forecaster, fold in zip(forecasters, origins.folds, strict=True)
     ]
     latest = forecasters[-1].bundle
-    return Candidate(
+    return Backtested(
         name=name,
         scored=score(origins, forecasts, name),
         latency_ms=latency(forecasters[-1]),
@@ -112,10 +120,9 @@ def candidate(table: pd.DataFrame, origins: Origins, bundles: Sequence[Path], na
     )
 
 
-def latency(forecaster: Forecaster, repeats: int = 21) -> float:
+def latency(forecaster: QuantileForecaster, repeats: int = 21) -> float:
     """Milliseconds that the engine and its calibration take for one window, median of `repeats`."""
-    with np.load(forecaster.bundle.path / "golden.npz", allow_pickle=False) as golden:
-        batch = {name: golden[name][:1] for name in golden.files if name != "expected"}
+    batch = {name: values[:1] for name, values in golden_inputs(forecaster.bundle.path).items()}
     predictor, calibration, wanted = forecaster.bundle.predictor, forecaster.bundle.calibration, forecaster.spec.wanted
     return median_ms(lambda: calibration.apply(predictor.apart(predictor.quantiles(batch)), wanted), repeats)
 

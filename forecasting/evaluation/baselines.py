@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import onnx
+import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
 from forecasting.bundle.artifact import Origin
@@ -17,11 +18,12 @@ from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job
 from forecasting.series.calendar import season_of
 from forecasting.series.features import Features
+from forecasting.series.folds import Fold
 from forecasting.series.panel import build
-from forecasting.series.prepare import Prepared
+from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.windows import Windows, at_rows
 
-__all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "naive", "ridge", "seasonal_naive", "to_onnx"]
+__all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "fit_all", "naive", "ridge", "seasonal_naive", "to_onnx"]
 
 ALPHAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge penalty, chosen on the validation windows
 MOST_WINDOWS = 50_000  # that the ridge is fitted on, evenly spread
@@ -109,6 +111,15 @@ def fit(name: str, data: Prepared, job: Job, directory: Path, *, origin: Origin)
     spec = spec_for(job, name, features, data.scaler, context=linear.context, quantiles=(0.5,))
     model = to_onnx(linear, inputs=len(features.inputs), ahead=len(features.known_ahead))
     return assemble(directory, spec, Graphs(model), held_out, origin=origin)
+
+
+def fit_all(
+    names: Sequence[str], table: pd.DataFrame, job: Job, fold: Fold, paths: Mapping[str, Path], origin: Origin
+) -> None:
+    """Fit some baselines on one fold of a clean table; what they may see is prepared once."""
+    data = prepare(table, job, fold)
+    for name in names:
+        fit(name, data, job, paths[name], origin=origin)
 
 
 def _features_of_target(features: Features, group: str) -> Features:

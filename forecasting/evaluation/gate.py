@@ -15,11 +15,11 @@ from forecasting.errors import GatecastError
 from forecasting.evaluation.bootstrap import Improvement, better
 from forecasting.evaluation.metrics import METRICS, Judged, Scored, primary_metric, revision, value
 
-__all__ = ["Candidate", "Rule", "Verdict", "best_baseline", "judge", "sane"]
+__all__ = ["Backtested", "Rule", "Verdict", "best_baseline", "judge", "sane"]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Backtested:
     """A model that was backtested, and what it costs to serve."""
 
     name: str
@@ -76,7 +76,7 @@ class Verdict:
 
 
 def judge(
-    challenger: Candidate, champion: Candidate | None, baselines: Sequence[Candidate], gate: Gate, *, step: int
+    challenger: Backtested, champion: Backtested | None, baselines: Sequence[Backtested], gate: Gate, *, step: int
 ) -> Verdict:
     """Hold the challenger against every rule of the gate, docs/evaluation.md lists them.
 
@@ -106,7 +106,7 @@ def judge(
     return Verdict(passed, challenger.name, challenger.weights, tuple(rules))
 
 
-def sane(last: Candidate, twin: Candidate, gate: Gate, *, step: int) -> tuple[Rule, ...]:
+def sane(last: Backtested, twin: Backtested, gate: Gate, *, step: int) -> tuple[Rule, ...]:
     """What a last fit on all readings is held against: the judged model, its twin, on the windows of the backtest.
 
     It has learned from them, so it must forecast something like its twin there, and must not be surely worse.
@@ -126,7 +126,7 @@ def sane(last: Candidate, twin: Candidate, gate: Gate, *, step: int) -> tuple[Ru
     )
 
 
-def best_baseline(baselines: Sequence[Candidate], primary: str) -> Candidate:
+def best_baseline(baselines: Sequence[Backtested], primary: str) -> Backtested:
     """The baseline with the lowest finite primary metric; raise GatecastError if there is none."""
     metric = primary_metric(primary, baselines[0].scored.metrics if baselines else None)
     values = {id(baseline): value(baseline.scored, metric) for baseline in baselines}
@@ -160,7 +160,7 @@ def _share(improvement: float) -> str:
     return f"{abs(improvement):.1%} {'worse' if improvement < 0 else 'better'}"
 
 
-def _of_numbers(scored: Judged, naive: Candidate | None, gate: Gate, step: int) -> list[Rule]:
+def _of_numbers(scored: Judged, naive: Backtested | None, gate: Gate, step: int) -> list[Rule]:
     """The rules of intervals and of revisions, which symbols have not."""
     if not isinstance(scored, Scored):
         return []

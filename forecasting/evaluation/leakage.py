@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
@@ -19,12 +19,12 @@ from forecasting.series.folds import Fold, folds, past
 from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.vocabulary import prepare_symbols
 
-__all__ = ["Finding", "audit", "audit_symbols", "perturb_future"]
+__all__ = ["Moved", "audit", "audit_symbols", "perturb_future"]
 
 _NEW_LABEL = "a label of the future"
 
 
-class Finding(NamedTuple):
+class Moved(NamedTuple):
     """One thing that was looked at: did it move when the future was changed?"""
 
     what: str
@@ -52,11 +52,11 @@ def perturb_future(table: pd.DataFrame, cutoff: pd.Timestamp, job: Job, *, seed:
     return changed
 
 
-def audit(table: pd.DataFrame, job: Job, forecasters: Sequence[Forecaster]) -> list[Finding]:
+def audit(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]:
     """Run cleaning, features, scaler, windows and forecasts on the table and on one with another future.
 
     `table` is raw, as read from the source. Everything is compared at and before the first cutoff of the
-    job's backtest; `forecasters` are compared there besides the ridge, which is fitted anew on both.
+    job's backtest; the models of `bundles` are compared there besides the ridge, which is fitted anew on both.
     """
     fold = folds(clean(table, job.series).table, job)[0]
     cutoff = fold.cutoffs[0]
@@ -66,10 +66,10 @@ def audit(table: pd.DataFrame, job: Job, forecasters: Sequence[Forecaster]) -> l
     findings += [_state(name, read(one), read(other)) for name, read in _STATES.items()]
     findings += [_windows("training windows", one, other, "train"), _windows("validation windows", one, other, "valid")]
     findings.append(_ridge(one, other, job))
-    return findings + [_forecasts(forecaster, before, after, fold) for forecaster in forecasters]
+    return findings + [_forecasts(open_forecaster(bundle), before, after, fold) for bundle in bundles]
 
 
-def audit_symbols(table: pd.DataFrame, job: Job, forecasters: Sequence[SymbolForecaster]) -> list[Finding]:
+def audit_symbols(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]:
     """The same of a job of symbols: vocabulary, sequences, the trigram fitted anew, and forecasts."""
     fold = folds(clean(table, job.series).table, job)[0]
     cutoff = fold.cutoffs[0]
@@ -78,14 +78,10 @@ def audit_symbols(table: pd.DataFrame, job: Job, forecasters: Sequence[SymbolFor
     findings = [_table(before, after, cutoff), _state("vocabulary", one.vocabulary, other.vocabulary)]
     for name, mine, theirs in (("training", one.train, other.train), ("validation", one.valid, other.valid)):
         same = len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
-        findings.append(Finding(f"{name} sequences", not same, f"{sum(map(len, mine)):,} symbols"))
+        findings.append(Moved(f"{name} sequences", not same, f"{sum(map(len, mine)):,} symbols"))
     first, second = (fit_table(NGRAMS["trigram"], data).rows for data in (one, other))
-    findings.append(Finding("trigram fitted anew", not np.array_equal(first, second), f"{first.size:,} probabilities"))
-    for forecaster in forecasters:
-        told = [forecaster.at(cleaned, fold.cutoffs[:1]) for cleaned in (before, after)]
-        note = f"{len(told[0]):,} symbols from {cutoff}"
-        findings.append(Finding(f"forecasts of {forecaster.spec.model}", not told[0].equals(told[1]), note))
-    return findings
+    findings.append(Moved("trigram fitted anew", not np.array_equal(first, second), f"{first.size:,} probabilities"))
+    return findings + [_forecasts(open_forecaster(bundle), before, after, fold) for bundle in bundles]
 
 
 _STATES: dict[str, Callable[[Prepared], object]] = {
@@ -95,35 +91,35 @@ _STATES: dict[str, Callable[[Prepared], object]] = {
 }
 
 
-def _table(before: pd.DataFrame, after: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
+def _table(before: pd.DataFrame, after: pd.DataFrame, cutoff: pd.Timestamp) -> Moved:
     same = past(before, cutoff).reset_index(drop=True).equals(past(after, cutoff).reset_index(drop=True))
-    return Finding("cleaned table", not same, f"rows up to {cutoff}")
+    return Moved("cleaned table", not same, f"rows up to {cutoff}")
 
 
-def _state(name: str, one: object, other: object) -> Finding:
-    return Finding(name, one != other, "learned on the training span")
+def _state(name: str, one: object, other: object) -> Moved:
+    return Moved(name, one != other, "learned on the training span")
 
 
-def _windows(name: str, one: Prepared, other: Prepared, span: str) -> Finding:
+def _windows(name: str, one: Prepared, other: Prepared, span: str) -> Moved:
     first, second = getattr(one, span), getattr(other, span)
     if len(first) != len(second):
-        return Finding(name, True, f"{len(first)} windows against {len(second)}")
+        return Moved(name, True, f"{len(first)} windows against {len(second)}")
     same = all(
         all(np.array_equal(a, b, equal_nan=True) for a, b in zip(x.values(), y.values(), strict=True))
         and np.array_equal(first.targets(block), second.targets(block), equal_nan=True)
         for block in first.batches(1024)
         for x, y in [(first.batch(block), second.batch(block))]
     )
-    return Finding(name, not same, f"{len(first):,} windows, inputs and targets")
+    return Moved(name, not same, f"{len(first):,} windows, inputs and targets")
 
 
-def _ridge(one: Prepared, other: Prepared, job: Job) -> Finding:
+def _ridge(one: Prepared, other: Prepared, job: Job) -> Moved:
     fits = [baselines.ridge(baselines.Fit(data.train, data.valid, 1)) for data in (one, other)]
     same = np.array_equal(fits[0].weights, fits[1].weights) and np.array_equal(fits[0].bias, fits[1].bias)
-    return Finding("ridge fitted anew", not same, f"{fits[0].weights.size:,} weights of job {job.name}")
+    return Moved("ridge fitted anew", not same, f"{fits[0].weights.size:,} weights of job {job.name}")
 
 
-def _forecasts(forecaster: Forecaster, before: pd.DataFrame, after: pd.DataFrame, fold: Fold) -> Finding:
-    one, other = (forecaster.at(table, fold.cutoffs[:1]).values for table in (before, after))
-    same = one.shape == other.shape and np.array_equal(one, other)
-    return Finding(f"forecasts of {forecaster.spec.model}", not same, f"{len(one):,} windows at {fold.cutoffs[0]}")
+def _forecasts(forecaster: Forecaster, before: pd.DataFrame, after: pd.DataFrame, fold: Fold) -> Moved:
+    one, other = (forecaster.at(table, fold.cutoffs[:1]).table() for table in (before, after))
+    note = f"{len(one):,} forecasts from {fold.cutoffs[0]}"
+    return Moved(f"forecasts of {forecaster.spec.model}", not one.equals(other), note)

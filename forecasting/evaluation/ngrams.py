@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 import onnx
+import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Graphs
-from forecasting.bundle.symbols import assemble_symbols, symbol_spec
+from forecasting.bundle.symbol_forecaster import assemble_symbols, symbol_spec
 from forecasting.config.job import Job
-from forecasting.series.vocabulary import Spans
+from forecasting.series.folds import Fold
+from forecasting.series.vocabulary import Spans, prepare_symbols
 
-__all__ = ["NGRAMS", "Table", "contexts", "fit_ngram", "fit_table", "table_to_onnx"]
+__all__ = ["NGRAMS", "Table", "contexts", "fit_all", "fit_ngram", "fit_table", "table_to_onnx"]
 
 NGRAMS: Final[dict[str, int]] = {"unigram": 1, "bigram": 2, "trigram": 3}  # symbols that are counted together
 
@@ -40,6 +42,15 @@ def fit_ngram(name: str, data: Spans, job: Job, directory: Path, *, origin: Orig
     table = fit_table(NGRAMS[name], data)
     spec = symbol_spec(job, name, data.vocabulary, baseline=True)
     return assemble_symbols(directory, spec, Graphs(table_to_onnx(table)), data.valid, origin=origin)
+
+
+def fit_all(
+    names: Sequence[str], table: pd.DataFrame, job: Job, fold: Fold, paths: Mapping[str, Path], origin: Origin
+) -> None:
+    """Fit some n-grams on one fold of a clean table; what they may see is prepared once."""
+    spans = prepare_symbols(table, job, fold)
+    for name in names:
+        fit_ngram(name, spans, job, paths[name], origin=origin)
 
 
 def fit_table(order: int, data: Spans) -> Table:

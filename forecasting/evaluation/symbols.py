@@ -11,18 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.artifact import open_bundle
+from forecasting.bundle.symbol_forecaster import SymbolForecaster
 from forecasting.columns import DS, UNIQUE_ID
 from forecasting.config.job import Job
 from forecasting.errors import DataError
-from forecasting.evaluation.gate import Candidate
+from forecasting.evaluation.gate import Backtested
 from forecasting.evaluation.metrics import Bools, Floats, Metric, count_readings, identity
 from forecasting.evaluation.timing import median_ms
 from forecasting.series.clean import regular_grid
 from forecasting.series.folds import Fold
 from forecasting.series.vocabulary import sequences
 
-__all__ = ["SYMBOL_METRICS", "ScoredSymbols", "Spans", "candidate", "find_spans"]
+__all__ = ["SYMBOL_METRICS", "ScoredSymbols", "SymbolOrigins", "backtest", "backtester", "find_origins"]
 
 _MOST_VALUES = 4_000_000  # logits in one call of the engine
 
@@ -83,7 +84,7 @@ SYMBOL_METRICS: dict[str, Metric] = {
 }
 
 
-class Spans(NamedTuple):
+class SymbolOrigins(NamedTuple):
     """The N windows that all models are judged on."""
 
     unique_id: npt.NDArray[np.str_]
@@ -95,7 +96,7 @@ class Spans(NamedTuple):
     context: int
 
 
-def find_spans(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Spans:
+def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> SymbolOrigins:
     """Every series at every cutoff after its first symbol whose horizon it reaches; `table` must be clean.
 
     Raises DataError when no window is left.
@@ -115,58 +116,66 @@ def find_spans(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Spans:
         raise DataError(f"no window can be scored: no series goes on for {horizon} symbols after a cutoff")
     unique_id, cutoffs, positions, numbers = (np.array(column) for column in zip(*rows, strict=True))
     y = np.stack([codes[name][begin : begin + horizon] for name, _, begin, _ in rows]).astype(np.float64)
-    return Spans(unique_id, cutoffs, positions, y, numbers, labels, job.window.context)
+    return SymbolOrigins(unique_id, cutoffs, positions, y, numbers, labels, job.window.context)
 
 
-def candidate(spans: Spans, bundles: Sequence[Path], name: str) -> Candidate:
+def backtester(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Callable[[Sequence[Path], str], Backtested]:
+    """What backtests a model on every window of a clean table; raises DataError when no window can be scored."""
+    origins = find_origins(table, job, folds)
+    return lambda bundles, name: backtest(origins, bundles, name)
+
+
+def backtest(origins: SymbolOrigins, bundles: Sequence[Path], name: str) -> Backtested:
     """Backtest one model: its bundle of each fold at that fold's cutoffs, with its latency, size and weights.
 
     A single bundle is used for all folds. The weights named are those of the last one, which would go live. A symbol
     that a bundle does not know counts as its unknown one, which it gave some probability, too.
     """
-    count = int(spans.fold.max()) + 1
-    forecasters = [SymbolForecaster.load(path) for path in bundles]
+    count = int(origins.fold.max()) + 1
+    forecasters = [SymbolForecaster(open_bundle(path)) for path in bundles]
     of_fold = forecasters * count if len(forecasters) == 1 else forecasters
-    log_probability, hit = np.empty(spans.y.shape), np.empty(spans.y.shape, dtype=bool)
+    log_probability, hit = np.empty(origins.y.shape), np.empty(origins.y.shape, dtype=bool)
     for number, forecaster in enumerate(of_fold):
-        for rows in _alike(spans, number, forecaster.symbols.vocabulary.size):
-            log_probability[rows], hit[rows] = _score(spans, forecaster, rows)
+        for rows in _alike(origins, number, forecaster.symbols.vocabulary.size):
+            log_probability[rows], hit[rows] = _score(origins, forecaster, rows)
     latest = of_fold[-1].bundle
-    return Candidate(
+    return Backtested(
         name=name,
-        scored=ScoredSymbols(name, spans.unique_id, spans.cutoff, spans.y, log_probability, hit),
-        latency_ms=latency(of_fold[-1], spans),
+        scored=ScoredSymbols(name, origins.unique_id, origins.cutoff, origins.y, log_probability, hit),
+        latency_ms=latency(of_fold[-1], origins),
         size_mb=latest.manifest.size_mb,
         weights=latest.manifest.weights,
     )
 
 
-def latency(forecaster: SymbolForecaster, spans: Spans, repeats: int = 21) -> float:
+def latency(forecaster: SymbolForecaster, origins: SymbolOrigins, repeats: int = 21) -> float:
     """Milliseconds to read one context and give one symbol, median of `repeats`."""
-    history = list(spans.labels[str(spans.unique_id[0])].iloc[: spans.position[0]].tail(spans.context))
-    return median_ms(lambda: forecaster.continuation.extend(history, 1, forecaster.sampling), repeats)
+    history = list(origins.labels[str(origins.unique_id[0])].iloc[: origins.position[0]].tail(origins.context))
+    return median_ms(lambda: forecaster.generator.extend(history, 1, forecaster.sampling), repeats)
 
 
-def _alike(spans: Spans, fold: int, classes: int) -> list[npt.NDArray[np.intp]]:
+def _alike(origins: SymbolOrigins, fold: int, classes: int) -> list[npt.NDArray[np.intp]]:
     """The windows of a fold in batches of the same number of symbols read before."""
-    size = max(1, _MOST_VALUES // ((spans.context + spans.y.shape[1]) * classes))
-    mine = np.flatnonzero(spans.fold == fold)
-    read = np.minimum(spans.position[mine], spans.context)
+    size = max(1, _MOST_VALUES // ((origins.context + origins.y.shape[1]) * classes))
+    mine = np.flatnonzero(origins.fold == fold)
+    read = np.minimum(origins.position[mine], origins.context)
     groups = [mine[read == length] for length in np.unique(read)]
     return [group[begin : begin + size] for group in groups for begin in range(0, len(group), size)]
 
 
-def _score(spans: Spans, forecaster: SymbolForecaster, rows: npt.NDArray[np.intp]) -> tuple[Floats, Bools]:
+def _score(origins: SymbolOrigins, forecaster: SymbolForecaster, rows: npt.NDArray[np.intp]) -> tuple[Floats, Bools]:
     """Log-probability and hits (N, H) of windows that read equally many symbols before their cutoff."""
-    horizon, read = spans.y.shape[1], int(min(spans.position[rows[0]], spans.context))
+    horizon, read = origins.y.shape[1], int(min(origins.position[rows[0]], origins.context))
     encode: Callable[[Any], Any] = forecaster.symbols.vocabulary.encode
     codes = np.stack(
         [
             encode(
-                spans.labels[str(spans.unique_id[row])].iloc[spans.position[row] - read : spans.position[row] + horizon]
+                origins.labels[str(origins.unique_id[row])].iloc[
+                    origins.position[row] - read : origins.position[row] + horizon
+                ]
             )
             for row in rows
         ]
     )
-    log_probability, best = forecaster.continuation.judge(codes)
+    log_probability, best = forecaster.generator.judge(codes)
     return log_probability[:, read - 1 :].astype(np.float64), best[:, read - 1 :] == codes[:, read:]

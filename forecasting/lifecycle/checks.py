@@ -10,16 +10,13 @@ from typing import Any
 
 from forecasting import sources
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.symbols import SymbolForecaster
 from forecasting.columns import records
 from forecasting.config.job import Job, load_job
 from forecasting.config.operation import least_stamps
 from forecasting.errors import ConfigError
 from forecasting.evaluation import metrics
-from forecasting.evaluation.judging import CHAMPION, as_challenger, baseline_names, fit_baselines, judging
-from forecasting.evaluation.leakage import audit, audit_symbols
-from forecasting.evaluation.symbols import SYMBOL_METRICS
+from forecasting.evaluation.judging import CHAMPION, as_challenger, fit_baselines
+from forecasting.evaluation.problem import problem_of
 from forecasting.registry.registry import Registry
 from forecasting.series.calendar import channel_names
 from forecasting.series.clean import clean
@@ -54,7 +51,7 @@ def configuration(path: Path) -> Job:
     lookups: tuple[Callable[[], object], ...] = (
         lambda: offset_of(job.series.freq),
         lambda: channel_names(job.series.calendar),
-        lambda: metrics.primary_metric(job.gate.primary, SYMBOL_METRICS if job.symbolic else None),
+        lambda: metrics.primary_metric(job.gate.primary, problem_of(job).metrics),
         lambda: _known_baselines(job),
         lambda: _can_roll(job),
         lambda: _can_judge(job),
@@ -92,12 +89,9 @@ def leakage(job: Job, champion: Path | None = None) -> Findings:
     table = clean(raw, job.series).table
     first = folds(table, job)[:1]
     with tempfile.TemporaryDirectory() as scratch:
-        entrants = fit_baselines(table, job, first, Path(scratch), origin=Origin())
-        bundles = [*(entrant.bundles[0] for entrant in entrants), *([champion] if champion else [])]
-        if job.symbolic:
-            findings = audit_symbols(raw, job, [SymbolForecaster.load(bundle) for bundle in bundles])
-        else:
-            findings = audit(raw, job, [Forecaster.load(bundle) for bundle in bundles])
+        candidates = fit_baselines(table, job, first, Path(scratch), origin=Origin())
+        bundles = [*(candidate.bundles[0] for candidate in candidates), *([champion] if champion else [])]
+        findings = problem_of(job).audit(raw, job, bundles)
     rows = [{"what": f.what, "moved": f.moved, "note": f.note} for f in findings]
     moved = [finding.what for finding in findings if finding.moved]
     return Findings(
@@ -111,17 +105,17 @@ def standings(store: Store, registry: Registry, job: Job, names: Sequence[str], 
     """Backtest the named models, by default the champion and all baselines, on the job's rolling origins."""
     data = snapshot.take(store, job)
     live = [CHAMPION] if registry.champion(job.name) else []
-    backtested = judging(data.table, job, data.folds)
+    backtest = problem_of(job).backtester(data.table, job, data.folds)
     with tempfile.TemporaryDirectory() as scratch:
         fitted = {e.name: e for e in fit_baselines(data.table, job, data.folds, Path(scratch), origin=Origin())}
         scored = []
-        for name in names or [*live, *baseline_names(job)]:
+        for name in names or [*live, *problem_of(job).baselines]:
             if name in fitted:
                 bundles = fitted[name].bundles
             else:
                 bundle = registry.download(job.name, name, cache)
                 bundles = (as_challenger(bundle, data.table, data.folds[0], Path(scratch) / name),)
-            scored.append(backtested(bundles, name).scored)
+            scored.append(backtest(bundles, name).scored)
     tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}
     return {"name": job.name, "leaderboard": tables.pop("model"), **tables}
 
@@ -145,7 +139,7 @@ def _can_judge(job: Job) -> None:
 
 
 def _known_baselines(job: Job) -> None:
-    valid = baseline_names(job)
+    valid = problem_of(job).baselines
     unknown = sorted(set(job.gate.baselines) - set(valid))
     if unknown:
         raise ConfigError(f"gate.baselines: unknown {', '.join(unknown)}; valid baselines: {', '.join(valid)}")

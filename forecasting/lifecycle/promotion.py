@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import verify
+from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
 from forecasting.errors import RegistryError
-from forecasting.evaluation.judging import Contest, Entrant, as_challenger, hold
+from forecasting.evaluation.judging import Candidate, Judgment, as_challenger, judge_challenger
 from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of
@@ -26,13 +26,13 @@ __all__ = ["Decision", "Judging", "decide"]
 
 
 class Judging(NamedTuple):
-    """What is to be judged: the run, its clean table and folds, the challenger first among the entrants."""
+    """What is to be judged: the run, its clean table and folds, the challenger first among the candidates."""
 
     job: Job
     run_id: str
     table: pd.DataFrame
     folds: tuple[Fold, ...]
-    entrants: tuple[Entrant, ...]
+    candidates: tuple[Candidate, ...]
     work: Path  # of the run; the same after a kill
     again: bool = False  # another challenger follows if this one is refused, whose refusal then changes nothing
 
@@ -45,7 +45,7 @@ class Judging(NamedTuple):
 class Decision(NamedTuple):
     """What came of it."""
 
-    contest: Contest
+    judgment: Judgment
     version: int  # that went live, else the refused challenger's; 0 where another challenger follows
     promoted: str | None  # the name of the model that went live by this run
     fallback: bool  # a baseline went live in place of the refused challenger
@@ -62,24 +62,24 @@ def decide(registry: Registry, judging: Judging) -> Decision:
     Registered models have the judged weights, with conformal residuals of all windows that no fit has seen. A run
     that was killed anywhere in here ends, when repeated, where it would have ended.
     """
-    job, entrants = judging.job, judging.entrants
+    job, candidates = judging.job, judging.candidates
     with registry.promotion_lock(job.name):
         opponent = _opponent(registry, judging)
-        contest = hold(
-            judging.table, job, judging.folds, entrants[0], entrants[1:], _bundle(registry, judging, opponent)
+        judgment = judge_challenger(
+            judging.table, job, judging.folds, candidates[0], candidates[1:], _bundle(registry, judging, opponent)
         )
-        if judging.again and not contest.verdict.passed:
-            return Decision(contest, 0, None, fallback=False)
-        version = _register(registry, judging, entrants[0], contest)
-        if contest.verdict.passed:
+        if judging.again and not judgment.verdict.passed:
+            return Decision(judgment, 0, None, fallback=False)
+        version = _register(registry, judging, candidates[0], judgment)
+        if judgment.verdict.passed:
             _go_live(registry, judging, version, opponent)
-            return Decision(contest, version, entrants[0].name, fallback=False)
+            return Decision(judgment, version, candidates[0].name, fallback=False)
         if opponent is None and job.gate.fallback == "best_baseline":
-            baseline = next(entrant for entrant in entrants if entrant.name == contest.fallback)
-            version = _register(registry, judging, baseline, contest)
+            baseline = next(candidate for candidate in candidates if candidate.name == judgment.fallback)
+            version = _register(registry, judging, baseline, judgment)
             _go_live(registry, judging, version, opponent)
-            return Decision(contest, version, baseline.name, fallback=True)
-    return Decision(contest, version, None, fallback=False)
+            return Decision(judgment, version, baseline.name, fallback=True)
+    return Decision(judgment, version, None, fallback=False)
 
 
 def _go_live(registry: Registry, judging: Judging, version: int, opponent: int | None) -> None:
@@ -122,22 +122,22 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
     return as_challenger(live, judging.table, judging.folds[0], judging.work / "opponent")
 
 
-def _register(registry: Registry, judging: Judging, entrant: Entrant, contest: Contest) -> int:
-    """Recalibrate the entrant's last bundle on all held-out windows and register it, once."""
+def _register(registry: Registry, judging: Judging, candidate: Candidate, judgment: Judgment) -> int:
+    """Recalibrate the candidate's last bundle on all held-out windows and register it, once."""
     bundle = recalibrate(
-        verify(entrant.bundles[-1]),
+        open_bundle(candidate.bundles[-1]),
         judging.table,
         judging.folds[-1].fit_until,
-        judging.work / f"registered-{entrant.name}",
+        judging.work / f"registered-{candidate.name}",
     )
-    passed = contest.verdict.passed and entrant.name == contest.verdict.challenger
+    passed = judgment.verdict.passed and candidate.name == judgment.verdict.challenger
     return registry.register(
         judging.job.name,
         judging.run_id,
         bundle,
-        verdict="passed" if passed else "refused" if entrant.name == contest.verdict.challenger else "fallback",
-        metrics=summarise(contest.candidate(entrant.name).scored),
-        notes=_notes(judging, contest.candidate(entrant.name).scored),
+        verdict="passed" if passed else "refused" if candidate.name == judgment.verdict.challenger else "fallback",
+        metrics=summarise(judgment.of(candidate.name).scored),
+        notes=_notes(judging, judgment.of(candidate.name).scored),
     )
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from forecasting.bundle.artifact import read_manifest, verify
+from forecasting.bundle.artifact import open_bundle, read_manifest
 from forecasting.config.job import Job
 from forecasting.config.training import STARTS
 from forecasting.errors import UnknownVersionError
-from forecasting.evaluation import judging as contest
 from forecasting.evaluation.gate import Rule, sane
-from forecasting.evaluation.judging import CHAMPION, Contest, Entrant
+from forecasting.evaluation.judging import CHAMPION, Candidate, Judgment
+from forecasting.evaluation.problem import problem_of
 from forecasting.lifecycle.promotion import Decision, Judging
 from forecasting.registry.registry import Registry, Version
 from forecasting.registry.versions import TWIN
@@ -24,7 +24,7 @@ from forecasting.storage.snapshot import Snapshot
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import SCRATCH, Start, objections
 
-__all__ = ["Attempt", "Final", "bill", "entrants", "find_start", "rules_of", "succeed"]
+__all__ = ["Attempt", "Final", "bill", "candidates", "find_start", "rules_of", "succeed"]
 
 
 class Attempt(NamedTuple):
@@ -72,7 +72,7 @@ def _choose(registry: Registry, job: Job, data: Snapshot, cache: Path) -> tuple[
         return None, "trained from scratch: nothing is live yet"
     version = wanted.judged
     known = past(data.table, data.folds[0].fit_until)
-    against = objections(verify(registry.download(job.name, version, cache)), job, data.folds, known)
+    against = objections(open_bundle(registry.download(job.name, version, cache)), job, data.folds, known)
     if against:
         return None, f"trained from scratch, not from version {version}: {'; '.join(against)}"
     return version, ""
@@ -88,25 +88,25 @@ def _of_run(registry: Registry, job: Job, run_id: str) -> Version:
     return registry.version(job.name, int(of_run["version"].min()))  # a fallback and a last fit come after it
 
 
-def entrants(job: Job, attempts: Sequence[Attempt], rivals: Sequence[Entrant]) -> tuple[Entrant, ...]:
+def candidates(job: Job, attempts: Sequence[Attempt], rivals: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The last challenger, then the baselines, then the challengers that were refused before, for the leaderboard."""
     names = [*(f"{job.model.name}:{attempt.start.init}" for attempt in attempts[:-1]), job.model.name]
     tried = [
-        Entrant(name, tuple(fitted.bundle for fitted in attempt.fits))
+        Candidate(name, tuple(fitted.bundle for fitted in attempt.fits))
         for name, attempt in zip(names, attempts, strict=True)
     ]
     return (tried[-1], *rivals, *tried[:-1])
 
 
-def bill(job: Job, attempts: Sequence[Attempt], held: Contest) -> list[dict[str, Any]]:
+def bill(job: Job, attempts: Sequence[Attempt], held: Judgment) -> list[dict[str, Any]]:
     """What every challenger cost and gained, a row each: seconds, optimiser steps, and the primary metric.
 
     `over_champion` and `over_scratch` are shares by which that metric is lower than theirs; none where they were not
     there.
     """
     board = held.leaderboard.set_index("model")[job.gate.primary]
-    named = entrants(job, attempts, ())
-    values = {entrant.name: float(board[entrant.name]) for entrant in named}
+    named = candidates(job, attempts, ())
+    values = {candidate.name: float(board[candidate.name]) for candidate in named}
     champion = float(board[CHAMPION]) if CHAMPION in board.index else None
     cold = values[job.model.name] if not attempts[-1].start.warm and len(attempts) > 1 else None
     rows = []
@@ -132,11 +132,11 @@ def succeed(registry: Registry, judging: Judging, decision: Decision, last: Fitt
 
     Both stay in the registry: the note `twin` of the new version names the judged one.
     """
-    job, twin = judging.job, judging.entrants[0].bundles[-1]
+    job, twin = judging.job, judging.candidates[0].bundles[-1]
     if isinstance(last, str):
         return Final(None, (Rule("finished", math.nan, math.nan, False, last),))
-    backtested = contest.judging(judging.table, job, judging.folds[-1:])
-    first, second = (backtested((bundle,), job.model.name) for bundle in (last.bundle, twin))
+    backtest = problem_of(job).backtester(judging.table, job, judging.folds[-1:])
+    first, second = (backtest((bundle,), job.model.name) for bundle in (last.bundle, twin))
     rules = sane(first, second, job.gate, step=job.backtest.step)
     if not all(rule.passed for rule in rules):
         return Final(None, rules)

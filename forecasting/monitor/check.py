@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
 from forecasting.config.job import Job
-from forecasting.errors import DataError, UnknownVersionError
+from forecasting.errors import UnknownVersionError
 from forecasting.evaluation.gate import Rule
 from forecasting.monitor import findings as memory
 from forecasting.monitor.findings import Findings
@@ -45,15 +45,13 @@ def look(store: Store, registry: Registry, job: Job, *, cache: Path, now: dateti
     The same forecasts and readings give the same verdict, which is kept once. Raises UnknownVersionError where nothing
     is live, DataError where nothing was forecast or observed.
     """
-    if job.symbolic:
-        raise DataError(f"{job.name} forecasts symbols; the monitor watches forecasts of numbers")
     live = registry.version(job.name, "champion")
     table = readings(store, job, span_of(live))
     until = last_reading(table)
     latest = shift(until, -window_of(job), job.series.freq)
     recorded = record(store, job, since=_unsettled(store, job))
     mine = recorded[(recorded[VERSION] == live.version) & (recorded[DS] > latest)]
-    forecaster = Forecaster.load(registry.download(job.name, live.version, cache))
+    forecaster = open_forecaster(registry.download(job.name, live.version, cache))
     tried = memory.tried(store, job.name, live.version, until)
     errors = _residuals(registry, live, forecaster, table, cache)
     known = _known_until(span_of(live), tried)
@@ -163,7 +161,7 @@ def _residuals(
         return None
     since = max(pd.Timestamp(judged.notes["fit_until"]), span.calibrated_since)
     unseen = since >= span.fit_until
-    before = forecaster if unseen else Forecaster.load(registry.download(live.job, live.judged, cache))
+    before = forecaster if unseen else open_forecaster(registry.download(live.job, live.judged, cache))
     return residuals(forecaster, table, since, span.known_until, before=before)
 
 

@@ -71,7 +71,7 @@ def stored_quantiles(store: Store, job: str) -> list[str]:
     """The columns of the stored forecasts that hold quantiles, in order; raises DataError where there is no median."""
     names = quantile_columns(store.forecast_columns(job))
     if _MEDIAN not in names:
-        raise DataError(f"the stored forecasts of {job} hold no median")
+        raise DataError(f"the stored forecasts of {job} have no quantiles; the monitor watches forecasts of numbers")
     return names
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from forecasting.bundle.artifact import verify
+from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
 from forecasting.config.operation import MIN_RESIDUALS
@@ -41,7 +41,7 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
         if shift(since, job.window.horizon + MIN_RESIDUALS, job.series.freq) > until:
             return live.version  # too few residuals: it stays due until there are more
         table = readings(store, job, span)
-        bundle = verify(registry.download(job.name, live.version, cache))
+        bundle = open_bundle(registry.download(job.name, live.version, cache))
         made = recalibrate(bundle, table, since, work / f"{live.version}-{until:%Y%m%dT%H%M%S}")
         notes = {
             "calibrated_since": since.isoformat(),

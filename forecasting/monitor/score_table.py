@@ -9,7 +9,6 @@ import pandas as pd
 
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column
 from forecasting.config.job import Job
-from forecasting.errors import DataError
 from forecasting.monitor.live import parts, stored_quantiles
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import shift
@@ -35,8 +34,6 @@ def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.D
     that have come, readings that were corrected. Cutoffs before `since` are not looked at again. The same forecasts
     and readings change nothing. Raises DataError where nothing was forecast or observed.
     """
-    if job.symbolic:
-        raise DataError(f"{job.name} forecasts symbols; live scores are of numbers")
     before = store.kept(job.name, "scores")
     horizon, season = job.window.horizon, season_of(job.series)
     names = stored_quantiles(store, job.name)

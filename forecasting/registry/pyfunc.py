@@ -16,11 +16,10 @@ from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import forecasting
-from forecasting.bundle.artifact import verify
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.artifact import read_spec
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.spec import Spec
-from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.columns import CUTOFF, DS, PROBABILITY, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_READ, Y, quantile_column
+from forecasting.columns import CUTOFF, DS, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_READ, Y
 
 __all__ = ["GatecastModel", "save", "signature"]
 
@@ -33,8 +32,7 @@ class GatecastModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Verify and open the bundle; raises ArtifactError if anything is wrong with it."""
-        bundle = verify(Path(context.artifacts["bundle"]))
-        self._forecaster = Forecaster(bundle) if bundle.spec.symbols is None else SymbolForecaster(bundle)
+        self._forecaster = open_forecaster(Path(context.artifacts["bundle"]))
 
     def predict(
         self,
@@ -48,10 +46,9 @@ class GatecastModel(PythonModel):
         the table itself, missing where nothing was forecast, as `spark_udf` wants it. Raises DataError on an unusable
         table.
         """
-        table = model_input.assign(**{DS: model_input[DS].astype("datetime64[us]")})
+        labels = dict.fromkeys(self._forecaster.spec.labels & {*model_input.columns}, "str")
+        table = model_input.astype({UNIQUE_ID: "str", DS: "datetime64[us]", **labels})
         levels = tuple(int(level) for level in (params or {}).get("levels", ()))
-        if isinstance(self._forecaster, SymbolForecaster):
-            return self._forecaster.forecast(table.astype({UNIQUE_ID: "str", Y: "str"}))
         forecasts = self._forecaster.forecast(table, levels=levels or None)
         if not (params or {}).get("aligned", False):
             return forecasts
@@ -61,26 +58,20 @@ class GatecastModel(PythonModel):
 
 def signature(spec: Spec) -> ModelSignature:
     """Typed columns in and out; of the parameters `levels` is empty for the configured quantiles."""
-    labels = spec.features.vocabulary
-    covariates = (*spec.features.past, *spec.features.future, *spec.features.static)
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec("string", UNIQUE_ID),
         ColSpec("datetime", DS),
-        ColSpec(
-            "double" if spec.symbols is None else "string", Y, required=False
-        ),  # MLflow allows missing values in optional columns only
-        *(ColSpec("string" if name in labels else "double", name, required=False) for name in covariates),
+        *(  # MLflow allows missing values in optional columns only
+            ColSpec("string" if name in spec.labels else "double", name, required=False)
+            for name in (Y, *spec.covariates)
+        ),
     ]
+    keys = {UNIQUE_ID: "string", DS: "datetime", CUTOFF: "datetime", STEP: "long"}
+    kinds = {SYMBOL: "string", UNKNOWN_READ: "long"}
     outputs: list[ColSpec | TensorSpec] = [
-        ColSpec("string", UNIQUE_ID),
-        ColSpec("datetime", DS),
-        ColSpec("datetime", CUTOFF),
-        ColSpec("long", STEP),
+        *(ColSpec(kind, name) for name, kind in keys.items()),
+        *(ColSpec(kinds.get(name, "double"), name) for name in spec.outputs),
     ]
-    if spec.symbols is None:
-        outputs += [ColSpec("double", quantile_column(quantile)) for quantile in spec.wanted]
-    else:
-        outputs += [ColSpec("string", SYMBOL), ColSpec("double", PROBABILITY), ColSpec("long", UNKNOWN_READ)]
     levels = ParamSpec("levels", "long", default=[], shape=(-1,))
     return ModelSignature(
         Schema(inputs), Schema(outputs), ParamSchema([levels, ParamSpec("aligned", "boolean", default=False)])
@@ -96,7 +87,7 @@ def save(bundle: Path, directory: Path) -> None:
             directory,
             python_model=__file__,
             artifacts={"bundle": str(copy)},
-            signature=signature(verify(bundle).spec),
+            signature=signature(read_spec(bundle)),
             pip_requirements=[
                 f"mlflow=={version('mlflow-skinny')}",  # released together; here either may be installed
                 *(f"{name}=={version(name)}" for name in _REQUIREMENTS),

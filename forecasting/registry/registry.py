@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from forecasting.bundle.artifact import verify
+from forecasting.bundle.artifact import open_bundle
 from forecasting.errors import ArtifactError, LockedError, RegistryError, UnknownVersionError
 from forecasting.registry.client import connect
 from forecasting.registry.versions import CONTENT, NOTE, Version, content_of, holds, put, version_of
@@ -145,7 +145,7 @@ class Registry:
         `notes` are kept with the version. The same bundle of the same run is registered once, however often this is
         called.
         """
-        checked = verify(bundle)
+        checked = open_bundle(bundle)
         tags = {
             **{f"{NOTE}{name}": text for name, text in (notes or {}).items()},
             CONTENT: content_of(checked.manifest),
@@ -220,7 +220,7 @@ class Registry:
                 if size > largest:
                     raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, allowed are {largest / 1e6:g}")
                 fetched = Path(client.download_artifacts(version.run_id, path, scratch))
-            if content_of(verify(fetched).manifest) != version.content:
+            if content_of(open_bundle(fetched).manifest) != version.content:
                 raise ArtifactError(f"version {version.version} of {job} is not the bundle that was registered")
             put(fetched, target, version)
         return target

@@ -38,7 +38,7 @@ def nominal_coverage(forecasts: pd.DataFrame) -> float | None:
 
 def panels(forecasts: pd.DataFrame, limit: int) -> list[tuple[str, pd.DataFrame]]:
     """The first `limit` forecasts with their series' names, one per series and cutoff."""
-    if forecasts.empty:
+    if not quantile_columns(forecasts):
         return []
     groups = forecasts.groupby([UNIQUE_ID, CUTOFF], sort=True)
     return [(str(key[0]), group) for (key, group), _ in zip(groups, range(limit), strict=False)]

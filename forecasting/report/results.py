@@ -15,11 +15,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.batch.vintages import Absent, Vintage
-from forecasting.bundle.artifact import Bundle, verify
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.artifact import Bundle
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, records
 from forecasting.config.job import Job
-from forecasting.evaluation.judging import Contest
+from forecasting.evaluation.judging import Judgment
 from forecasting.lifecycle.promotion import Decision
 from forecasting.lifecycle.retraining import Attempt, Final, bill, rules_of
 from forecasting.registry.registry import Registry
@@ -108,18 +108,18 @@ def conclude(registry: Registry, home: Path, run: Finished) -> Outcome:
     job, run_id = run.job, run.run_id
     report = home / "reports" / job.name / f"{run_id}.html"
     outcome = _outcome(registry, home, run, report)
-    contest = run.decision.contest
+    judgment = run.decision.judgment
     results = home / "work" / job.name / "results" / run_id
     results.mkdir(parents=True, exist_ok=True)
     for by in ("model", "series", "step", "window"):
-        contest.table(by).to_csv(results / f"by_{by}.csv", index=False)
+        judgment.table(by).to_csv(results / f"by_{by}.csv", index=False)
     run.curves.to_csv(results / "curves.csv", index=False)
-    (results / "verdict.json").write_text(contest.verdict.to_json(), encoding="utf-8")
+    (results / "verdict.json").write_text(judgment.verdict.to_json(), encoding="utf-8")
     (results / "config.yaml").write_text(_yaml(job), encoding="utf-8")
     (results / "outcome.json").write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
     write(report, _report(home, run, outcome))
     shutil.copyfile(report, results / "report.html")
-    registry.log_metrics(run_id, _metrics(contest, run.curves) | _costs(outcome))
+    registry.log_metrics(run_id, _metrics(judgment, run.curves) | _costs(outcome))
     registry.log_artifacts(run_id, results)
     registry.set_tags(
         run_id,
@@ -141,9 +141,9 @@ def _outcome(registry: Registry, home: Path, run: Finished, report: Path) -> Out
         promoted=decision.promoted is not None and not decision.fallback,
         fallback=decision.fallback,
         champion=champion.version if champion else None,
-        verdict=[rule.plain() for rule in decision.contest.verdict.rules],
-        leaderboard=records(decision.contest.leaderboard),
-        challengers=bill(job, run.attempts, decision.contest),
+        verdict=[rule.plain() for rule in decision.judgment.verdict.rules],
+        leaderboard=records(decision.judgment.leaderboard),
+        challengers=bill(job, run.attempts, decision.judgment),
         final_fit=rules_of(run.final),
         forecasts=_where(home, job, vintage),
         report=str(report),
@@ -157,10 +157,10 @@ def _where(home: Path, job: Job, vintage: Vintage | Absent) -> dict[str, Any]:
     return {"rows": vintage.rows, "table": table, "model": vintage.model, "version": vintage.version}
 
 
-def _metrics(contest: Contest, curves: pd.DataFrame) -> dict[str, float | Sequence[float]]:
+def _metrics(judgment: Judgment, curves: pd.DataFrame) -> dict[str, float | Sequence[float]]:
     """The challenger's metrics by name, everyone else's as `model.metric`, and the curves of the last fold."""
-    challenger = contest.candidates[0].name
-    board = contest.leaderboard.set_index("model")
+    challenger = judgment.backtests[0].name
+    board = judgment.leaderboard.set_index("model")
     metrics: dict[str, float | Sequence[float]] = {
         str(name) if model == challenger else f"{model}.{name}": float(value)
         for model, row in board.iterrows()
@@ -182,27 +182,26 @@ def _costs(outcome: Outcome) -> dict[str, float | Sequence[float]]:
 
 
 def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
-    job, data, vintage, contest = run.job, run.data, run.vintage, run.decision.contest
+    job, data, vintage, judgment = run.job, run.data, run.vintage, run.decision.judgment
     met = ingestion.recall(home, job.name)
-    bundle = verify(run.fits[-1].bundle)
+    forecaster = open_forecaster(run.fits[-1].bundle)
     forecasts = pd.DataFrame() if isinstance(vintage, Absent) else vintage.table
-    numbers = None if job.symbolic else Forecaster(bundle)
     history = _history(data, job)
     return Report(
         job=job.name,
         promoted=outcome.promoted,
         summary=summary(outcome),
-        facts=_facts(outcome, data, run.fits[-1], bundle),
+        facts=_facts(outcome, data, run.fits[-1], forecaster.bundle),
         history=history,
-        forecasts=pd.DataFrame() if numbers is None else forecasts,
-        verdict=pd.DataFrame([asdict(rule) for rule in contest.verdict.rules]),
-        leaderboard=contest.leaderboard,
+        forecasts=forecasts,
+        verdict=pd.DataFrame([asdict(rule) for rule in judgment.verdict.rules]),
+        leaderboard=judgment.leaderboard,
         primary=job.gate.primary,
-        by_step=contest.table("step"),
-        examples=pd.DataFrame() if numbers is None else _examples(data, numbers),
-        frames=() if numbers is None else _frames(data, numbers),
-        texts=texts(history, forecasts, unit_of(job)) if numbers is None else (),
-        metrics=contest.candidates[0].scored.metrics,
+        by_step=judgment.table("step"),
+        examples=_examples(data, forecaster),
+        frames=_frames(data, forecaster),
+        texts=texts(history, forecasts, unit_of(job)),
+        metrics=judgment.backtests[0].scored.metrics,
         curves=run.curves,
         validation=met.violations,
         decisions=pd.concat([met.decisions, data.decisions], ignore_index=True),

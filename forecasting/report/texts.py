@@ -24,8 +24,8 @@ class Text(NamedTuple):
 
 
 def texts(history: pd.DataFrame, forecasts: pd.DataFrame, unit: str) -> tuple[Text, ...]:
-    """The first forecasts (unique_id, ds, cutoff, symbol) of a job of symbols, each behind the end of its history."""
-    if forecasts.empty:
+    """The first forecasts of symbols (unique_id, ds, cutoff, symbol), each behind the end of its history."""
+    if SYMBOL not in forecasts:
         return ()
     found = []
     for (name, cutoff), told in list(forecasts.groupby([UNIQUE_ID, CUTOFF], sort=True))[:_MOST]:

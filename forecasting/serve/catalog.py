@@ -14,8 +14,9 @@ from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
 from forecasting.registry.registry import Registry
 from forecasting.runtime.processes import cores
+from forecasting.serve.answering import Machinery
 from forecasting.serve.metrics import Metrics
-from forecasting.serve.offload import Aside
+from forecasting.serve.offload import Offload
 from forecasting.serve.slot import Loaded, Place, Slot
 
 __all__ = ["Catalog", "UnknownModelError", "configured"]
@@ -53,9 +54,9 @@ class Catalog:
         self._engine = ThreadPoolExecutor(max_workers=max(2, cores()), thread_name_prefix="engine")
         self._watcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registry")
         self._looked = asyncio.Event()
-        self.aside = Aside(serve.queue)
-        cache, notes = settings.home / "cache", settings.home / "serve"
-        self._place = Place(self.registry, cache, notes, self._engine, self.aside, serve)
+        self.offload = Offload(serve.queue)
+        machinery = Machinery(serve, self._engine, self.offload, metrics.call)
+        self._place = Place(self.registry, settings.home / "cache", settings.home / "serve", machinery)
         self._slots: dict[str, Slot] = {}
         self._task: asyncio.Task[None] | None = None
         for name, wanted in configured(serve.names):
@@ -92,12 +93,12 @@ class Catalog:
         """Stop watching and let every queue run empty."""
         if self._task is not None:
             self._task.cancel()
-        queues = [asyncio.create_task(slot.current.batcher.drained()) for slot in self if slot.current]
+        queues = [asyncio.create_task(slot.current.answering.drained()) for slot in self if slot.current]
         if queues:
             await asyncio.wait(queues, timeout=self._serve.drain_seconds)
         self._watcher.shutdown(wait=False, cancel_futures=True)
         self._engine.shutdown(wait=False, cancel_futures=True)
-        self.aside.close()
+        self.offload.close()
 
     async def look(self, name: str | None = None, *, again: bool = False) -> None:
         """Look at the registry once, for one name or all; what goes wrong is counted and logged, nothing stops."""
@@ -165,7 +166,7 @@ class Catalog:
         log.info("model %s", how, extra={"model": loaded.name, "version": loaded.version})
 
     def _add(self, name: str, wanted: str) -> None:
-        self._slots[name] = Slot(name, wanted, self._place, self._metrics.call)
+        self._slots[name] = Slot(name, wanted, self._place)
 
     def _known(self) -> str:
         return ", ".join(self._slots) or "none"

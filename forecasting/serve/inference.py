@@ -1,35 +1,38 @@
-"""From a request that was understood to its forecasts: the narrow door where it fits, the careful way where not."""
+"""From a request that was understood to its forecasts: shared calls of the engine, large work off the event loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from concurrent.futures import Executor
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.fast_path import Readings, windows_of
-from forecasting.bundle.forecaster import Forecaster, Forecasts
+from forecasting.bundle.fast_path import Readings
+from forecasting.bundle.forecasts import QuantileForecasts
+from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID
+from forecasting.config.settings import ServeSettings
 from forecasting.errors import DataError
+from forecasting.runtime.processes import cores
 from forecasting.series.frequency import Grid
 from forecasting.series.validate import validate
 from forecasting.series.windows import Batch, Windows
-from forecasting.serve.batching import BusyError
+from forecasting.serve.batching import Batcher, BusyError
 from forecasting.serve.errors import ServiceError, busy
-from forecasting.serve.requests import Asked
-from forecasting.serve.slot import Loaded
+from forecasting.serve.offload import Offload
+from forecasting.serve.requests import ForecastQuery, ForecastRequest
 
-__all__ = ["admit", "check_steps", "faults", "forecast", "told"]
+__all__ = ["LARGE", "QuantileAnswering", "check_steps", "faults"]
 
 _MOST_STEPS: Final = 1_000_000  # from the first stamp of each series to its last: what a gap may be filled to
 _MANY: Final = 2_000  # rows, and
-_VALUES: Final = 20_000  # forecasts: work with more of them is done beside the event loop
+LARGE: Final = 20_000  # forecasts: work with more of them is done off the event loop
+_CORES: Final = cores()
 _NAMED: Final = 5  # series in a message
 _FEW: Final = 8  # steps between stamps that may all be wide by chance
-
-Result = TypeVar("Result")
 
 _SENTENCES: Final = {
     "off_grid": "stamp(s) are off the grid of the model's frequency",
@@ -43,70 +46,92 @@ _SENTENCES: Final = {
 }
 
 
-def admit(model: Loaded) -> None:
-    """Raises ServiceError 429 where too many requests wait, before work goes into one more; 422 for symbols."""
-    if model.symbols is not None:
-        raise ServiceError(422, "invalid_request", "this model continues symbols; ask it under /v1/forecast")
-    if model.batcher.full:
-        raise busy()
+class QuantileAnswering:
+    """A model of numbers: requests share calls of its engine, and large ones are prepared off the event loop."""
+
+    def __init__(
+        self,
+        forecaster: QuantileForecaster,
+        settings: ServeSettings,
+        executor: Executor,
+        offload: Offload,
+        seen: Callable[[int, int], None],
+    ) -> None:
+        self._forecaster = forecaster
+        self._offload = offload
+        self.batcher = Batcher(
+            forecaster.bundle.predictor.quantiles,
+            executor,
+            most=settings.batch_windows,
+            wait=settings.batch_wait_ms / 1000,
+            capacity=settings.queue,
+            calls=_CORES if settings.batch_windows == 1 else 1,  # where none are shared, they run side by side
+            seen=seen,
+        )
+
+    @property
+    def full(self) -> bool:
+        """Whether one more request would be refused."""
+        return self.batcher.full
+
+    async def forecast(self, query: ForecastQuery) -> tuple[QuantileForecasts, list[str]]:
+        """The forecasts of every series, cut to the steps asked for; see `Answering.forecast`."""
+        large = len(query.readings.y) > _MANY
+        windows, batch = await self._offload.run(lambda: _prepared(self._forecaster, query.readings), large=large)
+        try:
+            read = await self.batcher.run(batch)
+        except BusyError:
+            raise busy() from None
+        large = len(windows) * self._forecaster.spec.horizon * len(query.quantiles) > LARGE
+        return await self._offload.run(lambda: _finished(self._forecaster, windows, read, query), large=large)
+
+    async def prompt(self, request: ForecastRequest) -> dict[str, Any]:  # noqa: ARG002 - the protocol's
+        """Raises ServiceError 422: numbers follow no text."""
+        text = "prompt, length, temperature and seed are for models of symbols; give a history"
+        raise ServiceError(422, "invalid_request", "the request cannot be answered", [text])
+
+    async def drained(self) -> None:
+        """Return when nothing waits or runs any more."""
+        await self.batcher.drained()
 
 
-async def forecast(model: Loaded, asked: Asked) -> tuple[Forecasts, list[str]]:
-    """The forecasts of every series, in the order in which they came, cut to the steps asked for.
-
-    Series without a reading give none; their names are the second part. Raises ServiceError 422 that lists every
-    violation, 429 where too many requests wait.
-    """
-    large = len(asked.readings.y) > _MANY
-    windows, batch = await model.aside.run(lambda: _prepared(model.forecaster, asked.readings), large=large)
-    try:
-        read = await model.batcher.run(batch)
-    except BusyError:
-        raise busy() from None
-    large = len(windows) * model.forecaster.spec.horizon * len(asked.quantiles) > _VALUES
-    return await model.aside.run(lambda: _finished(model.forecaster, windows, read, asked), large=large)
-
-
-async def told(model: Loaded, found: Forecasts, make: Callable[[], Result]) -> Result:
-    """What is made of forecasts, beside the event loop where they are many."""
-    return await model.aside.run(make, large=found.values.size > _VALUES)
-
-
-def _prepared(forecaster: Forecaster, readings: Readings) -> tuple[Windows, Batch]:
+def _prepared(forecaster: QuantileForecaster, readings: Readings) -> tuple[Windows, Batch]:
     _check_together(readings, forecaster.spec)
     with np.errstate(over="ignore", invalid="ignore"):  # checked: what is no number is no forecast
         windows = _windows(forecaster, readings)
         return windows, _batch(forecaster, windows)
 
 
-def _finished(forecaster: Forecaster, windows: Windows, read: np.ndarray, asked: Asked) -> tuple[Forecasts, list[str]]:
+def _finished(
+    forecaster: QuantileForecaster, windows: Windows, read: np.ndarray, query: ForecastQuery
+) -> tuple[QuantileForecasts, list[str]]:
     everything = np.arange(len(windows))
     with np.errstate(over="ignore", invalid="ignore"):
         base = forecaster.bundle.predictor.pick(read, windows, everything)
-        values = forecaster.finish(base, windows, everything, asked.quantiles)
+        values = forecaster.finish(base, windows, everything, query.quantiles)
     _check_finite(values)
-    return _in_order(windows, values, asked)
+    return _in_order(windows, values, query)
 
 
-def _in_order(windows: Windows, values: np.ndarray, asked: Asked) -> tuple[Forecasts, list[str]]:
+def _in_order(windows: Windows, values: np.ndarray, query: ForecastQuery) -> tuple[QuantileForecasts, list[str]]:
     """The forecasts in the order of the request, and the series that have none."""
     rows, stamps = windows.rows(np.arange(len(windows))), windows.panel.stamps
     names = windows.panel.unique_id[windows.panel.series_of(rows)]
     place = {name: row for row, name in enumerate(names)}
-    wanted = dict.fromkeys(asked.readings.unique_id)
+    wanted = dict.fromkeys(query.readings.unique_id)
     order = np.array([place[name] for name in wanted if name in place])
-    steps = np.arange(1, asked.steps + 1)
-    found = Forecasts(
+    steps = np.arange(1, query.steps + 1)
+    found = QuantileForecasts(
         names[order],
         stamps[rows[order]],
         stamps[rows[order, None] + steps],
-        values[order, : asked.steps],
-        asked.quantiles,
+        values[order, : query.steps],
+        query.quantiles,
     )
     return found, [name for name in wanted if name not in place]
 
 
-def _batch(forecaster: Forecaster, windows: Windows) -> Batch:
+def _batch(forecaster: QuantileForecaster, windows: Windows) -> Batch:
     """What the model reads of all windows: the windows, or the frames that their series stand in."""
     try:
         batch = forecaster.bundle.predictor.batch(windows, np.arange(len(windows)))
@@ -138,17 +163,14 @@ def _check_finite(*arrays: np.ndarray) -> None:
         raise ServiceError(422, "not_finite", "these readings give a forecast that is no finite number")
 
 
-def _windows(forecaster: Forecaster, readings: Readings) -> Windows:
+def _windows(forecaster: QuantileForecaster, readings: Readings) -> Windows:
     spec = forecaster.spec
-    windows = windows_of(readings, spec)
-    if windows is not None:
-        return windows
-    table = readings.table()
-    check_steps(table, spec)
     try:
-        return forecaster.latest(table)
+        return forecaster.latest(readings, guard=lambda table: check_steps(table, spec))
     except DataError as error:
-        raise ServiceError(422, "unusable_data", "the readings cannot be used", faults(table, spec)) from error
+        raise ServiceError(
+            422, "unusable_data", "the readings cannot be used", faults(readings.table(), spec)
+        ) from error
 
 
 def check_steps(table: pd.DataFrame, spec: Spec) -> None:

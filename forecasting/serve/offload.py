@@ -1,4 +1,4 @@
-"""Work of large requests beside the event loop, so that small ones are answered meanwhile."""
+"""Work of large requests off the event loop, so that small ones are answered meanwhile."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Final, TypeVar
 
 from forecasting.serve.errors import busy
 
-__all__ = ["Aside"]
+__all__ = ["Offload"]
 
 _THREADS: Final = 2  # they share one lock of the interpreter: more would only hold more memory
 
 Result = TypeVar("Result")
 
 
-class Aside:
+class Offload:
     """A few threads, and at most `capacity` pieces of work that wait for one, first come first served."""
 
     def __init__(self, capacity: int) -> None:
-        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="aside")
+        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="offload")
         self._room = threading.BoundedSemaphore(capacity + _THREADS)
 
     async def run(self, work: Callable[[], Result], *, large: bool) -> Result:
         """What `work` returns or raises, at once unless it is large: handing it over would take longer than doing it.
 
-        Raises ServiceError 429 where too much large work waits already. Who is cancelled while waiting is not worked
-        for.
+        Raises ServiceError 429 where too much large work waits already. Cancelled work never
+        starts.
         """
         if not large:
             return work()

@@ -18,15 +18,15 @@ from forecasting.config.settings import ServeSettings
 from forecasting.serve.errors import ServiceError
 
 __all__ = [
-    "Asked",
+    "ForecastQuery",
     "ForecastRequest",
     "Shape",
-    "asked",
     "content_type",
     "json_body",
+    "parse_as",
     "parse_json",
+    "query_of",
     "stamps",
-    "understood",
 ]
 
 _DEEPEST: Final = 16
@@ -59,7 +59,7 @@ class ForecastRequest(BaseModel):
     seed: int | None = Field(None, ge=0, description="Of what is drawn after the prompt.")
 
 
-class Asked(NamedTuple):
+class ForecastQuery(NamedTuple):
     """A request that was understood: readings, and rows without y that say what is known ahead."""
 
     readings: Readings
@@ -102,7 +102,7 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def understood(kind: type[Model], content: Any) -> Model:
+def parse_as(kind: type[Model], content: Any) -> Model:
     """A JSON document as a model; raises ServiceError 422 that lists every violation."""
     try:
         return kind.model_validate(content)
@@ -127,15 +127,15 @@ def _sentence(item: Any, kind: type[BaseModel], known: set[str]) -> str:
     return f"{'.'.join(place) or 'body'}: {item['msg']}"
 
 
-def asked(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> Asked:
+def query_of(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> ForecastQuery:
     """What a request asks of a model; raises ServiceError 422 that lists every violation."""
     wrong: list[str] = []
     if {"prompt", "length", "temperature", "seed"} & request.model_fields_set:
-        wrong.append("prompt, length, temperature and seed are for models of symbols, without a history")
+        wrong.append("length, temperature and seed belong to a prompt, which takes the place of a history")
     if (request.records is None) == (request.columns is None):
         text = "give the history as records or as columns, one of them"
         raise ServiceError(422, "invalid_request", text, wrong)
-    covariates = [*spec.features.past, *spec.features.future, *spec.features.static]
+    covariates = list(spec.covariates)
     history = _columns(request.records or request.columns or [], [*_KEYS, Y, *covariates], covariates, wrong)
     if history is not None and request.future is not None:
         future = _columns(request.future, [*_KEYS, *spec.features.future], covariates, wrong)
@@ -146,7 +146,7 @@ def asked(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> Asked:
     if wrong or readings is None:
         raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong[:_SHOWN])
     shape: Shape = request.answer or ("records" if request.columns is None else "columns")
-    return Asked(readings, steps, quantiles, shape)
+    return ForecastQuery(readings, steps, quantiles, shape)
 
 
 _KEYS: Final = (UNIQUE_ID, DS)
@@ -190,16 +190,15 @@ def _readings(columns: Columns, spec: Spec, limits: ServeSettings, wrong: list[s
     elif len(set(ids)) > limits.max_series:
         wrong.append(f"{len(set(ids))} series, allowed are {limits.max_series}")
     ds = stamps(columns[DS], wrong)
-    y = _numbers(Y, columns[Y], wrong) if spec.symbols is None else _labels(Y, columns[Y], wrong)
-    labels = spec.features.vocabulary
-    covariates = {
-        name: _labels(name, values, wrong) if name in labels else _numbers(name, values, wrong)
-        for name, values in columns.items()
-        if name not in (UNIQUE_ID, DS, Y)
+    values = {
+        name: _labels(name, column, wrong) if name in spec.labels else _numbers(name, column, wrong)
+        for name, column in columns.items()
+        if name not in _KEYS
     }
-    if len(wrong) > before or ds is None or y is None:
+    read = {name: column for name, column in values.items() if column is not None}
+    if len(wrong) > before or ds is None:
         return None
-    return Readings(ids, ds, y, {name: values for name, values in covariates.items() if values is not None})
+    return Readings(ids, ds, read.pop(Y), read)
 
 
 def stamps(values: list[Any], wrong: list[str]) -> np.ndarray | None:
@@ -251,15 +250,15 @@ def _labels(name: str, values: list[Any], wrong: list[str]) -> np.ndarray | None
 def _steps(request: ForecastRequest, spec: Spec, wrong: list[str]) -> int:
     if request.freq is not None and request.freq != spec.features.freq:
         wrong.append(f"this model forecasts at freq {spec.features.freq}; resample the history")
-    if request.h is not None and request.h > spec.horizon and spec.symbols is None:  # symbols go on for ever
-        wrong.append(f"h is {request.h}, this model forecasts at most {spec.horizon} steps")
+    if request.h is not None and spec.most_steps is not None and request.h > spec.most_steps:
+        wrong.append(f"h is {request.h}, this model forecasts at most {spec.most_steps} steps")
     return request.h or spec.horizon
 
 
 def _quantiles(request: ForecastRequest, spec: Spec, wrong: list[str]) -> tuple[float, ...]:
     """The quantiles asked for, always with the median; a column is named by six digits, so no more count."""
-    if spec.symbols is not None and (request.level is not None or request.quantiles is not None):
-        wrong.append("symbols have probabilities, and neither level nor quantiles")
+    if not spec.wanted and (request.level is not None or request.quantiles is not None):
+        wrong.append("this model gives symbols with their probabilities: leave out level and quantiles")
     elif request.level is not None and request.quantiles is not None:
         wrong.append("give level or quantiles, not both")
     elif request.level is not None:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.forecaster import Forecasts
-from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, quantile_column
+from forecasting.bundle.forecasts import Forecasts
 from forecasting.serve.slot import Loaded
 
 __all__ = ["columns_of", "origin_of", "plain", "plain_columns", "records_of", "texts"]
@@ -21,19 +20,12 @@ def origin_of(model: Loaded) -> dict[str, Any]:
 
 
 def columns_of(found: Forecasts) -> dict[str, list[Any]]:
-    """One entry per series and step: unique_id, ds, cutoff, step and one column per quantile; stamps are UTC."""
-    windows, steps = found.ds.shape
-    values = {
-        quantile_column(quantile): found.values[:, :, index].ravel().tolist()
-        for index, quantile in enumerate(found.quantiles)
-    }
-    return {
-        UNIQUE_ID: np.repeat(found.unique_id, steps).tolist(),
-        DS: texts(found.ds.ravel()),
-        CUTOFF: np.repeat(texts(found.cutoff), steps).tolist(),
-        STEP: list(range(1, steps + 1)) * windows,
-        **values,
-    }
+    """One entry per series and step: unique_id, ds, cutoff, step and what was forecast; stamps are UTC."""
+    return {name: _listed(values) for name, values in found.columns().items()}
+
+
+def _listed(values: np.ndarray) -> list[Any]:
+    return texts(values) if values.dtype.kind == "M" else values.tolist()
 
 
 def records_of(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:

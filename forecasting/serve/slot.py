@@ -5,31 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
-import numpy as np
-
-from forecasting.bundle.artifact import verify
-from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.spec import Spec
-from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.config.settings import ServeSettings
+from forecasting.bundle.artifact import open_bundle
+from forecasting.bundle.forecaster import Forecaster, forecaster_of
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
 from forecasting.registry.registry import CHAMPION, Registry, Version, content_of
 from forecasting.runtime.files import write_text
-from forecasting.runtime.processes import cores
-from forecasting.series.windows import Batch
-from forecasting.serve.batching import Batcher
-from forecasting.serve.offload import Aside
+from forecasting.serve.answering import Answering, Machinery, answering_of
 
 __all__ = ["Loaded", "Place", "Slot"]
-
-_CORES: Final = cores()
 
 log = logging.getLogger("gatecast.serve")
 
@@ -42,22 +29,18 @@ class Loaded:
     version: int
     content: str  # checksum of the bundle
     forecaster: Forecaster
-    batcher: Batcher
-    aside: Aside
-    symbols: SymbolForecaster | None  # of a model of symbols, which answers in place of the forecaster
+    answering: Answering
     since: datetime  # UTC
 
 
 @dataclass(frozen=True)
 class Place:
-    """What all slots share: the registry, the folders of downloads and of notes, and the threads."""
+    """What all slots share: the registry, the folders of downloads and of notes, and what answers are made with."""
 
     registry: Registry
     cache: Path
     notes: Path  # which version answered last, for a start without the registry
-    executor: Executor
-    aside: Aside
-    settings: ServeSettings
+    machinery: Machinery
 
 
 class Slot:
@@ -67,13 +50,12 @@ class Slot:
     answering after it was replaced.
     """
 
-    def __init__(self, name: str, wanted: str, place: Place, seen: Callable[[int, int], None]) -> None:
+    def __init__(self, name: str, wanted: str, place: Place) -> None:
         self.name = name
         self.wanted = wanted or CHAMPION
         self.current: Loaded | None = None
         self.refusal: str | None = None  # why the version that should answer does not
         self._place = place
-        self._seen = seen
         self._refused: str | None = None  # its content: it is not tried again and again
         self._lock = threading.Lock()
 
@@ -115,7 +97,7 @@ class Slot:
     def _swap(self, version: Version) -> bool:
         place = self._place
         try:
-            largest = place.settings.max_bundle_mb * 1e6
+            largest = place.machinery.settings.max_bundle_mb * 1e6
             directory = place.registry.download(self.name, version.version, place.cache, largest=largest)
             found = self._open(directory, version.version, version.content)
         except (RegistryError, OSError) as error:
@@ -132,37 +114,14 @@ class Slot:
 
     def _open(self, directory: Path, version: int, content: str) -> Loaded:
         """Verify, replay the golden forecast, warm up; raises ArtifactError for anything that must not answer."""
-        settings = self._place.settings
-        bundle = verify(directory, threads=settings.threads)
+        machinery = self._place.machinery
+        bundle = open_bundle(directory, threads=machinery.settings.threads)
         if content_of(bundle.manifest) != content:
             raise ArtifactError(f"{directory} does not hold the bundle of version {version}")
-        with np.load(directory / "golden.npz", allow_pickle=False) as golden:
-            batch = {name: golden[name] for name in golden.files if name != "expected"}
-        found = bundle.predictor.quantiles(batch)
-        if not np.isfinite(found).all():
-            raise ArtifactError("its forecasts are not finite")
-        if not _fits(batch, found, bundle.spec):
-            raise ArtifactError("its graph reads or gives other shapes than its specification says")
-        batcher = Batcher(
-            bundle.predictor.quantiles,
-            self._place.executor,
-            most=settings.batch_windows,
-            wait=settings.batch_wait_ms / 1000,
-            capacity=settings.queue,
-            calls=_CORES if settings.batch_windows == 1 else 1,  # where none are shared, they run side by side
-            seen=self._seen,
-        )
-        symbols = None if bundle.spec.symbols is None else SymbolForecaster(bundle, threads=settings.threads)
-        return Loaded(
-            name=self.name,
-            version=version,
-            content=content,
-            forecaster=Forecaster(bundle),
-            batcher=batcher,
-            aside=self._place.aside,
-            symbols=symbols,
-            since=datetime.now(UTC),
-        )
+        forecaster = forecaster_of(bundle)
+        forecaster.check()
+        answering = answering_of(forecaster, machinery)
+        return Loaded(self.name, version, content, forecaster, answering, since=datetime.now(UTC))
 
     @property
     def _note(self) -> Path:
@@ -183,13 +142,3 @@ class Slot:
             self._place.registry.prune(self.name, self._place.cache, keep)
         except (OSError, ValueError, KeyError, TypeError, RegistryError) as error:
             log.warning("old versions not removed", extra={"model": self.name, "reason": type(error).__name__})
-
-
-def _fits(batch: Batch, found: np.ndarray, spec: Spec) -> bool:
-    """Whether the golden inputs and quantiles have the steps and levels that requests will be given."""
-    if spec.symbols is not None:  # texts of any length
-        return True
-    places = 1 if spec.layout is None else spec.layout.places
-    steps = {"past": spec.context, "future": spec.horizon}
-    wanted = (len(batch["past"]), spec.horizon * places, len(spec.quantiles))
-    return found.shape == wanted and all(batch[name].shape[1] == steps[name] for name in steps if name in batch)

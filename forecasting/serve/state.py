@@ -9,9 +9,11 @@ from typing import Any, Final, TypeVar
 
 from fastapi import Request
 
+from forecasting.bundle.forecasts import Forecasts
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.serve.catalog import Catalog, UnknownModelError
-from forecasting.serve.errors import ServiceError
+from forecasting.serve.errors import ServiceError, busy
+from forecasting.serve.inference import LARGE
 from forecasting.serve.keys import Keys, Scope
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.slot import Loaded
@@ -47,21 +49,30 @@ class State:
         return self.catalog.ready and not self.leaving
 
     def keep(self, order: asyncio.Task[Result]) -> asyncio.Task[Result]:
-        """Hold on to work that goes on when its request has been answered; its fault is told to who still waits."""
+        """Hold on to work that goes on when its request has been answered; its exception is raised to any waiter."""
         self.orders.add(order)
         order.add_done_callback(self.orders.discard)
         order.add_done_callback(lambda done: done.cancelled() or done.exception())
         return order
 
     async def work(self, work: Callable[[], Result], *, body: bytes) -> Result:
-        """What is made of a body, beside the event loop where it is a large one."""
-        return await self.catalog.aside.run(work, large=len(body) > _LARGE)
+        """What is made of a body, off the event loop where it is a large one."""
+        return await self.catalog.offload.run(work, large=len(body) > _LARGE)
+
+    async def write(self, found: Forecasts, write: Callable[[], Result]) -> Result:
+        """What is written of forecasts, off the event loop where they are many."""
+        return await self.catalog.offload.run(write, large=found.ds.size > LARGE)
 
     def allow(self, request: Request, scope: Scope) -> None:
         """Raises ServiceError 401 or 403 where the request's key does not allow that."""
         kind, _, given = request.headers.get("authorization", "").partition(" ")
         key = given if kind.lower() == "bearer" else request.headers.get("x-api-key")
         request.state.key = self.keys.check(key, scope)
+
+    def admit(self, model: Loaded) -> None:
+        """Raises ServiceError 429 where too many requests wait, before work goes into one more."""
+        if model.answering.full:
+            raise busy()
 
     def model(self, name: str | None) -> Loaded:
         """The model that answers under that name; raises ServiceError 404, or 503 where none is open yet."""

@@ -10,12 +10,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from forecasting.bundle.spec import Spec
-from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
+from forecasting.columns import CUTOFF, DS, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_READ, Y
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.requests import ForecastRequest, parse_json, understood
+from forecasting.serve.requests import ForecastRequest, parse_as, parse_json
 from forecasting.serve.responses import texts
 
-__all__ = ["InferRequest", "answer", "asked_for", "inputs_of", "outputs_of", "read"]
+__all__ = ["InferRequest", "answer", "inputs_of", "outputs_of", "read", "request_of"]
 
 BYTES: Final = "BYTES"
 _NUMBERS: Final = {
@@ -23,6 +23,10 @@ _NUMBERS: Final = {
     "INT64": "<i8", "INT32": "<i4", "INT16": "<i2", "INT8": "i1",
     "UINT64": "<u8", "UINT32": "<u4", "UINT16": "<u2", "UINT8": "u1",
 }  # fmt: skip
+_KINDS: Final = {
+    **dict.fromkeys((UNIQUE_ID, DS, CUTOFF, SYMBOL), BYTES),
+    **dict.fromkeys((STEP, UNKNOWN_READ), "INT64"),
+}  # of the columns of a forecast; all others are FP64
 _SINGLE: Final = {"h": "INT64", "quantiles": "FP64"}  # inputs that are no columns
 _PARAMETERS: Final = ("h", "freq", "level", "quantiles")
 
@@ -63,10 +67,8 @@ class InferRequest(BaseModel):
 
 def inputs_of(spec: Spec) -> list[dict[str, Any]]:
     """The tensors that a model reads; all have one length, but for the optional `h` and `quantiles`."""
-    labels = spec.features.vocabulary
-    covariates = (*spec.features.past, *spec.features.future, *spec.features.static)
-    kinds = {UNIQUE_ID: BYTES, DS: BYTES, Y: "FP64"}
-    kinds |= {name: BYTES if name in labels else "FP64" for name in covariates}
+    kinds = {UNIQUE_ID: BYTES, DS: BYTES}
+    kinds |= {name: BYTES if name in spec.labels else "FP64" for name in (Y, *spec.covariates)}
     columns = [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in kinds.items()]
     optional = [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in _SINGLE.items()]
     return [*columns, *({**tensor, "optional": True} for tensor in optional)]
@@ -74,7 +76,7 @@ def inputs_of(spec: Spec) -> list[dict[str, Any]]:
 
 def outputs_of(spec: Spec) -> list[dict[str, Any]]:
     """The tensors that a model gives where no quantiles are asked for."""
-    names = [UNIQUE_ID, DS, CUTOFF, STEP, *map(quantile_column, spec.wanted)]
+    names = [UNIQUE_ID, DS, CUTOFF, STEP, *spec.outputs]
     return [{"name": name, "datatype": _kind(name), "shape": [-1]} for name in names]
 
 
@@ -86,7 +88,7 @@ def read(body: bytes, header_length: str | None) -> tuple[InferRequest, Values]:
         size = int(header_length[:12])
     else:
         raise _wrong("Inference-Header-Content-Length must be the size of the JSON in front of the bytes")
-    request = understood(InferRequest, parse_json(body[:size]))
+    request = parse_as(InferRequest, parse_json(body[:size]))
     tail, values = body[size:], dict[str, list[Any]]()
     for tensor in request.inputs:
         if tensor.name in values:
@@ -103,7 +105,7 @@ def read(body: bytes, header_length: str | None) -> tuple[InferRequest, Values]:
     return request, values
 
 
-def asked_for(request: InferRequest, values: Values, name: str) -> ForecastRequest:
+def request_of(request: InferRequest, values: Values, name: str) -> ForecastRequest:
     """The same as a forecast request; raises ServiceError 422."""
     content: dict[str, Any] = {key: request.parameters[key] for key in _PARAMETERS if key in request.parameters}
     for key in ("level", "quantiles"):  # parameters of the protocol are single values
@@ -119,7 +121,7 @@ def asked_for(request: InferRequest, values: Values, name: str) -> ForecastReque
     kinds = {tensor.name: tensor.datatype for tensor in request.inputs}
     if kinds.get(DS) == "INT64":
         columns[DS] = _stamps(columns[DS])
-    return understood(ForecastRequest, {**content, "name": name, "columns": columns})
+    return parse_as(ForecastRequest, {**content, "name": name, "columns": columns})
 
 
 def answer(request: InferRequest, columns: Values, head: dict[str, Any]) -> tuple[bytes, int | None]:
@@ -144,7 +146,7 @@ def answer(request: InferRequest, columns: Values, head: dict[str, Any]) -> tupl
 
 
 def _kind(name: str) -> str:
-    return BYTES if name in (UNIQUE_ID, DS, CUTOFF) else "INT64" if name == STEP else "FP64"
+    return _KINDS.get(name, "FP64")
 
 
 def _flat(tensor: Input) -> list[Any]:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle, golden_inputs, verify, write
+from forecasting.bundle.artifact import Bundle, golden_inputs, open_bundle, write
 from forecasting.config.job import Job
 from forecasting.config.training import Train
 from forecasting.errors import TrainingError
@@ -40,7 +40,7 @@ def fit_finally(
     keras.config.set_dtype_policy(job.train.precision)
     end = pd.Timestamp(table["ds"].max())
     fold = Fold(end, end, pd.DatetimeIndex([]))
-    older = verify(start.bundle) if start.bundle else None
+    older = open_bundle(start.bundle) if start.bundle else None
     data = prepare(table, job, fold, learned=learned_by(twin))
     train, _ = lessons(table, data, job, fold, older)
     config = _as_long(job.train, twin.manifest.origin.steps // epochs)
@@ -70,7 +70,7 @@ def fit_finally_stored(
     """The last fit on the observations stored as `version`, in a child process; why there is none, if it failed."""
     table = take(Store(home), job, version).table
     try:
-        return fit_finally(table, job, verify(twin), work, epochs=epochs, start=start)
+        return fit_finally(table, job, open_bundle(twin), work, epochs=epochs, start=start)
     except TrainingError as error:
         return str(error)  # the judged model goes on serving
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle, Origin, verify
+from forecasting.bundle.artifact import Bundle, Origin, open_bundle
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.config.job import Job
@@ -43,7 +43,7 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin
     """
     make_deterministic(job.train.seed)
     keras.config.set_dtype_policy(job.train.precision)
-    older = verify(start.bundle) if start.bundle else None
+    older = open_bundle(start.bundle) if start.bundle else None
     data = prepare(table, job, fold, learned=learned_by(older) if older else None)
     train, valid = lessons(table, data, job, fold, older)
     network = build_network(job, data, start, older)

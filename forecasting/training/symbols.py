@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Origin, verify
+from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.engine import Graphs
-from forecasting.bundle.symbols import assemble_symbols, symbol_spec
+from forecasting.bundle.symbol_forecaster import assemble_symbols, symbol_spec
 from forecasting.config.job import Job
 from forecasting.config.network import Model
 from forecasting.config.training import Train
@@ -55,7 +55,7 @@ def fit_symbols(
     """
     make_deterministic(job.train.seed)
     keras.config.set_dtype_policy(job.train.precision)
-    older = verify(start.bundle) if start.bundle else None
+    older = open_bundle(start.bundle) if start.bundle else None
     known = older.spec.symbols.vocabulary if older and older.spec.symbols else None
     data, steps = prepare_symbols(table, job, fold, vocabulary=known), job.window.context
     network = network_of(job.model, data.vocabulary.size, steps=steps)

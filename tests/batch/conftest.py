@@ -12,9 +12,9 @@ from forecasting.batch.part_files import Part
 from forecasting.batch.plan import Plan, Request
 from forecasting.batch.runners import Runner
 from forecasting.batch.vintages import Vintage, forecast
-from forecasting.batch.worker import score
+from forecasting.batch.worker import forecast_shard
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.evaluation.judging import fit_baselines
 from forecasting.registry.registry import Registry
@@ -25,7 +25,7 @@ from forecasting.storage.store import Store
 
 def run_here(plan: Plan) -> Iterator[Part]:
     """All shards in this process: the runners have tests of their own."""
-    return (score(plan, number) for number in range(len(plan.shards)))
+    return (forecast_shard(plan, number) for number in range(len(plan.shards)))
 
 
 class Home(NamedTuple):
@@ -44,7 +44,7 @@ class Home(NamedTuple):
 
     def expected(self, **named: Any) -> pd.DataFrame:
         """What the bundle says of the whole stored history at once."""
-        return Forecaster.load(self.bundle).forecast(self.store.read_observations(self.job.name), **named)
+        return open_forecaster(self.bundle).forecast(self.store.read_observations(self.job.name), **named)
 
 
 @pytest.fixture(scope="session")

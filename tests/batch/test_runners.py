@@ -17,8 +17,8 @@ import pytest
 from forecasting.batch.part_files import Part
 from forecasting.batch.plan import Model, Plan, Request, plan
 from forecasting.batch.runners import run_dask, run_local, runner
-from forecasting.batch.worker import score
-from forecasting.bundle.artifact import verify
+from forecasting.batch.worker import forecast_shard
+from forecasting.bundle.artifact import open_bundle
 from forecasting.errors import ConfigError
 
 SHARDS = 6
@@ -30,7 +30,7 @@ def planned(place: Any, make_table: Callable[..., pd.DataFrame], tmp_path: Path)
     draw = np.random.default_rng(1)
     table = make_table({f"s{number:02d}": draw.normal(size=50).cumsum() for number in range(60)})
     place.store.merge_observations("buoy", table)
-    bundle = verify(place.bundle)
+    bundle = open_bundle(place.bundle)
     model = Model(bundle=place.bundle, name="ridge", version=1, weights=bundle.manifest.weights)
     return plan(tmp_path / "parts", place.store.observations("buoy"), model, bundle.spec, Request(shards=SHARDS))
 
@@ -48,7 +48,7 @@ def forget(planned: Plan) -> None:
 
 def test_processes_and_cluster_give_the_same_bytes(planned: Plan) -> None:
     """As does this process alone; finished parts are not made again by any of them."""
-    here = content([score(planned, number) for number in range(SHARDS)])
+    here = content([forecast_shard(planned, number) for number in range(SHARDS)])
     assert [rows for _, rows, _ in here] == [40] * SHARDS
     made = {path: path.stat().st_mtime_ns for path in planned.folder.glob("*.parquet")}
     assert content(list(run_local(planned))) == here
@@ -62,7 +62,7 @@ def test_a_worker_killed_on_the_way_changes_nothing(planned: Plan) -> None:
     """Its shards go to the other worker of a cluster of two."""
     from distributed import Client, LocalCluster
 
-    here = content([score(planned, number) for number in range(SHARDS)])
+    here = content([forecast_shard(planned, number) for number in range(SHARDS)])
     forget(planned)
     with LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
         pids = list(client.run(os.getpid).values())
@@ -81,7 +81,7 @@ def test_a_worker_killed_on_the_way_changes_nothing(planned: Plan) -> None:
 
 def test_after_a_kill_finished_parts_are_kept_and_the_rest_is_made(planned: Plan) -> None:
     """SIGKILL of the process that started the others: these end too, and a second run ends like an undisturbed one."""
-    here = content([score(planned, number) for number in range(SHARDS)])
+    here = content([forecast_shard(planned, number) for number in range(SHARDS)])
     forget(planned)
     told = "import sys; from forecasting.batch.plan import Plan; from forecasting.batch.runners import run_local;"
     told += "[None for _ in run_local(Plan.model_validate_json(open(sys.argv[1]).read()))]"

@@ -14,7 +14,7 @@ from forecasting import sources
 from forecasting.batch.plan import Request
 from forecasting.batch.vintages import Absent, Vintage, forecast, forecast_live
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, RegistryError
 from forecasting.evaluation.judging import fit_baselines
@@ -82,7 +82,7 @@ def test_forecast_is_that_of_the_live_bundle(place: Place) -> None:
     """The numbers of the champion's bundle on the stored readings, with model, version and time of creation."""
     before = datetime.now(UTC).replace(tzinfo=None)
     vintage = place.forecast()
-    expected = Forecaster.load(place.bundles["ridge"]).forecast(place.table)
+    expected = open_forecaster(place.bundles["ridge"]).forecast(place.table)
 
     pd.testing.assert_frame_equal(vintage.table.drop(columns=["model", "version", "created"]), expected)
     assert (vintage.model, vintage.version, vintage.written) == ("ridge", 1, 8)
@@ -113,7 +113,7 @@ def test_forecast_as_of_then_knows_what_was_known_then(place: Place) -> None:
     then = place.forecast(at=at)
     known = place.table["ds"] <= at
     ahead = place.table.assign(y=place.table["y"].where(known), p=place.table["p"].where(known))
-    expected = Forecaster.load(place.bundles["ridge"]).forecast(ahead[ahead["ds"] <= at + pd.Timedelta(hours=4)])
+    expected = open_forecaster(place.bundles["ridge"]).forecast(ahead[ahead["ds"] <= at + pd.Timedelta(hours=4)])
 
     pd.testing.assert_frame_equal(then.table.drop(columns=["model", "version", "created"]), expected)
     assert then.table["cutoff"].unique().tolist() == [pd.Timestamp(at)]

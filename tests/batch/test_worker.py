@@ -10,7 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from forecasting import sources
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
@@ -67,7 +67,7 @@ def test_shards_forecast_what_the_whole_history_forecasts(fitted: Any, seed: int
     place = fitted._replace(path=tmp_path, store=Store(tmp_path))
     place.store.merge_observations("buoy", wild(place.job, seed))
     history = place.store.read_observations("buoy")
-    whole = Forecaster.load(place.bundle)
+    whole = open_forecaster(place.bundle)
     for shards in (1, 4):
         found = place.forecast(shards=shards)
         assert_frame_equal(found.table.drop(columns=MADE), whole.forecast(history), check_exact=True)
@@ -116,7 +116,7 @@ def test_bad_series_are_reported_and_the_others_forecast(place: Any, make_table:
     bad.loc[bad["unique_id"] == "f", "y"] = np.nan
     place.store.merge_observations("buoy", pd.concat([good, bad], ignore_index=True))
     found = place.forecast(shards=2)
-    assert_frame_equal(found.table.drop(columns=MADE), Forecaster.load(place.bundle).forecast(good), check_exact=True)
+    assert_frame_equal(found.table.drop(columns=MADE), open_forecaster(place.bundle).forecast(good), check_exact=True)
     reasons = dict(found.failures.itertuples(index=False))
     assert list(reasons) == ["b", "d", "f"]
     assert "off the grid of h" in reasons["b"]

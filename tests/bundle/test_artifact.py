@@ -16,7 +16,7 @@ import pytest
 from onnx import numpy_helper
 
 from forecasting.bundle import artifact
-from forecasting.bundle.artifact import Bundle, Origin, read_graphs, verify, write
+from forecasting.bundle.artifact import Bundle, Origin, open_bundle, read_graphs, write
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError
@@ -51,10 +51,10 @@ def vouch(directory: Path, **changes: Any) -> None:
 
 def test_what_is_written_comes_back(bundle: Path, tmp_path: Path) -> None:
     """Spec, calibration, weights and origin; sizes and checksums are those of the files; nothing else is left."""
-    first = verify(bundle)
+    first = open_bundle(bundle)
     keras_file = tmp_path / "trained"
     keras_file.write_bytes(b"only kept")
-    again = verify(rewrite(first, tmp_path / "new", keras_file=keras_file))
+    again = open_bundle(rewrite(first, tmp_path / "new", keras_file=keras_file))
     assert again.spec == first.spec
     assert again.calibration.quantiles == first.calibration.quantiles
     assert np.array_equal(again.calibration.residuals, first.calibration.residuals, equal_nan=True)
@@ -77,9 +77,9 @@ def test_every_changed_byte_is_found(name: str, bundle: Path) -> None:
         damaged[place] ^= 1
         (bundle / name).write_bytes(damaged)
         with pytest.raises(ArtifactError, match=f"{name}: its checksum differs"):
-            verify(bundle)
+            open_bundle(bundle)
     (bundle / name).write_bytes(content)
-    verify(bundle)
+    open_bundle(bundle)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -90,7 +90,7 @@ def test_every_truncation_is_found(name: str, kept: float, bundle: Path) -> None
     length = len(content) + int(kept) if kept in (-1, 1) else int(kept * len(content))
     (bundle / name).write_bytes((content + b"x")[:length])
     with pytest.raises(ArtifactError, match=f"{name}: missing or not {len(content)} bytes long"):
-        verify(bundle)
+        open_bundle(bundle)
 
 
 def test_all_faults_are_listed_at_once(bundle: Path) -> None:
@@ -102,24 +102,29 @@ def test_all_faults_are_listed_at_once(bundle: Path) -> None:
     manifest["files"]["../secret"] = {"sha256": "0", "size": 1}
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError) as error:
-        verify(bundle)
-    for fault in ("spec.json: missing", "golden.npz: its check", "conformal.npz: missing from", "../secret: no such"):
+        open_bundle(bundle)
+    for fault in (
+        "spec.json: missing",
+        "golden.npz: its check",
+        "conformal.npz: missing from",
+        "../secret: not a file",
+    ):
         assert fault in str(error.value)
 
 
 def test_a_damaged_manifest_is_refused_or_changes_no_content(bundle: Path) -> None:
     """Cut off anywhere it is no manifest; one changed character is refused, or stands in a note on its origin."""
-    path, whole = bundle / "manifest.json", verify(bundle)
+    path, whole = bundle / "manifest.json", open_bundle(bundle)
     content = path.read_bytes()
     for length in range(0, len(content) - 1, 29):
         path.write_bytes(content[:length])
         with pytest.raises(ArtifactError, match="manifest"):
-            verify(bundle)
+            open_bundle(bundle)
     refused = 0
     for place in range(0, len(content), 7):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         try:
-            loaded = verify(bundle)
+            loaded = open_bundle(bundle)
         except ArtifactError:
             refused += 1
         else:
@@ -128,13 +133,15 @@ def test_a_damaged_manifest_is_refused_or_changes_no_content(bundle: Path) -> No
 
 
 def test_no_bundle_and_other_formats_are_refused(bundle: Path, tmp_path: Path) -> None:
-    """An empty folder, a missing one, and a format of the future."""
+    """An empty folder, a missing one, a format of the past and one of the future; each in one sentence."""
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(ArtifactError, match=r"no bundle: it has no manifest\.json"):
-            verify(path)
-    vouch(bundle, format=2)
-    with pytest.raises(ArtifactError, match="has format 2, this release reads 1"):
-        verify(bundle)
+        with pytest.raises(ArtifactError, match=r"not a bundle: it has no manifest\.json"):
+            open_bundle(path)
+    for other in (1, 3):
+        vouch(bundle, format=other)
+        with pytest.raises(ArtifactError, match=f"has format {other}, this release reads format 2: train") as refusal:
+            open_bundle(bundle)
+        assert "\n" not in str(refusal.value)
 
 
 def _nan_weights(bundle: Bundle) -> bytes:
@@ -147,10 +154,10 @@ def _nan_weights(bundle: Bundle) -> bytes:
 
 def test_weights_that_are_no_numbers_are_refused(bundle: Path, tmp_path: Path) -> None:
     """Such a bundle never answers, even where its golden forecast is as empty as its weights."""
-    first = verify(bundle)
+    first = open_bundle(bundle)
     path = rewrite(first, tmp_path / "nan", graphs=Graphs(_nan_weights(first)))
     with pytest.raises(ArtifactError, match="golden forecast: off by nan"):
-        verify(path)
+        open_bundle(path)
 
 
 @pytest.mark.parametrize(("shift", "accepted"), [(1e-6, True), (1e-3, False)])
@@ -161,10 +168,10 @@ def test_the_golden_forecast_must_come_out(shift: float, accepted: bool, bundle:
     np.savez(bundle / "golden.npz", **{**golden, "expected": golden["expected"] + np.float32(shift)})
     vouch(bundle)
     if accepted:
-        verify(bundle)
+        open_bundle(bundle)
         return
     with pytest.raises(ArtifactError, match=r"does not reproduce its golden forecast: off by 0\.001"):
-        verify(bundle)
+        open_bundle(bundle)
 
 
 def test_files_of_another_bundle_are_refused(bundle: Path, rich: Any, fit_baseline: Callable[..., Fitted]) -> None:
@@ -176,12 +183,12 @@ def test_files_of_another_bundle_are_refused(bundle: Path, rich: Any, fit_baseli
         shutil.copyfile(other / name, bundle / name)
         vouch(bundle)
         with pytest.raises(ArtifactError):
-            verify(bundle)
+            open_bundle(bundle)
         shutil.copyfile(backup / name, bundle / name)
     np.savez(bundle / "golden.npz", past=np.zeros(1))
     vouch(bundle)
     with pytest.raises(ArtifactError, match="no golden forecast"):
-        verify(bundle)
+        open_bundle(bundle)
 
 
 class Payload:
@@ -209,7 +216,7 @@ def test_nothing_in_a_bundle_is_executed(name: str, layout: str, bundle: Path, t
             file.write(b"PK\x03\x04 no archive")
     vouch(bundle)
     with pytest.raises(ArtifactError, match=f"{name} cannot be read"):
-        verify(bundle)
+        open_bundle(bundle)
     assert not target.exists()
 
 
@@ -226,12 +233,12 @@ def test_a_spec_of_another_kind_is_refused(bundle: Path) -> None:
     (bundle / "spec.json").write_text(json.dumps(spec | {"hook": "os.system"}))
     vouch(bundle)
     with pytest.raises(ArtifactError, match="hook"):
-        verify(bundle)
+        open_bundle(bundle)
 
 
 def test_spec_round_trip_is_exact(bundle: Path) -> None:
     """Scaling state, vocabularies and limits come back to the last bit."""
-    spec = verify(bundle).spec
+    spec = open_bundle(bundle).spec
     assert Spec.model_validate_json(spec.model_dump_json()) == spec
 
 
@@ -241,7 +248,7 @@ def test_a_write_that_fails_leaves_what_was_there(
     step: str, there: bool, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old bundle or none, and no draft."""
-    first = verify(bundle)
+    first = open_bundle(bundle)
     place = tmp_path / "room" / "bundle"
     if there:
         rewrite(first, place)
@@ -255,13 +262,13 @@ def test_a_write_that_fails_leaves_what_was_there(
     monkeypatch.undo()
     assert [path.name for path in (tmp_path / "room").iterdir()] == ["bundle"] * there
     if there:
-        assert verify(place).manifest.origin.seed == 3
+        assert open_bundle(place).manifest.origin.seed == 3
 
 
 def test_a_model_that_cannot_be_opened_is_not_written(bundle: Path, tmp_path: Path) -> None:
     """It fails before anything is in place."""
     with pytest.raises(ArtifactError, match=r"model\.onnx cannot be opened"):
-        rewrite(verify(bundle), tmp_path / "room" / "bundle", graphs=Graphs(b"no graph"))
+        rewrite(open_bundle(bundle), tmp_path / "room" / "bundle", graphs=Graphs(b"no graph"))
     assert list((tmp_path / "room").iterdir()) == []
 
 
@@ -272,7 +279,7 @@ import os
 from pathlib import Path
 import numpy as np
 from forecasting.bundle import artifact
-old = artifact.verify(Path({str(bundle)!r}))
+old = artifact.open_bundle(Path({str(bundle)!r}))
 artifact._measure = lambda path: os._exit(9)
 with np.load(old.path / "golden.npz") as arrays:
     golden = {{name: arrays[name] for name in arrays.files if name != "expected"}}
@@ -282,13 +289,13 @@ artifact.write(old.path, old.spec, artifact.read_graphs(old.path), calibration=o
     before = (bundle / "manifest.json").read_bytes()
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     assert (bundle / "manifest.json").read_bytes() == before
-    verify(bundle)
+    open_bundle(bundle)
 
 
 def test_a_new_bundle_replaces_the_old_one(bundle: Path) -> None:
     """Whole, without leftovers of the old one or of the exchange."""
     (bundle / "model.keras").write_bytes(b"of the old one")
-    rewrite(verify(bundle), bundle, origin=Origin(seed=9))
-    assert verify(bundle).manifest.origin.seed == 9
+    rewrite(open_bundle(bundle), bundle, origin=Origin(seed=9))
+    assert open_bundle(bundle).manifest.origin.seed == 9
     assert sorted(path.name for path in bundle.iterdir()) == sorted([*FILES, "manifest.json"])
     assert [path.name for path in bundle.parent.iterdir() if "bundle" in path.name] == [bundle.name]

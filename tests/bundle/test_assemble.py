@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle import assemble as module
-from forecasting.bundle.artifact import Origin, read_graphs, verify
+from forecasting.bundle.artifact import Origin, open_bundle, read_graphs
 from forecasting.bundle.assemble import assemble, recalibrate, spec_for
 from forecasting.config.job import Job
 from forecasting.errors import DataError
@@ -22,12 +22,12 @@ Fitted = Any  # the fixture of that name
 def again(fitted: Fitted, directory: Path) -> Path:
     """The model of a bundle assembled once more."""
     model = read_graphs(fitted.bundle)
-    return assemble(directory, verify(fitted.bundle).spec, model, fitted.data.valid, origin=Origin())
+    return assemble(directory, open_bundle(fitted.bundle).spec, model, fitted.data.valid, origin=Origin())
 
 
 def test_residuals_are_actual_minus_forecast_of_the_held_out_windows(fitted: Fitted) -> None:
     """Per step, sorted, every complete pair once."""
-    bundle, valid = verify(fitted.bundle), fitted.data.valid
+    bundle, valid = open_bundle(fitted.bundle), fitted.data.valid
     for step in range(3):
         expected = []
         for k in range(len(valid)):
@@ -42,8 +42,8 @@ def test_the_size_of_a_block_changes_nothing(fitted: Fitted, tmp_path: Path, mon
     """Windows go through the engine in blocks, the last one smaller."""
     monkeypatch.setattr(module, "BATCH", 7)
     assert len(fitted.data.valid) % 7
-    blocks = verify(again(fitted, tmp_path / "blocks")).calibration.residuals
-    np.testing.assert_allclose(blocks, verify(fitted.bundle).calibration.residuals, atol=1e-5)
+    blocks = open_bundle(again(fitted, tmp_path / "blocks")).calibration.residuals
+    np.testing.assert_allclose(blocks, open_bundle(fitted.bundle).calibration.residuals, atol=1e-5)
 
 
 def test_many_windows_are_thinned_out_evenly(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,14 +57,14 @@ def test_many_windows_are_thinned_out_evenly(fitted: Fitted, tmp_path: Path, mon
         return honest(self, indices)
 
     monkeypatch.setattr(Windows, "targets", watch)
-    verify(again(fitted, tmp_path / "few"))
+    open_bundle(again(fitted, tmp_path / "few"))
     last = len(fitted.data.valid) - 1
     assert seen == [[0, last // 4, last // 2, last * 3 // 4, last]]
 
 
 def test_golden_inputs_are_windows_of_the_data(fitted: Fitted) -> None:
     """Four of them, only what the model reads, and the forecast that they give."""
-    bundle = verify(fitted.bundle)
+    bundle = open_bundle(fitted.bundle)
     with np.load(fitted.bundle / "golden.npz") as arrays:
         golden = {name: arrays[name] for name in arrays.files}
     expected = golden.pop("expected")
@@ -88,14 +88,14 @@ def test_the_spec_wants_quantiles_and_bounds_of_levels(make_job: Callable[..., J
 
 def test_recalibration_uses_windows_after_the_stamp_and_keeps_the_weights(fitted: Fitted, tmp_path: Path) -> None:
     """Earlier readings change nothing; later ones do; the verdict still names the same weights."""
-    bundle, table, since = verify(fitted.bundle), fitted.table, fitted.fold.cutoffs[0]
+    bundle, table, since = open_bundle(fitted.bundle), fitted.table, fitted.fold.cutoffs[0]
     calibrations = {}
     for name, changed in {
         "same": table,
         "earlier": table.assign(y=table["y"].mask(table["ds"] < since - pd.Timedelta(12, "h"), -3 * table["y"])),
         "later": table.assign(y=table["y"].mask(table["ds"] > since + pd.Timedelta(3, "h"), -3 * table["y"])),
     }.items():
-        new = verify(recalibrate(bundle, clean(changed, fitted.job.series).table, since, tmp_path / name))
+        new = open_bundle(recalibrate(bundle, clean(changed, fitted.job.series).table, since, tmp_path / name))
         assert new.manifest.weights == bundle.manifest.weights
         assert new.manifest.origin == bundle.manifest.origin
         calibrations[name] = new.calibration.residuals
@@ -108,5 +108,5 @@ def test_recalibration_uses_windows_after_the_stamp_and_keeps_the_weights(fitted
 def test_without_a_window_there_is_nothing_to_calibrate_on(fitted: Fitted, tmp_path: Path) -> None:
     """No reading after the stamp: one sentence, no bundle."""
     with pytest.raises(DataError, match=r"no window of 6 \+ 3 steps to calibrate ridge on"):
-        recalibrate(verify(fitted.bundle), fitted.table, fitted.table["ds"].max(), tmp_path / "none")
+        recalibrate(open_bundle(fitted.bundle), fitted.table, fitted.table["ds"].max(), tmp_path / "none")
     assert not (tmp_path / "none").exists()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from forecasting.bundle.engine import Engine, pieces
@@ -14,9 +15,9 @@ Fitted = Any  # the fixture of that name
 
 
 @pytest.fixture
-def model(fitted: Fitted) -> Path:
+def model(fitted: Fitted) -> bytes:
     """The graph of a ridge over the past (6, 9) and what is known ahead (3, 3)."""
-    return Path(fitted.bundle / "model.onnx")
+    return Path(fitted.bundle / "model.onnx").read_bytes()
 
 
 @pytest.fixture
@@ -26,14 +27,14 @@ def batch(fitted: Fitted) -> Batch:
     return windows
 
 
-def test_a_window_does_not_depend_on_its_neighbours(model: Path, batch: Batch) -> None:
-    """Alone, in another order or in the whole batch: the same forecast; from a file or its content: the same."""
+def test_a_window_does_not_depend_on_its_neighbours(model: bytes, batch: Batch) -> None:
+    """Alone, in another order or in the whole batch: the same forecast; with one thread: the same."""
     engine = Engine(model)
     together = engine.run(batch)["quantiles"]
     assert together.shape == (10, 3, 1)
     alone = [engine.run({name: values[i : i + 1] for name, values in batch.items()})["quantiles"][0] for i in range(10)]
     np.testing.assert_allclose(together, alone, atol=1e-5)
-    content = Engine(model.read_bytes(), threads=1)
+    content = Engine(model, threads=1)
     np.testing.assert_allclose(
         content.run({name: values[::-1] for name, values in batch.items()})["quantiles"][::-1], together, atol=1e-5
     )
@@ -50,7 +51,7 @@ def test_pieces_hold_every_window_once(batch: Batch, count: int) -> None:
         assert np.array_equal(np.concatenate([part[name] for part in parts]), values)
 
 
-def test_inputs_that_the_model_does_not_read_are_left_alone(model: Path, batch: Batch) -> None:
+def test_inputs_that_the_model_does_not_read_are_left_alone(model: bytes, batch: Batch) -> None:
     """Static features and codes of the job, which the ridge does not know."""
     assert {"static", "codes"} <= set(batch)
     needed = {"past": batch["past"], "future": batch["future"]}
@@ -58,7 +59,7 @@ def test_inputs_that_the_model_does_not_read_are_left_alone(model: Path, batch: 
     assert np.array_equal(Engine(model).run(needed)["quantiles"], Engine(model).run(batch)["quantiles"])
 
 
-def test_an_input_that_is_missing_is_named(model: Path, batch: Batch) -> None:
+def test_an_input_that_is_missing_is_named(model: bytes, batch: Batch) -> None:
     """With those that were given."""
     with pytest.raises(ArtifactError, match=r"needs the input\(s\) future, got past"):
         Engine(model).run({"past": batch["past"]})
@@ -72,14 +73,23 @@ def test_an_input_that_is_missing_is_named(model: Path, batch: Batch) -> None:
         ("future", (10, 3, 2), r"future has shape \(10, 3, 2\), expected \(B, 3, 3\)"),
     ],
 )
-def test_a_wrong_shape_is_named(name: str, shape: tuple[int, ...], message: str, model: Path, batch: Batch) -> None:
+def test_a_wrong_shape_is_named(name: str, shape: tuple[int, ...], message: str, model: bytes, batch: Batch) -> None:
     """What came and what was expected, before anything is computed."""
     with pytest.raises(GatecastError, match=message):
         Engine(model).run({**batch, name: np.zeros(shape, dtype=np.float32)})
 
 
-def test_what_is_no_graph_cannot_be_opened(tmp_path: Path) -> None:
-    """Noise, and no file at all."""
-    for source in (b"noise", tmp_path / "none.onnx"):
+def test_what_is_no_graph_cannot_be_opened() -> None:
+    """Noise, and nothing at all."""
+    for content in (b"noise", b""):
         with pytest.raises(ArtifactError, match=r"model\.onnx cannot be opened"):
-            Engine(source)
+            Engine(content)
+
+
+def test_a_graph_cannot_read_other_files(model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights in a file beside the graph would escape every checksum: such a graph is refused."""
+    graph = onnx.load_from_string(model)
+    onnx.save(graph, tmp_path / "model.onnx", save_as_external_data=True, location="weights", size_threshold=0)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArtifactError, match=r"model\.onnx cannot be opened"):
+        Engine((tmp_path / "model.onnx").read_bytes())

@@ -12,9 +12,8 @@ from forecasting.bundle.artifact import Origin, write
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.fast_path import Readings, panel_of
-from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.spec import Spec
-from forecasting.config.series import Series
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
+from forecasting.bundle.spec import Spec, TableSpec
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.series.features import Features
 from forecasting.series.scaling import Scaler
@@ -29,7 +28,7 @@ def spec_of(freq: str, *, past: tuple[str, ...] = (), upper: float | None = None
     return Spec(
         job="job",
         model="ridge",
-        series=Series(freq=freq, calendar=("day_of_week",), past=past, upper=upper),
+        table=TableSpec(freq=freq, calendar=("day_of_week",), past=past, upper=upper),
         features=features,
         scaler=Scaler(),
         context=CONTEXT,
@@ -60,7 +59,7 @@ def make(directory: Path, spec: Spec) -> Forecaster:
         golden={name: values.astype(np.float32) for name, values in golden.items()},
         origin=Origin(),
     )
-    return Forecaster.load(directory)
+    return open_forecaster(directory)
 
 
 def readings(values: dict[str, list[float]], start: str = "2026-01-01", step: str = "1h") -> Readings:

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from forecasting.bundle import forecaster as module
+from forecasting.bundle import quantile_forecaster as module
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Graphs
-from forecasting.bundle.forecaster import Forecaster, Forecasts
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
+from forecasting.bundle.forecasts import QuantileForecasts
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.baselines import Linear, to_onnx
@@ -33,7 +34,7 @@ HOUR = pd.Timedelta(1, "h")
 @pytest.fixture
 def ridge(fitted: Fitted) -> Forecaster:
     """The bundle of the rich table, open."""
-    return Forecaster.load(fitted.bundle)
+    return open_forecaster(fitted.bundle)
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_short_and_unknown_series_are_forecast(make_table: Tables, make_job: Job
     """Two readings where the context is six; a series that training never saw: naive still repeats its last reading."""
     fitted = fit_baseline(make_table({"a": walk(80)}), simple_job(make_job), "naive")
     history = make_table({"new": [500.0, 700.0], "a": [1.0, 2.0, 3.0], "single": [42.0]})
-    table = Forecaster.load(fitted.bundle).forecast(history).set_index("unique_id")
+    table = open_forecaster(fitted.bundle).forecast(history).set_index("unique_id")
     assert table.loc["new", "q0.5"].to_numpy() == pytest.approx([700.0] * 3, rel=1e-6)
     assert table.loc["single", "q0.5"].to_numpy() == pytest.approx([42.0] * 3, rel=1e-5)
     assert table.loc["a", "q0.5"].to_numpy() == pytest.approx([3.0] * 3, rel=1e-6)
@@ -129,7 +130,7 @@ def test_a_gap_as_long_as_the_context_is_bridged(make_table: Tables, make_job: J
     fitted = fit_baseline(make_table({"a": walk(80), "b": walk(80)}), job, "naive")
     late = make_table({"b": [5.0] * 20}, start="2024-01-01 10:00")
     table = pd.concat([make_table({"a": [1.0, 2.0, *[np.nan] * 10, *[9.0] * 10]}), late], ignore_index=True)
-    forecasts = Forecaster.load(fitted.bundle).at(table, pd.DatetimeIndex(["2024-01-01 09:00", "2023-12-31"]))
+    forecasts = open_forecaster(fitted.bundle).at(table, pd.DatetimeIndex(["2024-01-01 09:00", "2023-12-31"]))
     assert forecasts.unique_id.tolist() == ["a"]
     assert forecasts.values[0, :, 1] == pytest.approx([2.0] * 3, rel=1e-5)
 
@@ -138,7 +139,7 @@ def test_padding_is_read_as_unobserved(make_table: Tables, make_job: Jobs, fit_b
     """A short series is forecast like the same readings after as many missing rows."""
     gaps = np.where(np.arange(80) % 9 == 4, np.nan, walk(80))
     fitted = fit_baseline(make_table({"a": gaps}), simple_job(make_job), "ridge")
-    forecaster = Forecaster.load(fitted.bundle)
+    forecaster = open_forecaster(fitted.bundle)
     assert forecaster.spec.features.mask
     windows = make_table({"a": [1.0, 2.0]}, start="2024-01-01 04:00")
     scaled = (np.array([1.0, 2.0]) - forecaster.spec.scaler.location[0]) / forecaster.spec.scaler.scale[0]
@@ -189,7 +190,7 @@ def test_forecasts_keep_to_the_limits_of_the_series(
 ) -> None:
     """Drift continues a line; bounds clip it, whole numbers are rounded: quantiles too, and they stay in order."""
     fitted = fit_baseline(make_table({"a": 4 + np.sin(np.arange(80))}), simple_job(make_job, series), "drift")
-    table = Forecaster.load(fitted.bundle).forecast(make_table({"a": readings}))
+    table = open_forecaster(fitted.bundle).forecast(make_table({"a": readings}))
     assert table["q0.5"].to_numpy() == pytest.approx(expected, abs=1e-4)
     values = table[["q0.1", "q0.5", "q0.9"]].to_numpy()
     assert (np.diff(values, axis=1) >= 0).all()
@@ -202,7 +203,7 @@ def test_log_scaled_forecasts_come_back_in_units(make_table: Tables, make_job: J
     """Naive on the log scale repeats the reading itself."""
     job = simple_job(make_job, {"lower": 0, "transform": "log1p", "scale": "robust"})
     fitted = fit_baseline(make_table({"a": np.exp(walk(80) / 5)}), job, "naive")
-    table = Forecaster.load(fitted.bundle).forecast(make_table({"a": [3.0, 12345.0]}))
+    table = open_forecaster(fitted.bundle).forecast(make_table({"a": [3.0, 12345.0]}))
     assert table["q0.5"].to_numpy() == pytest.approx([12345.0] * 3, rel=1e-5)
 
 
@@ -247,7 +248,7 @@ def test_bad_tables_give_one_clear_error(
     """Never a forecast, never a foreign exception."""
     fitted = fit_baseline(make_table({"a": walk(80)}), simple_job(make_job), "naive")
     with pytest.raises(DataError, match=message):
-        Forecaster.load(fitted.bundle).forecast(spoil(make_table({"a": walk(20)})))
+        open_forecaster(fitted.bundle).forecast(spoil(make_table({"a": walk(20)})))
 
 
 def test_the_calendar_of_a_forecast_is_local_time(make_table: Tables, tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_the_calendar_of_a_forecast_is_local_time(make_table: Tables, tmp_path: 
     spec = spec_for(job, "clock", data.features, data.scaler, context=6, quantiles=(0.5,))
     path = assemble(tmp_path / "clock", spec, Graphs(to_onnx(linear, inputs=3, ahead=2)), data.valid, origin=Origin())
     for start in ("2024-03-30 12:00", "2024-10-26 12:00"):
-        forecast = Forecaster.load(path).forecast(make_table({"a": walk(8)}, start=start))
+        forecast = open_forecaster(path).forecast(make_table({"a": walk(8)}, start=start))
         local = [stamp.tz_localize("UTC").astimezone(ZoneInfo("Europe/Berlin")) for stamp in forecast["ds"]]
         assert len({stamp.utcoffset() for stamp in local}) == 2
         assert forecast["q0.5"].to_numpy() == pytest.approx([np.sin(2 * np.pi * t.hour / 24) for t in local], abs=1e-5)
@@ -276,7 +277,7 @@ def test_a_table_has_one_row_per_window_and_step() -> None:
     ds = np.arange(4).astype("datetime64[us]").reshape(2, 2)
     cutoff = np.array([7, 8]).astype("datetime64[us]")
     values = np.arange(8.0).reshape(2, 2, 2)
-    table = Forecasts(np.array(["a", "b"]), cutoff, ds, values, (0.5, 0.9)).table()
+    table = QuantileForecasts(np.array(["a", "b"]), cutoff, ds, values, (0.5, 0.9)).table()
     assert table["unique_id"].tolist() == ["a", "a", "b", "b"]
     assert table["ds"].to_numpy().tolist() == ds.ravel().tolist()
     assert table["cutoff"].to_numpy().tolist() == cutoff.repeat(2).tolist()
@@ -294,10 +295,10 @@ def test_a_bundle_answers_without_any_training_package(
 import sys
 from pathlib import Path
 import pandas as pd
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 folder = Path({str(tmp_path)!r})
 tables = [pd.read_parquet(folder / f"{{name}}.parquet") for name in ("history", "future")]
-Forecaster.load(Path({str(fitted.bundle)!r})).forecast(*tables).to_parquet(folder / "forecast.parquet")
+open_forecaster(Path({str(fitted.bundle)!r})).forecast(*tables).to_parquet(folder / "forecast.parquet")
 heavy = {{"tensorflow", "keras", "jax", "torch", "prefect", "mlflow", "sklearn", "onnx", "scipy"}}
 print(*sorted(heavy & {{part for name in sys.modules for part in (name, name.partition(".")[0])}}))
 """

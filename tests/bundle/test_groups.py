@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.artifact import verify
+from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.assemble import recalibrate
 from forecasting.bundle.conformal import LEAST
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.groups import groups_of, weights_of
+from forecasting.bundle.spec import IntervalSpec
 from forecasting.config.job import Job
 from forecasting.errors import ConfigError
 
@@ -45,7 +46,7 @@ def job_by(make_job: Callable[..., Job], by: str, half_life: int | None = None) 
 
 def widths(bundle: Path, table: pd.DataFrame) -> dict[str, float]:
     """The mean width of the 80 per cent interval of each series."""
-    found = Forecaster.load(bundle).forecast(table)
+    found = open_forecaster(bundle).forecast(table)
     return (found["q0.9"] - found["q0.1"]).groupby(found["unique_id"]).mean().to_dict()
 
 
@@ -82,13 +83,13 @@ def test_groups_and_weights_of_windows_are_those_of_their_series_and_age(
 ) -> None:
     """Against the cutoffs themselves: half for every four steps before the newest; nothing where all count alike."""
     fitted = fit_baseline(noisy({"a1": 1.0, "b1": 2.0}), job_by(make_job, "room", half_life=4), "naive")
-    spec, windows = verify(fitted.bundle).spec, fitted.data.valid
+    spec, windows = open_bundle(fitted.bundle).spec, fitted.data.valid
     indices = np.array([0, 3, len(windows) - 1])
     assert groups_of(spec, windows, indices) == ["a", "a", "b"]
     rows = windows.rows(np.arange(len(windows)))
     hours = (windows.panel.stamps[rows].max() - windows.panel.stamps[rows[indices]]) / np.timedelta64(1, "h")
     np.testing.assert_allclose(weights_of(spec, windows, indices), 0.5 ** (hours / 4))
-    plain = spec.model_copy(update={"calibrate": job_by(make_job, "all").forecast.calibrate})
+    plain = spec.model_copy(update={"intervals": IntervalSpec(by="all")})
     assert groups_of(plain, windows, indices) is None
     assert weights_of(plain, windows, indices) is None
 
@@ -101,9 +102,9 @@ def test_recalibration_with_a_half_life_follows_the_newest_errors(
     loud = table.assign(y=table["y"].where(table["ds"] < table["ds"].max() - pd.Timedelta(100, "h"), 3 * table["y"]))
     found = {}
     for half_life in (None, 20):
-        bundle = verify(fit_baseline(table, job_by(make_job, "all", half_life), "naive").bundle)
+        bundle = open_bundle(fit_baseline(table, job_by(make_job, "all", half_life), "naive").bundle)
         again = recalibrate(bundle, loud, table["ds"].iloc[LEAST], tmp_path / str(half_life))
-        assert verify(again).manifest.weights == bundle.manifest.weights
+        assert open_bundle(again).manifest.weights == bundle.manifest.weights
         found[half_life] = widths(again, loud)["a1"]
     assert found[20] == pytest.approx(3 * 2 * 1.2816 * np.sqrt(2), rel=0.25)
     assert found[None] < 0.75 * found[20]

@@ -10,8 +10,8 @@ from scipy import stats
 
 from forecasting.bundle import predictor as module
 from forecasting.bundle.engine import Engine, Graphs
-from forecasting.bundle.predictor import Predictor
-from forecasting.bundle.spec import Spec
+from forecasting.bundle.predictor import Predictor, path_draws
+from forecasting.bundle.spec import Spec, TableSpec
 from forecasting.errors import ConfigError
 from forecasting.nn.exporters.graph import Graph
 from forecasting.series.features import Features
@@ -34,7 +34,7 @@ def make_spec(make_job: Callable[..., Any]) -> Callable[..., Spec]:
         return Spec(
             job="job",
             model="hand",
-            series=series,
+            table=TableSpec.of(series),
             features=features,
             scaler=Scaler(),
             horizon=horizon,
@@ -122,6 +122,13 @@ def windows(size: int, horizon: int, *, wide: bool = False) -> dict[str, Array]:
     return {name: values.astype("float32") for name, values in batch.items()}
 
 
+def paths_of(predictor: Predictor, batch: dict[str, Array], count: int) -> Array:
+    """The sample paths (B, S, H) that quantiles are taken from."""
+    horizon = predictor.spec.horizon
+    values = [values for _, values in predictor.follow(batch, path_draws(count, horizon))]
+    return np.concatenate(values, axis=2)[:, :, :horizon]
+
+
 def strata(count: int) -> Array:
     """Standard normal values, one in each part of equal probability."""
     values: Array = stats.norm.ppf((np.arange(count) + 0.5) / count)
@@ -130,7 +137,7 @@ def strata(count: int) -> Array:
 
 def test_paths_step_by_step_follow_the_recursion(stepping: Make) -> None:
     """Given its own values, each step of each path deviates from a NumPy recursion by its draw, the same everywhere."""
-    batch, paths = windows(4, 5), stepping(5).paths(windows(4, 5), 50)  # (B, S, H)
+    batch, paths = windows(4, 5), paths_of(stepping(5), windows(4, 5), 50)  # (B, S, H)
     previous = np.repeat(batch["past"][:, -1:, 0], 50, axis=1)
     for step in range(5):
         state, memory = batch["past"][:, 1] * 0.5**step, batch["past"][:, 0]
@@ -155,7 +162,7 @@ def test_quantiles_of_paths_are_those_of_the_autoregression(stepping: Make) -> N
 
 def test_paths_of_a_rolled_network_follow_a_loop_over_its_blocks(direct: Make) -> None:
     """Its own values, with what is known ahead and a mask of 1, are the end of the context that it reads next."""
-    batch, paths = windows(3, 5, wide=True), direct(5).paths(windows(3, 5, wide=True), 40)
+    batch, paths = windows(3, 5, wide=True), paths_of(direct(5), windows(3, 5, wide=True), 40)
     assert paths.shape == (3, 40, 5)
     for window in range(3):
         for path in range(40):
@@ -177,14 +184,14 @@ def test_a_forecast_does_not_depend_on_its_batch(kind: str, request: pytest.Fixt
     predictor, batch = request.getfixturevalue(kind)(5), windows(7, 5, wide=kind == "direct")
     alone = {name: values[3:4] for name, values in batch.items()}
     np.testing.assert_allclose(predictor.quantiles(batch)[3], predictor.quantiles(alone)[0], atol=1e-5)
-    np.testing.assert_allclose(predictor.paths(batch, 30)[3], predictor.paths(alone, 30)[0], atol=1e-5)
+    np.testing.assert_allclose(paths_of(predictor, batch, 30)[3], paths_of(predictor, alone, 30)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["stepping", "direct"])
 def test_parts_change_nothing(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """However few windows go through the engine at once, and no call is larger than the bound."""
     predictor, batch = request.getfixturevalue(kind)(5), windows(7, 5, wide=kind == "direct")
-    expected, paths = predictor.quantiles(batch), predictor.paths(batch, 30)
+    expected, paths = predictor.quantiles(batch), paths_of(predictor, batch, 30)
     rows, run = [], Engine.run
 
     def counted(self: Engine, given: dict[str, Array]) -> dict[str, Array]:
@@ -195,7 +202,7 @@ def test_parts_change_nothing(kind: str, request: pytest.FixtureRequest, monkeyp
     monkeypatch.setattr(module, "_BYTES", 1000)
     np.testing.assert_allclose(predictor.quantiles(batch), expected, atol=1e-5)
     assert max(rows) == 200  # one window, all its paths
-    np.testing.assert_allclose(predictor.paths(batch, 30), paths, atol=1e-5)
+    np.testing.assert_allclose(paths_of(predictor, batch, 30), paths, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "horizon"), [("direct", 2), ("direct", 5), ("stepping", 5)])
@@ -220,11 +227,13 @@ def test_threads_change_nothing(
     assert np.array_equal(predictor.quantiles(batch), expected)
 
 
-def test_the_seed_makes_the_paths(stepping: Make) -> None:
-    """The same seed the same paths, another seed others."""
+def test_paths_are_the_same_every_time(stepping: Make) -> None:
+    """Their draws have a fixed seed, and come in another order at every step."""
     predictor, batch = stepping(4), windows(2, 4)
-    np.testing.assert_array_equal(predictor.paths(batch, 20), predictor.paths(batch, 20))
-    assert not np.allclose(predictor.paths(batch, 20, seed=5), predictor.paths(batch, 20))
+    np.testing.assert_array_equal(paths_of(predictor, batch, 20), paths_of(predictor, batch, 20))
+    draws = path_draws(20, 4)
+    assert (np.sort(draws, axis=0) == np.sort(draws, axis=0)[:, :1]).all()
+    assert not np.array_equal(draws[:, 0], draws[:, 1])
 
 
 @pytest.mark.parametrize("kind", ["stepping", "direct"])
@@ -234,7 +243,7 @@ def test_a_longer_horizon_begins_like_the_shorter_one(kind: str, request: pytest
     short, long = make(4), make(4).reaching(9)
     first = {**batch, "future": batch["future"][:, :4]}
     assert long.quantiles(batch).shape == (3, 9, 3)
-    np.testing.assert_allclose(long.paths(batch, 30)[:, :, :4], short.paths(first, 30), atol=1e-5)
+    np.testing.assert_allclose(paths_of(long, batch, 30)[:, :, :4], paths_of(short, first, 30), atol=1e-5)
     np.testing.assert_allclose(long.quantiles(batch)[:, :4], short.quantiles(first), atol=1e-5)
 
 

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.forecaster import Forecaster, Forecasts
+from forecasting.bundle.forecaster import open_forecaster
+from forecasting.bundle.forecasts import QuantileForecasts
 from forecasting.config.job import Job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation import baselines
-from forecasting.evaluation.backtest import Origins, candidate, find_origins, score
+from forecasting.evaluation.backtest import Origins, backtest, find_origins, score
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
@@ -97,11 +98,11 @@ def test_no_origin_at_all_is_refused(make_table: Tables, make_job: Jobs) -> None
         origins_of(table, job)
 
 
-def forecasts_of(origins: Origins, order: np.ndarray) -> Forecasts:
+def forecasts_of(origins: Origins, order: np.ndarray) -> QuantileForecasts:
     """Forecasts of the origins in another order; each value is its window's number."""
     values = np.arange(len(origins.y), dtype=float)[order, None, None] * np.ones((1, 3, 3))
     ds = np.zeros((len(order), 3), dtype="datetime64[us]")
-    return Forecasts(origins.unique_id[order], origins.cutoff[order], ds, values, (0.1, 0.5, 0.9))
+    return QuantileForecasts(origins.unique_id[order], origins.cutoff[order], ds, values, (0.1, 0.5, 0.9))
 
 
 def test_score_joins_by_series_and_cutoff(rich: tuple[pd.DataFrame, Job]) -> None:
@@ -135,8 +136,8 @@ def test_models_of_different_context_are_judged_on_the_same_windows(
     judged = {}
     for name in ("naive", "seasonal_naive", "ridge"):
         path = baselines.fit(name, data, job, tmp_path / name, origin=Origin())
-        judged[name] = candidate(cleaned, origins, [path], name)
-        assert judged[name].weights == Forecaster.load(path).bundle.manifest.weights
+        judged[name] = backtest(cleaned, origins, [path], name)
+        assert judged[name].weights == open_forecaster(path).bundle.manifest.weights
         sizes = sum(file.stat().st_size for file in path.iterdir() if file.name != "manifest.json")
         assert judged[name].size_mb == pytest.approx(sizes / 1e6)
     first = judged["naive"].scored
@@ -156,11 +157,11 @@ def test_each_fold_is_judged_by_its_own_forecaster(make_table: Tables, make_job:
         baselines.fit(name, prepare(cleaned, job, fold), job, tmp_path / name, origin=Origin())
         for name, fold in zip(("naive", "drift"), cut, strict=True)
     ]
-    naive, drift = (Forecaster.load(path) for path in paths)
-    scored = candidate(cleaned, origins, paths, "both").scored
+    naive, drift = (open_forecaster(path) for path in paths)
+    scored = backtest(cleaned, origins, paths, "both").scored
     expected = [naive.at(cleaned, cut[0].cutoffs).values, drift.at(cleaned, cut[1].cutoffs).values]
     assert np.array_equal(scored.forecast, np.concatenate(expected))
-    alone = candidate(cleaned, origins, paths[:1], "naive").scored
+    alone = backtest(cleaned, origins, paths[:1], "naive").scored
     assert np.array_equal(alone.forecast, naive.at(cleaned, cut[0].cutoffs.append(cut[1].cutoffs)).values)
 
 
@@ -178,7 +179,7 @@ def test_a_model_of_another_horizon_or_other_quantiles_is_judged_on_what_is_aske
     asked = make_job(window={"context": 6, "horizon": 3}, backtest={"windows": 4}, forecast={"levels": [50]})
     origins, cleaned, _ = origins_of(table, asked)
     with pytest.raises(GatecastError, match="drift forecasts 2 steps ahead, this job asks for 3"):
-        candidate(cleaned, origins, [paths[2]], "drift")
-    same, longer = (candidate(cleaned, origins, [paths[h]], "drift").scored for h in (3, 4))
+        backtest(cleaned, origins, [paths[2]], "drift")
+    same, longer = (backtest(cleaned, origins, [paths[h]], "drift").scored for h in (3, 4))
     assert same.quantiles == longer.quantiles == (0.1, 0.25, 0.5, 0.75, 0.9)
     assert longer.point == pytest.approx(same.point, abs=1e-4)

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Engine
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import ALPHAS, BASELINES, Fit, Linear, drift, naive, ridge, seasonal_naive
@@ -182,7 +182,7 @@ def test_every_baseline_becomes_a_bundle_that_forecasts(
     """From a table with gaps and covariates: finite, ordered quantiles for every series at every cutoff."""
     world = prepared(*rich)
     path = baselines.fit(name, world.data, world.job, tmp_path / name, origin=Origin())
-    forecaster = Forecaster.load(path)
+    forecaster = open_forecaster(path)
     forecasts = forecaster.at(world.table, world.fold.cutoffs)
     assert (forecaster.spec.model, forecasts.quantiles) == (name, (0.1, 0.5, 0.9))
     assert forecasts.values.shape == (12, 3, 3)  # series a and c at six cutoffs: b has ended
@@ -201,7 +201,7 @@ def test_forecasts_of_a_bundle_are_readings_of_the_table(
     """
     world = prepared(*rich)
     path = baselines.fit(name, world.data, world.job, tmp_path / name, origin=Origin())
-    forecasts = Forecaster.load(path).at(world.table, world.fold.cutoffs)
+    forecasts = open_forecaster(path).at(world.table, world.fold.cutoffs)
     hourly = world.table.set_index(["unique_id", "ds"])["y"]
     for series, cutoff, values in zip(forecasts.unique_id, forecasts.cutoff, forecasts.values, strict=True):
         own = hourly[series].asfreq("h").ffill()
@@ -225,7 +225,7 @@ def test_residuals_of_a_longer_context_are_those_of_the_validation_windows(
             before = own.ffill()[moment + pd.Timedelta(h + 1 - 8, "h")]
             actual = own[moment + pd.Timedelta(h + 1, "h")]
             expected[h] += [] if np.isnan(actual) else [(actual - before) / scale[0]]
-    residuals = Forecaster.load(path).bundle.calibration.residuals[:, 0]
+    residuals = open_forecaster(path).bundle.calibration.residuals[:, 0]
     for step, values in zip(residuals, expected, strict=True):
         assert step[~np.isnan(step)] == pytest.approx(sorted(values), abs=1e-4)
 
@@ -234,4 +234,4 @@ def test_a_baseline_of_the_target_reads_nothing_else(rich: tuple[pd.DataFrame, J
     """Neither covariates nor calendar: it can answer where those are not given ahead."""
     world = prepared(*rich)
     path = baselines.fit("drift", world.data, world.job, tmp_path / "bundle", origin=Origin())
-    assert Forecaster.load(path).spec.features == Features(freq="h")
+    assert open_forecaster(path).spec.features == Features(freq="h")

@@ -8,7 +8,7 @@ import pytest
 
 from forecasting.config.evaluation import Gate
 from forecasting.errors import ConfigError, GatecastError
-from forecasting.evaluation.gate import Candidate, Rule, Verdict, best_baseline, judge, sane
+from forecasting.evaluation.gate import Backtested, Rule, Verdict, best_baseline, judge, sane
 from forecasting.evaluation.metrics import Scored
 
 GATE = Gate(baselines=("naive", "seasonal_naive"))
@@ -31,7 +31,7 @@ def windows(values: np.ndarray) -> np.ndarray:
     return values[:, steps].reshape(-1, HORIZON)
 
 
-def candidate(name: str, point: np.ndarray, *, half_width: float = 1.2816 * NOISE) -> Candidate:
+def candidate(name: str, point: np.ndarray, *, half_width: float = 1.2816 * NOISE) -> Backtested:
     """A model that forecasts `point` (N, H) and an interval around it; the default is right for the true mean."""
     start = np.datetime64("2024-01-01", "us")
     count = SERIES * CUTOFFS
@@ -45,27 +45,27 @@ def candidate(name: str, point: np.ndarray, *, half_width: float = 1.2816 * NOIS
         scale=np.ones(count),
         squared_scale=np.ones(count),
     )
-    return Candidate(name, scored, latency_ms=1.0, size_mb=0.5, weights=f"sha-of-{name}")
+    return Backtested(name, scored, latency_ms=1.0, size_mb=0.5, weights=f"sha-of-{name}")
 
 
-def naive() -> Candidate:
+def naive() -> Backtested:
     """The last reading, for all steps."""
     last = world()[0][:, SEASON - 1 + np.arange(CUTOFFS)].reshape(-1, 1)
     return candidate("naive", np.repeat(last, HORIZON, axis=1), half_width=2.0)
 
 
-def seasonal_naive() -> Candidate:
+def seasonal_naive() -> Backtested:
     """The reading one season before."""
     readings = world()[0]
     return candidate("seasonal_naive", windows(np.roll(readings, SEASON, axis=1)), half_width=0.9)
 
 
-def good(name: str = "net", bias: float = 0.0) -> Candidate:
+def good(name: str = "net", bias: float = 0.0) -> Backtested:
     """The truth itself, up to a bias."""
     return candidate(name, windows(world()[1]) + bias)
 
 
-def verdict(challenger: Candidate, champion: Candidate | None = None, gate: Gate = GATE) -> Verdict:
+def verdict(challenger: Backtested, champion: Backtested | None = None, gate: Gate = GATE) -> Verdict:
     """Judge against both baselines, cutoffs one step apart."""
     return judge(challenger, champion, [naive(), seasonal_naive()], gate, step=1)
 
@@ -123,7 +123,7 @@ def test_gate_refuses_a_model_that_is_better_by_luck() -> None:
     random = np.random.default_rng(0)
     truth = windows(world()[1])
 
-    def twin(name: str) -> Candidate:
+    def twin(name: str) -> Backtested:
         return candidate(name, truth + 0.2 * random.normal(size=truth.shape))
 
     rules = [{rule.rule: rule for rule in verdict(twin("net"), twin("champion")).rules} for _ in range(40)]

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.artifact import Origin, verify
+from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.config.job import Job
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.evaluation.baselines import BASELINES
-from forecasting.evaluation.judging import CHAMPION, Contest, Entrant, as_challenger, fit_baselines, hold
+from forecasting.evaluation.judging import CHAMPION, Candidate, Judgment, as_challenger, fit_baselines, judge_challenger
 from forecasting.series.folds import Fold, folds
 
 World = tuple[pd.DataFrame, Job, tuple[Fold, ...]]
@@ -28,35 +28,35 @@ def world(make_table: Callable[..., pd.DataFrame], make_job: Callable[..., Job])
     return table, job, folds(table, job)
 
 
-def entrants(world: World, directory: Path) -> dict[str, Entrant]:
+def candidates(world: World, directory: Path) -> dict[str, Candidate]:
     """Every baseline, fitted on every fold."""
-    return {entrant.name: entrant for entrant in fit_baselines(*world, directory, origin=Origin())}
+    return {candidate.name: candidate for candidate in fit_baselines(*world, directory, origin=Origin())}
 
 
-def contest(world: World, directory: Path, challenger: str, champion: str | None = None) -> Contest:
+def contest(world: World, directory: Path, challenger: str, champion: str | None = None) -> Judgment:
     """The challenger against naive and drift, and perhaps a champion."""
-    fitted = entrants(world, directory)
+    fitted = candidates(world, directory)
     live = fitted[champion].bundles[-1] if champion else None
     rivals = [fitted[name] for name in ("naive", "drift")]
-    return hold(*world, fitted[challenger]._replace(name="challenger"), rivals, live)
+    return judge_challenger(*world, fitted[challenger]._replace(name="challenger"), rivals, live)
 
 
 def test_every_baseline_is_fitted_on_every_fold(world: World, tmp_path: Path) -> None:
     """In its own folder, in the order of BASELINES."""
-    fitted = entrants(world, tmp_path)
+    fitted = candidates(world, tmp_path)
     assert list(fitted) == list(BASELINES)
-    assert {name: [path.name for path in entrant.bundles] for name, entrant in fitted.items()} == {
+    assert {name: [path.name for path in candidate.bundles] for name, candidate in fitted.items()} == {
         name: [f"{name}-0", f"{name}-1"] for name in BASELINES
     }
 
 
 def test_what_is_whole_is_kept_and_what_is_damaged_is_fitted_again(world: World, tmp_path: Path) -> None:
     """An interrupted run goes on where it stopped."""
-    fitted = entrants(world, tmp_path)
+    fitted = candidates(world, tmp_path)
     manifests = {path: (path / "manifest.json").read_bytes() for e in fitted.values() for path in e.bundles}
     damaged = fitted["ridge"].bundles[1]
     (damaged / "model.onnx").write_bytes(b"half a mod")
-    entrants(world, tmp_path)
+    candidates(world, tmp_path)
     again = {path for path, content in manifests.items() if (path / "manifest.json").read_bytes() != content}
     assert again == {damaged}
 
@@ -71,14 +71,14 @@ def test_everyone_is_judged_on_the_same_windows(world: World, tmp_path: Path) ->
         assert other.cutoff.tolist() == first.cutoff.tolist()
         assert np.array_equal(other.y, first.y)
     assert len(first.y) == 2 * 6
-    assert held.candidate("drift").scored.model == "drift"
+    assert held.of("drift").scored.model == "drift"
 
 
 def test_the_leaderboard_knows_who_is_better(world: World, tmp_path: Path) -> None:
     """Seasonal naive on seasonal series, by the metric computed here."""
     held = contest(world, tmp_path, "seasonal_naive")
     board = held.leaderboard.set_index("model")
-    scored = held.candidate("naive").scored
+    scored = held.of("naive").scored
     assert board.loc["naive", "mae"] == pytest.approx(np.abs(scored.point - scored.y).mean())
     assert board.loc["challenger", "mae"] < board.loc["naive", "mae"] / 3
     assert len(held.table("series")) == 3 * 2
@@ -94,21 +94,21 @@ def test_the_verdict_is_on_the_challenger(challenger: str, passes: bool, world: 
 
 
 def test_a_damaged_champion_is_said_so(world: World, tmp_path: Path) -> None:
-    """It is not silently left out of the contest."""
-    fitted = entrants(world, tmp_path)
+    """It is not silently left out."""
+    fitted = candidates(world, tmp_path)
     live = fitted["ridge"].bundles[1]
     (live / "conformal.npz").unlink()
     with pytest.raises(ArtifactError, match=r"conformal\.npz: missing"):
-        hold(*world, fitted["seasonal_naive"], [fitted["naive"]], live)
+        judge_challenger(*world, fitted["seasonal_naive"], [fitted["naive"]], live)
 
 
 def test_a_live_model_has_the_residuals_of_a_challenger(world: World, tmp_path: Path) -> None:
     """Of the validation span alone: equal to those of the same model fitted now, whatever happened later."""
     table, _, cut = world
-    fitted = entrants(world, tmp_path)["seasonal_naive"].bundles[0]
+    fitted = candidates(world, tmp_path)["seasonal_naive"].bundles[0]
     later = table.assign(y=table["y"].mask(table["ds"] > cut[0].seen_until, 1e6))
     live = as_challenger(fitted, later, cut[0], tmp_path / "live")
-    expected, given = verify(fitted), verify(live)
+    expected, given = open_bundle(fitted), open_bundle(live)
     np.testing.assert_allclose(given.calibration.residuals, expected.calibration.residuals, atol=1e-5)
     assert given.manifest.weights == expected.manifest.weights
 
@@ -122,8 +122,8 @@ def test_a_challenger_that_knows_what_it_is_judged_on_gets_no_verdict(world: Wor
         fit_baselines(table, job, [fold], tmp_path / name, origin=Origin(**told | {"seen_until": seen}))
         for name, seen in (("honest", fold.seen_until), ("late", fold.seen_until + pd.Timedelta(hours=1)))
     )
-    hold(table, job, [fold], honest[1], honest, late[3].bundles[0])
+    judge_challenger(table, job, [fold], honest[1], honest, late[3].bundles[0])
     with pytest.raises(
         GatecastError, match=r"seasonal_naive knows readings up to .* cannot be judged on forecasts from"
     ):
-        hold(table, job, [fold], late[1], honest, None)
+        judge_challenger(table, job, [fold], late[1], honest, None)

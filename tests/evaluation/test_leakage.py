@@ -9,7 +9,7 @@ import pytest
 
 from forecasting.bundle import forecaster as serving
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.config.job import Job
 from forecasting.config.series import Series
 from forecasting.evaluation import baselines
@@ -36,7 +36,7 @@ def world(rich: tuple[pd.DataFrame, Job], tmp_path: Path) -> World:
     assert fold.cutoffs[0] == CUTOFF
     data = prepare.prepare(cleaned, job, fold)
     paths = [baselines.fit(n, data, job, tmp_path / n, origin=Origin()) for n in ("seasonal_naive", "ridge")]
-    return table, job, [Forecaster.load(path) for path in paths]
+    return table, job, [open_forecaster(path) for path in paths]
 
 
 def moved(findings: list[Finding]) -> set[str]:

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.generation import Continuation
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.forecaster import open_forecaster
+from forecasting.bundle.generation import Generator
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError
 from forecasting.evaluation.bootstrap import better
-from forecasting.evaluation.judging import Entrant, fit_baselines, hold
+from forecasting.evaluation.judging import Candidate, fit_baselines, judge_challenger
 from forecasting.evaluation.leakage import audit_symbols, perturb_future
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.ngrams import NGRAMS, Table, contexts, fit_table, table_to_onnx
-from forecasting.evaluation.symbols import SYMBOL_METRICS, ScoredSymbols, candidate, find_spans
+from forecasting.evaluation.symbols import SYMBOL_METRICS, ScoredSymbols, backtest, find_origins
 from forecasting.series.folds import folds
 from forecasting.series.vocabulary import Spans, Vocabulary, learn_vocabulary, prepare_symbols
 
@@ -73,7 +73,7 @@ def test_the_graph_of_a_table_reads_what_the_table_says() -> None:
     draw = np.random.default_rng(2)
     rows, codes = draw.normal(size=(16, 4)).astype(np.float32), draw.integers(0, 4, (1, 12)).astype(np.int32)
     table = Table(rows, draw.permutation(16), 2)
-    logits, _ = Continuation(Vocabulary(symbols=("a", "b", "c")), table_to_onnx(table)).read(codes)
+    logits, _ = Generator(Vocabulary(symbols=("a", "b", "c")), table_to_onnx(table)).read(codes)
     after = contexts(np.append(codes[0], 0), 2, 4)[1:]  # of what comes after each code
     np.testing.assert_array_equal(logits[0], rows[table.row_of[after]])
 
@@ -84,33 +84,35 @@ def test_longer_contexts_win_where_they_tell_more(table: pd.DataFrame, tmp_path:
     Rules of intervals and revisions are absent.
     """
     plan = folds(table, job())
-    entrants = {entrant.name: entrant for entrant in fit_baselines(table, job(), plan, tmp_path, origin=Origin())}
-    assert list(entrants) == list(NGRAMS)
+    candidates = {
+        candidate.name: candidate for candidate in fit_baselines(table, job(), plan, tmp_path, origin=Origin())
+    }
+    assert list(candidates) == list(NGRAMS)
     gate = {"gate": {"baselines": ["unigram", "bigram"]}}
-    challenger = Entrant("network", entrants["trigram"].bundles)
-    contest = hold(table, job(**gate), plan, challenger, list(entrants.values()), None)
-    nats = contest.leaderboard.set_index("model")["nats"]
+    challenger = Candidate("network", candidates["trigram"].bundles)
+    judgment = judge_challenger(table, job(**gate), plan, challenger, list(candidates.values()), None)
+    nats = judgment.leaderboard.set_index("model")["nats"]
     assert nats["trigram"] == nats["network"] < nats["bigram"] - 0.1
-    rules = {rule.rule for rule in contest.verdict.rules}
-    assert contest.verdict.passed
+    rules = {rule.rule for rule in judgment.verdict.rules}
+    assert judgment.verdict.passed
     assert rules == {"finite", "beats_unigram", "beats_bigram", "latency", "size"}
-    assert contest.fallback == "trigram"
+    assert judgment.fallback == "trigram"
 
 
 def test_a_window_is_scored_as_its_own_history(table: pd.DataFrame, tmp_path: Path) -> None:
     """Each of a window's log-probabilities is what the bundle gives that symbol after the context alone."""
     plan = folds(table, job())
     trigram = fit_baselines(table, job(), plan, tmp_path, origin=Origin())[2]
-    spans = find_spans(table, job(), plan)
-    scored = candidate(spans, trigram.bundles, "trigram").scored
+    spans = find_origins(table, job(), plan)
+    scored = backtest(spans, trigram.bundles, "trigram").scored
     assert isinstance(scored, ScoredSymbols)
-    continuation = SymbolForecaster.load(trigram.bundles[0]).continuation
+    generator = open_forecaster(trigram.bundles[0]).generator
     for row in (0, 7, len(spans.position) - 1):
         own = table[table["unique_id"] == spans.unique_id[row]]
         window = own[own["ds"] <= spans.cutoff[row]].tail(5)
         ahead = own[own["ds"] > spans.cutoff[row]].head(4)
-        codes = continuation.vocabulary.encode(pd.concat([window["y"], ahead["y"]]))[None]
-        np.testing.assert_allclose(scored.log_probability[row], continuation.score(codes)[0, 4:], rtol=1e-5)
+        codes = generator.vocabulary.encode(pd.concat([window["y"], ahead["y"]]))[None]
+        np.testing.assert_allclose(scored.log_probability[row], generator.score(codes)[0, 4:], rtol=1e-5)
     assert len(np.unique(spans.unique_id)) == 2
 
 
@@ -128,8 +130,8 @@ def test_metrics_are_means_over_all_symbols() -> None:
 def test_nothing_before_a_cutoff_sees_after_it(table: pd.DataFrame, tmp_path: Path) -> None:
     """Vocabulary, sequences, n-grams and forecasts stay as they are when the future becomes another one."""
     plan = folds(table, job())
-    entrants = fit_baselines(table, job(), plan, tmp_path, origin=Origin())
-    findings = audit_symbols(table, job(), [SymbolForecaster.load(entrant.bundles[0]) for entrant in entrants])
+    candidates = fit_baselines(table, job(), plan, tmp_path, origin=Origin())
+    findings = audit_symbols(table, job(), [open_forecaster(candidate.bundles[0]) for candidate in candidates])
     assert {finding.what for finding in findings if finding.moved} == set()
     assert len(findings) == 8
 
@@ -157,4 +159,4 @@ def test_windows_that_no_series_reaches_are_one_clear_error(table: pd.DataFrame)
     """A horizon that goes beyond every series leaves nothing to judge."""
     plan = folds(table, job())
     with pytest.raises(DataError, match="no series goes on for 4 symbols"):
-        find_spans(table[table["ds"] <= plan[0].cutoffs[0]], job(), plan)
+        find_origins(table[table["ds"] <= plan[0].cutoffs[0]], job(), plan)

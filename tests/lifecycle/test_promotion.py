@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from forecasting import sources
-from forecasting.bundle.artifact import Origin, verify
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.artifact import Origin, open_bundle
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import RegistryError
-from forecasting.evaluation.judging import Entrant, fit_baselines
+from forecasting.evaluation.judging import Candidate, fit_baselines
 from forecasting.lifecycle import promotion
 from forecasting.lifecycle.promotion import Decision, Judging, decide
 from forecasting.registry.registry import Registry
@@ -33,7 +33,7 @@ class Arena(NamedTuple):
 
     table: pd.DataFrame
     folds: tuple[Fold, ...]
-    entrants: dict[str, Entrant]
+    candidates: dict[str, Candidate]
 
 
 def make_job(**gate: Any) -> Job:
@@ -57,7 +57,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Arena:
     table = clean(sources.read(job), job.series).table
     cut = folds(table, job)
     fitted = fit_baselines(table, job, cut, tmp_path_factory.mktemp("arena"), origin=Origin())
-    return Arena(table, cut, {entrant.name: entrant for entrant in fitted})
+    return Arena(table, cut, {candidate.name: candidate for candidate in fitted})
 
 
 class Killed(BaseException):
@@ -69,12 +69,12 @@ def judge(registry: Registry, arena: Arena, tmp_path: Path) -> Callable[..., Dec
     """Runs `decide` for the run of this key with this challenger; called again with the same key it is a repetition."""
 
     def call(key: str, challenger: str, **gate: Any) -> Decision:
-        job, rivals = make_job(**gate), [arena.entrants[name] for name in RIVALS]
+        job, rivals = make_job(**gate), [arena.candidates[name] for name in RIVALS]
         run = registry.start_run(job.name, key, {})
-        entrants = (arena.entrants[challenger], *(rival for rival in rivals if rival.name != challenger))
+        candidates = (arena.candidates[challenger], *(rival for rival in rivals if rival.name != challenger))
         if challenger == "naive":  # it cannot beat itself, and must be refused
-            entrants = (Entrant("poor", arena.entrants["naive"].bundles), *rivals)
-        return decide(registry, Judging(job, run.run_id, arena.table, arena.folds, entrants, tmp_path / "work" / key))
+            candidates = (Candidate("poor", arena.candidates["naive"].bundles), *rivals)
+        return decide(registry, Judging(job, run.run_id, arena.table, arena.folds, candidates, tmp_path / "work" / key))
 
     return call
 
@@ -88,7 +88,7 @@ def state(registry: Registry) -> list[tuple[int, str, str, str]]:
 def test_challenger_that_passes_goes_live(registry: Registry, judge: Callable[..., Decision]) -> None:
     """Beating both naive forecasts with nobody live, the ridge is the champion, and the only version."""
     decision = judge("aa", "ridge")
-    assert decision.contest.verdict.passed, decision.contest.verdict.reasons
+    assert decision.judgment.verdict.passed, decision.judgment.verdict.reasons
     assert (decision.version, decision.promoted, decision.fallback) == (1, "ridge", False)
     assert state(registry) == [(1, "champion", "ridge", "passed")]
 
@@ -97,7 +97,7 @@ def test_refused_challenger_leaves_the_champion(registry: Registry, judge: Calla
     """It is registered with its verdict, for whoever wants to look, and nothing falls back while one is live."""
     judge("aa", "ridge")
     decision = judge("bb", "naive")
-    failed = {rule.rule for rule in decision.contest.verdict.rules if not rule.passed}
+    failed = {rule.rule for rule in decision.judgment.verdict.rules if not rule.passed}
     assert {"beats_naive", "beats_champion"} <= failed
     assert (decision.version, decision.promoted, decision.fallback) == (2, None, False)
     assert state(registry) == [(1, "champion", "ridge", "passed"), (2, "challenger", "naive", "refused")]
@@ -109,7 +109,7 @@ def test_better_challenger_takes_the_place_of_the_champion(registry: Registry, j
     live = registry.champion("buoy")
     assert live is not None
     decision = judge("bb", "ridge")
-    assert [candidate.name for candidate in decision.contest.candidates][:2] == ["ridge", "champion"]
+    assert [candidate.name for candidate in decision.judgment.candidates][:2] == ["ridge", "champion"]
     assert decision.promoted == "ridge"
     champion, previous = registry.version("buoy", "champion"), registry.version("buoy", "previous")
     assert (champion.model, previous.version) == ("ridge", live.version)
@@ -120,12 +120,12 @@ def test_without_a_champion_the_best_baseline_serves(
 ) -> None:
     """It is a bundle like any other, with intervals, and says that it is a fallback."""
     decision = judge("aa", "naive")
-    board = decision.contest.leaderboard.set_index("model")["wql"].drop("poor")
+    board = decision.judgment.leaderboard.set_index("model")["wql"].drop("poor")
     assert decision.promoted == board.idxmin() == "seasonal_naive"
     assert (decision.version, decision.fallback) == (2, True)
     assert state(registry) == [(1, "", "naive", "refused"), (2, "champion", "seasonal_naive", "fallback")]
 
-    served = Forecaster.load(registry.download("buoy", "champion", tmp_path / "cache")).forecast(arena.table)
+    served = open_forecaster(registry.download("buoy", "champion", tmp_path / "cache")).forecast(arena.table)
     assert (served["q0.1"] < served["q0.9"]).all()
 
 
@@ -142,13 +142,13 @@ def test_what_is_registered_is_what_was_judged(
 ) -> None:
     """The verdict names the weights of the registered version; only the residuals are of more windows."""
     decision = judge("aa", "ridge")
-    fitted = verify(arena.entrants["ridge"].bundles[-1])
+    fitted = open_bundle(arena.candidates["ridge"].bundles[-1])
     version = registry.version("buoy", decision.version)
-    served = verify(registry.download("buoy", decision.version, tmp_path / "cache"))
-    assert decision.contest.verdict.weights == version.weights == served.manifest.weights == fitted.manifest.weights
+    served = open_bundle(registry.download("buoy", decision.version, tmp_path / "cache"))
+    assert decision.judgment.verdict.weights == version.weights == served.manifest.weights == fitted.manifest.weights
     assert served.calibration.residuals.shape[-1] > fitted.calibration.residuals.shape[-1]
     assert version.metrics["wql"] == pytest.approx(
-        decision.contest.leaderboard.set_index("model").loc["ridge", "wql"], rel=1e-9
+        decision.judgment.leaderboard.set_index("model").loc["ridge", "wql"], rel=1e-9
     )
 
 
@@ -189,7 +189,7 @@ def die_in_the_backtest(patch: pytest.MonkeyPatch) -> None:
     def dying(*_: Any) -> None:
         raise Killed
 
-    patch.setattr(promotion, "hold", dying)
+    patch.setattr(promotion, "judge_challenger", dying)
 
 
 MOMENTS = {
@@ -222,7 +222,7 @@ def test_promotion_killed_anywhere_ends_where_it_would_have_ended(
 
     before = [(1, "", "naive", "refused"), (2, "previous", "seasonal_naive", "fallback")] if champion else []
     assert state(registry) == [*before, (len(before) + 1, "champion", "ridge", "passed")]
-    names = [candidate.name for candidate in decision.contest.candidates]
+    names = [candidate.name for candidate in decision.judgment.candidates]
     assert ("champion" in names) == champion
     for each in (decision, again):
         assert (each.version, each.promoted, each.fallback) == (len(before) + 1, "ridge", False)
@@ -247,7 +247,7 @@ def test_fallback_killed_anywhere_ends_where_it_would_have_ended(
 
     assert state(registry) == [(1, "", "naive", "refused"), (2, "champion", "seasonal_naive", "fallback")]
     assert (decision.version, decision.promoted, decision.fallback) == (2, "seasonal_naive", True)
-    assert "champion" not in [candidate.name for candidate in decision.contest.candidates]
+    assert "champion" not in [candidate.name for candidate in decision.judgment.candidates]
 
 
 def test_what_was_rolled_back_does_not_come_back(registry: Registry, judge: Callable[..., Decision]) -> None:
@@ -259,7 +259,7 @@ def test_what_was_rolled_back_does_not_come_back(registry: Registry, judge: Call
     decision = judge("bb", "ridge")
 
     assert registry.version("buoy", "champion").model == "seasonal_naive"
-    assert (decision.promoted, decision.contest.verdict.passed) == ("ridge", True)
+    assert (decision.promoted, decision.judgment.verdict.passed) == ("ridge", True)
 
 
 def test_repeated_run_meets_the_champion_of_now(
@@ -284,16 +284,16 @@ def test_two_decisions_at_once_are_taken_one_after_the_other(
     registry: Registry, judge: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both find nobody live if they overlap; under the lock the second one meets the first one's champion."""
-    inside, overlaps, hold = [0], [], promotion.hold
+    inside, overlaps, hold = [0], [], promotion.judge_challenger
 
     def watched(*args: Any) -> Any:
         inside[0] += 1
         overlaps.append(inside[0])
-        contest = hold(*args)
+        judgment = hold(*args)
         inside[0] -= 1
-        return contest
+        return judgment
 
-    monkeypatch.setattr(promotion, "hold", watched)
+    monkeypatch.setattr(promotion, "judge_challenger", watched)
     decisions: dict[str, Decision] = {}
     threads = [
         threading.Thread(target=lambda key=key, name=name: decisions.update({key: judge(key, name)}))
@@ -307,7 +307,7 @@ def test_two_decisions_at_once_are_taken_one_after_the_other(
     assert overlaps == [1, 1]
     assert sorted(decision.promoted or "" for decision in decisions.values()) == ["", "ridge"]
     loser = next(decision for decision in decisions.values() if decision.promoted is None)
-    assert "champion" in [candidate.name for candidate in loser.contest.candidates]
+    assert "champion" in [candidate.name for candidate in loser.judgment.backtests]
     assert [row[1] for row in state(registry)] == ["champion", "challenger"]
 
 
@@ -315,7 +315,7 @@ RACER = """
 import json, sys, time
 from pathlib import Path
 from forecasting.config import parse
-from forecasting.evaluation.judging import Entrant
+from forecasting.evaluation.judging import Candidate
 from forecasting.lifecycle.promotion import Judging, decide
 from forecasting.registry.registry import Registry
 from forecasting.series import sources
@@ -327,12 +327,12 @@ job = parse(told["job"])
 table = clean(sources.read(job), job.series).table
 registry = Registry(told["uri"], place / "artifacts", place / "locks")
 run = registry.start_run(job.name, name, {})
-entrants = tuple(Entrant(entrant, (Path(bundle),)) for entrant, bundle in told["entrants"])
+candidates = tuple(Candidate(candidate, (Path(bundle),)) for candidate, bundle in told["candidates"])
 (place / f"{name}-ready").touch()
 while not (place / "go").exists():
     time.sleep(0.01)
-decision = decide(registry, Judging(job, run.run_id, table, folds(table, job), entrants, place / name))
-print(json.dumps([decision.promoted, [candidate.name for candidate in decision.contest.candidates]]))
+decision = decide(registry, Judging(job, run.run_id, table, folds(table, job), candidates, place / name))
+print(json.dumps([decision.promoted, [candidate.name for candidate in decision.judgment.candidates]]))
 """
 
 
@@ -342,7 +342,7 @@ def test_two_racing_retrains_bring_one_promotion(registry: Registry, arena: Aren
     told = {
         "job": make_job().model_dump(mode="json"),
         "uri": registry.tracking_uri,
-        "entrants": [(name, str(arena.entrants[name].bundles[0])) for name in order],
+        "candidates": [(name, str(arena.candidates[name].bundles[0])) for name in order],
     }
     (tmp_path / "race.json").write_text(json.dumps(told))
     command = [sys.executable, "-c", RACER]
@@ -365,19 +365,19 @@ def test_two_racing_retrains_bring_one_promotion(registry: Registry, arena: Aren
 def test_what_went_live_elsewhere_meanwhile_is_not_run_over(
     registry: Registry, arena: Arena, judge: Callable[..., Decision], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A home with locks of its own promotes during the contest: the verdict is on an old champion, and is void."""
-    hold = promotion.hold
+    """A home with locks of its own promotes meanwhile: the verdict is on an old champion, and is void."""
+    hold = promotion.judge_challenger
 
     def late(*args: Any) -> Any:
-        contest = hold(*args)
-        monkeypatch.setattr(promotion, "hold", hold)
+        judgment = hold(*args)
+        monkeypatch.setattr(promotion, "judge_challenger", hold)
         elsewhere = dataclasses.replace(registry, locks=tmp_path / "other-locks")
         run = elsewhere.start_run("buoy", "elsewhere", {})
-        bundle = arena.entrants["seasonal_naive"].bundles[0]
+        bundle = arena.candidates["seasonal_naive"].bundles[0]
         elsewhere.promote("buoy", elsewhere.register("buoy", run.run_id, bundle, verdict="passed", metrics={}))
-        return contest
+        return judgment
 
-    monkeypatch.setattr(promotion, "hold", late)
+    monkeypatch.setattr(promotion, "judge_challenger", late)
     with pytest.raises(RegistryError, match=r"went live while this challenger was judged.*GATECAST_LOCKS, and run"):
         judge("aa", "ridge")
     champion = registry.champion("buoy")
@@ -385,23 +385,23 @@ def test_what_went_live_elsewhere_meanwhile_is_not_run_over(
     assert champion.model == "seasonal_naive"
 
     again = judge("aa", "ridge")
-    assert (again.promoted, again.contest.candidates[1].name) == ("ridge", "champion")
+    assert (again.promoted, again.judgment.backtests[1].name) == ("ridge", "champion")
 
 
 def test_a_refusal_that_another_challenger_follows_changes_nothing(
     registry: Registry, arena: Arena, judge: Callable[..., Decision], tmp_path: Path
 ) -> None:
     """Neither registered nor fallen back from; the next one is judged, with the first on its leaderboard alone."""
-    rivals = tuple(arena.entrants[name] for name in RIVALS)
-    warm = Entrant("ridge:head", arena.entrants["drift"].bundles)
+    rivals = tuple(arena.candidates[name] for name in RIVALS)
+    warm = Candidate("ridge:head", arena.candidates["drift"].bundles)
     run = registry.start_run("buoy", "aa", {})
     judging = Judging(make_job(), run.run_id, arena.table, arena.folds, (warm, *rivals), tmp_path / "w", again=True)
     decision = decide(registry, judging)
     assert (decision.settled, decision.promoted) == (False, None)
     assert registry.jobs() == []
 
-    second = judging._replace(entrants=(arena.entrants["naive"]._replace(name="poor"), *rivals, warm), again=False)
+    second = judging._replace(candidates=(arena.candidates["naive"]._replace(name="poor"), *rivals, warm), again=False)
     decision = decide(registry, second)
     assert decision.settled
-    assert "ridge:head" in set(decision.contest.leaderboard["model"])
+    assert "ridge:head" in set(decision.judgment.leaderboard["model"])
     assert decision.promoted == "seasonal_naive"  # not the challenger that lost, however it stands

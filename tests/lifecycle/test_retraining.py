@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from forecasting import sources
-from forecasting.bundle.artifact import Origin, golden_inputs, read_graphs, verify, write
+from forecasting.bundle.artifact import Origin, golden_inputs, open_bundle, read_graphs, write
 from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import UnknownVersionError
-from forecasting.evaluation.judging import Entrant, as_challenger, fit_baselines, hold
+from forecasting.evaluation.judging import Candidate, as_challenger, fit_baselines, judge_challenger
 from forecasting.lifecycle import retraining
 from forecasting.lifecycle.promotion import Decision, Judging, decide
-from forecasting.lifecycle.retraining import Attempt, bill, entrants, find_start, succeed
+from forecasting.lifecycle.retraining import Attempt, bill, candidates, find_start, succeed
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
@@ -39,7 +39,7 @@ class World(NamedTuple):
     data: Snapshot
     older: Fitted
     newer: Fitted
-    rivals: tuple[Entrant, ...]
+    rivals: tuple[Candidate, ...]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_the_champions_weights_are_fetched_and_stay_the_same_after_a_kill(
     start = found(registry, world, tmp_path, "head")
     assert (start.init, start.version, start.note) == ("head", 1, "")
     assert start.bundle is not None
-    assert verify(start.bundle).manifest.weights == verify(world.older.bundle).manifest.weights
+    assert open_bundle(start.bundle).manifest.weights == open_bundle(world.older.bundle).manifest.weights
 
     live(registry, world.newer.bundle, "newer")
     assert found(registry, world, tmp_path, "head") == start
@@ -148,7 +148,7 @@ def final(world: World, tmp_path: Path) -> Fitted:
     """The newer network on all readings."""
     before = keras.config.dtype_policy()
     epochs = int(world.newer.curves["val_loss"].argmin()) + 1
-    last = fit_finally(world.data.table, world.job, verify(world.newer.bundle), tmp_path / "final", epochs=epochs)
+    last = fit_finally(world.data.table, world.job, open_bundle(world.newer.bundle), tmp_path / "final", epochs=epochs)
     keras.config.set_dtype_policy(before)
     return last
 
@@ -159,10 +159,15 @@ def judged(registry: Registry, world: World, place: Path) -> tuple[Judging, Deci
     run = registry.start_run("well", "new", {})
     job = world.job.model_copy(update={"gate": world.job.gate.model_copy(update={"baselines": ()})})
     given = Judging(
-        job, run.run_id, world.data.table, world.data.folds, entrants(job, [attempt(world)], world.rivals), place / "w"
+        job,
+        run.run_id,
+        world.data.table,
+        world.data.folds,
+        candidates(job, [attempt(world)], world.rivals),
+        place / "w",
     )
     decision = decide(registry, given)
-    if not decision.contest.verdict.passed:  # both are as good as each other: what is tested here comes after it
+    if not decision.judgment.verdict.passed:  # both are as good as each other: what is tested here comes after it
         registry.promote("well", decision.version)
         (given.work / "went-live").touch()
     return given, decision
@@ -175,7 +180,7 @@ def attempt(world: World, start: Start = SCRATCH) -> Attempt:
 
 def test_the_last_fit_takes_as_many_steps_as_validation_chose(world: World, final: Fitted) -> None:
     """On every reading, in the twin's space and with its residuals, but other weights."""
-    twin, last = verify(world.newer.bundle), verify(final.bundle)
+    twin, last = open_bundle(world.newer.bundle), open_bundle(final.bundle)
     assert last.manifest.origin.steps == twin.manifest.origin.steps > 0
     assert last.manifest.origin.fit_until == world.data.table["ds"].max()
     assert last.manifest.weights != twin.manifest.weights
@@ -210,7 +215,7 @@ def test_the_judged_twin_stands_for_its_last_fit(
     succeed(registry, given, decision, final)
     run = registry.start_run("well", "next", {})
     held = decide(registry, given._replace(run_id=run.run_id, work=tmp_path / "next"))
-    assert held.contest.candidate("champion").weights == verify(world.newer.bundle).manifest.weights
+    assert held.judgment.of("champion").weights == open_bundle(world.newer.bundle).manifest.weights
     start = found(registry, world, tmp_path / "start", "champion")
     assert (start.version, start.warm) == (decision.version, True)
 
@@ -219,7 +224,7 @@ def test_an_insane_last_fit_never_serves(registry: Registry, world: World, final
     """One that forecasts something else, one that is not finite, one that broke off: the judged model goes on."""
     given, decision = judged(registry, world, tmp_path)
     for name, bias in (("far", 3.0), ("nan", np.nan)):
-        bundle = verify(final.bundle)
+        bundle = open_bundle(final.bundle)
         graph = biased(read_graphs(bundle.path), bias)
         with np.errstate(invalid="ignore"):
             other = write(
@@ -232,7 +237,7 @@ def test_an_insane_last_fit_never_serves(registry: Registry, world: World, final
             )
         if name == "nan":  # its golden forecast cannot be reproduced, so it is no bundle at all
             with pytest.raises(Exception, match="golden"):
-                verify(other)
+                open_bundle(other)
             continue
         came = succeed(registry, given, decision, final._replace(bundle=other))
         assert came.version is None
@@ -274,14 +279,14 @@ def test_every_challenger_is_billed(world: World, tmp_path: Path) -> None:
     older = Attempt(Start("head", world.older.bundle, 7), (world.older,))
     tried = [older, attempt(world)]
     champion = as_challenger(world.older.bundle, world.data.table, world.data.folds[0], tmp_path / "champion")
-    first, *others = entrants(world.job, tried, world.rivals)
-    held = hold(world.data.table, world.job, world.data.folds, first, others, champion)
+    first, *others = candidates(world.job, tried, world.rivals)
+    held = judge_challenger(world.data.table, world.job, world.data.folds, first, others, champion)
     board = held.leaderboard.set_index("model")["wql"]
     warm, cold = bill(world.job, tried, held)
 
     assert [warm["init"], cold["init"]] == ["head", "scratch"]
     assert (warm["from_version"], cold["from_version"]) == (7, None)
-    assert warm["steps"] == verify(world.older.bundle).manifest.origin.steps
+    assert warm["steps"] == open_bundle(world.older.bundle).manifest.origin.steps
     assert cold["seconds"] == pytest.approx(world.newer.curves["seconds"].sum(), abs=1e-3)
     assert (warm["wql"], cold["wql"]) == (board["stacked:head"], board["stacked"])
     assert warm["over_champion"] == pytest.approx(0, abs=0.05)  # its own weights, other residuals

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, parse_job
-from forecasting.evaluation.judging import Entrant, fit_baselines
+from forecasting.evaluation.judging import Candidate, fit_baselines
 from forecasting.lifecycle.promotion import Judging, decide
 from forecasting.monitor.check import look
 from forecasting.monitor.findings import Findings
@@ -41,7 +41,7 @@ class Home(NamedTuple):
     def forecast(self, hours: Sequence[int]) -> None:
         """The champion's vintages from the readings at so many hours after the start."""
         live = self.registry.version("buoy", "champion")
-        forecaster = Forecaster.load(self.registry.download("buoy", live.version, self.path / "cache"))
+        forecaster = open_forecaster(self.registry.download("buoy", live.version, self.path / "cache"))
         table = clean(self.store.read_observations("buoy"), self.job.series).table
         made = forecaster.at(table, pd.DatetimeIndex([START + pd.Timedelta(hours=hour) for hour in hours])).table()
         self.store.append_forecasts("buoy", made.assign(version=live.version, model=live.model))
@@ -94,10 +94,10 @@ def born(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Home:
     known = clean(home.store.read_observations("buoy"), home.job.series).table
     cut = folds(known, home.job)
     fitted = {one.name: one for one in fit_baselines(known, home.job, cut, path / "fits", origin=Origin())}
-    entrants: tuple[Entrant, ...] = tuple(fitted[name] for name in ("ridge", "naive", "seasonal_naive", "drift"))
+    candidates: tuple[Candidate, ...] = tuple(fitted[name] for name in ("ridge", "naive", "seasonal_naive", "drift"))
     run = home.registry.start_run("buoy", "key", {})
-    decision = decide(home.registry, Judging(home.job, run.run_id, known, cut, entrants, path / "work"))
-    assert decision.promoted == "ridge", decision.contest.verdict.reasons
+    decision = decide(home.registry, Judging(home.job, run.run_id, known, cut, candidates, path / "work"))
+    assert decision.promoted == "ridge", decision.judgment.verdict.reasons
     return home
 
 

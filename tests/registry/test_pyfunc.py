@@ -22,9 +22,8 @@ from mlflow.types import DataType
 from forecasting.bundle.artifact import Origin, write
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
-from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.spec import Spec
-from forecasting.config.series import Series
+from forecasting.bundle.forecaster import open_forecaster
+from forecasting.bundle.spec import Spec, TableSpec
 from forecasting.errors import DataError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.registry import pyfunc
@@ -44,7 +43,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = Spec(
         job="buoy",
         model="ridge",
-        series=Series(freq="h", past=("load",), future=("holiday",)),
+        table=TableSpec(freq="h", past=("load",), future=("holiday",)),
         features=Features(freq="h", past=("load",), future=("holiday",)),
         scaler=Scaler(pooled=(10.0, 2.0), covariates={"load": (1.0, 2.0), "holiday": (0.0, 1.0)}),
         context=CONTEXT,
@@ -99,7 +98,7 @@ def table() -> pd.DataFrame:
 
 def test_model_gives_what_the_forecaster_gives(bundle: Path, loaded: PyFuncModel, table: pd.DataFrame) -> None:
     """Same table, same numbers, same columns; rows without y say what is known ahead."""
-    expected = Forecaster.load(bundle).forecast(table)
+    expected = open_forecaster(bundle).forecast(table)
 
     pd.testing.assert_frame_equal(loaded.predict(table), expected)
     assert expected.columns.tolist() == ["unique_id", "ds", "cutoff", "step", "q0.1", "q0.5", "q0.9"]
@@ -119,7 +118,7 @@ def test_aligned_forecasts_stand_in_the_rows_of_the_table(
     bundle: Path, loaded: PyFuncModel, table: pd.DataFrame
 ) -> None:
     """As many rows as came, the forecasts in those that were empty, in any order; elsewhere nothing."""
-    expected = Forecaster.load(bundle).forecast(table)
+    expected = open_forecaster(bundle).forecast(table)
     mixed = table.sample(frac=1, random_state=1)
     given = loaded.predict(mixed, params={"aligned": True})
     assert list(given.columns) == ["q0.1", "q0.5", "q0.9"]
@@ -134,7 +133,7 @@ def test_levels_choose_the_intervals(bundle: Path, loaded: PyFuncModel, table: p
     """The parameter `levels` gives other central intervals, as it does for the forecaster."""
     given = loaded.predict(table, params={"levels": [50, 95]})
 
-    pd.testing.assert_frame_equal(given, Forecaster.load(bundle).forecast(table, levels=(50, 95)))
+    pd.testing.assert_frame_equal(given, open_forecaster(bundle).forecast(table, levels=(50, 95)))
     assert [name for name in given if name.startswith("q")] == ["q0.025", "q0.25", "q0.5", "q0.75", "q0.975"]
 
 
@@ -201,7 +200,7 @@ def test_saved_model_forecasts_alone_without_training_packages(
     files = [tmp_path / "table.parquet", tmp_path / "forecast.parquet"]
     subprocess.run([sys.executable, "-c", code, saved, *files], check=True, cwd=tmp_path)
 
-    pd.testing.assert_frame_equal(pd.read_parquet(files[1]), Forecaster.load(bundle).forecast(table))
+    pd.testing.assert_frame_equal(pd.read_parquet(files[1]), open_forecaster(bundle).forecast(table))
 
 
 def test_mlflow_models_serve_answers_with_the_same_numbers(
@@ -230,7 +229,7 @@ def test_mlflow_models_serve_answers_with_the_same_numbers(
         server.wait(30)
 
     given = pd.DataFrame(answer["predictions"])
-    expected = Forecaster.load(bundle).forecast(table)
+    expected = open_forecaster(bundle).forecast(table)
     assert status == 200
     assert given["unique_id"].tolist() == expected["unique_id"].tolist()
     assert pd.to_datetime(given["ds"]).tolist() == expected["ds"].tolist()

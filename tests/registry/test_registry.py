@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forecasting.bundle.artifact import Origin, verify, write
+from forecasting.bundle.artifact import Origin, open_bundle, write
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
-from forecasting.bundle.spec import Spec
-from forecasting.config.series import Series
+from forecasting.bundle.spec import Spec, TableSpec
 from forecasting.errors import ArtifactError, LockedError, RegistryError
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.registry.client import connect
@@ -38,7 +37,7 @@ def write_bundle(directory: Path, *, seed: int = 0) -> Path:
     spec = Spec(
         job=JOB,
         model="drift",
-        series=Series(freq="h"),
+        table=TableSpec(freq="h"),
         features=Features(freq="h"),
         scaler=Scaler(),
         context=4,
@@ -212,7 +211,7 @@ def test_registering_twice_gives_one_version(registry: Registry, tmp_path: Path)
     version = registry.version(JOB, "challenger")
     assert first == second == version.version == 1
     assert registry.versions(JOB)["version"].tolist() == [1]
-    assert version.weights == verify(bundle).manifest.weights
+    assert version.weights == open_bundle(bundle).manifest.weights
     assert (version.model, version.verdict, version.metrics) == ("drift", "passed", {"wql": 0.25})
 
 

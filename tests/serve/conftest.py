@@ -23,10 +23,9 @@ from fastapi import FastAPI
 from forecasting.bundle.artifact import Origin, write
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
-from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.spec import Spec
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
+from forecasting.bundle.spec import Spec, TableSpec
 from forecasting.config.job import Job
-from forecasting.config.series import Series
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Linear, to_onnx
@@ -54,7 +53,7 @@ def write_bundle(directory: Path, *, seed: int = 0, **series: Any) -> Path:
         job=PLAIN,
         model="drift",
         baseline=True,
-        series=Series(freq="h", calendar=("hour",), **series),
+        table=TableSpec(freq="h", calendar=("hour",), **series),
         features=features,
         scaler=Scaler(),
         context=CONTEXT,
@@ -111,7 +110,7 @@ def stocked(database: Path, rich_bundle: Path, tmp_path_factory: pytest.TempPath
     register(home, RICH, rich_bundle, "key")
     for name in (PLAIN, RICH):
         registry_of(home).promote(name, 1)
-    _fill(Store(home), Forecaster.load(place / "1"))
+    _fill(Store(home), open_forecaster(place / "1"))
     for name in (PLAIN, RICH):  # the cache, so that a process can start from it at once
         registry_of(home).download(name, 1, home / "cache")
     return home

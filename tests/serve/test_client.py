@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job
 from forecasting.errors import GatecastError
 from forecasting.monitor.live import live_scores
@@ -51,7 +51,7 @@ def test_client_does_everything_against_a_real_service(
         exec(documented, names := {"KEY": secrets["admin"], "table": table})
         with Client(served.url, "wrong", timeout=60) as stranger, pytest.raises(RefusedError, match="valid API key"):
             stranger.models()
-    expected = Forecaster.load(copied / "cache" / "buoy" / "1").forecast(table)
+    expected = open_forecaster(copied / "cache" / "buoy" / "1").forecast(table)
     expected = expected.sort_values("unique_id", ascending=False, kind="stable", ignore_index=True)
     pd.testing.assert_frame_equal(given, expected, rtol=1e-6)
     pd.testing.assert_frame_equal(aware, expected, rtol=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.config.job import Job
 
 PATH = "/v1/forecast"
@@ -21,13 +21,13 @@ SECRET = "s3cr3t-what-came"
 @pytest.fixture(scope="session")
 def forecaster(stocked: Path) -> Forecaster:
     """The champion of `buoy`."""
-    return Forecaster.load(stocked / "cache" / "buoy" / "1")
+    return open_forecaster(stocked / "cache" / "buoy" / "1")
 
 
 @pytest.fixture(scope="session")
 def rich_forecaster(stocked: Path) -> Forecaster:
     """The champion of `farm`, with every kind of covariate."""
-    return Forecaster.load(stocked / "cache" / "farm" / "1")
+    return open_forecaster(stocked / "cache" / "farm" / "1")
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from forecasting.bundle.artifact import Origin, write
 from forecasting.bundle.calibration import identity
 from forecasting.bundle.engine import Graphs
-from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.spec import Spec
-from forecasting.config.series import Series
+from forecasting.bundle.forecaster import open_forecaster
+from forecasting.bundle.spec import Spec, TableSpec
 from forecasting.registry.registry import Registry
 from forecasting.series.features import Features
 from forecasting.series.layout import Layout
@@ -54,7 +53,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = Spec(
         job=NAME,
         model="conv_lstm",
-        series=Series(freq="h", layout="grid"),
+        table=TableSpec(freq="h", layout="grid"),
         features=features,
         scaler=Scaler(),
         layout=Layout(shape=(2, 3), unique_id=CELLS),
@@ -98,7 +97,7 @@ def test_frames_are_forecast_as_by_the_library(
     told = sea.post("/v1/forecast", {"name": NAME, "columns": columns(table)})
     assert told.status_code == 200, told.text
     found = pd.DataFrame(told.json()["columns"]).set_index(["unique_id", "step"])["q0.5"]
-    expected = Forecaster.load(bundle).forecast(table).set_index(["unique_id", "step"])["q0.5"]
+    expected = open_forecaster(bundle).forecast(table).set_index(["unique_id", "step"])["q0.5"]
     assert list(dict.fromkeys(found.index.get_level_values(0))) == list(table["unique_id"].unique())
     np.testing.assert_allclose(found.sort_index(), expected.sort_index(), rtol=1e-6)
     mean = table.groupby("unique_id")["y"].apply(lambda y: y.tail(STEPS).mean())
@@ -141,6 +140,6 @@ def test_a_cell_that_says_nothing_is_skipped(
     assert answer.status_code == 200, answer.text
     assert answer.json()["skipped"] == ["r0c1"]
     found = pd.DataFrame(answer.json()["columns"]).set_index(["unique_id", "step"])["q0.5"]
-    expected = Forecaster.load(bundle).forecast(silent).set_index(["unique_id", "step"])["q0.5"]
+    expected = open_forecaster(bundle).forecast(silent).set_index(["unique_id", "step"])["q0.5"]
     np.testing.assert_allclose(found.sort_index(), expected.sort_index(), rtol=1e-6)
     assert "r0c1" not in found

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.registry.registry import Registry
 
 
@@ -71,7 +71,7 @@ def test_promotion_and_rollback_are_served_at_once(
     first = answer()
     promoted = admin.post("/v1/models/buoy/promote", {"version": 2}, headers=admin.headers["admin"])
     second = answer()
-    expected = Forecaster.load(copied / "cache" / "buoy" / "2").forecast(table)["q0.5"]
+    expected = open_forecaster(copied / "cache" / "buoy" / "2").forecast(table)["q0.5"]
     aliases = {
         version["version"]: version["aliases"]
         for version in admin.get("/v1/models/buoy/versions", headers=admin.headers["read"]).json()["versions"]

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.offload import Aside
+from forecasting.serve.offload import Offload
 
 
 @contextmanager
-def occupied(aside: Aside) -> Iterator[asyncio.Future[list[bool]]]:
+def occupied(aside: Offload) -> Iterator[asyncio.Future[list[bool]]]:
     """All threads do other work until the block ends."""
     gate = threading.Event()
     try:
@@ -34,7 +34,7 @@ def test_small_requests_are_answered_while_a_large_one_waits(
 
     async def run() -> tuple[list[int], bool, Any, Any]:
         small = {"name": "buoy", "columns": columns(whole.tail(8))}
-        with occupied(client.app.state.gatecast.catalog.aside):
+        with occupied(client.app.state.gatecast.catalog.offload):
             large = asyncio.create_task(client.web.post(path, content=content, headers={"content-type": kind}))
             statuses = [(await client.web.post("/v1/forecast", json=small)).status_code for _ in range(20)]
             waited = not large.done()
@@ -52,7 +52,7 @@ def test_a_large_body_is_read_beside_the_others(client: Any) -> None:
     """What is no JSON is told only when its turn has come."""
 
     async def run() -> tuple[list[int], bool, int]:
-        with occupied(client.app.state.gatecast.catalog.aside):
+        with occupied(client.app.state.gatecast.catalog.offload):
             headers = {"content-type": "application/json"}
             large = asyncio.create_task(
                 client.web.post("/v1/forecast", content=b"[" * 9 + b"1" * 99_999, headers=headers)
@@ -83,7 +83,7 @@ def test_who_hangs_up_is_not_worked_for() -> None:
     begun: list[str] = []
 
     async def run() -> None:
-        aside = Aside(10)
+        aside = Offload(10)
         with occupied(aside):
             gone = asyncio.create_task(aside.run(lambda: begun.append("gone"), large=True))
             stays = asyncio.create_task(aside.run(lambda: begun.append("stays"), large=True))
@@ -101,7 +101,7 @@ def test_too_much_is_refused_and_room_comes_back() -> None:
     """Beyond the threads so many wait as may; the next is told to come back, and is welcome when it does."""
 
     async def run() -> None:
-        aside = Aside(1)
+        aside = Offload(1)
         with occupied(aside) as others:
             await asyncio.sleep(0)
             waits = asyncio.create_task(aside.run(lambda: 1, large=True))

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.registry.registry import Registry
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.pages.render import address
@@ -117,7 +117,7 @@ def test_forecast_is_that_of_the_forecaster(client: Any, stocked: Path, write_bu
     chart = chart_of(read(client, "/?model=buoy&series=b"))
 
     table = Store(stocked).read_observations("buoy", unique_id="b")
-    expected = Forecaster.load(write_bundle(tmp_path / "1", seed=1)).forecast(table)
+    expected = open_forecaster(write_bundle(tmp_path / "1", seed=1)).forecast(table)
     np.testing.assert_array_equal(chart["median"]["y"], expected["q0.5"])
     np.testing.assert_array_equal(chart["bands"][0]["low"], expected["q0.1"])
     np.testing.assert_array_equal(chart["bands"][0]["high"], expected["q0.9"])

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forecasting.bundle.artifact import Manifest, _measure, verify
+from forecasting.bundle.artifact import Manifest, _measure, open_bundle
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry, content_of
-from forecasting.serve.offload import Aside
+from forecasting.serve.offload import Offload
 from forecasting.serve.slot import Place, Slot
 
 NAME = "buoy"
@@ -43,7 +43,7 @@ def place(copied: Path, stocked: Path) -> Iterator[Place]:
         database.commit()
     registry = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied / "artifacts", copied / "locks")
     with ThreadPoolExecutor(1) as executor:
-        yield Place(registry, copied / "cache", copied / "serve", executor, Aside(1), ServeSettings())
+        yield Place(registry, copied / "cache", copied / "serve", executor, Offload(1), ServeSettings())
 
 
 def slot_of(place: Place, wanted: str = "") -> Slot:
@@ -226,7 +226,7 @@ def test_nothing_is_restored_but_what_the_note_names(place: Place) -> None:
     shutil.rmtree(folder)
     assert not slot_of(place).restore()
     shutil.copytree(other, folder)
-    verify(folder)
+    open_bundle(folder)
     assert not slot_of(place).restore()
     for text in ("", "[]", "{}", '{"version": "../2", "content": ""}', '{"version": null, "content": null}'):
         note.write_text(text, encoding="utf-8")

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.generation import Sampling
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.symbol_forecaster import SymbolForecaster
 from forecasting.config.job import parse_job
 from forecasting.evaluation.ngrams import fit_ngram
 from forecasting.registry.registry import Registry
@@ -80,7 +81,7 @@ def book(
 @pytest.fixture(scope="module")
 def forecaster(bundle: Path) -> SymbolForecaster:
     """The same without the service."""
-    return SymbolForecaster.load(bundle)
+    return open_forecaster(bundle)
 
 
 def test_histories_are_continued_as_in_batch(
@@ -137,7 +138,7 @@ def test_a_prompt_is_continued_as_by_the_command(book: Any, forecaster: SymbolFo
         ({"length": 30, "temperature": 1.5, "seed": 9}, Sampling(1.5, 9, 2), 30),
         ({}, Sampling(1.0, 3, 2), 6),
     ):
-        expected = forecaster.continuation.extend(read, length, sampling)
+        expected = forecaster.generator.extend(read, length, sampling)
         found = told(**given)
         assert found["symbols"] == expected.symbols.tolist()
         np.testing.assert_allclose(found["probability"], expected.probability, rtol=1e-6)

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from forecasting.bundle.artifact import Origin, verify
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.artifact import Origin, open_bundle
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.errors import DataError, TrainingError
 from forecasting.series.prepare import prepare
 from forecasting.storage.store import Store
@@ -75,7 +75,7 @@ def test_bundle_forecasts_what_keras_forecasts(trained: Trained) -> None:
     network = keras.saving.load_model(trained.fitted.bundle / "model.keras", compile=False)
     indices = np.arange(len(data.valid))
     expected = keras.ops.convert_to_numpy(network(data.valid.batch(indices), training=False))
-    served = Forecaster.load(trained.fitted.bundle).scaled(data.valid, indices)
+    served = open_forecaster(trained.fitted.bundle).scaled(data.valid, indices)
 
     assert served.shape == expected.shape == (len(indices), 4, 3)
     assert np.abs(served - expected).max() <= 1e-5
@@ -84,7 +84,7 @@ def test_bundle_forecasts_what_keras_forecasts(trained: Trained) -> None:
 
 def test_bundle_says_where_it_comes_from(trained: Trained) -> None:
     """Parity, seed, data, commit, and the optimiser steps up to the best epoch."""
-    manifest = verify(trained.fitted.bundle).manifest
+    manifest = open_bundle(trained.fitted.bundle).manifest
     data = prepare(trained.task.table, trained.task.job, trained.task.fold)
     best = int(trained.fitted.curves["val_loss"].idxmin()) + 1
     assert 0 <= manifest.origin.parity <= 1e-5
@@ -100,7 +100,7 @@ def test_bundle_holds_the_best_epoch_not_the_last(task: Callable[..., Any], tmp_
     assert best < len(fitted.curves)
 
     data = prepare(asked.table, asked.job, asked.fold)
-    forecast = Forecaster.load(fitted.bundle).scaled(data.valid, np.arange(len(data.valid)))
+    forecast = open_forecaster(fitted.bundle).scaled(data.valid, np.arange(len(data.valid)))
     y = data.valid.targets(np.arange(len(data.valid)))[:, :, None]
     levels = np.array(asked.job.head.quantiles)
     pinball = 2 * np.maximum(levels * (y - forecast), (levels - 1) * (y - forecast)).mean()
@@ -196,7 +196,7 @@ def test_an_epoch_reads_no_more_windows_than_asked_for(
     monkeypatch.setattr(FitProgress, "on_train_batch_end", counting)
     fitted = fit(asked.table, asked.job, asked.fold, tmp_path, origin=ORIGIN)
     assert batches == [0, 1, 2, 0, 1, 2]
-    assert verify(fitted.bundle).manifest.origin.steps in (3, 6)
+    assert open_bundle(fitted.bundle).manifest.origin.steps in (3, 6)
 
 
 def test_a_fold_never_sees_what_comes_after_it(trained: Trained, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.artifact import Origin, verify
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.artifact import Origin, open_bundle
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.evaluation.leakage import audit
@@ -50,7 +50,7 @@ def fitted(
 
 def test_bundle_of_frames_answers_for_every_cell(fitted: Fitted) -> None:
     """Eleven series, two steps; the bundle names the empty cell, has a mask and exports exactly."""
-    forecaster = Forecaster.load(fitted.bundle)
+    forecaster = open_forecaster(fitted.bundle)
     table = forecaster.forecast(fitted.table)
     assert forecaster.spec.layout is not None
     assert forecaster.spec.layout.unique_id[6] is None
@@ -63,7 +63,7 @@ def test_bundle_of_frames_answers_for_every_cell(fitted: Fitted) -> None:
 
 def test_forecast_of_a_cell_is_read_off_its_frame(fitted: Fitted) -> None:
     """Asked for all, for a few in another order, and by way of the narrow door, a cell's forecast is the same."""
-    forecaster = Forecaster.load(fitted.bundle)
+    forecaster = open_forecaster(fitted.bundle)
     windows, predictor = forecaster.latest(fitted.table), forecaster.bundle.predictor
     everything = np.arange(len(windows))
     whole = predictor.windows(windows, everything)
@@ -77,7 +77,7 @@ def test_forecast_of_a_cell_is_read_off_its_frame(fitted: Fitted) -> None:
 
 def test_neighbours_move_a_forecast_and_the_future_does_not(fitted: Fitted) -> None:
     """At a cutoff in the middle, a change of one cell before it reaches its neighbour; a change after it nothing."""
-    forecaster = Forecaster.load(fitted.bundle)
+    forecaster = open_forecaster(fitted.bundle)
     stamps = np.sort(fitted.table["ds"].unique())
     cutoff = pd.DatetimeIndex(stamps[[30]])
 
@@ -95,13 +95,13 @@ def test_neighbours_move_a_forecast_and_the_future_does_not(fitted: Fitted) -> N
 
 def test_audit_finds_no_leak_in_frames(fitted: Fitted) -> None:
     """Cleaning, layout, features, windows and the frames' forecasts, before and after another future."""
-    findings = audit(fitted.table, fitted.job, [Forecaster.load(fitted.bundle)])
+    findings = audit(fitted.table, fitted.job, [open_forecaster(fitted.bundle)])
     assert [finding.what for finding in findings if finding.moved] == []
 
 
 def test_missing_cell_is_masked_and_unknown_cell_refused(fitted: Fitted) -> None:
     """Without one of its series the others are forecast; a cell that the layout does not have is one clear error."""
-    forecaster = Forecaster.load(fitted.bundle)
+    forecaster = open_forecaster(fitted.bundle)
     fewer = fitted.table[fitted.table["unique_id"] != "r0c1"]
     assert forecaster.forecast(fewer)["unique_id"].nunique() == ROWS * COLUMNS - 2
     stranger = fitted.table.assign(unique_id=fitted.table["unique_id"].replace("r0c1", "r9c9"))
@@ -113,4 +113,4 @@ def test_golden_forecast_of_frames_is_replayed(fitted: Fitted) -> None:
     """What is kept as golden are frames, and loading replays them."""
     with np.load(fitted.bundle / "golden.npz") as golden:
         assert golden["past"].shape[2:4] == (ROWS, COLUMNS)
-    assert verify(fitted.bundle).spec.layout is not None
+    assert open_bundle(fitted.bundle).spec.layout is not None

@@ -11,7 +11,7 @@ import pytest
 from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Engine
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.nn.heads import HEADS
 from forecasting.series.clean import clean
@@ -66,7 +66,7 @@ def _job(head: str, block: int | None) -> Job:
 
 def forecast(trained: Trained, table: pd.DataFrame) -> pd.DataFrame:
     """What the loaded bundle says after the last row."""
-    return Forecaster.load(trained.bundle).forecast(table)
+    return open_forecaster(trained.bundle).forecast(table)
 
 
 @pytest.mark.parametrize(("name", "block"), [*((name, None) for name in NUMERIC), ("negative_binomial", 4)])
@@ -86,7 +86,7 @@ def test_forecasts_are_counts_in_order(name: str, block: int | None, trained: Ca
 @pytest.mark.parametrize("name", NUMERIC)
 def test_graph_gives_what_its_head_puts_out(name: str, trained: Callable[..., Trained]) -> None:
     """The output has the name that the predictor asks for and one column per parameter."""
-    engine = Engine(trained(name).bundle / "model.onnx")
+    engine = Engine((trained(name).bundle / "model.onnx").read_bytes())
     batch = {key: np.zeros((2, *shape[1:]), "float32") for key, shape in engine.inputs.items()}
     sizes: dict[str, Any] = {"quantile": 5, "normal": 2, "student_t": 3, "negative_binomial": 2}
     outputs = engine.run(batch)
@@ -100,7 +100,7 @@ def test_nothing_after_the_cutoff_moves_a_forecast(name: str, trained: Callable[
     """Other readings after a cutoff, and other readings before it: only the latter change what was forecast there."""
     done = trained(name)
     cutoff = done.table["ds"].max() - pd.Timedelta(days=20)
-    forecaster = Forecaster.load(done.bundle)
+    forecaster = open_forecaster(done.bundle)
 
     def at_cutoff(changed: Any) -> np.ndarray:
         table = done.table.assign(y=done.table["y"].mask(changed & done.table["y"].notna(), 50.0))

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.config.job import Job
 from forecasting.errors import ConfigError, DataError
 from forecasting.lifecycle import checks
@@ -68,7 +68,7 @@ def fitted(
     """Each network after two epochs."""
     table, job, fold = asked(rich, request.param)
     bundle = fit(table, job, fold, tmp_path_factory.mktemp(request.param), origin=ORIGIN).bundle
-    return Fitted(table, job, fold, Forecaster.load(bundle))
+    return Fitted(table, job, fold, open_forecaster(bundle))
 
 
 def ahead(table: pd.DataFrame, steps: int) -> pd.DataFrame:

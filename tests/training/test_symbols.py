@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError
 from forecasting.series.folds import folds
@@ -106,7 +106,7 @@ def test_a_fit_that_was_killed_ends_with_the_same_weights(
 def test_ragged_sequences_are_continued_each_from_its_own_end(fitted: tuple[pd.DataFrame, Job, Path]) -> None:
     """Every series, of whatever length, gets its horizon from its own last step on, in known words."""
     table, _, work = fitted
-    found = SymbolForecaster.load(work / "bundle").forecast(table)
+    found = open_forecaster(work / "bundle").forecast(table)
     assert found.groupby("unique_id").size().to_dict() == {"long": 4, "short": 4, "tiny": 4}
     assert found.groupby("unique_id")["cutoff"].first().equals(table.groupby("unique_id")["ds"].max().rename("cutoff"))
     assert set(found["symbol"]) <= set(table["y"])
@@ -117,7 +117,7 @@ def test_unknown_symbols_are_counted_and_never_told(fitted: tuple[pd.DataFrame, 
     """A name that was never seen is read as the unknown one, reported, and no forecast says it."""
     table, _, work = fitted
     strange = table.assign(y=table["y"].replace("Spot", "Rex"))
-    found = SymbolForecaster.load(work / "bundle").forecast(strange[strange["unique_id"] == "tiny"], horizon=200)
+    found = open_forecaster(work / "bundle").forecast(strange[strange["unique_id"] == "tiny"], horizon=200)
     assert (found["unknown"] == 1).all()  # one of the last six words
     assert set(found["symbol"]) <= set(table["y"])
 
@@ -128,4 +128,4 @@ def test_a_damaged_bundle_is_refused(fitted: tuple[pd.DataFrame, Job, Path], tmp
     spec = bundle / "spec.json"
     spec.write_text(spec.read_text().replace("Jane", "Tarz"))
     with pytest.raises(Exception, match="checksum differs"):
-        SymbolForecaster.load(bundle)
+        open_forecaster(bundle)

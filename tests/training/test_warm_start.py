@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.artifact import Origin, verify
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.artifact import Origin, open_bundle
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job
 from forecasting.errors import DataError, TrainingError
 from forecasting.nn import heads, models
@@ -74,7 +74,7 @@ def graph(bundle: Path) -> bytes:
 
 def test_a_bundle_says_until_when_it_has_learned(world: World) -> None:
     """The border of its fold, and the end of what it was watched on."""
-    origin = verify(world.champion).manifest.origin
+    origin = open_bundle(world.champion).manifest.origin
     last = world.table["ds"].max() - pd.Timedelta(hours=NEW)
     assert origin.fit_until is not None
     assert origin.seen_until is not None
@@ -85,7 +85,7 @@ def test_a_bundle_says_until_when_it_has_learned(world: World) -> None:
 def test_a_warm_fit_that_learns_nothing_is_the_champion(world: World, tmp_path: Path) -> None:
     """With a learning rate of nearly 0 it forecasts as the champion does: same weights, same features, same scaler."""
     still = warm(world, tmp_path, learning_rate=1e-30, weight_decay=0.0)
-    one, other = (Forecaster.load(path) for path in (world.champion, still))
+    one, other = (open_forecaster(path) for path in (world.champion, still))
     assert other.spec.scaler == one.spec.scaler
     cutoffs, quantiles = world.fold.cutoffs, world.job.head.quantiles
     expected, given = (f.at(world.table, cutoffs, quantiles).values[..., 1] for f in (one, other))
@@ -98,8 +98,8 @@ def test_new_series_are_scaled_by_what_is_known_of_them(world: World, task: Call
     newcomer = world.table[world.table["unique_id"] == world.table["unique_id"].iloc[0]]
     newcomer = newcomer.assign(unique_id="zz", y=newcomer["y"] * 50 + 1000)
     table = pd.concat([world.table, newcomer], ignore_index=True)
-    scaler = verify(warm(world._replace(table=table), tmp_path, epochs=1)).spec.scaler
-    champion = verify(world.champion).spec.scaler
+    scaler = open_bundle(warm(world._replace(table=table), tmp_path, epochs=1)).spec.scaler
+    champion = open_bundle(world.champion).spec.scaler
     known = table[(table["unique_id"] == "zz") & (table["ds"] <= world.fold.fit_until)]["y"]
     assert scaler.unique_id == (*champion.unique_id, "zz")
     assert scaler.location[:-1] == champion.location
@@ -142,7 +142,7 @@ def test_every_network_has_an_encoder_that_can_be_frozen(task: Callable[..., Any
 def test_replay_reads_what_is_new_and_a_share_of_the_rest(world: World) -> None:
     """Every window with a target after the champion's border, and so many of the others; the same in every epoch."""
     data = prepare(world.table, world.job, world.fold)
-    since = pd.Timestamp(verify(world.champion).manifest.origin.fit_until)
+    since = pd.Timestamp(open_bundle(world.champion).manifest.origin.fit_until)
     step, horizon = pd.Timedelta(hours=1), world.job.window.horizon
 
     def cutoffs(share: float) -> pd.DataFrame:
@@ -173,7 +173,9 @@ def test_replay_of_nothing_where_nothing_is_new_is_refused(world: World) -> None
 def test_replay_trains_on_fewer_windows(world: World, tmp_path: Path) -> None:
     """The cost goes down with the share: fewer steps an epoch."""
     steps = {
-        share: verify(warm(world, tmp_path / str(share), epochs=1, replay=share, batch_size=8)).manifest.origin.steps
+        share: open_bundle(
+            warm(world, tmp_path / str(share), epochs=1, replay=share, batch_size=8)
+        ).manifest.origin.steps
         for share in (0.1, 1.0)
     }
     assert 0 < steps[0.1] < steps[1.0] / 2
@@ -190,7 +192,7 @@ def test_nothing_after_the_fold_moves_a_warm_fit(world: World, tmp_path: Path) -
         before, world.job, folds(world.table[world.table["ds"] <= last], world.job)[0], tmp_path / "a", origin=Origin()
     )
     assert (noisy["y"] != world.table["y"]).any()
-    assert objections(verify(again.bundle), world.job, [world.fold], world.table) == []
+    assert objections(open_bundle(again.bundle), world.job, [world.fold], world.table) == []
 
     changed_future = warm(world._replace(table=noisy, champion=again.bundle), tmp_path / "b")
 
@@ -199,22 +201,22 @@ def test_nothing_after_the_fold_moves_a_warm_fit(world: World, tmp_path: Path) -
 
 def test_a_champion_that_knows_the_backtest_is_no_first_weight(world: World) -> None:
     """Had it learned from, or been chosen by, one reading more than the first fold may see, it would be refused."""
-    assert objections(verify(world.champion), world.job, [world.fold], world.table) == []
-    origin = verify(world.champion).manifest.origin
+    assert objections(open_bundle(world.champion), world.job, [world.fold], world.table) == []
+    origin = open_bundle(world.champion).manifest.origin
     hour = pd.Timedelta(hours=1)
     early = world.fold._replace(fit_until=pd.Timestamp(origin.fit_until) - hour)
     allowed = f"the first fit of this backtest may only know those up to {early.fit_until}"
-    assert objections(verify(world.champion), world.job, [early, world.fold], world.table) == [
+    assert objections(open_bundle(world.champion), world.job, [early, world.fold], world.table) == [
         f"it learned from readings up to {origin.fit_until}, {allowed}"
     ]
     early = world.fold._replace(seen_until=pd.Timestamp(origin.seen_until) - hour)
-    assert ["was chosen by" in why for why in objections(verify(world.champion), world.job, [early], world.table)] == [
-        True
-    ]
+    assert [
+        "was chosen by" in why for why in objections(open_bundle(world.champion), world.job, [early], world.table)
+    ] == [True]
     same_data = world.fold._replace(fit_until=pd.Timestamp(origin.fit_until))
     assert (
         "nothing newer"
-        in objections(verify(world.champion), changed(world.job, replay=0.0), [same_data], world.table)[0]
+        in objections(open_bundle(world.champion), changed(world.job, replay=0.0), [same_data], world.table)[0]
     )
 
 
@@ -243,12 +245,12 @@ def test_weights_of_another_network_are_refused_in_a_sentence(
 ) -> None:
     """Before anything is trained."""
     other = world.job.model_copy(update={section: getattr(world.job, section).model_copy(update=update)})
-    assert objections(verify(world.champion), other, [world.fold], world.table) == [expected]
+    assert objections(open_bundle(world.champion), other, [world.fold], world.table) == [expected]
 
 
 def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_path: Path) -> None:
     """Layers that would fit by chance, a damaged file, a missing array: each raises, and no code of a file runs."""
-    bundle = verify(world.champion)
+    bundle = open_bundle(world.champion)
     shapes = models.Shapes(context=12, horizon=4, past=1)
     smaller = models.build("stacked", {"cell": "gru", "units": [4]}, shapes, heads.build("quantile", (0.1, 0.5, 0.9)))
     with pytest.raises(TrainingError, match="those of another network"):

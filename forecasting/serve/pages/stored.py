@@ -55,11 +55,12 @@ def readings_of(store: Store, job: str, spec: Spec, name: str) -> Readings:
     """The stored readings that a forecast of this series needs: of a frame or a line, those of all series; blocks."""
     table = store.read_observations(job, unique_id=name if spec.layout is None else None)
     table = table.groupby(UNIQUE_ID, sort=False).tail(_MOST)
-    labels = spec.features.vocabulary
-    covariates = [*spec.features.past, *spec.features.future, *spec.features.static]
     return Readings(
         table[UNIQUE_ID].tolist(),
         table[DS].to_numpy(dtype="datetime64[us]"),
         table[Y].to_numpy(dtype=np.float64),
-        {column: table[column].to_numpy(dtype=object if column in labels else np.float64) for column in covariates},
+        {
+            column: table[column].to_numpy(dtype=object if column in spec.labels else np.float64)
+            for column in spec.covariates
+        },
     )

@@ -40,7 +40,7 @@ def columns_of_csv(body: bytes, spec: Spec) -> dict[str, list[Any]]:
         text = "the file cannot be read as a table"
         hint = "save it as CSV in UTF-8, with one header row: unique_id, ds, y"
         raise ServiceError(422, "invalid_csv", text, [hint]) from error
-    texts = {UNIQUE_ID, DS, *spec.features.vocabulary}
+    texts = {UNIQUE_ID, DS, *spec.labels}
     wrong: list[str] = []
     columns: dict[str, list[Any]] = {}
     for name in map(str, table.columns):

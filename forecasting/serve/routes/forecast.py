@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from forecasting.bundle.forecaster import Forecasts
-from forecasting.bundle.symbols import SymbolForecaster
-from forecasting.config.settings import ServeSettings
-from forecasting.serve.inference import admit, forecast, told
+from forecasting.bundle.forecasts import Forecasts
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import ForecastRequest, Shape, asked, json_body, parse_json, understood
-from forecasting.serve.responses import columns_of, origin_of, plain, plain_columns, records_of
+from forecasting.serve.requests import ForecastRequest, Shape, json_body, parse_as, parse_json, query_of
+from forecasting.serve.responses import columns_of, origin_of, records_of
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
-from forecasting.serve.symbols import continued, prompted
 
 __all__ = ["router"]
 
@@ -60,27 +56,17 @@ async def post_forecast(request: Request) -> Response:
     state = State.of(request)
     state.allow(request, "forecast")
     sent = await json_body(request)
-    content = await state.work(lambda: understood(ForecastRequest, parse_json(sent)), body=sent)
+    content = await state.work(lambda: parse_as(ForecastRequest, parse_json(sent)), body=sent)
     model = state.model(content.name)
-    if model.symbols is not None:
-        text = await model.aside.run(lambda: _continued(model, content, state.serve), large=True)
-        return Response(text, media_type="application/json")
-    admit(model)
-    wanted = await state.work(lambda: asked(content, model.forecaster.spec, state.serve), body=sent)
-    found, skipped = await forecast(model, wanted)
-    text = await told(model, found, lambda: _written(model, found, wanted.shape, skipped))
-    return Response(text, media_type="application/json")
-
-
-def _continued(model: Loaded, content: ForecastRequest, limits: ServeSettings) -> bytes:
-    """What follows the histories, or the prompt, of a request to a model of symbols."""
-    forecaster = cast(SymbolForecaster, model.symbols)
     if content.prompt is not None:
-        return orjson.dumps({"model": origin_of(model), "continuation": prompted(forecaster, content, limits)})
-    wanted = asked(content, forecaster.spec, limits)
-    found = continued(forecaster, wanted, limits)
-    table = plain_columns(found) if wanted.shape == "columns" else plain(found)
-    return orjson.dumps({"model": origin_of(model), wanted.shape: table})
+        continuation = await model.answering.prompt(content)
+        text = orjson.dumps({"model": origin_of(model), "continuation": continuation})
+        return Response(text, media_type="application/json")
+    state.admit(model)
+    query = await state.work(lambda: query_of(content, model.forecaster.spec, state.serve), body=sent)
+    found, skipped = await model.answering.forecast(query)
+    text = await state.write(found, lambda: _written(model, found, query.shape, skipped))
+    return Response(text, media_type="application/json")
 
 
 def _written(model: Loaded, found: Forecasts, shape: Shape, skipped: list[str]) -> bytes:

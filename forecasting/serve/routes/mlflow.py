@@ -8,19 +8,17 @@ import re
 from importlib.metadata import version
 from typing import Any, Final
 
-import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecasting.bundle.forecaster import Forecasts
+from forecasting.bundle.forecasts import Forecasts
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import ServeSettings
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.inference import admit, forecast, told
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import Asked, ForecastRequest, asked, content_type, parse_json, understood
+from forecasting.serve.requests import ForecastQuery, ForecastRequest, content_type, parse_as, parse_json, query_of
 from forecasting.serve.responses import columns_of, records_of
 from forecasting.serve.state import State
 
@@ -116,39 +114,37 @@ async def _invoke(request: Request, name: str | None) -> Response:
     state = State.of(request)
     state.allow(request, "forecast")
     model = state.model(name)
-    admit(model)
+    state.admit(model)
     kind, content, spec = content_type(request), await request.body(), model.forecaster.spec
-    wanted = await state.work(lambda: _asked(kind, content, spec, state.serve), body=content)
-    found, _ = await forecast(model, wanted)
-    return Response(await told(model, found, lambda: _written(found)), media_type="application/json")
+    query = await state.work(lambda: _query(kind, content, spec, state.serve), body=content)
+    found, _ = await model.answering.forecast(query)
+    return Response(await state.write(found, lambda: _written(found)), media_type="application/json")
 
 
-def _asked(kind: str, content: bytes, spec: Spec, limits: ServeSettings) -> Asked:
+def _query(kind: str, content: bytes, spec: Spec, limits: ServeSettings) -> ForecastQuery:
     columns, levels = _read(kind, content, spec)
-    return asked(ForecastRequest(columns=_known(columns, spec), level=levels or None), spec, limits)
+    return query_of(ForecastRequest(columns=_known(columns, spec), level=levels or None), spec, limits)
 
 
 def _written(found: Forecasts) -> bytes:
-    order = np.argsort(found.unique_id.astype(str), kind="stable")  # as the model itself answers
-    found = Forecasts(
-        found.unique_id[order], found.cutoff[order], found.ds[order], found.values[order], found.quantiles
-    )
-    return orjson.dumps({"predictions": records_of(columns_of(found))})
+    rows = records_of(columns_of(found))
+    rows.sort(key=lambda row: row[UNIQUE_ID])  # as the model itself answers; steps stay in order
+    return orjson.dumps({"predictions": rows})
 
 
 def _known(columns: Columns, spec: Spec) -> Columns:
     """What the signature names; MLflow leaves out the rest."""
-    names = {UNIQUE_ID, DS, Y, *spec.features.past, *spec.features.future, *spec.features.static}
+    names = {UNIQUE_ID, DS, Y, *spec.covariates}
     return {name: values for name, values in columns.items() if name in names}
 
 
 def _read(kind: str, content: bytes, spec: Spec) -> tuple[Columns, list[float]]:
     """The table of a request as columns, and the levels asked for."""
     if kind == "text/csv":
-        return _csv(content, set(spec.features.vocabulary)), []
+        return _csv(content, spec.labels), []
     if kind != "application/json":
         raise ServiceError(415, "wrong_content_type", "send application/json or text/csv")
-    request = understood(Invocation, parse_json(_TOKENS.sub(_null, content) if b"NaN" in content else content))
+    request = parse_as(Invocation, parse_json(_TOKENS.sub(_null, content) if b"NaN" in content else content))
     tables = [request.dataframe_split, request.dataframe_records, request.inputs, request.instances]
     given = [table for table in tables if table is not None]
     if len(given) != 1:
@@ -172,7 +168,7 @@ def _columns(table: Split | Rows | Columns) -> Columns:
     return {name: [row[place] for row in table.data] for place, name in enumerate(table.columns)}
 
 
-def _csv(content: bytes, labels: set[str]) -> Columns:
+def _csv(content: bytes, labels: frozenset[str]) -> Columns:
     """A table with a header; empty is missing, and everything but labels is a number."""
     try:
         header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)

@@ -14,7 +14,7 @@ from forecasting.errors import GatecastError, LockedError, UnknownVersionError
 from forecasting.serve.catalog import UnknownModelError
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import json_body, parse_json, understood
+from forecasting.serve.requests import json_body, parse_as, parse_json
 from forecasting.serve.responses import origin_of, plain
 from forecasting.serve.slot import Slot
 from forecasting.serve.state import State
@@ -118,7 +118,7 @@ async def promote(request: Request, response: Response, name: str) -> dict[str, 
     state = State.of(request)
     state.allow(request, "admin")
     slot = slot_of(state, name)
-    wanted = understood(Promotion, parse_json(await json_body(request))).version
+    wanted = parse_as(Promotion, parse_json(await json_body(request))).version
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
     return await _ordered(state, slot, response, lambda: registry.promote(slot.name, wanted, patience=patience))
 

@@ -9,15 +9,14 @@ from fastapi import APIRouter, Request, Response
 from forecasting import __version__
 from forecasting.config.settings import ServeSettings
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.inference import admit, forecast, told
 from forecasting.serve.keys import Scope
 from forecasting.serve.openapi import answer as documented
 from forecasting.serve.openapi import body, refusals
-from forecasting.serve.requests import Asked, asked, content_type
+from forecasting.serve.requests import ForecastQuery, content_type, query_of
 from forecasting.serve.responses import columns_of, origin_of
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
-from forecasting.serve.tensors import InferRequest, answer, asked_for, inputs_of, outputs_of, read
+from forecasting.serve.tensors import InferRequest, answer, inputs_of, outputs_of, read, request_of
 
 __all__ = ["router"]
 
@@ -146,22 +145,23 @@ def _metadata(model: Loaded) -> dict[str, Any]:
 async def _infer(request: Request, model: Loaded) -> Response:
     if content_type(request) not in ("", "application/json", "application/octet-stream"):
         raise ServiceError(415, "wrong_content_type", "send application/json, or application/octet-stream with bytes")
-    admit(model)
-    state, whole, size = State.of(request), await request.body(), request.headers.get(_HEADER)
-    content, wanted = await state.work(lambda: _understood(whole, size, model, state.serve), body=whole)
-    found, _ = await forecast(model, wanted)
+    state = State.of(request)
+    state.admit(model)
+    whole, size = await request.body(), request.headers.get(_HEADER)
+    content, query = await state.work(lambda: _query(whole, size, model, state.serve), body=whole)
+    found, _ = await model.answering.forecast(query)
     origin = origin_of(model)
     head = {
         "model_name": model.name,
         "model_version": str(model.version),
         "parameters": {"kind": origin["kind"], "baseline": origin["baseline"]},
     }
-    text, length = await told(model, found, lambda: answer(content, columns_of(found), head))
+    text, length = await state.write(found, lambda: answer(content, columns_of(found), head))
     if length is None:
         return Response(text, media_type="application/json")
     return Response(text, media_type="application/octet-stream", headers={_HEADER: str(length)})
 
 
-def _understood(whole: bytes, size: str | None, model: Loaded, limits: ServeSettings) -> tuple[InferRequest, Asked]:
+def _query(whole: bytes, size: str | None, model: Loaded, limits: ServeSettings) -> tuple[InferRequest, ForecastQuery]:
     content, values = read(whole, size)
-    return content, asked(asked_for(content, values, model.name), model.forecaster.spec, limits)
+    return content, query_of(request_of(content, values, model.name), model.forecaster.spec, limits)

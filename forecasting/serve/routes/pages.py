@@ -10,13 +10,11 @@ import anyio.to_thread
 import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
 
-from forecasting.bundle.forecaster import Forecasts
+from forecasting.bundle.forecasts import Forecasts
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.errors import RegistryError
 from forecasting.registry.registry import PREVIOUS
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.inference import admit
-from forecasting.serve.inference import forecast as forecast_now
 from forecasting.serve.keys import Scope
 from forecasting.serve.pages.charts import forecast_chart
 from forecasting.serve.pages.render import address, asset, render
@@ -24,7 +22,7 @@ from forecasting.serve.pages.scores import TITLES, accuracy, results, runs
 from forecasting.serve.pages.stored import Stored, names_of, readings_of, stored
 from forecasting.serve.pages.upload import columns_of_csv
 from forecasting.serve.pages.views import Notice, choices, chosen, forecast, table_of
-from forecasting.serve.requests import Asked, ForecastRequest, asked, content_type, understood
+from forecasting.serve.requests import ForecastQuery, ForecastRequest, content_type, parse_as, query_of
 from forecasting.serve.routes.models import slot_of
 from forecasting.serve.slot import Loaded, Slot
 from forecasting.serve.state import State
@@ -147,9 +145,8 @@ async def upload(request: Request, model: Name = None) -> Response:
 
     async def build(state: State, slot: Slot) -> Content:
         spec = _loaded(slot).forecaster.spec
-        covariates = [*spec.features.past, *spec.features.future, *spec.features.static]
         level = round(100 * (spec.wanted[-1] - spec.wanted[0]), 4) if len(spec.wanted) > 1 else 80.0
-        return {"spec": spec, "covariates": covariates, "level": level, "limits": state.serve}
+        return {"spec": spec, "covariates": spec.covariates, "level": level, "limits": state.serve}
 
     return await _page(request, "upload", model, build)
 
@@ -162,22 +159,22 @@ async def forecast_file(request: Request, model: Name = None, h: int | None = No
     if content_type(request) != "text/csv":
         raise ServiceError(415, "wrong_content_type", "send a CSV file as text/csv")
     loaded = state.model(model)
-    admit(loaded)
+    state.admit(loaded)
     spec, body = loaded.forecaster.spec, await request.body()
 
-    def read() -> Asked:
+    def read() -> ForecastQuery:
         content = {"columns": columns_of_csv(body, spec), "h": h, "level": [level]}
-        return asked(understood(ForecastRequest, content), spec, state.serve)
+        return query_of(parse_as(ForecastRequest, content), spec, state.serve)
 
-    wanted = await state.work(read, body=body)
-    made, skipped = await forecast_now(loaded, wanted)
-    content = await anyio.to_thread.run_sync(_answer, wanted, made)
+    query = await state.work(read, body=body)
+    made, skipped = await loaded.answering.forecast(query)
+    content = await anyio.to_thread.run_sync(_answer, query, made)
     return await _html("answer.html", {**content, "skipped": skipped, "loaded": loaded})
 
 
-def _answer(wanted: Asked, made: Forecasts) -> Content:
-    table, readings = made.table(), wanted.readings.table()
-    names = list(dict.fromkeys(made.unique_id))
+def _answer(query: ForecastQuery, made: Forecasts) -> Content:
+    table, readings = made.table(), query.readings.table()
+    names = list(dict.fromkeys(table[UNIQUE_ID]))
     charts = [
         (name, forecast_chart(_known(readings, name), table[table[UNIQUE_ID] == name])) for name in names[:_DRAWN]
     ]
@@ -202,7 +199,7 @@ async def _live(request: Request, store: Store, loaded: Loaded, kept: Stored) ->
     State.of(request).allow(request, "forecast")
     spec = loaded.forecaster.spec
     readings = await anyio.to_thread.run_sync(readings_of, store, loaded.name, spec, kept.name)
-    made, _ = await forecast_now(loaded, Asked(readings, spec.horizon, spec.wanted, "columns"))
+    made, _ = await loaded.answering.forecast(ForecastQuery(readings, spec.horizon, spec.wanted, "columns"))
     table = made.table()
     return table[table[UNIQUE_ID] == kept.name].reset_index(drop=True)
 
@@ -247,7 +244,7 @@ def _loaded(slot: Slot) -> Loaded:
         text = f"No version of {slot.name} is open yet. The service keeps trying; reload this page in a moment."
         details = (slot.refusal,) if slot.refusal else ()
         raise _NothingError(503, Notice("This model is not ready", text, "", details))
-    if slot.current.forecaster.spec.head == "categorical":
+    if not slot.current.forecaster.spec.wanted:
         text = f"{slot.name} forecasts symbols, and this page draws numbers. Ask it over /v1/forecast."
         raise _NothingError(200, Notice("Nothing to draw", text))
     return slot.current

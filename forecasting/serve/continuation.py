@@ -6,50 +6,69 @@ from typing import Any, Final
 
 import pandas as pd
 
+from forecasting.bundle.forecasts import SymbolForecasts
 from forecasting.bundle.generation import Sampling
-from forecasting.bundle.symbols import SymbolForecaster
+from forecasting.bundle.symbol_forecaster import SymbolForecaster
 from forecasting.columns import DS, PROBABILITY, UNIQUE_ID, UNKNOWN_READ, Y
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import DataError
 from forecasting.series.vocabulary import join_symbols, split_text
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.inference import check_steps, faults
-from forecasting.serve.requests import Asked, ForecastRequest
+from forecasting.serve.offload import Offload
+from forecasting.serve.requests import ForecastQuery, ForecastRequest
 
-__all__ = ["continued", "prompted"]
+__all__ = ["SymbolAnswering"]
 
 _READ: Final = 25_000_000  # symbols of a text times those of the vocabulary: 100 MB of logits
 _HOT: Final = 100.0  # a temperature at which every symbol is as likely as any other
 _PROMPT: Final = {"name", "prompt", "length", "temperature", "seed"}
 
 
-def continued(forecaster: SymbolForecaster, asked: Asked, limits: ServeSettings) -> pd.DataFrame:
-    """What follows every series, in the order of the request, as `gatecast forecast` continues it; it blocks.
+class SymbolAnswering:
+    """A model of symbols, which goes on step by step: every request is worked on by itself, off the event loop."""
 
-    Columns: unique_id, ds, cutoff, step, symbol, probability, unknown. Raises ServiceError 422 that lists every
-    violation.
-    """
-    ids, spec = asked.readings.unique_id, forecaster.spec
+    full = False
+
+    def __init__(self, forecaster: SymbolForecaster, settings: ServeSettings, offload: Offload) -> None:
+        self._forecaster = forecaster
+        self._limits = settings
+        self._offload = offload
+
+    async def forecast(self, query: ForecastQuery) -> tuple[SymbolForecasts, list[str]]:
+        """What follows every series, as `gatecast forecast` continues it; see `Answering.forecast`."""
+        return await self._offload.run(lambda: _continued(self._forecaster, query, self._limits), large=True), []
+
+    async def prompt(self, request: ForecastRequest) -> dict[str, Any]:
+        """What follows a text: as a text, as symbols and how probable each was.
+
+        What is not given is as in the job. Raises ServiceError 422 that lists every violation.
+        """
+        return await self._offload.run(lambda: _prompted(self._forecaster, request, self._limits), large=True)
+
+    async def drained(self) -> None:
+        """Nothing waits here."""
+
+
+def _continued(forecaster: SymbolForecaster, query: ForecastQuery, limits: ServeSettings) -> SymbolForecasts:
+    ids, spec = query.readings.unique_id, forecaster.spec
     names = list(dict.fromkeys(ids))
-    if len(names) * asked.steps > limits.max_symbols:
-        fault = f"{len(names)} series of {asked.steps} steps, allowed are {limits.max_symbols} symbols together"
+    if len(names) * query.steps > limits.max_symbols:
+        fault = f"{len(names)} series of {query.steps} steps, allowed are {limits.max_symbols} symbols together"
         raise ServiceError(422, "invalid_request", "the request cannot be answered", [fault])
-    labels = pd.array(asked.readings.y, dtype="str")
-    table = pd.DataFrame({UNIQUE_ID: pd.array(ids, dtype="str"), DS: asked.readings.ds, Y: labels})
+    labels = pd.array(query.readings.y, dtype="str")
+    table = pd.DataFrame({UNIQUE_ID: pd.array(ids, dtype="str"), DS: query.readings.ds, Y: labels})
     check_steps(table, spec)
     try:
-        found = forecaster.forecast(table, horizon=asked.steps)
+        found = forecaster.continued(table, query.steps)
     except DataError as error:
         raise ServiceError(422, "unusable_data", "the labels cannot be used", faults(table, spec)) from error
-    rows = found.groupby(UNIQUE_ID).indices
-    return found.iloc[[row for name in names for row in rows[name]]]
+    place = {name: row for row, name in enumerate(found.unique_id)}
+    order = [place[name] for name in names]
+    return SymbolForecasts(*(part[order] for part in found))
 
 
-def prompted(forecaster: SymbolForecaster, request: ForecastRequest, limits: ServeSettings) -> dict[str, Any]:
-    """What follows a text: as a text, as symbols and how probable each was; it blocks.
-
-    What is not given is as in the job. Raises ServiceError 422 that lists every violation.
-    """
+def _prompted(forecaster: SymbolForecaster, request: ForecastRequest, limits: ServeSettings) -> dict[str, Any]:
     own, codes, unit = forecaster.sampling, forecaster.symbols.vocabulary, forecaster.symbols.unit
     read = split_text(request.prompt or "", unit)
     length = request.length or forecaster.spec.horizon
@@ -67,7 +86,7 @@ def prompted(forecaster: SymbolForecaster, request: ForecastRequest, limits: Ser
         raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong)
     temperature = own.temperature if request.temperature is None else request.temperature
     sampling = Sampling(temperature, own.seed if request.seed is None else request.seed, own.top)
-    found = forecaster.continuation.extend(read, length, sampling)
+    found = forecaster.generator.extend(read, length, sampling)
     return {
         "text": join_symbols(found.symbols, unit),
         "symbols": found.symbols.tolist(),
