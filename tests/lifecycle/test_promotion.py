@@ -109,7 +109,7 @@ def test_better_challenger_takes_the_place_of_the_champion(registry: Registry, j
     live = registry.champion("buoy")
     assert live is not None
     decision = judge("bb", "ridge")
-    assert [candidate.name for candidate in decision.judgment.candidates][:2] == ["ridge", "champion"]
+    assert [candidate.name for candidate in decision.judgment.backtests][:2] == ["ridge", "champion"]
     assert decision.promoted == "ridge"
     champion, previous = registry.version("buoy", "champion"), registry.version("buoy", "previous")
     assert (champion.model, previous.version) == ("ridge", live.version)
@@ -222,7 +222,7 @@ def test_promotion_killed_anywhere_ends_where_it_would_have_ended(
 
     before = [(1, "", "naive", "refused"), (2, "previous", "seasonal_naive", "fallback")] if champion else []
     assert state(registry) == [*before, (len(before) + 1, "champion", "ridge", "passed")]
-    names = [candidate.name for candidate in decision.judgment.candidates]
+    names = [candidate.name for candidate in decision.judgment.backtests]
     assert ("champion" in names) == champion
     for each in (decision, again):
         assert (each.version, each.promoted, each.fallback) == (len(before) + 1, "ridge", False)
@@ -247,7 +247,7 @@ def test_fallback_killed_anywhere_ends_where_it_would_have_ended(
 
     assert state(registry) == [(1, "", "naive", "refused"), (2, "champion", "seasonal_naive", "fallback")]
     assert (decision.version, decision.promoted, decision.fallback) == (2, "seasonal_naive", True)
-    assert "champion" not in [candidate.name for candidate in decision.judgment.candidates]
+    assert "champion" not in [candidate.name for candidate in decision.judgment.backtests]
 
 
 def test_what_was_rolled_back_does_not_come_back(registry: Registry, judge: Callable[..., Decision]) -> None:
@@ -314,16 +314,16 @@ def test_two_decisions_at_once_are_taken_one_after_the_other(
 RACER = """
 import json, sys, time
 from pathlib import Path
-from forecasting.config import parse
+from forecasting.config.job import parse_job
 from forecasting.evaluation.judging import Candidate
 from forecasting.lifecycle.promotion import Judging, decide
 from forecasting.registry.registry import Registry
-from forecasting.series import sources
+from forecasting import sources
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 
 name, place, told = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[2], "race.json").read_text())
-job = parse(told["job"])
+job = parse_job(told["job"])
 table = clean(sources.read(job), job.series).table
 registry = Registry(told["uri"], place / "artifacts", place / "locks")
 run = registry.start_run(job.name, name, {})
@@ -332,7 +332,7 @@ candidates = tuple(Candidate(candidate, (Path(bundle),)) for candidate, bundle i
 while not (place / "go").exists():
     time.sleep(0.01)
 decision = decide(registry, Judging(job, run.run_id, table, folds(table, job), candidates, place / name))
-print(json.dumps([decision.promoted, [candidate.name for candidate in decision.judgment.candidates]]))
+print(json.dumps([decision.promoted, [candidate.name for candidate in decision.judgment.backtests]]))
 """
 
 
