@@ -27,7 +27,7 @@ DUMPS = {"utils", "util", "helpers", "common", "misc"}
 HEAVY = {"tensorflow", "keras", "jax", "torch", "mlflow", "prefect", "sklearn"}
 
 # Packages whose __init__ holds a registry, a literal dict; all others hold their docstring.
-REGISTRIES = {"forecasting/series/sources", "forecasting/nn/cells", "forecasting/nn/heads", "forecasting/nn/models"}
+REGISTRIES = {"forecasting/sources", "forecasting/nn/cells", "forecasting/nn/heads", "forecasting/nn/models"}
 
 
 def name(path: Path) -> str:

@@ -27,7 +27,7 @@ TRACKED = """
 import asyncio, json, os, sys
 from prefect.testing.utilities import prefect_test_harness
 from prefect import get_client
-from forecasting.config import load
+from forecasting.config.job import load_job
 from forecasting.registry.registry import Registry
 from pipelines.ingest import ingest
 from pipelines.training import training
@@ -45,7 +45,7 @@ async def runs():
     }
 
 if __name__ == "__main__":
-    job = load(sys.argv[1])
+    job = load_job(sys.argv[1])
     with prefect_test_harness(server_startup_timeout=120):
         merged = ingest(job)
         outcome = training(job)

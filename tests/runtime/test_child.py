@@ -120,7 +120,7 @@ def test_a_process_that_takes_too_long_is_killed(tmp_path: Path) -> None:
 def test_child_ends_with_a_killed_parent(tmp_path: Path) -> None:
     """Where only the parent is killed, nobody goes on writing into a fit that the next run takes up."""
     ticks = tmp_path / "ticks"
-    code = f"from pipelines import child; child.call('child_work:tick', {str(ticks)!r})"
+    code = f"from forecasting.runtime import child; child.call('child_work:tick', {str(ticks)!r})"
     path = os.pathsep.join([str(tmp_path), *sys.path])
     parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
     try:

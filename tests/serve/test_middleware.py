@@ -203,7 +203,7 @@ def test_a_fault_is_opaque_and_its_log_holds_no_input(caplog: pytest.LogCaptureF
     assert "my-id" in str(sent)
     told = "\n".join(str(vars(record)) for record in caplog.records)
     assert "RuntimeError" in told
-    assert "test_door.py" in told
+    assert "test_middleware.py" in told
     assert SECRET not in told
 
 
