@@ -64,8 +64,8 @@ def test_what_is_whole_is_kept_and_what_is_damaged_is_fitted_again(world: World,
 def test_everyone_is_judged_on_the_same_windows(world: World, tmp_path: Path) -> None:
     """Challenger first, then the champion, then the rivals; a champion's one bundle answers for all folds."""
     held = contest(world, tmp_path, "seasonal_naive", champion="ridge")
-    assert [one.name for one in held.candidates] == ["challenger", CHAMPION, "naive", "drift"]
-    first, *others = (one.scored for one in held.candidates)
+    assert [one.name for one in held.backtests] == ["challenger", CHAMPION, "naive", "drift"]
+    first, *others = (one.scored for one in held.backtests)
     for other in others:
         assert other.unique_id.tolist() == first.unique_id.tolist()
         assert other.cutoff.tolist() == first.cutoff.tolist()

@@ -7,20 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle import forecaster as serving
+from forecasting.bundle import quantile_forecaster as serving
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.config.job import Job
 from forecasting.config.series import Series
 from forecasting.evaluation import baselines
-from forecasting.evaluation.leakage import Finding, audit, perturb_future
+from forecasting.evaluation.leakage import Moved, audit, perturb_future
 from forecasting.series import panel, prepare
 from forecasting.series import windows as window
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.series.scaling import Scaler
 
-World = tuple[pd.DataFrame, Job, list[Forecaster]]
+World = tuple[pd.DataFrame, Job, list[Path]]
 CUTOFF = pd.Timestamp("2024-01-06 16:00")  # the first of the rich job
 
 
@@ -36,10 +35,10 @@ def world(rich: tuple[pd.DataFrame, Job], tmp_path: Path) -> World:
     assert fold.cutoffs[0] == CUTOFF
     data = prepare.prepare(cleaned, job, fold)
     paths = [baselines.fit(n, data, job, tmp_path / n, origin=Origin()) for n in ("seasonal_naive", "ridge")]
-    return table, job, [open_forecaster(path) for path in paths]
+    return table, job, paths
 
 
-def moved(findings: list[Finding]) -> set[str]:
+def moved(findings: list[Moved]) -> set[str]:
     """What the audit complains of."""
     return {finding.what for finding in findings if finding.moved}
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin
+from forecasting.bundle.engine import Engine
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.generation import Generator
 from forecasting.config.job import Job, parse_job
@@ -73,7 +74,7 @@ def test_the_graph_of_a_table_reads_what_the_table_says() -> None:
     draw = np.random.default_rng(2)
     rows, codes = draw.normal(size=(16, 4)).astype(np.float32), draw.integers(0, 4, (1, 12)).astype(np.int32)
     table = Table(rows, draw.permutation(16), 2)
-    logits, _ = Generator(Vocabulary(symbols=("a", "b", "c")), table_to_onnx(table)).read(codes)
+    logits, _ = Generator(Vocabulary(symbols=("a", "b", "c")), Engine(table_to_onnx(table))).read(codes)
     after = contexts(np.append(codes[0], 0), 2, 4)[1:]  # of what comes after each code
     np.testing.assert_array_equal(logits[0], rows[table.row_of[after]])
 
@@ -131,7 +132,7 @@ def test_nothing_before_a_cutoff_sees_after_it(table: pd.DataFrame, tmp_path: Pa
     """Vocabulary, sequences, n-grams and forecasts stay as they are when the future becomes another one."""
     plan = folds(table, job())
     candidates = fit_baselines(table, job(), plan, tmp_path, origin=Origin())
-    findings = audit_symbols(table, job(), [open_forecaster(candidate.bundles[0]) for candidate in candidates])
+    findings = audit_symbols(table, job(), [candidate.bundles[0] for candidate in candidates])
     assert {finding.what for finding in findings if finding.moved} == set()
     assert len(findings) == 8
 

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.artifact import open_bundle
-from forecasting.bundle.forecaster import Forecaster
+from forecasting.bundle.forecaster import open_forecaster
 from forecasting.errors import DataError
 from forecasting.monitor import recalibration as repair
 from forecasting.monitor.recalibration import renew_intervals
@@ -44,9 +43,7 @@ def test_renewed_intervals_fit_the_latest_residuals(noisy: Any) -> None:
     table = noisy.store.read_observations("buoy")
     cutoffs = pd.date_range("2024-01-26 18:00", "2024-01-30 12:00", freq="h")
     made = [
-        Forecaster(open_bundle(noisy.registry.download("buoy", version.version, noisy.path / "cache"))).at(
-            table, cutoffs
-        )
+        open_forecaster(noisy.registry.download("buoy", version.version, noisy.path / "cache")).at(table, cutoffs)
         for version in (before, after)
     ]
     y = made[0].table().merge(table, on=["unique_id", "ds"])["y"].to_numpy().reshape(made[0].ds.shape)

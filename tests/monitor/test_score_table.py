@@ -172,6 +172,9 @@ def test_symbols_and_empty_stores_are_refused(
     """One clear sentence each."""
     with pytest.raises(DataError, match="gatecast forecast"):
         record(Store(tmp_path / "empty"), job)
-    symbols = make_job(head={"name": "categorical"}, model={"name": "in_step"})
-    with pytest.raises(DataError, match="symbols"):
-        record(store, symbols)
+    kept = Store(tmp_path / "symbols")
+    kept.merge_observations("job", store.read_observations("job"))
+    names = ["unique_id", "ds", "cutoff", "step", "version"]
+    kept.append_forecasts("job", store.read_forecasts("job")[names].assign(symbol="a", probability=0.5))
+    with pytest.raises(DataError, match="have no quantiles; the monitor watches forecasts of numbers"):
+        record(kept, job)

@@ -149,7 +149,7 @@ def test_configured_names_are_the_only_ones(service: Any, copied: Path) -> None:
 def test_a_full_queue_is_said_before_any_work(service: Any, copied: Path, path: str) -> None:
     """429 on every route, when to come back, and nothing about the table that is missing."""
     with service(copied, queue=1) as client:
-        batcher = client.app.state.gatecast.catalog.slot(NAME).current.batcher
+        batcher = client.app.state.gatecast.catalog.slot(NAME).current.answering.batcher
 
         async def ask() -> httpx.Response:
             batcher._items.append(_Item({}, 0, asyncio.get_running_loop().create_future()))

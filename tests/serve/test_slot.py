@@ -22,6 +22,7 @@ from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry, content_of
+from forecasting.serve.answering import Machinery
 from forecasting.serve.offload import Offload
 from forecasting.serve.slot import Place, Slot
 
@@ -43,12 +44,13 @@ def place(copied: Path, stocked: Path) -> Iterator[Place]:
         database.commit()
     registry = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied / "artifacts", copied / "locks")
     with ThreadPoolExecutor(1) as executor:
-        yield Place(registry, copied / "cache", copied / "serve", executor, Offload(1), ServeSettings())
+        machinery = Machinery(ServeSettings(), executor, Offload(1), lambda requests, windows: None)
+        yield Place(registry, copied / "cache", copied / "serve", machinery)
 
 
 def slot_of(place: Place, wanted: str = "") -> Slot:
     """A slot of `buoy`."""
-    return Slot(NAME, wanted, place, lambda requests, windows: None)
+    return Slot(NAME, wanted, place)
 
 
 def unreachable(place: Place) -> Place:

@@ -156,9 +156,9 @@ def test_a_prompt_is_continued_as_by_the_command(book: Any, forecaster: SymbolFo
         ({"prompt": "Doug", "length": 0}, "length: "),
         ({"prompt": "Doug", "seed": -1}, "seed: "),
         ({"prompt": 1}, "prompt: "),
-        ({"length": 4}, "prompt, length, temperature and seed"),
-        ({"columns": "table", "temperature": 0}, "prompt, length, temperature and seed"),
-        ({"columns": "table", "level": [80]}, "neither level nor quantiles"),
+        ({"length": 4}, "give the history as records or as columns"),
+        ({"columns": "table", "temperature": 0}, "temperature and seed belong to a prompt"),
+        ({"columns": "table", "level": [80]}, "leave out level and quantiles"),
         ({"columns": "table", "h": 101}, "2 series of 101 steps, allowed are 200 symbols together"),
         ({"columns": "numbers"}, "y must hold texts or null"),
         ({"columns": "nulls"}, "hold no label"),
@@ -194,17 +194,23 @@ def test_a_model_of_numbers_has_no_prompt(book: Any, columns: Callable[[pd.DataF
         assert "are for models of symbols" in answer.text
 
 
-def test_other_protocols_say_where_to_ask(book: Any, columns: Callable[[pd.DataFrame], Any]) -> None:
-    """They know numbers alone."""
+def test_other_protocols_continue_symbols_too(
+    book: Any, columns: Callable[[pd.DataFrame], Any], forecaster: SymbolForecaster
+) -> None:
+    """MLflow's and the Open Inference Protocol give the same symbols; the page, which draws numbers, says so."""
     table = columns(texts(a=9))
     tensors = [{"name": name, "datatype": "BYTES", "shape": [9], "data": table[name]} for name in table]
-    answers = [
-        book.post(f"/invocations/{NAME}", {"inputs": table}),
-        book.post(f"/v2/models/{NAME}/infer", {"inputs": tensors}),
-        book.post(f"/upload?model={NAME}", b"unique_id,ds,y\na,2026-01-01,\n", headers={"content-type": "text/csv"}),
-    ]
-    assert [answer.status_code for answer in answers] == [422] * 3
-    assert all("ask it under /v1/forecast" in answer.text for answer in answers)
+    expected = forecaster.forecast(texts(a=9))["symbol"].tolist()
+    rows = book.post(f"/invocations/{NAME}", {"inputs": table}).json()["predictions"]
+    assert [row["symbol"] for row in rows] == expected
+    inferred = book.post(f"/v2/models/{NAME}/infer", {"inputs": tensors}).json()
+    outputs = {one["name"]: one for one in inferred["outputs"]}
+    assert (outputs["symbol"]["data"], outputs["symbol"]["datatype"]) == (expected, "BYTES")
+    assert outputs["unknown"]["datatype"] == "INT64"
+    upload = book.post(
+        f"/upload?model={NAME}", b"unique_id,ds,y\na,2026-01-01,x\n", headers={"content-type": "text/csv"}
+    )
+    assert (upload.status_code, "this model gives symbols" in upload.text) == (422, True)
     assert "ask it over /v1/forecast" in book.get(f"/?model={NAME}").text.lower()
 
 

@@ -95,7 +95,7 @@ def test_neighbours_move_a_forecast_and_the_future_does_not(fitted: Fitted) -> N
 
 def test_audit_finds_no_leak_in_frames(fitted: Fitted) -> None:
     """Cleaning, layout, features, windows and the frames' forecasts, before and after another future."""
-    findings = audit(fitted.table, fitted.job, [open_forecaster(fitted.bundle)])
+    findings = audit(fitted.table, fitted.job, [fitted.bundle])
     assert [finding.what for finding in findings if finding.moved] == []
 
 
