@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from forecasting.runtime.workspace import Workspace
+
 __all__ = ["Line", "measured"]
 
 _HISTORY, _DAY = 720, 24  # rows of a series
@@ -63,10 +65,11 @@ def _night(series: int) -> dict[str, Any]:
         day = table["ds"] > table["ds"].max() - pd.Timedelta(hours=_DAY)
         table[~day].to_parquet(readings)
         costs = {"first ingest": _run(folder, "ingest")}
-        first = _size(home / "tables" / "many" / "observations")
+        place = Workspace(home)
+        first = _size(place.observations("many"))
         costs["training"] = _run(folder, "train")  # it ends with a forecast
-        trained = _size(home / "artifacts") + _size(home / "mlflow.db")
-        vintage = _size(home / "tables" / "many" / "forecasts")
+        trained = _size(place.artifacts) + _size(place.database)
+        vintage = _size(place.forecasts("many"))
         table[day].to_parquet(readings)
         costs |= {"ingest": _run(folder, "ingest"), "batch": _run(folder, "forecast")}
         costs["monitor"] = _run(folder, "monitor")
@@ -75,7 +78,7 @@ def _night(series: int) -> dict[str, Any]:
                 "reading": first / (series * (_HISTORY - _DAY)),
                 "forecast": vintage / (series * _DAY),
                 "training": trained,
-                "score": _size(home / "tables" / "many" / "scores"),
+                "score": _size(place.scores("many")),
             }
         }
 

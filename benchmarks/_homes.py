@@ -50,12 +50,12 @@ def main() -> None:
     from forecasting.registry.registry import Registry
 
     place = settings_of(home)
-    registry = Registry(place.tracking_uri, home / "artifacts", home / "locks")
+    registry = Registry(place.tracking_uri, home)
     for seed in range(1, int(sys.argv[2]) + 1):
-        run = registry.start_run(NAME, f"key{seed}", {})
+        run = registry.runs.start(NAME, f"key{seed}", {})
         bundle = _bundle(home / "made" / str(seed), seed)
-        registry.register(NAME, run.run_id, bundle, verdict="passed", metrics={"wql": 0.25})
-    registry.promote(NAME, 1)
+        registry.versions.register(NAME, run.run_id, bundle, verdict="passed", metrics={"wql": 0.25})
+    registry.aliases.promote(NAME, 1)
 
 
 def _bundle(work: Path, seed: int) -> Path:

@@ -17,6 +17,7 @@ import psutil
 
 from benchmarks._servers import process, until
 from benchmarks._trial import NAME, PATIENT, Bench, Done, Home, Round, kill_tree
+from forecasting.runtime.workspace import Workspace
 
 __all__ = ["SHARDED", "dask", "kill_batch", "kill_training", "kill_when", "twice"]
 
@@ -115,7 +116,7 @@ def _ended(process: subprocess.Popen[str]) -> Done:
 
 
 def _without_worker(bench: Bench, home: Home) -> Round:
-    words, parts = (*SHARDED, "--runner", "dask"), home.path / "tables" / NAME / "parts"
+    words, parts = (*SHARDED, "--runner", "dask"), Workspace(home.path).parts(NAME)
     with _cluster(bench.place / "dask") as (address, workers):
         here = Home(home.path, home.config, extra={"GATECAST_DASK": address})
         running = here.start(*words)

@@ -16,6 +16,7 @@ from benchmarks._kills import SHARDED
 from benchmarks._servers import Postgres, mlflow, prefect, process, until
 from benchmarks._trial import NAME, PATIENT, Bench, Done, Home, Round, kill_tree
 from forecasting.runtime.files import write_text
+from forecasting.runtime.workspace import Workspace
 
 __all__ = ["database", "worker"]
 
@@ -48,7 +49,7 @@ def database(bench: Bench, rounds: int, *, outage: float = OUTAGE) -> Iterator[R
                 home = replace(home, tracking=tracking)
                 yield _cut(bench, postgres, home, bench.trained, ("train",), outage)
                 for name in ("forecasts", "parts"):
-                    (home.path / "tables" / home.name / name).rename(home.path / f"{name}-of-training")
+                    (Workspace(home.path).tables(home.name) / name).rename(home.path / f"{name}-of-training")
                 yield _cut(bench, postgres, home, bench.forecast, SHARDED, outage)
             yield Round("all flow runs have ended", watch())
     finally:
@@ -120,7 +121,8 @@ def _named(bench: Bench, begin: Home, name: str, extra: Mapping[str, str]) -> Ho
     home = bench.fresh(begin, name)
     home = replace(home, name=name, config=home.path / "job.yaml", extra=extra)
     write_text(home.config, begin.config.read_text(encoding="utf-8").replace(f"name: {NAME}", f"name: {name}"))
-    (home.path / "tables" / NAME).rename(home.path / "tables" / name)
+    place = Workspace(home.path)
+    place.tables(NAME).rename(place.tables(name))
     return home
 
 

@@ -113,7 +113,7 @@ def _grown(place: Path, table: pd.DataFrame, ends: np.ndarray) -> list[str]:
         first, again = ingest.fn(job), ingest.fn(job)
         if (again.inserted, again.updated) != (0, 0):
             wrong.append(f"after {end} rows the same file brought {again.inserted} new, {again.updated} other rows")
-        found = store.read_observations(NAME)
+        found = store.observations.read(NAME)
         expected = table[:end].assign(ds=table["ds"][:end].dt.tz_localize(None).astype("datetime64[us]"))
         if found["ds"].tolist() != expected["ds"].tolist() or found["y"].tolist() != expected["y"].tolist():
             wrong.append(f"after {end} rows, {first.inserted} of them new, others are stored than were measured")

@@ -19,10 +19,13 @@ import psutil
 from forecasting.bundle.artifact import open_bundle
 from forecasting.config.settings import Settings
 from forecasting.errors import GatecastError, UnknownVersionError
+from forecasting.registry.cache import Cache
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
 from forecasting.runtime.files import write_text
-from forecasting.storage.store import Store, fingerprint
+from forecasting.runtime.workspace import Workspace
+from forecasting.storage.fingerprint import fingerprint
+from forecasting.storage.store import Store
 
 __all__ = ["NAME", "Bench", "Done", "Home", "Round", "kill_tree"]
 
@@ -112,7 +115,7 @@ class Home:
     def registry(self) -> Registry:
         """Versions and aliases of this home."""
         place = Settings(home=self.path)
-        return Registry(self.tracking or place.tracking_uri, place.artifacts, place.locks)
+        return Registry(self.tracking or place.tracking_uri, place.home, place.locks)
 
     def content(self) -> Content:
         """Everything that must be the same in the end, however it came about."""
@@ -155,7 +158,7 @@ class Bench:
         """The same before its first forecasts."""
         home = self.fresh(self.trained, "live")
         for name in ("forecasts", "parts"):
-            shutil.rmtree(home.path / "tables" / NAME / name)
+            shutil.rmtree(Workspace(home.path).tables(NAME) / name)
         return home
 
     @cached_property
@@ -216,8 +219,8 @@ def _tables(home: Home) -> Content:
     """Fingerprints of the tables, and rows that are stored more than once."""
     store, found = Store(home.path), {}
     for name, read, keys in (
-        ("observations", store.read_observations, ["unique_id", "ds"]),
-        ("forecasts", store.read_forecasts, ["unique_id", "ds", "cutoff", "version"]),
+        ("observations", store.observations.read, ["unique_id", "ds"]),
+        ("forecasts", store.forecasts.read, ["unique_id", "ds", "cutoff", "version"]),
     ):
         try:
             table = read(home.name)
@@ -232,23 +235,23 @@ def _tables(home: Home) -> Content:
 def _registered(home: Home) -> Content:
     """Versions, aliases, runs with their states; bundles that are not whole raise."""
     registry = home.registry
-    if not home.tracking and not (home.path / "mlflow.db").exists():
+    if not home.tracking and not Workspace(home.path).database.exists():
         return {"versions": [], "runs": [], "bundles": 0}  # looking would make one
     try:
-        table = registry.versions(home.name).sort_values("version")
+        table = registry.versions.table(home.name).sort_values("version")
     except UnknownVersionError:
         return {"versions": [], "runs": [], "bundles": 0}
     versions = list(table[["version", "aliases", "model", "verdict"]].itertuples(index=False, name=None))
     whole = 0
     for version in table["version"]:
-        open_bundle(registry.download(home.name, int(version), home.path / "whole"))
+        open_bundle(Cache(registry.versions, home.path / "whole").download(home.name, int(version)))
         whole += 1
     shutil.rmtree(home.path / "whole")
     return {"versions": versions, "runs": sorted(_runs(home)), "bundles": whole}
 
 
 def _runs(home: Home) -> Iterator[str]:
-    with connect(home.registry.tracking_uri) as client:
+    with connect(home.registry.versions.tracking_uri) as client:
         experiment = client.get_experiment_by_name(home.name)
         for run in client.search_runs([experiment.experiment_id]) if experiment else ():
             yield str(run.info.status)

@@ -34,6 +34,7 @@ from forecasting.batch.vintages import forecast
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job, parse_job
 from forecasting.registry.registry import Registry
+from forecasting.runtime.workspace import Workspace
 from forecasting.storage.appending import add, write_part
 from forecasting.storage.store import Store
 
@@ -81,7 +82,7 @@ def _fill(home: Path, series: int, rows: int) -> float:
             }
             parts.append(Path(scratch, f"{first}.parquet"))
             write_part(parts[-1], pa.table(table))
-        add(str(home / "tables" / NAME / "observations"), parts, seen=None)
+        add(str(Workspace(home).observations(NAME)), parts, seen=None)
     return time.perf_counter() - begin
 
 
@@ -108,17 +109,11 @@ def _measured(home: Path, options: argparse.Namespace) -> dict[str, Any]:
 def _forecast(home: Path, options: argparse.Namespace) -> dict[str, Any]:
     """In the process that is watched."""
     job, place = _job(), settings_of(home)
-    registry = Registry(place.tracking_uri, home / "artifacts", home / "locks")
-    registry.version(NAME, "champion")  # the client of MLflow takes seconds to import: not counted
+    registry = Registry(place.tracking_uri, home)
+    registry.versions.get(NAME, "champion")  # the client of MLflow takes seconds to import: not counted
     begin, used = time.perf_counter(), time.process_time()
-    vintage = forecast(
-        Store(home),
-        registry,
-        job,
-        cache=home / "cache",
-        request=Request(shards=options.shards),
-        runner=runner(options.runner),
-    )
+    how = runner(options.runner)
+    vintage = forecast(Store(home), registry, job, request=Request(shards=options.shards), runner=how)
     seconds = time.perf_counter() - begin
     series = sum(part.series for part in vintage.parts)
     laps = {name: round(sum(part.seconds[name] for part in vintage.parts), 2) for name in vintage.parts[0].seconds}

@@ -124,10 +124,11 @@ def _share(rows: pd.DataFrame, chosen: pd.Series) -> float:
 def _open(place: Path, number: int) -> Arena:
     world = make_world(number)
     rivals = fit_baselines(world.known, JOB, world.folds, place / "baselines", origin=Origin())
-    registry = Registry(f"sqlite:///{place / 'mlflow.db'}", place / "artifacts", place / "locks")
+    registry = Registry(f"sqlite:///{place / 'mlflow.db'}", place)
     champion = perturbed(world, place / "champion", noise=CHAMPION_NOISE, seed=number)
-    run = registry.start_run(JOB.name, "champion", {})
-    registry.promote(JOB.name, registry.register(JOB.name, run.run_id, champion, verdict="passed", metrics={}))
+    run = registry.runs.start(JOB.name, "champion", {})
+    version = registry.versions.register(JOB.name, run.run_id, champion, verdict="passed", metrics={})
+    registry.aliases.promote(JOB.name, version)
     last = world.folds[0].cutoffs[-1] + pd.Timedelta(hours=JOB.window.horizon)
     hidden = pd.date_range(last, world.table[DS].max() - pd.Timedelta(hours=JOB.window.horizon), freq="7h")
     later = Fold(world.folds[0].fit_until, world.folds[0].seen_until, hidden)
@@ -137,20 +138,20 @@ def _open(place: Path, number: int) -> Arena:
 
 def _retrain(arena: Arena, index: int, bundle: Path) -> tuple[bool, list[str]]:
     """Judge and promote as a run does; whether it went live, and which rules it failed. The champion is put back."""
-    run = arena.registry.start_run(JOB.name, f"run-{index}", {})
+    run = arena.registry.runs.start(JOB.name, f"run-{index}", {})
     candidates = (Candidate("challenger", (bundle,)), *arena.rivals)
     work = bundle.with_name(f"work-{index}")
     judged = Judging(JOB, run.run_id, arena.world.known, arena.world.folds, candidates, work)
-    before = arena.registry.champion(JOB.name)
+    before = arena.registry.versions.champion(JOB.name)
     try:
         decision = decide(arena.registry, judged)
     except GatecastError as error:
         return False, [f"error: {type(error).__name__}"]
-    after = arena.registry.champion(JOB.name)
+    after = arena.registry.versions.champion(JOB.name)
     if (after != before) != (decision.promoted is not None):
         raise SystemExit(f"the alias moved, or not, against the verdict on {bundle}")
     if decision.promoted is not None:
-        arena.registry.rollback(JOB.name)
+        arena.registry.aliases.rollback(JOB.name)
     return decision.promoted is not None, [rule.rule for rule in decision.judgment.verdict.rules if not rule.passed]
 
 

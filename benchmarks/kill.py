@@ -124,12 +124,12 @@ def _end(config: Path, home: Path, place: Path) -> list[str]:
 
 def _tables(home: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     store = Store(home)
-    return store.read_observations(NAME), store.read_forecasts(NAME).drop(columns="created")
+    return store.observations.read(NAME), store.forecasts.read(NAME).drop(columns="created")
 
 
 def _versions(home: Path) -> list[tuple[Any, ...]]:
     place = Settings(home=home)
-    table = Registry(place.tracking_uri, place.artifacts, place.locks).versions(NAME)
+    table = Registry(place.tracking_uri, place.home, place.locks).versions.table(NAME)
     return list(table[["version", "aliases", "model", "verdict", "wql"]].itertuples(index=False, name=None))
 
 

@@ -33,7 +33,9 @@ from forecasting.bundle.artifact import open_bundle
 from forecasting.columns import CUTOFF
 from forecasting.config.job import Job, load_job
 from forecasting.config.settings import Settings
+from forecasting.lifecycle.home import open_home
 from forecasting.monitor.findings import Findings
+from forecasting.registry.cache import Cache
 from forecasting.report.results import Outcome
 from forecasting.runtime import child
 from forecasting.storage.snapshot import take
@@ -42,7 +44,6 @@ from pipelines.batch import batch
 from pipelines.ingest import ingest
 from pipelines.monitor import monitor
 from pipelines.training import training
-from pipelines.workspace import workspace
 
 __all__ = ["main", "simulate"]
 
@@ -177,18 +178,18 @@ def _watch(job: Job, day: pd.Timestamp, diary: Diary) -> None:
 
 
 def _of_the_first_day(job: Job, home: Path) -> dict[str, Path]:
-    place = workspace()
+    place = open_home()
     data = take(place.store, job)
     return {
-        "train_once": place.registry.download(job.name, "champion", home / "first"),
+        "train_once": Cache(place.registry.versions, home / "first").download(job.name, "champion"),
         **{name: baseline_of(name, job, data, home / "first" / "baselines") for name in ("seasonal_naive", "ridge")},
     }
 
 
 def _compare(plan: Plan, job: Job, diary: Diary, first: dict[str, Path]) -> dict[str, Any]:
-    place = workspace()
-    readings = place.store.read_observations(job.name)
-    made = first_made(place.store.read_forecasts(job.name))
+    place = open_home()
+    readings = place.store.observations.read(job.name)
+    made = first_made(place.store.forecasts.read(job.name))
     arms = {name: forecasts_of(path, readings, job, plan.cutoffs) for name, path in first.items()}
     rows = {name: joined(table, readings) for name, table in {"loop": made, **arms}.items()}
     result: dict[str, Any] = {"scenario": "shift" if plan.shifted else "plain", "weeks": plan.weeks}

@@ -78,8 +78,8 @@ def main() -> None:
 
 def given_back(fits: int) -> dict[str, Any]:
     """Resident memory of the parent before the first fit and after each, and the peak of its children."""
+    from forecasting.lifecycle.home import open_home
     from pipelines import tasks
-    from pipelines.workspace import workspace
 
     job = parse_job(
         {
@@ -94,7 +94,7 @@ def given_back(fits: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as home:
         os.environ["GATECAST_HOME"] = home
         raw = tasks.read(job)
-        workspace().store.merge_observations(job.name, tasks.clean(job, raw).table)
+        open_home().store.observations.merge(job.name, tasks.clean(job, raw).table)
         del raw
         data = tasks.take_snapshot(job)
         resident, gpu = [resident_mb()], [gpu_mb()]

@@ -18,6 +18,7 @@ import pandas as pd
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import Settings
+from forecasting.registry.cache import Cache
 from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
 
@@ -31,10 +32,10 @@ def main(home: Path, name: str) -> None:
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     place = Settings(home=home)
-    registry = Registry(place.tracking_uri, place.artifacts, place.locks)
-    history = Store(home).read_observations(name)[[UNIQUE_ID, DS, Y]]
+    registry = Registry(place.tracking_uri, place.home, place.locks)
+    history = Store(home).observations.read(name)[[UNIQUE_ID, DS, Y]]
     with tempfile.TemporaryDirectory() as cache:
-        forecaster = open_forecaster(registry.download(name, "champion", Path(cache)))
+        forecaster = open_forecaster(Cache(registry.versions, Path(cache)).download(name, "champion"))
         expected = forecaster.forecast(history)
         rows = pd.concat([history, expected[[UNIQUE_ID, DS]]]).sort_values([UNIQUE_ID, DS])
         spark = (

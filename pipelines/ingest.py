@@ -3,7 +3,7 @@
 from prefect import flow
 
 from forecasting.config.job import Job
-from forecasting.storage.store import Merged
+from forecasting.storage.observations import Merged
 from pipelines import notices, tasks
 
 __all__ = ["ingest"]

@@ -15,7 +15,7 @@ from forecasting.config.job import Job
 from forecasting.monitor.findings import Findings
 from forecasting.report.results import Outcome, summary
 from forecasting.series.validate import Report
-from forecasting.storage.store import Merged
+from forecasting.storage.observations import Merged
 
 __all__ = ["OBSERVATIONS", "RETRAIN", "asked", "forecasted", "ingested", "resource", "trained", "watched"]
 

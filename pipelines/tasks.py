@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -24,27 +25,29 @@ from forecasting.config.job import Job
 from forecasting.evaluation import judging as contest
 from forecasting.evaluation.judging import Candidate
 from forecasting.lifecycle import retraining
+from forecasting.lifecycle.home import open_home
 from forecasting.lifecycle.promotion import Decision, Judging
 from forecasting.lifecycle.promotion import decide as decide_under_lock
-from forecasting.lifecycle.retraining import Attempt, Final
+from forecasting.lifecycle.retraining import Attempt, FinalFit
 from forecasting.monitor import check as watch
 from forecasting.monitor import findings as memory
 from forecasting.monitor import recalibration as repair
 from forecasting.monitor.findings import Findings
-from forecasting.registry.registry import Run
+from forecasting.registry.runs import Run
 from forecasting.report import results
 from forecasting.report.results import Outcome
 from forecasting.runtime import child, provenance
+from forecasting.runtime.locks import run_lock
 from forecasting.series import clean as cleaning
 from forecasting.series import validate as validation
 from forecasting.storage import ingestion, snapshot
+from forecasting.storage.observations import Merged
 from forecasting.storage.snapshot import Snapshot
-from forecasting.storage.store import Merged
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import Start
-from pipelines.workspace import workspace
 
 __all__ = [
+    "alone",
     "check",
     "clean",
     "conclude",
@@ -60,9 +63,9 @@ __all__ = [
     "read",
     "recall",
     "renew_intervals",
+    "replace_twin",
     "settle",
     "store",
-    "succeed",
     "take_snapshot",
     "tidy",
     "train",
@@ -83,12 +86,17 @@ def step(title: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
         def call(*args: P.args, **named: P.kwargs) -> R:
             if FlowRunContext.get() is not None:
                 return tracked(*args, **named)
-            Console(stderr=True).print(f"[dim]·[/dim] {title}", highlight=False)
+            _say(f"[dim]·[/dim] {title}")
             return function(*args, **named)
 
         return call
 
     return wrap
+
+
+def alone(job: Job) -> AbstractContextManager[None]:
+    """Only one run of a job at a time in this home; a second one says so and waits."""
+    return run_lock(open_home().workspace.locks, job.name, waiting=_say)
 
 
 @step("checking the network's parameters")
@@ -120,15 +128,16 @@ def clean(job: Job, raw: pd.DataFrame) -> cleaning.Cleaned:
 @step("storing the observations")
 def store(job: Job, report: validation.Report, cleaned: cleaning.Cleaned) -> Merged:
     """Merge into the job's Delta table; the same rows twice change nothing."""
-    merged = workspace().store.merge_observations(job.name, cleaned.table)
-    ingestion.record(workspace().home, job.name, report, cleaned)
+    home = open_home()
+    merged = home.store.observations.merge(job.name, cleaned.table)
+    ingestion.record(home.workspace, job.name, report, cleaned)
     return merged
 
 
 @step("taking the data of this run")
 def take_snapshot(job: Job) -> Snapshot:
     """The stored observations of now, clean, with their rolling origins."""
-    return snapshot.take(workspace().store, job)
+    return snapshot.take(open_home().store, job)
 
 
 @step("opening the run")
@@ -136,14 +145,14 @@ def open_run(job: Job, data: Snapshot) -> Run:
     """The MLflow run of this content: new, interrupted, or finished already."""
     tags = {"gatecast.data": data.fingerprint, "gatecast.data_version": str(data.version)}
     tags["gatecast.commit"] = provenance.git_commit()
-    return workspace().registry.start_run(job.name, _key(job, data), results.parameters(job), tags)
+    return open_home().registry.runs.start(job.name, _key(job, data), results.parameters(job), tags)
 
 
 @step("training the network")
 def train(job: Job, data: Snapshot, number: int, start: Start) -> Fitted:
     """Fit fold `number` in a process of its own."""
-    function, arguments = "forecasting.training.fit:fit_stored", (workspace().home, job, data.version, number)
-    work = workspace().run(job.name, _key(job, data)) / f"network-{start.init}-{number}"
+    function, arguments = "forecasting.training.fit:fit_stored", (open_home().workspace.home, job, data.version, number)
+    work = _work(job, data) / f"network-{start.init}-{number}"
     named = {"work": work, "origin": _origin(data), "start": start}
     return cast(Fitted, child.call(function, *arguments, timeout=job.train.timeout, **named))
 
@@ -152,8 +161,8 @@ def train(job: Job, data: Snapshot, number: int, start: Start) -> Fitted:
 def fit_finally(job: Job, data: Snapshot, attempt: Attempt) -> Fitted | str:
     """The last fit in a process of its own, or why there is none."""
     function = "forecasting.training.final_fit:fit_finally_stored"
-    arguments = (workspace().home, job, data.version, attempt.fits[-1].bundle)
-    work = workspace().run(job.name, _key(job, data)) / "network-final"
+    arguments = (open_home().workspace.home, job, data.version, attempt.fits[-1].bundle)
+    work = _work(job, data) / "network-final"
     named = {"work": work, "epochs": attempt.best_epoch, "start": attempt.start}
     return cast(Fitted | str, child.call(function, *arguments, timeout=job.train.timeout, **named))
 
@@ -161,57 +170,56 @@ def fit_finally(job: Job, data: Snapshot, attempt: Attempt) -> Fitted | str:
 @step("choosing the first weights")
 def find_start(job: Job, data: Snapshot) -> Start:
     """Those of the live model where they are asked for and may be had."""
-    place = workspace()
-    work = place.run(job.name, _key(job, data))
-    return retraining.find_start(place.registry, job, data, cache=place.cache, work=work)
+    return retraining.find_start(open_home().registry, job, data, work=_work(job, data))
 
 
 @step("fitting the baselines")
 def fit_baselines(job: Job, data: Snapshot) -> tuple[Candidate, ...]:
     """Every baseline on every fold."""
-    directory = workspace().run(job.name, _key(job, data)) / "baselines"
+    directory = _work(job, data) / "baselines"
     return contest.fit_baselines(data.table, job, data.folds, directory, origin=_origin(data))
 
 
 @step("backtesting everyone on the same cutoffs, judging, registering")
 def decide(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: tuple[Candidate, ...]) -> Decision:
     """The verdict on the last attempt, and its consequence for the aliases."""
-    return decide_under_lock(workspace().registry, _judging(job, data, run, attempts, rivals))
+    return decide_under_lock(open_home().registry, _judging(job, data, run, attempts, rivals))
 
 
 @step("holding the last fit against what was judged")
-def succeed(
+def replace_twin(
     job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], *, decision: Decision, last: Fitted | str
-) -> Final:
+) -> FinalFit:
     """It serves if it is sane, in the place of its judged twin."""
-    return retraining.succeed(workspace().registry, _judging(job, data, run, attempts, ()), decision, last)
+    return retraining.replace_twin(open_home().registry, _judging(job, data, run, attempts, ()), decision, last)
 
 
 @step("laying the stored tables out for reading")
 def tidy(job: Job) -> int:
     """Small or unordered files become few; what no version of the last 30 days needs is deleted."""
-    return workspace().store.compact(job.name)
+    return open_home().store.compact(job.name)
 
 
 @step("forecasting with the live model")
 def forecast(job: Job, request: Request, *, model: str = "champion", runner: str = "local") -> Vintage:
     """Forecast every series and store the vintage, once; the shards of it by this runner."""
-    place, how = workspace(), runners.runner(runner, workspace().dask)
-    return batch.forecast(place.store, place.registry, job, cache=place.cache, model=model, request=request, runner=how)
+    home = open_home()
+    how = runners.runner(runner, home.dask)
+    return batch.forecast(home.store, home.registry, job, model=model, request=request, runner=how)
 
 
 @step("forecasting with the live model, if there is one")
 def forecast_live(job: Job) -> Vintage | Absent:
     """The forecasts of the champion, or why there are none."""
-    place = workspace()
-    return batch.forecast_live(place.store, place.registry, job, cache=place.cache)
+    home = open_home()
+    return batch.forecast_live(home.store, home.registry, job)
 
 
 @step("fetching the live model")
 def live_bundle(job: Job) -> Path | None:
     """The verified bundle of the champion; none where nothing is live."""
-    place = workspace()
-    return place.registry.download(job.name, "champion", place.cache) if place.registry.champion(job.name) else None
+    registry = open_home().registry
+    return registry.cache.download(job.name, "champion") if registry.versions.champion(job.name) else None
 
 
 @step("writing the report, closing the run")
@@ -222,40 +230,44 @@ def conclude(
     attempts: Sequence[Attempt],
     decision: Decision,
     *,
-    final: Final | None,
+    final: FinalFit | None,
     vintage: Vintage | Absent,
 ) -> Outcome:
     """Results and report into the run; its working folder is not needed any more."""
-    finished, place = results.Finished(job, run.run_id, data, attempts, decision, final, vintage), workspace()
-    outcome = results.conclude(place.registry, place.home, finished)
-    shutil.rmtree(place.run(job.name, _key(job, data)), ignore_errors=True)
+    home, finished = open_home(), results.Finished(job, run.run_id, data, attempts, decision, final, vintage)
+    outcome = results.conclude(home.registry, home.workspace, finished)
+    shutil.rmtree(_work(job, data), ignore_errors=True)
     return outcome
 
 
 @step("recalling the finished run of the same data, job and code")
 def recall(run: Run) -> Outcome:
     """The outcome of a run that need not be repeated."""
-    return Outcome.model_validate_json(workspace().registry.read_text(run.run_id, "outcome.json"))
+    return Outcome.model_validate_json(open_home().registry.runs.read_text(run.run_id, "outcome.json"))
 
 
 @step("looking at the live model")
 def look(job: Job) -> Findings:
     """Its live scores, drift and the verdict."""
-    place = workspace()
-    return watch.look(place.store, place.registry, job, cache=place.cache)
+    home = open_home()
+    return watch.look(home.store, home.registry, job)
 
 
 @step("renewing the intervals of the live model")
 def renew_intervals(job: Job, findings: Findings) -> int:
     """The version that is live then, with the same weights."""
-    place, work = workspace(), workspace().run(job.name, "intervals")
-    return repair.renew_intervals(place.store, place.registry, job, findings, cache=place.cache, work=work)
+    home = open_home()
+    return repair.renew_intervals(home.store, home.registry, job, findings, work=home.workspace.intervals(job.name))
 
 
 @step("noting that the verdict was acted on")
 def settle(findings: Findings) -> None:
     """The same verdict is not due again."""
-    memory.acted(workspace().store, findings)
+    memory.acted(open_home().store, findings)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False)
 
 
 def _any_length(job: Job) -> Job:
@@ -268,8 +280,13 @@ def _key(job: Job, data: Snapshot) -> str:
 
 
 def _judging(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: Sequence[Candidate]) -> Judging:
-    candidates, work = retraining.candidates(job, attempts, rivals), workspace().run(job.name, _key(job, data))
-    return Judging(job, run.run_id, data.table, data.folds, candidates, work, again=attempts[-1].start.warm)
+    candidates = retraining.candidates(job, attempts, rivals)
+    return Judging(job, run.run_id, data.table, data.folds, candidates, _work(job, data), again=attempts[-1].start.warm)
+
+
+def _work(job: Job, data: Snapshot) -> Path:
+    """The working folder of a run."""
+    return open_home().workspace.run(job.name, _key(job, data))
 
 
 def _origin(data: Snapshot) -> Origin:

@@ -8,7 +8,6 @@ from forecasting.report.results import Outcome
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.start import SCRATCH, Start
 from pipelines import notices, tasks
-from pipelines.workspace import workspace
 
 __all__ = ["training"]
 
@@ -16,7 +15,7 @@ __all__ = ["training"]
 @flow(name="training", persist_result=False, timeout_seconds=48 * 3600)
 def training(job: Job) -> Outcome:
     """Train a challenger on the stored observations and promote it only if the gate says so."""
-    with workspace().alone(job.name):
+    with tasks.alone(job):
         data = tasks.take_snapshot(job)
         run = tasks.open_run(job, data)
         if run.finished:
@@ -30,7 +29,7 @@ def training(job: Job) -> Outcome:
         final = None
         if job.train.final_fit and decision.judgment.verdict.passed:
             last = tasks.fit_finally(job, data, attempts[-1])
-            final = tasks.succeed(job, data, run, attempts, decision=decision, last=last)
+            final = tasks.replace_twin(job, data, run, attempts, decision=decision, last=last)
         vintage = tasks.forecast_live(job)
         outcome = tasks.conclude(job, data, run, attempts, decision, final=final, vintage=vintage)
         return notices.trained(job, outcome)

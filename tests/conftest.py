@@ -144,7 +144,7 @@ def postgresql() -> Iterator[str]:
 def registry(database: Path, tmp_path: Path) -> Registry:
     """A registry of this test alone."""
     shutil.copy(database, tmp_path / "mlflow.db")
-    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", tmp_path / "locks")
+    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_the_network_beats_frequencies_and_goes_live(place: tuple[Path, dict[str
 def test_the_continuation_is_a_vintage_and_stands_in_the_report(place: tuple[Path, dict[str, Any]]) -> None:
     """Each text is continued from its own end; the report tells the words of the longer one."""
     folder, outcome = place
-    stored = Store(folder / "home").read_forecasts("book")
+    stored = Store(folder / "home").forecasts.read("book")
     assert stored.groupby("unique_id").size().to_dict() == {"long": 6, "short": 6}
     ends = stored.groupby("unique_id")["cutoff"].first()
     assert ends["long"] - ends["short"] == pd.Timedelta(seconds=12 * 25)
@@ -70,4 +70,4 @@ def test_a_prompt_is_continued_and_not_stored(place: tuple[Path, dict[str, Any]]
     asked = ("forecast", "book.yaml", "--prompt", "Spot saw Doug . Doug saw", "--length", "6", "--temperature", "0")
     told = command(place[0], gatecast, *asked)
     assert told.strip() == "Spot saw Doug . Doug saw Jane . Jane saw Spot ."
-    assert len(Store(place[0] / "home").read_forecasts("book")) == 12
+    assert len(Store(place[0] / "home").forecasts.read("book")) == 12

@@ -14,7 +14,7 @@ from forecasting.bundle.fast_path import Readings, step_of
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.frequency import fixed_step, offset_of
-from forecasting.storage.reading import Span, scan
+from forecasting.storage.reading import RowFilter, scan
 
 __all__ = ["Histories", "read"]
 
@@ -33,8 +33,8 @@ def read(plan: Plan, shard: Shard, spec: Spec) -> Histories:
     """
     at = None if plan.at is None else pd.Timestamp(plan.at)
     since = None if plan.since is None else pd.Timestamp(plan.since)
-    span = Span(shard.first, shard.last, since, None if spec.series.future else at)
-    recent = _Rows.of(_known_at(scan(plan.observations, _columns(spec), span), at, spec))
+    wanted = RowFilter(shard.first, shard.last, since, None if spec.series.future else at)
+    recent = _Rows.of(_known_at(scan(plan.observations, _columns(spec), wanted), at, spec))
     whole = recent.whole(spec)
     settled = recent.settled(spec)
     if spec.layout is not None and not settled.all():
@@ -42,7 +42,7 @@ def read(plan: Plan, shard: Shard, spec: Spec) -> Histories:
     others = recent.table.filter(pa.array(np.repeat(settled & ~whole, recent.counts)))
     if since is not None and shard.size > np.count_nonzero(whole | settled):
         known = tuple(recent.names[whole | settled])
-        older = _known_at(scan(plan.observations, _columns(spec), span._replace(since=None, but=known)), at, spec)
+        older = _known_at(scan(plan.observations, _columns(spec), wanted._replace(since=None, but=known)), at, spec)
         others = pa.concat_tables([others, older])
     return Histories(recent.contexts(whole, spec), _frame(others))
 

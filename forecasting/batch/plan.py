@@ -16,10 +16,10 @@ from forecasting.errors import DataError
 from forecasting.runtime.files import write_text
 from forecasting.runtime.provenance import numbers_version
 from forecasting.series.frequency import offset_of
-from forecasting.storage import reading as scan
-from forecasting.storage.reading import Source
+from forecasting.storage import reading
+from forecasting.storage.reading import TableVersion
 
-__all__ = ["Model", "Plan", "Request", "Shard", "plan"]
+__all__ = ["Plan", "PlannedModel", "Request", "Shard", "plan"]
 
 _FEW: Final = 12_000  # series that are forecast in one piece, without another process
 _MOST: Final = 8192  # series of a shard
@@ -40,7 +40,7 @@ class Shard(_Frozen):
     size: int
 
 
-class Model(_Frozen):
+class PlannedModel(_Frozen):
     """The version that forecasts, and where its bundle lies."""
 
     bundle: Path
@@ -61,8 +61,8 @@ class Plan(_Frozen):
     """Everything that a shard's forecast depends on. `created` is when the plan was made first."""
 
     folder: Path
-    observations: Source
-    model: Model
+    observations: TableVersion
+    model: PlannedModel
     at: datetime | None
     since: datetime | None  # older rows are read only where a series needs them
     horizon: int | None
@@ -75,34 +75,34 @@ class Plan(_Frozen):
         return 1 if len(self.shards) > 1 else 0
 
 
-def plan(folder: Path, source: Source, model: Model, spec: Spec, request: Request) -> Plan:
+def plan(folder: Path, stored: TableVersion, model: PlannedModel, spec: Spec, request: Request) -> Plan:
     """The plan under which finished parts are kept in `folder`; one that is there already is taken up.
 
     Raises DataError where no reading is known at the cutoff.
     """
-    found = scan.reach(source)
+    found = reading.reach(stored)
     if found and request.at is not None and found[0] > request.at:
         raise DataError(f"there is no reading at or before {request.at}; the first one is at {found[0]}")
-    place = folder / _key(source, model, spec, request)
+    place = folder / _key(stored, model, spec, request)
     path = place / "plan.json"
     if path.exists():
         return Plan.model_validate_json(path.read_bytes())
     made = Plan(
         folder=place,
-        observations=source,
+        observations=stored,
         model=model,
         at=request.at,
         since=_since(found, spec, request),
         horizon=request.horizon,
         created=datetime.now(UTC).replace(tzinfo=None),
-        shards=_shards(scan.names(source), spec, request.shards),
+        shards=_shards(reading.names(stored), spec, request.shards),
     )
     write_text(path, made.model_dump_json())
     return made
 
 
-def _key(source: Source, model: Model, spec: Spec, request: Request) -> str:
-    parts = (source, model.version, model.weights, spec.model_dump_json(), request, numbers_version())
+def _key(stored: TableVersion, model: PlannedModel, spec: Spec, request: Request) -> str:
+    parts = (stored, model.version, model.weights, spec.model_dump_json(), request, numbers_version())
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

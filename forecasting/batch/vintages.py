@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pandas as pd
-from filelock import FileLock
 
 from forecasting.batch.part_files import Part, table_of
-from forecasting.batch.plan import Model, Request, plan
+from forecasting.batch.plan import PlannedModel, Request, plan
 from forecasting.batch.runners import Runner, run_local
 from forecasting.bundle.artifact import read_spec
 from forecasting.bundle.forecaster import open_forecaster
@@ -19,6 +17,8 @@ from forecasting.bundle.generation import Generated, Sampling
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.registry.registry import Registry
+from forecasting.runtime.files import remove_folder
+from forecasting.runtime.locks import forecast_lock
 from forecasting.series.vocabulary import split_text, unit_of
 from forecasting.storage.store import Store
 
@@ -65,12 +65,12 @@ class Absent(NamedTuple):
     reason: str
 
 
-def forecast_live(store: Store, registry: Registry, job: Job, *, cache: Path) -> Vintage | Absent:
+def forecast_live(store: Store, registry: Registry, job: Job) -> Vintage | Absent:
     """The forecasts of the champion; a run that has none, or lacks what must be known ahead, goes on without."""
-    if registry.champion(job.name) is None:
+    if registry.versions.champion(job.name) is None:
         return Absent("nothing is live")
     try:
-        return forecast(store, registry, job, cache=cache)
+        return forecast(store, registry, job)
     except DataError as error:
         return Absent(str(error))
 
@@ -80,7 +80,6 @@ def forecast(
     registry: Registry,
     job: Job,
     *,
-    cache: Path,
     model: str = "champion",
     request: Request | None = None,
     runner: Runner = run_local,
@@ -91,26 +90,25 @@ def forecast(
     cutoff, version); after a kill, finished ones are not made again. Series that cannot be forecast are reported in
     the vintage; raises DataError where none can.
     """
-    live = registry.version(job.name, model)
-    bundle = registry.download(job.name, live.version, cache)
-    folder = store.parts(job.name)
-    registry.locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(registry.locks / f"forecast-{job.name}.lock"):
-        chosen = Model(bundle=bundle.absolute(), name=live.model, version=live.version, weights=live.weights)
-        planned = plan(folder, store.observations(job.name), chosen, read_spec(bundle), request or Request())
+    live = registry.versions.get(job.name, model)
+    bundle = registry.cache.download(job.name, live.version)
+    folder = store.workspace.parts(job.name)
+    with forecast_lock(store.workspace.locks, job.name):
+        chosen = PlannedModel(bundle=bundle.absolute(), name=live.model, version=live.version, weights=live.weights)
+        planned = plan(folder, store.observations.latest(job.name), chosen, read_spec(bundle), request or Request())
         _forget_old(folder)
         parts = tuple(sorted(runner(planned), key=lambda part: part.path))
         vintage = Vintage(parts, 0, live.model, live.version)
         _refuse_nothing(vintage)
-        return vintage._replace(written=store.commit_forecasts(job.name, [part.path for part in parts if part.rows]))
+        return vintage._replace(written=store.forecasts.commit(job.name, [part.path for part in parts if part.rows]))
 
 
 def continue_text(
-    registry: Registry, job: Job, text: str, length: int, sampling: Sampling, *, cache: Path, model: str = "champion"
+    registry: Registry, job: Job, text: str, length: int, sampling: Sampling, *, model: str = "champion"
 ) -> Generated:
     """What follows a text of the job's symbols; nothing is stored. Raises ConfigError for a model of numbers."""
-    live = registry.version(job.name, model)
-    forecaster = open_forecaster(registry.download(job.name, live.version, cache))
+    live = registry.versions.get(job.name, model)
+    forecaster = open_forecaster(registry.cache.download(job.name, live.version))
     return forecaster.generator.extend(split_text(text, unit_of(job)), length, sampling)
 
 
@@ -118,7 +116,7 @@ def _forget_old(folder: Path) -> None:
     """Only the parts of the newest plans stay; those of vintages are shared with the table until it is compacted."""
     plans = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in plans[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_folder(old)
 
 
 def _refuse_nothing(vintage: Vintage) -> None:

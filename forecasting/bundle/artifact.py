@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
-import tempfile
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +19,7 @@ from forecasting.bundle.engine import Graphs
 from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError, GatecastError
+from forecasting.runtime.files import replace_folder
 from forecasting.series.windows import Batch
 
 __all__ = [
@@ -114,29 +113,27 @@ def write(
 
     `golden` is a small batch of inputs; the forecast that it must give for ever is computed here.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        (scratch / "spec.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
-        (scratch / "model.onnx").write_bytes(graphs.model)
+
+    def fill(draft: Path) -> None:
+        (draft / "spec.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+        (draft / "model.onnx").write_bytes(graphs.model)
         if graphs.step is not None:
-            (scratch / "step.onnx").write_bytes(graphs.step)
-        np.savez(scratch / "conformal.npz", allow_pickle=False, **calibration.to_arrays())
+            (draft / "step.onnx").write_bytes(graphs.step)
+        np.savez(draft / "conformal.npz", allow_pickle=False, **calibration.to_arrays())
         expected = _forecast(Predictor(spec, graphs, threads=1), calibration, golden)
-        np.savez(scratch / "golden.npz", allow_pickle=False, expected=expected, **golden)
+        np.savez(draft / "golden.npz", allow_pickle=False, expected=expected, **golden)
         if keras_file is not None:
-            shutil.copyfile(keras_file, scratch / "model.keras")
+            shutil.copyfile(keras_file, draft / "model.keras")
         manifest = Manifest(
             format=FORMAT,
             created=datetime.now(UTC),
-            files={name: _measure(scratch / name) for name in _FILES if (scratch / name).exists()},
+            files={name: _measure(draft / name) for name in _FILES if (draft / name).exists()},
             versions=_versions(),
             origin=origin,
         )
-        (scratch / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-        _replace(scratch, directory)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        (draft / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+
+    replace_folder(directory, fill)
     return directory
 
 
@@ -255,15 +252,3 @@ def _measure(path: Path) -> _File:
 def _versions() -> dict[str, str]:
     installed = {distribution.name.lower() for distribution in importlib.metadata.distributions()}
     return {name: importlib.metadata.version(name) for name in _PACKAGES if name in installed}
-
-
-def _replace(scratch: Path, directory: Path) -> None:
-    """Put `scratch` in the place of `directory`; whoever reads meets the old one, none, or the new one."""
-    scratch.chmod(0o755)
-    if directory.exists():
-        old = scratch.with_name(f"{scratch.name}.old")
-        os.replace(directory, old)
-        os.replace(scratch, directory)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.replace(scratch, directory)

@@ -17,6 +17,7 @@ from forecasting.bundle.spec import IntervalSpec, Spec, TableSpec, wanted_quanti
 from forecasting.config.job import Job
 from forecasting.config.series import Window
 from forecasting.errors import DataError
+from forecasting.runtime.files import replace_folder
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features
 from forecasting.series.layout import Layout
@@ -104,7 +105,8 @@ def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, direct
     """
     spec = bundle.spec
     if not spec.quantiles:
-        return Path(shutil.copytree(bundle.path, directory, dirs_exist_ok=True))
+        replace_folder(directory, lambda draft: shutil.copytree(bundle.path, draft, dirs_exist_ok=True))
+        return directory
     panel = build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
     window = Window(context=spec.context, horizon=spec.horizon)
     keras_file = bundle.path / "model.keras"

@@ -50,14 +50,14 @@ def run(config: Config, as_json: Json = False) -> None:
 def ingest(config: Config, as_json: Json = False) -> None:
     """Read the source, validate, clean, and merge the readings into the job's table."""
     from forecasting.cli.tables import show
+    from forecasting.lifecycle.home import open_home
     from pipelines.ingest import ingest as flow
-    from pipelines.workspace import workspace
 
     job = read_job(config)
     merged = in_process(flow, job)
     result = {"name": job.name, "version": merged.version, "inserted": merged.inserted, "updated": merged.updated}
     if as_json:
-        print_json(result | {"table": str(workspace().home / "tables" / job.name / "observations")})
+        print_json(result | {"table": str(open_home().workspace.observations(job.name))})
     else:
         show(f"{job.name}: data version {merged.version}", [result])
 
@@ -112,11 +112,11 @@ def backtest(
     """Judge live models and baselines on the job's rolling origins."""
     from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
+    from forecasting.lifecycle.home import open_home
     from forecasting.runtime.files import write_text
-    from pipelines.workspace import workspace
 
-    job, place = read_job(config), workspace()
-    tables = checks.standings(place.store, place.registry, job, model or [], place.cache)
+    job, home = read_job(config), open_home()
+    tables = checks.standings(home.store, home.registry, job, model or [])
     if output:
         write_text(output, json.dumps(tables, allow_nan=False))
     show(f"{job.name}: rolling origins", tables["leaderboard"])
@@ -177,16 +177,14 @@ def _continued(
     """A prompt and what follows it; what is not given is that of the job."""
     from forecasting.batch.vintages import continue_text
     from forecasting.bundle.generation import Sampling
+    from forecasting.lifecycle.home import open_home
     from forecasting.series.vocabulary import join_symbols, unit_of
-    from pipelines.workspace import workspace
 
-    drawn, place = job.forecast, workspace()
+    drawn, registry = job.forecast, open_home().registry
     sampling = Sampling(
         drawn.temperature if temperature is None else temperature, drawn.seed if seed is None else seed, drawn.top
     )
-    told = continue_text(
-        place.registry, job, prompt, length or job.window.horizon, sampling, cache=place.cache, model=model
-    )
+    told = continue_text(registry, job, prompt, length or job.window.horizon, sampling, model=model)
     glue = "" if unit_of(job) == "character" else join_symbols(["", ""], unit_of(job))
     return prompt + glue + join_symbols(told.symbols, unit_of(job))
 
@@ -194,18 +192,18 @@ def _continued(
 @app.command()
 def promote(name: Name, version: Annotated[int, typer.Argument(metavar="VERSION")]) -> None:
     """Make a version the champion by hand; the champion before it becomes @previous."""
-    from pipelines.workspace import workspace
+    from forecasting.lifecycle.home import open_home
 
-    workspace().registry.promote(name, version)
+    open_home().registry.aliases.promote(name, version)
     typer.echo(f"{name}: version {version} is the champion")
 
 
 @app.command()
 def rollback(name: Name) -> None:
     """Put the previous champion back."""
-    from pipelines.workspace import workspace
+    from forecasting.lifecycle.home import open_home
 
-    typer.echo(f"{name}: version {workspace().registry.rollback(name)} is the champion")
+    typer.echo(f"{name}: version {open_home().registry.aliases.rollback(name)} is the champion")
 
 
 @app.command()
@@ -213,11 +211,11 @@ def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
     """List the registered models, or the versions of one with their aliases and metrics."""
     from forecasting.cli.tables import show
     from forecasting.columns import records
-    from pipelines.workspace import workspace
+    from forecasting.lifecycle.home import open_home
 
-    registry = workspace().registry
-    names = [name] if name else registry.jobs()
-    tables = {job: records(registry.versions(job)) for job in names}
+    registry = open_home().registry
+    names = [name] if name else registry.versions.jobs()
+    tables = {job: records(registry.versions.table(job)) for job in names}
     if as_json:
         print_json(tables)
     elif not tables:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forecasting.errors import ConfigError
+from forecasting.runtime.workspace import Workspace
 
 __all__ = ["ServeSettings", "Settings"]
 
@@ -24,26 +25,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GATECAST_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     home: Annotated[Path, AfterValidator(_directory)] = Field(Path(".gatecast"), validate_default=True)
-    tracking_uri: str = Field(default_factory=lambda data: f"sqlite:///{data['home'] / 'mlflow.db'}")
-    locks: Path = Field(default_factory=lambda data: data["home"] / "locks")  # homes of one registry share them
+    tracking_uri: str = Field(default_factory=lambda data: f"sqlite:///{Workspace(data['home']).database}")
+    locks: Path = Field(default_factory=lambda data: Workspace(data["home"]).locks)  # homes of one registry share them
     jobs: Path = Path("configs")  # the jobs that `gatecast deploy` brings to Prefect
     datasets: Path = Path("../shared/datasets")  # public data of tests and benchmarks
     dask: str | None = None  # the scheduler for --runner dask, such as tcp://host:8786; none: a cluster of this machine
-
-    @property
-    def artifacts(self) -> Path:
-        """Where MLflow keeps the files of runs and models, unless a tracking server keeps them."""
-        return self.home / "artifacts"
-
-    @property
-    def tables(self) -> Path:
-        """Delta tables: observations, forecasts, scores."""
-        return self.home / "tables"
-
-    @property
-    def work(self) -> Path:
-        """Intermediate results of runs; may be deleted at any time when nothing runs."""
-        return self.home / "work"
 
 
 class ServeSettings(BaseSettings):

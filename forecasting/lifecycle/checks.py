@@ -26,11 +26,11 @@ from forecasting.series.validate import validate
 from forecasting.storage import snapshot
 from forecasting.storage.store import Store
 
-__all__ = ["Findings", "configuration", "leakage", "source", "standings"]
+__all__ = ["CheckResult", "configuration", "leakage", "source", "standings"]
 
 
 @dataclass(frozen=True)
-class Findings:
+class CheckResult:
     """Rows for a table, and one sentence if something is wrong."""
 
     title: str
@@ -67,7 +67,7 @@ def configuration(path: Path) -> Job:
     return job
 
 
-def source(job: Job) -> Findings:
+def source(job: Job) -> CheckResult:
     """Every violation of the source's rows, and every decision that cleaning would take."""
     raw = sources.read(job)
     report = validate(raw, job.series)
@@ -79,10 +79,10 @@ def source(job: Job) -> Findings:
             {"severity": "cleaned", "rule": row["decision"], "count": row["count"], "message": row["note"]}
             for row in records(decisions)
         ]
-    return Findings(f"{job.name}: {report.rows:,} rows of {report.series:,} series", rows, failed)
+    return CheckResult(f"{job.name}: {report.rows:,} rows of {report.series:,} series", rows, failed)
 
 
-def leakage(job: Job, champion: Path | None = None) -> Findings:
+def leakage(job: Job, champion: Path | None = None) -> CheckResult:
     """The leak audit on the source's rows, with all baselines fitted anew, and with the live model if there is one."""
     raw = sources.read(job)
     validate(raw, job.series).raise_for_errors()
@@ -94,17 +94,17 @@ def leakage(job: Job, champion: Path | None = None) -> Findings:
         findings = problem_of(job).audit(raw, job, bundles)
     rows = [{"what": f.what, "moved": f.moved, "note": f.note} for f in findings]
     moved = [finding.what for finding in findings if finding.moved]
-    return Findings(
+    return CheckResult(
         f"{job.name}: everything after {first[0].cutoffs[0]} was changed",
         rows,
         f"the future leaks into: {', '.join(moved)}" if moved else "",
     )
 
 
-def standings(store: Store, registry: Registry, job: Job, names: Sequence[str], cache: Path) -> dict[str, Any]:
+def standings(store: Store, registry: Registry, job: Job, names: Sequence[str]) -> dict[str, Any]:
     """Backtest the named models, by default the champion and all baselines, on the job's rolling origins."""
     data = snapshot.take(store, job)
-    live = [CHAMPION] if registry.champion(job.name) else []
+    live = [CHAMPION] if registry.versions.champion(job.name) else []
     backtest = problem_of(job).backtester(data.table, job, data.folds)
     with tempfile.TemporaryDirectory() as scratch:
         fitted = {e.name: e for e in fit_baselines(data.table, job, data.folds, Path(scratch), origin=Origin())}
@@ -113,7 +113,7 @@ def standings(store: Store, registry: Registry, job: Job, names: Sequence[str], 
             if name in fitted:
                 bundles = fitted[name].bundles
             else:
-                bundle = registry.download(job.name, name, cache)
+                bundle = registry.cache.download(job.name, name)
                 bundles = (as_challenger(bundle, data.table, data.folds[0], Path(scratch) / name),)
             scored.append(backtest(bundles, name).scored)
     tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}

@@ -63,7 +63,7 @@ def decide(registry: Registry, judging: Judging) -> Decision:
     that was killed anywhere in here ends, when repeated, where it would have ended.
     """
     job, candidates = judging.job, judging.candidates
-    with registry.promotion_lock(job.name):
+    with registry.aliases.lock(job.name):
         opponent = _opponent(registry, judging)
         judgment = judge_challenger(
             judging.table, job, judging.folds, candidates[0], candidates[1:], _bundle(registry, judging, opponent)
@@ -89,20 +89,20 @@ def _go_live(registry: Registry, judging: Judging, version: int, opponent: int |
     """
     if judging.went_live.exists():
         return
-    live = registry.champion(judging.job.name)
+    live = registry.versions.champion(judging.job.name)
     if live is not None and live.version not in (opponent, version):
         raise RegistryError(
             f"version {live.version} of {judging.job.name} went live while this challenger was judged against"
             f" {f'version {opponent}' if opponent else 'the baselines'}: another home writes to this registry. Let all"
             " of them name one folder in GATECAST_LOCKS, and run again"
         )
-    registry.promote(judging.job.name, version)
+    registry.aliases.promote(judging.job.name, version)
     judging.went_live.touch()
 
 
 def _opponent(registry: Registry, judging: Judging) -> int | None:
     """The version to be beaten: the live one, or, if this very run went live before it was killed, the one before."""
-    live = registry.champion(judging.job.name)
+    live = registry.versions.champion(judging.job.name)
     note = judging.work / "opponent.json"
     mine = judging.went_live.exists() or (live is not None and live.run_id == judging.run_id)
     if mine and note.exists():
@@ -117,8 +117,8 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
     """The opponent's bundle, made comparable; none where there is no opponent."""
     if version is None:
         return None
-    judged = registry.version(judging.job.name, version).judged
-    live = registry.download(judging.job.name, judged, judging.work / "registry")
+    judged = registry.versions.get(judging.job.name, version).judged
+    live = registry.cache.download(judging.job.name, judged)
     return as_challenger(live, judging.table, judging.folds[0], judging.work / "opponent")
 
 
@@ -131,7 +131,7 @@ def _register(registry: Registry, judging: Judging, candidate: Candidate, judgme
         judging.work / f"registered-{candidate.name}",
     )
     passed = judgment.verdict.passed and candidate.name == judgment.verdict.challenger
-    return registry.register(
+    return registry.versions.register(
         judging.job.name,
         judging.run_id,
         bundle,

@@ -16,15 +16,15 @@ from forecasting.evaluation.gate import Rule, sane
 from forecasting.evaluation.judging import CHAMPION, Candidate, Judgment
 from forecasting.evaluation.problem import problem_of
 from forecasting.lifecycle.promotion import Decision, Judging
-from forecasting.registry.registry import Registry, Version
-from forecasting.registry.versions import TWIN
+from forecasting.registry.registry import Registry
+from forecasting.registry.versions import TWIN, Version
 from forecasting.runtime.files import write_text
 from forecasting.series.folds import last_reading, past
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.fitted import Fitted
 from forecasting.training.start import SCRATCH, Start, objections
 
-__all__ = ["Attempt", "Final", "bill", "candidates", "find_start", "rules_of", "succeed"]
+__all__ = ["Attempt", "FinalFit", "candidates", "costs", "find_start", "replace_twin", "rules_of"]
 
 
 class Attempt(NamedTuple):
@@ -39,14 +39,14 @@ class Attempt(NamedTuple):
         return int(self.fits[-1].curves["val_loss"].to_numpy().argmin()) + 1
 
 
-class Final(NamedTuple):
+class FinalFit(NamedTuple):
     """What came of the last fit: the version that serves because of it, or none, and the rules it was held against."""
 
     version: int | None
     rules: tuple[Rule, ...]
 
 
-def find_start(registry: Registry, job: Job, data: Snapshot, *, cache: Path, work: Path) -> Start:
+def find_start(registry: Registry, job: Job, data: Snapshot, *, work: Path) -> Start:
     """The weights that `train.init` asks for, or scratch that says why they cannot be had.
 
     Noted in `work`: a run that was killed after it went live does not begin with its own weights.
@@ -57,22 +57,22 @@ def find_start(registry: Registry, job: Job, data: Snapshot, *, cache: Path, wor
     if note.exists():
         version, why = json.loads(note.read_text(encoding="utf-8"))
     else:
-        version, why = _choose(registry, job, data, cache)
+        version, why = _choose(registry, job, data)
         write_text(note, json.dumps([version, why]))
     if version is None:
         return SCRATCH._replace(note=why)
-    return Start(job.train.init, registry.download(job.name, version, cache), version)
+    return Start(job.train.init, registry.cache.download(job.name, version), version)
 
 
-def _choose(registry: Registry, job: Job, data: Snapshot, cache: Path) -> tuple[int | None, str]:
+def _choose(registry: Registry, job: Job, data: Snapshot) -> tuple[int | None, str]:
     """The version whose weights may be taken, or why there is none."""
     init = job.train.init
-    wanted = registry.champion(job.name) if init in STARTS else _of_run(registry, job, init)
+    wanted = registry.versions.champion(job.name) if init in STARTS else _of_run(registry, job, init)
     if wanted is None:
         return None, "trained from scratch: nothing is live yet"
     version = wanted.judged
     known = past(data.table, data.folds[0].fit_until)
-    against = objections(open_bundle(registry.download(job.name, version, cache)), job, data.folds, known)
+    against = objections(open_bundle(registry.cache.download(job.name, version)), job, data.folds, known)
     if against:
         return None, f"trained from scratch, not from version {version}: {'; '.join(against)}"
     return version, ""
@@ -80,12 +80,12 @@ def _choose(registry: Registry, job: Job, data: Snapshot, cache: Path) -> tuple[
 
 def _of_run(registry: Registry, job: Job, run_id: str) -> Version:
     """The version that a run judged; raises UnknownVersionError that names the runs there are."""
-    versions = registry.versions(job.name)
+    versions = registry.versions.table(job.name)
     of_run = versions[versions["run_id"] == run_id]
     if of_run.empty:
         known = ", ".join(dict.fromkeys(versions["run_id"]))
         raise UnknownVersionError(f"{job.name} has no version of the run {run_id}; it has versions of {known}")
-    return registry.version(job.name, int(of_run["version"].min()))  # a fallback and a last fit come after it
+    return registry.versions.get(job.name, int(of_run["version"].min()))  # a fallback and a last fit come after it
 
 
 def candidates(job: Job, attempts: Sequence[Attempt], rivals: Sequence[Candidate]) -> tuple[Candidate, ...]:
@@ -98,7 +98,7 @@ def candidates(job: Job, attempts: Sequence[Attempt], rivals: Sequence[Candidate
     return (tried[-1], *rivals, *tried[:-1])
 
 
-def bill(job: Job, attempts: Sequence[Attempt], held: Judgment) -> list[dict[str, Any]]:
+def costs(job: Job, attempts: Sequence[Attempt], held: Judgment) -> list[dict[str, Any]]:
     """What every challenger cost and gained, a row each: seconds, optimiser steps, and the primary metric.
 
     `over_champion` and `over_scratch` are shares by which that metric is lower than theirs; none where they were not
@@ -127,25 +127,25 @@ def bill(job: Job, attempts: Sequence[Attempt], held: Judgment) -> list[dict[str
     return rows
 
 
-def succeed(registry: Registry, judging: Judging, decision: Decision, last: Fitted | str) -> Final:
+def replace_twin(registry: Registry, judging: Judging, decision: Decision, last: Fitted | str) -> FinalFit:
     """Hold the last fit against its judged twin and let it serve in its place, if it is sane and that still serves.
 
     Both stay in the registry: the note `twin` of the new version names the judged one.
     """
     job, twin = judging.job, judging.candidates[0].bundles[-1]
     if isinstance(last, str):
-        return Final(None, (Rule("finished", math.nan, math.nan, False, last),))
+        return FinalFit(None, (Rule("finished", math.nan, math.nan, False, last),))
     backtest = problem_of(job).backtester(judging.table, job, judging.folds[-1:])
     first, second = (backtest((bundle,), job.model.name) for bundle in (last.bundle, twin))
     rules = sane(first, second, job.gate, step=job.backtest.step)
     if not all(rule.passed for rule in rules):
-        return Final(None, rules)
+        return FinalFit(None, rules)
     end = last_reading(judging.table).isoformat()
-    with registry.promotion_lock(job.name):
-        judged, live = registry.version(job.name, decision.version), registry.champion(job.name)
+    with registry.aliases.lock(job.name):
+        judged, live = registry.versions.get(job.name, decision.version), registry.versions.champion(job.name)
         if live is None or live.judged != judged.version:
-            return Final(None, rules)
-        version = registry.register(
+            return FinalFit(None, rules)
+        version = registry.versions.register(
             job.name,
             judging.run_id,
             last.bundle,
@@ -153,10 +153,10 @@ def succeed(registry: Registry, judging: Judging, decision: Decision, last: Fitt
             metrics=judged.metrics,
             notes={**judged.notes, TWIN: str(judged.version), "fit_until": end, "known_until": end},
         )
-        return Final(version if registry.succeed(job.name, version, judged.version) else None, rules)
+        return FinalFit(version if registry.aliases.replace_twin(job.name, version, judged.version) else None, rules)
 
 
-def rules_of(final: Final | None) -> list[dict[str, Any]]:
+def rules_of(final: FinalFit | None) -> list[dict[str, Any]]:
     """The rules of a last fit as they stand in an outcome."""
     return [rule.plain() for rule in final.rules] if final else []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from math import isfinite, nan
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -20,7 +19,8 @@ from forecasting.monitor.live import scored, scores
 from forecasting.monitor.rules import Evidence, judge, level_of_each, remedy_of
 from forecasting.monitor.score_table import record
 from forecasting.monitor.signals import REFERENCE, Columns, Sensed, inputs, residuals, sense
-from forecasting.registry.registry import Registry, Version
+from forecasting.registry.registry import Registry
+from forecasting.registry.versions import Version
 from forecasting.series.calendar import season_of
 from forecasting.series.clean import clean
 from forecasting.series.folds import last_reading, shift
@@ -39,21 +39,21 @@ class Span(NamedTuple):
     known_until: pd.Timestamp
 
 
-def look(store: Store, registry: Registry, job: Job, *, cache: Path, now: datetime | None = None) -> Findings:
+def look(store: Store, registry: Registry, job: Job, *, now: datetime | None = None) -> Findings:
     """Bring the record of scores up to date, hold the champion against every rule, and keep the verdict.
 
     The same forecasts and readings give the same verdict, which is kept once. Raises UnknownVersionError where nothing
     is live, DataError where nothing was forecast or observed.
     """
-    live = registry.version(job.name, "champion")
+    live = registry.versions.get(job.name, "champion")
     table = readings(store, job, span_of(live))
     until = last_reading(table)
     latest = shift(until, -window_of(job), job.series.freq)
     recorded = record(store, job, since=_unsettled(store, job))
     mine = recorded[(recorded[VERSION] == live.version) & (recorded[DS] > latest)]
-    forecaster = open_forecaster(registry.download(job.name, live.version, cache))
+    forecaster = open_forecaster(registry.cache.download(job.name, live.version))
     tried = memory.tried(store, job.name, live.version, until)
-    errors = _residuals(registry, live, forecaster, table, cache)
+    errors = _residuals(registry, live, forecaster, table)
     known = _known_until(span_of(live), tried)
     evidence = _evidence(store, job, live, forecaster.spec.wanted)._replace(
         scores=mine,
@@ -99,18 +99,18 @@ def readings(store: Store, job: Job, span: Span | None) -> pd.DataFrame:
     if span is not None:
         needed = min(span.fit_until, shift(span.known_until, -REFERENCE, job.series.freq))
         since = shift(needed, -job.window.context, job.series.freq)
-    return clean(store.read_observations(job.name, since=since), job.series).table
+    return clean(store.observations.read(job.name, since=since), job.series).table
 
 
 def _unsettled(store: Store, job: Job) -> pd.Timestamp | None:
     """The first cutoff whose scores may still change; none where nothing was scored yet."""
-    before = store.kept(job.name, "scores")
+    before = store.scores.read(job.name)
     return None if before.empty else shift(before[CUTOFF].max(), -2 * window_of(job), job.series.freq)
 
 
 def _evidence(store: Store, job: Job, live: Version, quantiles: tuple[float, ...]) -> Evidence:
     """What is known of the live model, but for its scores and for drift."""
-    came = store.last_write(job.name)
+    came = store.observations.last_write(job.name)
     silence = job.monitor.silence or 2 * job.window.horizon
     due = shift(pd.Timestamp(came).tz_localize(None).floor("s"), silence, job.series.freq).tz_localize(UTC)
     return Evidence(
@@ -145,23 +145,21 @@ def _drift(store: Store, job: Job, known_until: pd.Timestamp | None, columns: Co
     return sense(unanswered, known_until, window=window_of(job), season=season_of(job.series))
 
 
-def _residuals(
-    registry: Registry, live: Version, forecaster: Forecaster, table: pd.DataFrame, cache: Path
-) -> Columns | None:
+def _residuals(registry: Registry, live: Version, forecaster: Forecaster, table: pd.DataFrame) -> Columns | None:
     """Of the live model; of readings that a last fit has seen, those of its judged twin, which has not.
 
     None where a version does not say what it has seen, or the twin was deleted from the registry.
     """
     span = span_of(live)
     try:
-        judged = registry.version(live.job, live.judged)
+        judged = registry.versions.get(live.job, live.judged)
     except UnknownVersionError:
         return None
     if span is None:
         return None
     since = max(pd.Timestamp(judged.notes["fit_until"]), span.calibrated_since)
     unseen = since >= span.fit_until
-    before = forecaster if unseen else open_forecaster(registry.download(live.job, live.judged, cache))
+    before = forecaster if unseen else open_forecaster(registry.cache.download(live.job, live.judged))
     return residuals(forecaster, table, since, span.known_until, before=before)
 
 

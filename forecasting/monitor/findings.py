@@ -54,7 +54,7 @@ def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findin
             CREATED: pd.Timestamp(datetime.now(UTC)).tz_localize(None).as_unit("us"),
             "acted": "",  # when
         }
-        store.keep(findings.name, "verdicts", pd.DataFrame([row]))
+        store.verdicts.keep(findings.name, pd.DataFrame([row]))
     done = findings.verdict == "fine" or (not mine.empty and mine["acted"].iloc[0] != "")
     return findings.model_copy(update={"due": not done})
 
@@ -62,7 +62,7 @@ def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findin
 def acted(store: Store, findings: Findings) -> None:
     """Keep that this verdict was acted on, so that it is not due again."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.keep(findings.name, "verdicts", _same(store, findings).assign(acted=now))
+    store.verdicts.keep(findings.name, _same(store, findings).assign(acted=now))
 
 
 def tried(store: Store, job: str, version: int, until: pd.Timestamp) -> pd.Timestamp | None:
@@ -80,12 +80,12 @@ def answered(store: Store, job: str, known_until: pd.Timestamp) -> pd.Timestamp 
 
 
 def _retrained(store: Store, job: str) -> pd.DataFrame:
-    rows = store.kept(job, "verdicts")
+    rows = store.verdicts.read(job)
     return rows[(rows["verdict"] == "retrain") & (rows["acted"] != "")] if len(rows) else rows
 
 
 def _same(store: Store, findings: Findings) -> pd.DataFrame:
-    rows = store.kept(findings.name, "verdicts")
+    rows = store.verdicts.read(findings.name)
     if rows.empty:
         return rows
     same = (rows[VERSION] == findings.version) & (rows["until"] == findings.until)

@@ -62,14 +62,14 @@ def scored(store: Store, job: str, *, since: pd.Timestamp | None = None, unique_
     `live_scores` does.
     """
     names = stored_quantiles(store, job)
-    made = store.read_forecasts(job, since=since, unique_id=unique_id, columns=[STEP, *names])
-    came = store.read_observations(job, unique_id=unique_id, since=since, columns=[Y]).dropna(subset=[Y])
+    made = store.forecasts.read(job, since=since, unique_id=unique_id, columns=[STEP, *names])
+    came = store.observations.read(job, unique_id=unique_id, since=since, columns=[Y]).dropna(subset=[Y])
     return parts(made.merge(came, on=[UNIQUE_ID, DS], how="inner"), names)
 
 
 def stored_quantiles(store: Store, job: str) -> list[str]:
     """The columns of the stored forecasts that hold quantiles, in order; raises DataError where there is no median."""
-    names = quantile_columns(store.forecast_columns(job))
+    names = quantile_columns(store.forecasts.columns(job))
     if _MEDIAN not in names:
         raise DataError(f"the stored forecasts of {job} have no quantiles; the monitor watches forecasts of numbers")
     return names

@@ -20,7 +20,7 @@ from forecasting.storage.store import Store
 __all__ = ["renew_intervals"]
 
 
-def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findings, *, cache: Path, work: Path) -> int:
+def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findings, *, work: Path) -> int:
     """Calibrate the champion on what the monitor judged, register that and promote it; the version that is live then.
 
     The weights stay, so the verdict of the gate on them stands; the champion before becomes @previous. Where another
@@ -28,8 +28,8 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
     done. Repeated after a kill it ends where it would have ended.
     """
     until = pd.Timestamp(findings.until)
-    with registry.promotion_lock(job.name):
-        live = registry.version(job.name, "champion")
+    with registry.aliases.lock(job.name):
+        live = registry.versions.get(job.name, "champion")
         span = span_of(live)
         if live.version != findings.version:
             acted(store, findings)
@@ -41,16 +41,16 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
         if shift(since, job.window.horizon + MIN_RESIDUALS, job.series.freq) > until:
             return live.version  # too few residuals: it stays due until there are more
         table = readings(store, job, span)
-        bundle = open_bundle(registry.download(job.name, live.version, cache))
+        bundle = open_bundle(registry.cache.download(job.name, live.version))
         made = recalibrate(bundle, table, since, work / f"{live.version}-{until:%Y%m%dT%H%M%S}")
         notes = {
             "calibrated_since": since.isoformat(),
             "known_until": until.isoformat(),
             "why": findings.summary[:4000],
         }
-        version = registry.register(
+        version = registry.versions.register(
             job.name, live.run_id, made, verdict="recalibrated", metrics=live.metrics, notes=live.notes | notes
         )
-        registry.promote(job.name, version)
+        registry.aliases.promote(job.name, version)
         acted(store, findings)
     return version

@@ -34,16 +34,16 @@ def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.D
     that have come, readings that were corrected. Cutoffs before `since` are not looked at again. The same forecasts
     and readings change nothing. Raises DataError where nothing was forecast or observed.
     """
-    before = store.kept(job.name, "scores")
+    before = store.scores.read(job.name)
     horizon, season = job.window.horizon, season_of(job.series)
     names = stored_quantiles(store, job.name)
-    made = store.read_forecasts(job.name, since=_back(since, horizon, job), columns=[STEP, *names])
-    came = store.read_observations(job.name, since=_back(since, 2 * horizon + season, job), columns=[Y]).dropna(
+    made = store.forecasts.read(job.name, since=_back(since, horizon, job), columns=[STEP, *names])
+    came = store.observations.read(job.name, since=_back(since, 2 * horizon + season, job), columns=[Y]).dropna(
         subset=[Y]
     )
     wanted = _wanted(made if since is None else made[made[CUTOFF] >= since], came, before, job)
-    store.keep(job.name, "scores", _scores(made, came, wanted, names, job))
-    return store.kept(job.name, "scores")
+    store.scores.keep(job.name, _scores(made, came, wanted, names, job))
+    return store.scores.read(job.name)
 
 
 def _back(since: pd.Timestamp | None, steps: int, job: Job) -> pd.Timestamp | None:

@@ -6,15 +6,15 @@ import functools
 import importlib
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from forecasting.errors import RegistryError
+from forecasting.runtime.files import create
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,12 +94,7 @@ def _opened(url: str) -> MlflowClient:
 
 def _make(place: URL, path: Path) -> None:
     """Let MLflow make its tables in a draft that appears whole: one that was killed meanwhile could not be opened."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        draft = Path(folder, path.name)
-        _connected(place.set(database=str(draft)).render_as_string(hide_password=False))
-        with suppress(FileExistsError):  # another process was faster
-            os.link(draft, path)
+    create(path, lambda draft: _connected(place.set(database=str(draft)).render_as_string(hide_password=False)))
 
 
 def _reason(error: Exception, uri: str) -> str:

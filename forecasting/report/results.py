@@ -21,11 +21,12 @@ from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, records
 from forecasting.config.job import Job
 from forecasting.evaluation.judging import Judgment
 from forecasting.lifecycle.promotion import Decision
-from forecasting.lifecycle.retraining import Attempt, Final, bill, rules_of
+from forecasting.lifecycle.retraining import Attempt, FinalFit, costs, rules_of
 from forecasting.registry.registry import Registry
 from forecasting.report import frames
 from forecasting.report.page import Report, write
 from forecasting.report.texts import texts
+from forecasting.runtime.workspace import Workspace
 from forecasting.series.vocabulary import unit_of
 from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot
@@ -88,7 +89,7 @@ class Finished(NamedTuple):
     data: Snapshot
     attempts: Sequence[Attempt]
     decision: Decision
-    final: Final | None
+    final: FinalFit | None
     vintage: Vintage | Absent
 
     @property
@@ -103,13 +104,13 @@ class Finished(NamedTuple):
         return pd.concat(numbered, ignore_index=True)
 
 
-def conclude(registry: Registry, home: Path, run: Finished) -> Outcome:
+def conclude(registry: Registry, workspace: Workspace, run: Finished) -> Outcome:
     """Write the results, log them to the run, end the run; what was begun before a kill is written anew."""
     job, run_id = run.job, run.run_id
-    report = home / "reports" / job.name / f"{run_id}.html"
-    outcome = _outcome(registry, home, run, report)
+    report = workspace.report(job.name, run_id)
+    outcome = _outcome(registry, workspace, run, report)
     judgment = run.decision.judgment
-    results = home / "work" / job.name / "results" / run_id
+    results = workspace.results(job.name, run_id)
     results.mkdir(parents=True, exist_ok=True)
     for by in ("model", "series", "step", "window"):
         judgment.table(by).to_csv(results / f"by_{by}.csv", index=False)
@@ -117,22 +118,22 @@ def conclude(registry: Registry, home: Path, run: Finished) -> Outcome:
     (results / "verdict.json").write_text(judgment.verdict.to_json(), encoding="utf-8")
     (results / "config.yaml").write_text(_yaml(job), encoding="utf-8")
     (results / "outcome.json").write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
-    write(report, _report(home, run, outcome))
+    write(report, _report(workspace, run, outcome))
     shutil.copyfile(report, results / "report.html")
-    registry.log_metrics(run_id, _metrics(judgment, run.curves) | _costs(outcome))
-    registry.log_artifacts(run_id, results)
-    registry.set_tags(
+    registry.runs.log_metrics(run_id, _metrics(judgment, run.curves) | _costs(outcome))
+    registry.runs.log_artifacts(run_id, results)
+    registry.runs.set_tags(
         run_id,
         {"gatecast.verdict": "passed" if outcome.promoted else "refused", "gatecast.summary": summary(outcome)[:5000]},
     )
-    registry.finish(run_id)
+    registry.runs.finish(run_id)
     shutil.rmtree(results)
     return outcome
 
 
-def _outcome(registry: Registry, home: Path, run: Finished, report: Path) -> Outcome:
+def _outcome(registry: Registry, workspace: Workspace, run: Finished, report: Path) -> Outcome:
     job, decision, vintage = run.job, run.decision, run.vintage
-    champion = registry.champion(job.name)
+    champion = registry.versions.champion(job.name)
     return Outcome(
         name=job.name,
         run_id=run.run_id,
@@ -143,17 +144,17 @@ def _outcome(registry: Registry, home: Path, run: Finished, report: Path) -> Out
         champion=champion.version if champion else None,
         verdict=[rule.plain() for rule in decision.judgment.verdict.rules],
         leaderboard=records(decision.judgment.leaderboard),
-        challengers=bill(job, run.attempts, decision.judgment),
+        challengers=costs(job, run.attempts, decision.judgment),
         final_fit=rules_of(run.final),
-        forecasts=_where(home, job, vintage),
+        forecasts=_where(workspace, job, vintage),
         report=str(report),
     )
 
 
-def _where(home: Path, job: Job, vintage: Vintage | Absent) -> dict[str, Any]:
+def _where(workspace: Workspace, job: Job, vintage: Vintage | Absent) -> dict[str, Any]:
     if isinstance(vintage, Absent):
         return {"rows": 0, "reason": vintage.reason}
-    table = str(home / "tables" / job.name / "forecasts")
+    table = str(workspace.forecasts(job.name))
     return {"rows": vintage.rows, "table": table, "model": vintage.model, "version": vintage.version}
 
 
@@ -181,9 +182,9 @@ def _costs(outcome: Outcome) -> dict[str, float | Sequence[float]]:
     }
 
 
-def _report(home: Path, run: Finished, outcome: Outcome) -> Report:
+def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
     job, data, vintage, judgment = run.job, run.data, run.vintage, run.decision.judgment
-    met = ingestion.recall(home, job.name)
+    met = ingestion.recall(workspace, job.name)
     forecaster = open_forecaster(run.fits[-1].bundle)
     forecasts = pd.DataFrame() if isinstance(vintage, Absent) else vintage.table
     history = _history(data, job)

@@ -1,28 +1,107 @@
-"""Files that appear under their name whole or not at all."""
+"""Files and folders that appear under their name whole or not at all, even when the power goes.
+
+Everything is on disk before it gets its name. A killed process needs no such care, a power cut does: without it the
+name may survive while the content is lost, and a run that goes on from a note, a checkpoint or a bundle would find an
+empty file where it trusts a whole one.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["replace", "write_text"]
+__all__ = ["create", "remove_folder", "replace", "replace_folder", "write_text"]
+
+Writer = Callable[[Path], object]
 
 
-def replace(path: Path, writer: Callable[[Path], object]) -> None:
-    """Let `writer` fill a draft beside `path` (of the same suffix) that takes its place once it is whole.
+def replace(path: Path, writer: Writer) -> None:
+    """Let `writer` fill a draft beside `path` (of the same name) that takes its place once it is whole.
 
     The folder is made; where the writer fails, what was there stays and no draft is left. Processes that write the
     same file at once do not meet: the last one wins.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-        draft = Path(scratch, path.name)
+    with _draft(path) as draft:
         writer(draft)
+        _sync(draft)
         os.replace(draft, path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace the file by this text, in UTF-8."""
     replace(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def create(path: Path, writer: Writer) -> None:
+    """Like `replace`, for a file that is not there yet: where another process makes it first, its file stays."""
+    with _draft(path) as draft:
+        writer(draft)
+        _sync(draft)
+        with suppress(FileExistsError):
+            os.link(draft, path)
+
+
+def replace_folder(path: Path, writer: Writer, *, keep: Callable[[Path], bool] | None = None) -> None:
+    """Let `writer` fill an empty folder beside `path` that takes its place once it is whole.
+
+    Whoever reads meanwhile meets the old folder, none, or the new one. Where the writer fails, what was there stays.
+    A folder that is there when the new one is whole stays where `keep` says so of it: it may be in use.
+    """
+    with _draft(path) as draft:
+        draft.mkdir()
+        writer(draft)
+        for each in (*draft.rglob("*"), draft):
+            _sync(each)
+        try:
+            os.replace(draft, path)  # refused where a folder with files is in the way
+        except OSError:
+            if keep is None or not keep(path):
+                _swap(draft, path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that nobody meets half of it; it may be gone already."""
+    with suppress(FileNotFoundError), _scratch(path) as scratch:
+        os.replace(path, scratch / path.name)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Where the new content is written; what is left of it goes, and so does what was moved out of the way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _scratch(path) as scratch:
+        yield scratch / path.name
+        _sync(path.parent)
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path`; files that others hold open may outlive it on a network drive."""
+    name = f".{path.name}-"
+    with tempfile.TemporaryDirectory(prefix=name, dir=path.parent, ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch)
+
+
+def _swap(draft: Path, path: Path) -> None:
+    old = draft.with_name(f"{draft.name}.old")
+    os.replace(path, old)
+    try:
+        os.replace(draft, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+
+
+def _sync(path: Path) -> None:
+    """Force a file's content, or a folder's names, to disk."""
+    posix = os.name == "posix"
+    if path.is_dir() and not posix:
+        return  # Windows syncs files only, and those that may be written
+    descriptor = os.open(path, os.O_RDONLY if posix else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -14,6 +14,7 @@ from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
 from forecasting.registry.registry import Registry
 from forecasting.runtime.processes import cores
+from forecasting.runtime.workspace import Workspace
 from forecasting.serve.answering import Machinery
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.offload import Offload
@@ -48,7 +49,7 @@ class Catalog:
     """
 
     def __init__(self, settings: Settings, serve: ServeSettings, metrics: Metrics) -> None:
-        self.registry = Registry(settings.tracking_uri, settings.artifacts, settings.locks)
+        self.registry = Registry(settings.tracking_uri, settings.home, settings.locks)
         self._serve = serve
         self._metrics = metrics
         self._engine = ThreadPoolExecutor(max_workers=max(2, cores()), thread_name_prefix="engine")
@@ -56,7 +57,7 @@ class Catalog:
         self._looked = asyncio.Event()
         self.offload = Offload(serve.queue)
         machinery = Machinery(serve, self._engine, self.offload, metrics.call)
-        self._place = Place(self.registry, settings.home / "cache", settings.home / "serve", machinery)
+        self._place = Place(self.registry, Workspace(settings.home).served, machinery)
         self._slots: dict[str, Slot] = {}
         self._task: asyncio.Task[None] | None = None
         for name, wanted in configured(serve.names):
@@ -134,8 +135,9 @@ class Catalog:
     def _discover(self) -> None:
         """A slot for every champion that was registered here; models of others have no content that we know."""
         try:
-            for job in self.registry.jobs():
-                champion = None if job in self._slots or not _NAME.fullmatch(job) else self.registry.champion(job)
+            versions = self.registry.versions
+            for job in versions.jobs():
+                champion = None if job in self._slots or not _NAME.fullmatch(job) else versions.champion(job)
                 if champion is not None and champion.content:
                     self._add(job, "")
             self._metrics.registry_up.set(1)

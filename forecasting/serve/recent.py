@@ -22,7 +22,7 @@ def since_when(store: Store, job: str, spec: Spec | None) -> pd.Timestamp:
 
     Raises DataError where nothing was forecast.
     """
-    last = store.last_cutoff(job)
+    last = store.forecasts.last_cutoff(job)
     if spec is None:
         return last - _DAYS
     offset = offset_of(spec.series.freq)

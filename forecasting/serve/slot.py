@@ -12,7 +12,8 @@ from pathlib import Path
 from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.forecaster import Forecaster, forecaster_of
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
-from forecasting.registry.registry import CHAMPION, Registry, Version, content_of
+from forecasting.registry.registry import Registry
+from forecasting.registry.versions import CHAMPION, Version, content_of
 from forecasting.runtime.files import write_text
 from forecasting.serve.answering import Answering, Machinery, answering_of
 
@@ -35,10 +36,9 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Place:
-    """What all slots share: the registry, the folders of downloads and of notes, and what answers are made with."""
+    """What all slots share: the registry, the folder of notes, and what answers are made with."""
 
     registry: Registry
-    cache: Path
     notes: Path  # which version answered last, for a start without the registry
     machinery: Machinery
 
@@ -64,7 +64,7 @@ class Slot:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             version, content = int(note["version"]), str(note["content"])
-            found = self._open(self._place.cache / self.name / str(version), version, content)
+            found = self._open(self._place.registry.cache.path(self.name, version), version, content)
         except (OSError, ValueError, KeyError, TypeError, GatecastError):
             return False
         self.current = found
@@ -89,7 +89,7 @@ class Slot:
 
     def _wanted(self) -> Version:
         try:
-            return self._place.registry.version(self.name, self.wanted)
+            return self._place.registry.versions.get(self.name, self.wanted)
         except UnknownVersionError as error:
             self.refusal = str(error)
             raise
@@ -98,13 +98,13 @@ class Slot:
         place = self._place
         try:
             largest = place.machinery.settings.max_bundle_mb * 1e6
-            directory = place.registry.download(self.name, version.version, place.cache, largest=largest)
+            directory = place.registry.cache.download(self.name, version.version, largest=largest)
             found = self._open(directory, version.version, version.content)
         except (RegistryError, OSError) as error:
             self.refusal = f"version {version.version}: the registry does not give its bundle"  # no address is told
             raise RegistryError(f"version {version.version}: {error}") from error
         except Exception as error:  # whatever is in a bundle, it must not end what answers now
-            reason = str(error).replace(str(place.cache), "cache")
+            reason = str(error).replace(str(place.registry.cache.folder), "cache")
             self.refusal, self._refused = f"version {version.version}: {reason}", version.content
             raise ArtifactError(self.refusal) from error
         self.current, self.refusal, self._refused = found, None, None
@@ -139,6 +139,6 @@ class Slot:
         try:
             notes = self._place.notes.glob(f"{self.name}@*.json")
             keep = {int(json.loads(note.read_text(encoding="utf-8"))["version"]) for note in notes}
-            self._place.registry.prune(self.name, self._place.cache, keep)
+            self._place.registry.cache.prune(self.name, keep)
         except (OSError, ValueError, KeyError, TypeError, RegistryError) as error:
             log.warning("old versions not removed", extra={"model": self.name, "reason": type(error).__name__})

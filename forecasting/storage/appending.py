@@ -22,7 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
-from forecasting.storage.reading import Source, Span, files, read
+from forecasting.storage.reading import RowFilter, TableVersion, files, read
 
 __all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "linked", "making", "write_part"]
 
@@ -84,10 +84,10 @@ def add_new(path: str, parts: Sequence[Path]) -> int:
     """
     if not DeltaTable.is_deltatable(path):
         return _added(path, parts, None)
-    source = Source(path, DeltaTable(path).version())
+    stored = TableVersion(path, DeltaTable(path).version())
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as drafts:
-        fresh = [_fresh(part, source, Path(drafts)) for part in parts]
-        return _added(path, [part for part in fresh if part is not None], source.version)
+        fresh = [_fresh(part, stored, Path(drafts)) for part in parts]
+        return _added(path, [part for part in fresh if part is not None], stored.version)
 
 
 def _added(path: str, parts: Sequence[Path], seen: int | None) -> int:
@@ -96,10 +96,10 @@ def _added(path: str, parts: Sequence[Path], seen: int | None) -> int:
     return sum(pq.read_metadata(part).num_rows for part in parts)
 
 
-def _fresh(part: Path, source: Source, drafts: Path) -> Path | None:
+def _fresh(part: Path, stored: TableVersion, drafts: Path) -> Path | None:
     """The file with those rows of a part that are not stored: the part itself, a draft, or none."""
-    new = ~_known(part, source)
-    schema = _stored_types(pq.read_schema(part), source)
+    new = ~_known(part, stored)
+    schema = _stored_types(pq.read_schema(part), stored)
     if not new.any():
         return None
     if new.all() and schema.equals(pq.read_schema(part)):
@@ -109,24 +109,24 @@ def _fresh(part: Path, source: Source, drafts: Path) -> Path | None:
     return draft
 
 
-def _known(part: Path, source: Source) -> np.ndarray:
+def _known(part: Path, stored: TableVersion) -> np.ndarray:
     """Which rows of a part have a stored key; files whose bounds lie elsewhere are not read."""
     metadata = pq.read_metadata(part)
     least, greatest = _bounds(metadata)
-    span = Span(least.get(UNIQUE_ID), greatest.get(UNIQUE_ID))
-    found = [_index(read(path, FORECAST, span)) for path in _meeting(source, least, greatest)]
+    wanted = RowFilter(least.get(UNIQUE_ID), greatest.get(UNIQUE_ID))
+    found = [_index(read(path, FORECAST, wanted)) for path in _meeting(stored, least, greatest)]
     if not found:
         return np.zeros(metadata.num_rows, dtype=bool)
     mine = _index(pq.read_table(part, columns=list(FORECAST)))
-    known: np.ndarray = np.logical_or.reduce([np.asarray(mine.isin(stored)) for stored in found])
+    known: np.ndarray = np.logical_or.reduce([np.asarray(mine.isin(keys)) for keys in found])
     return known
 
 
-def _meeting(source: Source, least: dict[str, Any], greatest: dict[str, Any]) -> list[Path]:
+def _meeting(stored: TableVersion, least: dict[str, Any], greatest: dict[str, Any]) -> list[Path]:
     """The files of a table that may hold keys between these bounds; one that does not say may hold any."""
     return [
         file.path
-        for file in files(source)
+        for file in files(stored)
         if all(
             file.least.get(name, low) <= greatest[name] and _latest(file.greatest.get(name, low)) >= low
             for name, low in least.items()
@@ -146,10 +146,10 @@ def _index(table: pa.Table) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(plain.select(list(FORECAST)).to_pandas())
 
 
-def _stored_types(schema: pa.Schema, source: Source) -> pa.Schema:
+def _stored_types(schema: pa.Schema, stored: TableVersion) -> pa.Schema:
     """The columns of new rows with the types of the table, where it has them."""
-    stored = pa.schema(DeltaTable(source.path, version=source.version).schema().to_arrow())
-    known = {field.name: field for field in stored}
+    columns = pa.schema(DeltaTable(stored.path, version=stored.version).schema().to_arrow())
+    known = {field.name: field for field in columns}
     return pa.schema([known.get(field.name, field) for field in schema])
 
 

@@ -17,7 +17,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from forecasting.columns import DS, UNIQUE_ID
 from forecasting.storage.appending import added, linked, write_part
-from forecasting.storage.reading import File, Source, Span, files, footer, rows
+from forecasting.storage.reading import File, RowFilter, TableVersion, files, footer, rows
 
 __all__ = ["brought", "compact", "vacuum"]
 
@@ -33,24 +33,24 @@ def compact(path: str) -> int:
 
     The content stays. Where another writer was faster, nothing is done: the next time will do.
     """
-    source = Source(path, DeltaTable(path).version())
-    poor = _poor(files(source))
+    stored = TableVersion(path, DeltaTable(path).version())
+    poor = _poor(files(stored))
     if not poor:
         return 0
     folder = Path(path)
     with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
         actions: list[AddAction | RemoveAction] = []
         for number, (since, until) in enumerate(pairwise(_edges(poor))):
-            span = Span(since=since, until=until - pd.Timedelta(microseconds=1))
-            table = rows(poor, source, span)
-            if len(table):
+            wanted = RowFilter(since=since, until=until - pd.Timedelta(microseconds=1))
+            found = rows(poor, stored, wanted)
+            if len(found):
                 draft = Path(scratch, f"{number:05d}.parquet")
-                write_part(draft, table)
+                write_part(draft, found)
                 actions.append(added(folder, linked(draft, folder), data_change=False))
-    stored, now = DeltaTable(path, version=source.version), int(time.time() * 1000)
+    table, now = DeltaTable(path, version=stored.version), int(time.time() * 1000)
     removed = [RemoveAction(file.path.name, False, now, file.path.stat().st_size, {}) for file in poor]
     try:
-        stored.create_write_transaction([*actions, *removed], "append", stored.schema(), commit_properties=_TIDIED)
+        table.create_write_transaction([*actions, *removed], "append", table.schema(), commit_properties=_TIDIED)
     except CommitFailedError:
         for action in actions:
             (folder / action.path).unlink()

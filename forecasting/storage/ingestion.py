@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from forecasting.runtime.files import write_text
+from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import Cleaned
 from forecasting.series.validate import Report
 
@@ -25,22 +25,18 @@ class Ingestion(NamedTuple):
     decisions: pd.DataFrame
 
 
-def record(home: Path, job: str, report: Report, cleaned: Cleaned) -> None:
+def record(workspace: Workspace, job: str, report: Report, cleaned: Cleaned) -> None:
     """Keep the report of an ingestion; the one before is replaced whole."""
     content = {"violations": json.loads(report.to_json())["violations"]}
     content["decisions"] = json.loads(cleaned.decisions.to_json(orient="records"))
-    write_text(_path(home, job), json.dumps(content))
+    write_text(workspace.ingestion(job), json.dumps(content))
 
 
-def recall(home: Path, job: str) -> Ingestion:
+def recall(workspace: Workspace, job: str) -> Ingestion:
     """The report of the last ingestion; empty tables where there was none."""
-    path = _path(home, job)
+    path = workspace.ingestion(job)
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return Ingestion(
         pd.DataFrame(content.get("violations", []), columns=list(_VIOLATIONS)),
         pd.DataFrame(content.get("decisions", []), columns=list(_DECISIONS)),
     )
-
-
-def _path(home: Path, job: str) -> Path:
-    return home / "tables" / job / "ingestion.json"

@@ -16,17 +16,17 @@ from deltalake import DeltaTable
 
 from forecasting.columns import DS, UNIQUE_ID
 
-__all__ = ["File", "Source", "Span", "files", "footer", "names", "reach", "read", "rows", "scan"]
+__all__ = ["File", "RowFilter", "TableVersion", "files", "footer", "names", "reach", "read", "rows", "scan"]
 
 
-class Source(NamedTuple):
+class TableVersion(NamedTuple):
     """A table as of one version: its rows never change."""
 
     path: str
     version: int
 
 
-class Span(NamedTuple):
+class RowFilter(NamedTuple):
     """Which rows are meant: series from `first` to `last` but for some, stamps from `since` to `until`."""
 
     first: str | None = None  # none, here and below: no bound
@@ -46,12 +46,12 @@ class File(NamedTuple):
 
 
 @functools.lru_cache(maxsize=32)
-def files(source: Source) -> tuple[File, ...]:
+def files(stored: TableVersion) -> tuple[File, ...]:
     """The data files of a table, from its log."""
-    actions = pa.table(DeltaTable(source.path, version=source.version).get_add_actions(flatten=True)).to_pylist()
+    actions = pa.table(DeltaTable(stored.path, version=stored.version).get_add_actions(flatten=True)).to_pylist()
     return tuple(
         File(
-            Path(source.path, action["path"]),
+            Path(stored.path, action["path"]),
             action["num_records"],
             {name[4:]: value for name, value in action.items() if name[:4] == "min." and value is not None},
             {name[4:]: value for name, value in action.items() if name[:4] == "max." and value is not None},
@@ -60,9 +60,9 @@ def files(source: Source) -> tuple[File, ...]:
     )
 
 
-def reach(source: Source) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+def reach(stored: TableVersion) -> tuple[pd.Timestamp, pd.Timestamp] | None:
     """The first and last stamp of a table; none where its log does not say."""
-    found = files(source)
+    found = files(stored)
     if not found or not all(DS in file.least and DS in file.greatest for file in found):
         return None
     # A log knows stamps to the millisecond, below which the last one may be later.
@@ -70,10 +70,10 @@ def reach(source: Source) -> tuple[pd.Timestamp, pd.Timestamp] | None:
     return pd.Timestamp(min(file.least[DS] for file in found)), last
 
 
-def names(source: Source) -> list[str]:
+def names(stored: TableVersion) -> list[str]:
     """The names of all series, in order; only their column is read."""
     found = [pa.array([], pa.string())]
-    for file in files(source):
+    for file in files(stored):
         for group in range(footer(file.path).num_row_groups):
             column = _groups(file.path, [group], [UNIQUE_ID])[UNIQUE_ID]
             found += [chunk.dictionary.take(pc.unique(chunk.indices)) for chunk in column.chunks]
@@ -82,34 +82,36 @@ def names(source: Source) -> list[str]:
     return names
 
 
-def scan(source: Source, columns: Sequence[str], span: Span) -> pa.Table:
-    """The rows of a span in order of (unique_id, ds); `unique_id` is dictionary-encoded, its labels are in order.
+def scan(stored: TableVersion, columns: Sequence[str], wanted: RowFilter) -> pa.Table:
+    """The wanted rows in order of (unique_id, ds); `unique_id` is dictionary-encoded, its labels are in order.
 
     `columns` are those read beside the keys; what the table does not have is left out.
     """
-    chosen = [name for name in (UNIQUE_ID, DS, *columns) if name in _schema(source).names]
-    return rows(files(source), source, span, chosen)
+    chosen = [name for name in (UNIQUE_ID, DS, *columns) if name in _schema(stored).names]
+    return rows(files(stored), stored, wanted, chosen)
 
 
-def rows(found: Sequence[File], source: Source, span: Span, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a span in some of a table's files, in order of (unique_id, ds); without `columns` all of them."""
-    schema = _schema(source)
+def rows(
+    found: Sequence[File], stored: TableVersion, wanted: RowFilter, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """The wanted rows in some of a table's files, in order of (unique_id, ds); without `columns` all of them."""
+    schema = _schema(stored)
     chosen = schema.names if columns is None else columns
     empty = pa.schema([schema.field(name) for name in chosen]).empty_table()
-    meant = [file for file in found if _meets(file.least, file.greatest, span)]
-    tables = [_within(part, span) for file in meant for part in _parts(file.path, chosen, span)]
+    meant = [file for file in found if _meets(file.least, file.greatest, wanted)]
+    tables = [_within(part, wanted) for file in meant for part in _parts(file.path, chosen, wanted)]
     return _ordered(pa.concat_tables([empty, *tables], promote_options="permissive"))
 
 
-def read(path: Path, columns: Sequence[str], span: Span) -> pa.Table:
-    """Those row groups of a data file that may hold rows of a span; `unique_id` is dictionary-encoded."""
-    return _groups(path, [n for n in range(footer(path).num_row_groups) if _touches(path, n, span)], columns)
+def read(path: Path, columns: Sequence[str], wanted: RowFilter) -> pa.Table:
+    """Those row groups of a data file that may hold wanted rows; `unique_id` is dictionary-encoded."""
+    return _groups(path, [n for n in range(footer(path).num_row_groups) if _touches(path, n, wanted)], columns)
 
 
-def _parts(path: Path, columns: Sequence[str], span: Span) -> Iterator[pa.Table]:
+def _parts(path: Path, columns: Sequence[str], wanted: RowFilter) -> Iterator[pa.Table]:
     """The same, one row group after the other: what is not meant never stays in memory."""
     for number in range(footer(path).num_row_groups):
-        if _touches(path, number, span):
+        if _touches(path, number, wanted):
             yield _groups(path, [number], columns)
 
 
@@ -120,11 +122,11 @@ def footer(path: Path) -> pq.FileMetaData:
 
 
 @functools.lru_cache(maxsize=32)
-def _schema(source: Source) -> pa.Schema:
+def _schema(stored: TableVersion) -> pa.Schema:
     """The columns of a table, series names as labels."""
-    stored = pa.schema(DeltaTable(source.path, version=source.version).schema().to_arrow())
-    place = stored.get_field_index(UNIQUE_ID)
-    return stored.set(place, pa.field(UNIQUE_ID, pa.dictionary(pa.int32(), pa.string())))
+    schema = pa.schema(DeltaTable(stored.path, version=stored.version).schema().to_arrow())
+    place = schema.get_field_index(UNIQUE_ID)
+    return schema.set(place, pa.field(UNIQUE_ID, pa.dictionary(pa.int32(), pa.string())))
 
 
 def _groups(path: Path, groups: list[int], columns: Sequence[str]) -> pa.Table:
@@ -134,39 +136,39 @@ def _groups(path: Path, groups: list[int], columns: Sequence[str]) -> pa.Table:
     return table.replace_schema_metadata(None)
 
 
-def _touches(path: Path, number: int, span: Span) -> bool:
-    """Whether a row group may hold rows of the span."""
+def _touches(path: Path, number: int, wanted: RowFilter) -> bool:
+    """Whether a row group may hold wanted rows."""
     group = footer(path).row_group(number)
     found = [group.column(place) for place in range(group.num_columns)]
     known = {column.path_in_schema: column.statistics for column in found if column.path_in_schema in (UNIQUE_ID, DS)}
     bounds = {name: value for name, value in known.items() if value is not None and value.has_min_max}
-    return _meets({n: v.min for n, v in bounds.items()}, {n: v.max for n, v in bounds.items()}, span)
+    return _meets({n: v.min for n, v in bounds.items()}, {n: v.max for n, v in bounds.items()}, wanted)
 
 
-def _meets(least: dict[str, Any], greatest: dict[str, Any], span: Span) -> bool:
-    """Whether values between these bounds may lie in the span; what is not known may."""
-    after = (span.last is None or least.get(UNIQUE_ID, "") <= span.last) and (
-        span.until is None or DS not in least or pd.Timestamp(least[DS]) <= span.until
+def _meets(least: dict[str, Any], greatest: dict[str, Any], wanted: RowFilter) -> bool:
+    """Whether values between these bounds may be of wanted rows; what is not known may."""
+    after = (wanted.last is None or least.get(UNIQUE_ID, "") <= wanted.last) and (
+        wanted.until is None or DS not in least or pd.Timestamp(least[DS]) <= wanted.until
     )
-    before = (span.first is None or UNIQUE_ID not in greatest or greatest[UNIQUE_ID] >= span.first) and (
-        span.since is None or DS not in greatest or pd.Timestamp(greatest[DS]) >= span.since - pd.Timedelta("1ms")
+    before = (wanted.first is None or UNIQUE_ID not in greatest or greatest[UNIQUE_ID] >= wanted.first) and (
+        wanted.since is None or DS not in greatest or pd.Timestamp(greatest[DS]) >= wanted.since - pd.Timedelta("1ms")
     )
     return after and before
 
 
-def _within(table: pa.Table, span: Span) -> pa.Table:
+def _within(table: pa.Table, wanted: RowFilter) -> pa.Table:
     keep = np.ones(len(table), dtype=bool)
     stamps = table[DS].to_numpy()
-    if span.since is not None:
-        keep &= stamps >= span.since.to_datetime64()
-    if span.until is not None:
-        keep &= stamps <= span.until.to_datetime64()
+    if wanted.since is not None:
+        keep &= stamps >= wanted.since.to_datetime64()
+    if wanted.until is not None:
+        keep &= stamps <= wanted.until.to_datetime64()
     codes, labels = _labels(table)
-    meant = pc.invert(pc.is_in(labels, pa.array(span.but, pa.string())))
-    if span.first is not None:
-        meant = pc.and_(meant, pc.greater_equal(labels, span.first))
-    if span.last is not None:
-        meant = pc.and_(meant, pc.less_equal(labels, span.last))
+    meant = pc.invert(pc.is_in(labels, pa.array(wanted.but, pa.string())))
+    if wanted.first is not None:
+        meant = pc.and_(meant, pc.greater_equal(labels, wanted.first))
+    if wanted.last is not None:
+        meant = pc.and_(meant, pc.less_equal(labels, wanted.last))
     keep &= meant.to_numpy(zero_copy_only=False)[codes]
     return table if keep.all() else table.filter(pa.array(keep))
 

@@ -9,7 +9,8 @@ import pandas as pd
 from forecasting.config.job import Job
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
-from forecasting.storage.store import Store, fingerprint
+from forecasting.storage.fingerprint import fingerprint
+from forecasting.storage.store import Store
 
 __all__ = ["Snapshot", "take"]
 
@@ -26,8 +27,10 @@ class Snapshot(NamedTuple):
 
 def take(store: Store, job: Job, version: int | None = None) -> Snapshot:
     """The latest observations of `job`, or those of `version`; raises DataError where there are none or too few."""
-    number = store.version(job.name) if version is None else version  # first: another process may write meanwhile
-    stored = store.read_observations(job.name, number)
+    number = (
+        store.observations.version(job.name) if version is None else version
+    )  # first: another process may write meanwhile
+    stored = store.observations.read(job.name, number)
     cleaned = clean(stored, job.series)
     return Snapshot(
         0 if number is None else number,

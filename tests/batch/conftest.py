@@ -39,12 +39,11 @@ class Home(NamedTuple):
 
     def forecast(self, runner: Runner = run_here, **asked: Any) -> Vintage:
         """A batch forecast of what is stored."""
-        cache = self.path / "cache"
-        return forecast(self.store, self.registry, self.job, cache=cache, request=Request(**asked), runner=runner)
+        return forecast(self.store, self.registry, self.job, request=Request(**asked), runner=runner)
 
     def expected(self, **named: Any) -> pd.DataFrame:
         """What the bundle says of the whole stored history at once."""
-        return open_forecaster(self.bundle).forecast(self.store.read_observations(self.job.name), **named)
+        return open_forecaster(self.bundle).forecast(self.store.observations.read(self.job.name), **named)
 
 
 @pytest.fixture(scope="session")
@@ -64,10 +63,10 @@ def make_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Home]:
         table = clean(sources.read(job), job.series).table
         fitted = fit_baselines(table, job, folds(table, job), path / "fits", origin=Origin())
         bundle = next(entrant.bundles[0] for entrant in fitted if entrant.name == "ridge")
-        registry = Registry(f"sqlite:///{path / 'mlflow.db'}", path / "artifacts", path / "locks")
-        run = registry.start_run(job.name, "ridge", {})
-        registry.register(job.name, run.run_id, bundle, verdict="passed", metrics={})
-        registry.promote(job.name, 1)
+        registry = Registry(f"sqlite:///{path / 'mlflow.db'}", path)
+        run = registry.runs.start(job.name, "ridge", {})
+        registry.versions.register(job.name, run.run_id, bundle, verdict="passed", metrics={})
+        registry.aliases.promote(job.name, 1)
         return Home(job, path, Store(path), registry, bundle)
 
     return make

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from forecasting.batch.part_files import Part
-from forecasting.batch.plan import Model, Plan, Request, plan
+from forecasting.batch.plan import Plan, PlannedModel, Request, plan
 from forecasting.batch.runners import run_dask, run_local, runner
 from forecasting.batch.worker import forecast_shard
 from forecasting.bundle.artifact import open_bundle
@@ -29,10 +29,10 @@ def planned(place: Any, make_table: Callable[..., pd.DataFrame], tmp_path: Path)
     """Sixty series in six shards."""
     draw = np.random.default_rng(1)
     table = make_table({f"s{number:02d}": draw.normal(size=50).cumsum() for number in range(60)})
-    place.store.merge_observations("buoy", table)
+    place.store.observations.merge("buoy", table)
     bundle = open_bundle(place.bundle)
-    model = Model(bundle=place.bundle, name="ridge", version=1, weights=bundle.manifest.weights)
-    return plan(tmp_path / "parts", place.store.observations("buoy"), model, bundle.spec, Request(shards=SHARDS))
+    model = PlannedModel(bundle=place.bundle, name="ridge", version=1, weights=bundle.manifest.weights)
+    return plan(tmp_path / "parts", place.store.observations.latest("buoy"), model, bundle.spec, Request(shards=SHARDS))
 
 
 def content(parts: list[Part]) -> list[tuple[str, int, bytes]]:

@@ -39,7 +39,7 @@ class Place(NamedTuple):
     def forecast(self, **named: Any) -> Vintage:
         """A batch forecast of this home."""
         asked = Request(at=named.pop("at", None), horizon=named.pop("horizon", None), shards=named.pop("shards", None))
-        return forecast(self.store, self.registry, self.job, cache=self.home / "cache", request=asked, **named)
+        return forecast(self.store, self.registry, self.job, request=asked, **named)
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +62,12 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Place:
     fitted = fit_baselines(table, job, folds(table, job), home / "fits", origin=Origin())
     bundles = {entrant.name: entrant.bundles[0] for entrant in fitted}
     store = Store(home)
-    store.merge_observations(job.name, table)
-    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks")
+    store.observations.merge(job.name, table)
+    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", home)
     for name in ("ridge", "naive"):
-        run = registry.start_run(job.name, name, {})
-        registry.register(job.name, run.run_id, bundles[name], verdict="passed", metrics={})
-    registry.promote(job.name, 1)
+        run = registry.runs.start(job.name, name, {})
+        registry.versions.register(job.name, run.run_id, bundles[name], verdict="passed", metrics={})
+    registry.aliases.promote(job.name, 1)
     return Place(job, table, bundles, home, store, registry)
 
 
@@ -98,7 +98,7 @@ def test_vintage_is_stored_exactly_once(place: Place) -> None:
     created = first.table["created"].unique().tolist()
     again = place.forecast()
     other = place.forecast(model="2")
-    stored = place.store.read_forecasts("buoy")
+    stored = place.store.forecasts.read("buoy")
 
     assert (first.written, again.written, other.written) == (8, 0, 8)
     assert (other.model, other.version) == ("naive", 2)
@@ -120,10 +120,10 @@ def test_forecast_as_of_then_knows_what_was_known_then(place: Place) -> None:
     assert place.forecast(at=at).written == 0
 
     later = place.table.loc[~known & place.table["y"].notna(), ["unique_id", "ds", "y", "p", "f"]]
-    place.store.merge_observations("buoy", later.assign(y=1e3, p=-1e3))
+    place.store.observations.merge("buoy", later.assign(y=1e3, p=-1e3))
     changed = place.forecast(at=at).table
     assert np.array_equal(changed["q0.5"], then.table["q0.5"])
-    place.store.merge_observations("buoy", later.assign(f=5.0))
+    place.store.observations.merge("buoy", later.assign(f=5.0))
     assert not np.allclose(place.forecast(at=at).table["q0.5"], then.table["q0.5"])
 
 
@@ -148,23 +148,22 @@ def test_forecast_that_cannot_be_made_stores_nothing(
     with pytest.raises(error, match=message):
         place.forecast(**named)
     with pytest.raises(DataError, match="no forecasts of buoy are stored"):
-        place.store.read_forecasts("buoy")
+        place.store.forecasts.read("buoy")
 
 
 def test_a_run_goes_on_where_nothing_can_be_forecast(
     place: Place, make_job: Callable[..., Job], tmp_path: Path
 ) -> None:
     """No champion, or nothing known ahead: the reason instead of a table; otherwise the forecast."""
-    cache = place.home / "cache"
     other = place.job.model_copy(update={"name": "other"})
-    assert forecast_live(place.store, place.registry, other, cache=cache) == Absent("nothing is live")
+    assert forecast_live(place.store, place.registry, other) == Absent("nothing is live")
 
-    found = forecast_live(place.store, place.registry, place.job, cache=cache)
+    found = forecast_live(place.store, place.registry, place.job)
     assert isinstance(found, Vintage)
     assert found.written == 8
 
     poor = Store(tmp_path / "poor")
-    poor.merge_observations("buoy", place.table[place.table["y"].notna()])
-    absent = forecast_live(poor, place.registry, place.job, cache=cache)
+    poor.observations.merge("buoy", place.table[place.table["y"].notna()])
+    absent = forecast_live(poor, place.registry, place.job)
     assert isinstance(absent, Absent)
     assert "lack values that must be known for the next 4 steps" in absent.reason

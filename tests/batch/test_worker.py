@@ -65,8 +65,8 @@ def fitted(request: pytest.FixtureRequest, make_home: Callable[..., Any]) -> Any
 def test_shards_forecast_what_the_whole_history_forecasts(fitted: Any, seed: int, tmp_path: Path) -> None:
     """To the last bit, in the same order, with the same types; now and as of then."""
     place = fitted._replace(path=tmp_path, store=Store(tmp_path))
-    place.store.merge_observations("buoy", wild(place.job, seed))
-    history = place.store.read_observations("buoy")
+    place.store.observations.merge("buoy", wild(place.job, seed))
+    history = place.store.observations.read("buoy")
     whole = open_forecaster(place.bundle)
     for shards in (1, 4):
         found = place.forecast(shards=shards)
@@ -82,7 +82,7 @@ def test_shards_forecast_what_the_whole_history_forecasts(fitted: Any, seed: int
 def test_a_longer_horizon_is_reached_in_shards_too(plain: Any, tmp_path: Path) -> None:
     """The model goes on from its own forecasts; fewer steps are cut."""
     place = plain._replace(path=tmp_path, store=Store(tmp_path))
-    place.store.merge_observations("buoy", wild(place.job, 1))
+    place.store.observations.merge("buoy", wild(place.job, 1))
     for horizon in (2, 9):
         found = place.forecast(horizon=horizon, shards=3).table.drop(columns=MADE)
         assert_frame_equal(found, place.expected(horizon=horizon), check_exact=True)
@@ -94,7 +94,7 @@ def test_only_what_a_context_needs_is_read(
     """Of long histories the last two contexts; of a series that has ended before, all that it has."""
     long = make_table({name: np.sin(np.arange(5000)) for name in "abcd"})
     ended = (long["unique_id"] == "c") & (long["ds"] > long["ds"].min() + pd.Timedelta(days=30))
-    place.store.merge_observations("buoy", long[~ended].reset_index(drop=True))
+    place.store.observations.merge("buoy", long[~ended].reset_index(drop=True))
     rows, read = [], scan.scan
 
     def counted(*args: Any) -> Any:
@@ -114,7 +114,7 @@ def test_bad_series_are_reported_and_the_others_forecast(place: Any, make_table:
     bad.loc[(bad["unique_id"] == "b") & (bad.index % 100 > 90), "ds"] += pd.Timedelta(minutes=7)
     bad.loc[(bad["unique_id"] == "d") & (bad.index % 100 == 95), "y"] = np.inf
     bad.loc[bad["unique_id"] == "f", "y"] = np.nan
-    place.store.merge_observations("buoy", pd.concat([good, bad], ignore_index=True))
+    place.store.observations.merge("buoy", pd.concat([good, bad], ignore_index=True))
     found = place.forecast(shards=2)
     assert_frame_equal(found.table.drop(columns=MADE), open_forecaster(place.bundle).forecast(good), check_exact=True)
     reasons = dict(found.failures.itertuples(index=False))
@@ -130,7 +130,7 @@ def test_forecasts_that_are_no_numbers_are_not_stored(place: Any) -> None:
     """A reading that single precision cannot hold makes every forecast from it infinite."""
     table = sources.read(place.job)
     table.loc[table.groupby("unique_id").tail(1).index[1:], "y"] = 1e300
-    place.store.merge_observations("buoy", table)
+    place.store.observations.merge("buoy", table)
     with np.errstate(over="ignore", invalid="ignore"):
         found = place.forecast()
     assert found.table["unique_id"].unique().tolist() == ["buoy-0"]
@@ -138,16 +138,16 @@ def test_forecasts_that_are_no_numbers_are_not_stored(place: Any) -> None:
         "unique_id": ["buoy-1", "buoy-2"],
         "reason": ["its forecast is not finite"] * 2,
     }
-    assert np.isfinite(place.store.read_forecasts("buoy")["q0.5"]).all()
+    assert np.isfinite(place.store.forecasts.read("buoy")["q0.5"]).all()
 
 
 def test_where_no_series_can_be_forecast_nothing_is_stored(place: Any, make_table: Callable[..., pd.DataFrame]) -> None:
     """All of them with their reasons, in one error."""
     table = make_table({"a": np.full(30, np.nan), "b": np.full(30, np.inf)})
-    place.store.merge_observations("buoy", table)
+    place.store.observations.merge("buoy", table)
     with pytest.raises(
         DataError, match=r"none of the 2 series can be forecast:\n  - a: it has no reading\n  - b: .*infinite"
     ):
         place.forecast(shards=2)
     with pytest.raises(DataError, match="no forecasts of buoy are stored"):
-        place.store.read_forecasts("buoy")
+        place.store.forecasts.read("buoy")

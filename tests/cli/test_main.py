@@ -415,7 +415,7 @@ def test_forecast_as_of_then_is_a_vintage_of_its_own(
         assert set(result) == {"name", "model", "version", "rows", "written", "failed", "failures"}
         assert (result["rows"], result["written"], result["failed"]) == (12, written, 0)
     read = {"csv": pd.read_csv(tmp_path / "x.csv"), "parquet": pd.read_parquet(tmp_path / "new" / "x.parquet")}
-    stored = Store(place).read_forecasts("tiny", cutoff=pd.Timestamp("2020-01-10 05:00"))
+    stored = Store(place).forecasts.read("tiny", cutoff=pd.Timestamp("2020-01-10 05:00"))
     for table in read.values():
         assert pd.to_datetime(table["cutoff"]).unique().tolist() == [pd.Timestamp("2020-01-10 05:00")]
         assert table["q0.5"].to_numpy() == pytest.approx(stored["q0.5"].to_numpy())
@@ -440,12 +440,12 @@ def test_forecast_that_cannot_be_made_leaves_nothing(
     message: str,
 ) -> None:
     """It says why, with its exit code, and stores no vintage."""
-    before = len(Store(place).read_forecasts("tiny"))
+    before = len(Store(place).forecasts.read("tiny"))
     answer = gatecast_here("forecast", finished.config, *arguments)
     assert (answer.code, answer.out) == (code, "")
     assert message in answer.err
     assert "Traceback" not in answer.err
-    assert len(Store(place).read_forecasts("tiny")) == before
+    assert len(Store(place).forecasts.read("tiny")) == before
 
 
 def test_promote_and_roll_back_by_hand(gatecast_here: Callable[..., Answer], finished: Any, place: Path) -> None:

@@ -22,9 +22,6 @@ def test_defaults_lie_under_an_absolute_home(tmp_path: Path) -> None:
 
     assert settings.home == tmp_path / ".gatecast"
     assert settings.tracking_uri == f"sqlite:///{tmp_path}/.gatecast/mlflow.db"
-    assert settings.artifacts == tmp_path / ".gatecast" / "artifacts"
-    assert settings.tables == tmp_path / ".gatecast" / "tables"
-    assert settings.work == tmp_path / ".gatecast" / "work"
     assert settings.locks == tmp_path / ".gatecast" / "locks"
 
 

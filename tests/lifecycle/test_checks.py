@@ -119,13 +119,13 @@ def test_standings_hold_the_named_models_on_the_same_origins(tmp_path: Path) -> 
     """Without a champion the baselines; in the order that was asked for, by model, series, step and window."""
     job = parse_job(make(tmp_path))
     store = Store(tmp_path)
-    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", tmp_path / "locks")
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path)
     with pytest.raises(DataError, match="no observations of buoy are stored"):
-        checks.standings(store, registry, job, [], tmp_path / "cache")
-    store.merge_observations("buoy", clean(sources.read(job), job.series).table)
+        checks.standings(store, registry, job, [])
+    store.observations.merge("buoy", clean(sources.read(job), job.series).table)
 
-    everyone = checks.standings(store, registry, job, [], tmp_path / "cache")
-    two = checks.standings(store, registry, job, ["ridge", "naive"], tmp_path / "cache")
+    everyone = checks.standings(store, registry, job, [])
+    two = checks.standings(store, registry, job, ["ridge", "naive"])
 
     assert [row["model"] for row in everyone["leaderboard"]] == ["naive", "seasonal_naive", "drift", "ridge"]
     assert [row["model"] for row in two["leaderboard"]] == ["ridge", "naive"]
@@ -133,4 +133,4 @@ def test_standings_hold_the_named_models_on_the_same_origins(tmp_path: Path) -> 
     assert {len(two[by]) for by in ("series", "step", "window")} == {2 * 2, 2 * 4, 2 * 6}
     assert all(row["cutoff"].startswith("2020-01-") for row in two["window"])
     with pytest.raises(RegistryError, match="no model named buoy is registered"):
-        checks.standings(store, registry, job, ["champion"], tmp_path / "cache")
+        checks.standings(store, registry, job, ["champion"])

@@ -1,6 +1,5 @@
 """From backtests to aliases, against a real MLflow database: what goes live, what stays, and what a kill leaves."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -21,7 +20,9 @@ from forecasting.errors import RegistryError
 from forecasting.evaluation.judging import Candidate, fit_baselines
 from forecasting.lifecycle import promotion
 from forecasting.lifecycle.promotion import Decision, Judging, decide
+from forecasting.registry.aliases import Aliases
 from forecasting.registry.registry import Registry
+from forecasting.registry.versions import Versions
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
 
@@ -70,7 +71,7 @@ def judge(registry: Registry, arena: Arena, tmp_path: Path) -> Callable[..., Dec
 
     def call(key: str, challenger: str, **gate: Any) -> Decision:
         job, rivals = make_job(**gate), [arena.candidates[name] for name in RIVALS]
-        run = registry.start_run(job.name, key, {})
+        run = registry.runs.start(job.name, key, {})
         candidates = (arena.candidates[challenger], *(rival for rival in rivals if rival.name != challenger))
         if challenger == "naive":  # it cannot beat itself, and must be refused
             candidates = (Candidate("poor", arena.candidates["naive"].bundles), *rivals)
@@ -81,7 +82,7 @@ def judge(registry: Registry, arena: Arena, tmp_path: Path) -> Callable[..., Dec
 
 def state(registry: Registry) -> list[tuple[int, str, str, str]]:
     """Every version with its aliases, model and verdict, oldest first."""
-    table = registry.versions("buoy").sort_values("version")
+    table = registry.versions.table("buoy").sort_values("version")
     return [tuple(row) for row in table[["version", "aliases", "model", "verdict"]].itertuples(index=False)]
 
 
@@ -106,12 +107,12 @@ def test_refused_challenger_leaves_the_champion(registry: Registry, judge: Calla
 def test_better_challenger_takes_the_place_of_the_champion(registry: Registry, judge: Callable[..., Decision]) -> None:
     """The live fallback is judged on the same origins, beaten, and becomes previous."""
     judge("aa", "naive")
-    live = registry.champion("buoy")
+    live = registry.versions.champion("buoy")
     assert live is not None
     decision = judge("bb", "ridge")
     assert [candidate.name for candidate in decision.judgment.backtests][:2] == ["ridge", "champion"]
     assert decision.promoted == "ridge"
-    champion, previous = registry.version("buoy", "champion"), registry.version("buoy", "previous")
+    champion, previous = registry.versions.get("buoy", "champion"), registry.versions.get("buoy", "previous")
     assert (champion.model, previous.version) == ("ridge", live.version)
 
 
@@ -125,7 +126,7 @@ def test_without_a_champion_the_best_baseline_serves(
     assert (decision.version, decision.fallback) == (2, True)
     assert state(registry) == [(1, "", "naive", "refused"), (2, "champion", "seasonal_naive", "fallback")]
 
-    served = open_forecaster(registry.download("buoy", "champion", tmp_path / "cache")).forecast(arena.table)
+    served = open_forecaster(registry.cache.download("buoy", "champion")).forecast(arena.table)
     assert (served["q0.1"] < served["q0.9"]).all()
 
 
@@ -134,7 +135,7 @@ def test_without_fallback_nothing_goes_live(registry: Registry, judge: Callable[
     decision = judge("aa", "naive", fallback="none")
     assert (decision.version, decision.promoted, decision.fallback) == (1, None, False)
     assert state(registry) == [(1, "challenger", "naive", "refused")]
-    assert registry.champion("buoy") is None
+    assert registry.versions.champion("buoy") is None
 
 
 def test_what_is_registered_is_what_was_judged(
@@ -143,8 +144,8 @@ def test_what_is_registered_is_what_was_judged(
     """The verdict names the weights of the registered version; only the residuals are of more windows."""
     decision = judge("aa", "ridge")
     fitted = open_bundle(arena.candidates["ridge"].bundles[-1])
-    version = registry.version("buoy", decision.version)
-    served = open_bundle(registry.download("buoy", decision.version, tmp_path / "cache"))
+    version = registry.versions.get("buoy", decision.version)
+    served = open_bundle(registry.cache.download("buoy", decision.version))
     assert decision.judgment.verdict.weights == version.weights == served.manifest.weights == fitted.manifest.weights
     assert served.calibration.residuals.shape[-1] > fitted.calibration.residuals.shape[-1]
     assert version.metrics["wql"] == pytest.approx(
@@ -152,23 +153,23 @@ def test_what_is_registered_is_what_was_judged(
     )
 
 
-def die_before(step: str) -> Callable[[pytest.MonkeyPatch], None]:
+def die_before(part: type, step: str) -> Callable[[pytest.MonkeyPatch], None]:
     """Kill the process in the place of its first call of a step of the registry."""
 
     def arrange(patch: pytest.MonkeyPatch) -> None:
         def dying(*_: Any, **__: Any) -> None:
             raise Killed
 
-        patch.setattr(Registry, step, dying)
+        patch.setattr(part, step, dying)
 
     return arrange
 
 
-def die_after(step: str, number: int = 1) -> Callable[[pytest.MonkeyPatch], None]:
+def die_after(part: type, step: str, number: int = 1) -> Callable[[pytest.MonkeyPatch], None]:
     """Kill the process right after the n-th call of a step of the registry."""
 
     def arrange(patch: pytest.MonkeyPatch) -> None:
-        original: Callable[..., Any] = getattr(Registry, step)
+        original: Callable[..., Any] = getattr(part, step)
         left = [number]
 
         def dying(*args: Any, **named: Any) -> Any:
@@ -178,7 +179,7 @@ def die_after(step: str, number: int = 1) -> Callable[[pytest.MonkeyPatch], None
                 raise Killed
             return result
 
-        patch.setattr(Registry, step, dying)
+        patch.setattr(part, step, dying)
 
     return arrange
 
@@ -194,10 +195,10 @@ def die_in_the_backtest(patch: pytest.MonkeyPatch) -> None:
 
 MOMENTS = {
     "in the backtest": die_in_the_backtest,
-    "before registering": die_before("register"),
-    "after registering": die_after("register"),
-    "before promoting": die_before("promote"),
-    "after promoting": die_after("promote"),
+    "before registering": die_before(Versions, "register"),
+    "after registering": die_after(Versions, "register"),
+    "before promoting": die_before(Aliases, "promote"),
+    "after promoting": die_after(Aliases, "promote"),
 }
 
 
@@ -229,7 +230,7 @@ def test_promotion_killed_anywhere_ends_where_it_would_have_ended(
 
 
 @pytest.mark.parametrize(
-    "moment", [*MOMENTS.values(), die_after("register", 2)], ids=[*MOMENTS, "after registering the fallback"]
+    "moment", [*MOMENTS.values(), die_after(Versions, "register", 2)], ids=[*MOMENTS, "after registering the fallback"]
 )
 def test_fallback_killed_anywhere_ends_where_it_would_have_ended(
     registry: Registry,
@@ -254,11 +255,11 @@ def test_what_was_rolled_back_does_not_come_back(registry: Registry, judge: Call
     """A run went live, a person took it back, the run is repeated: the person's word stands, the verdict too."""
     judge("aa", "naive")
     judge("bb", "ridge")
-    registry.rollback("buoy")
+    registry.aliases.rollback("buoy")
 
     decision = judge("bb", "ridge")
 
-    assert registry.version("buoy", "champion").model == "seasonal_naive"
+    assert registry.versions.get("buoy", "champion").model == "seasonal_naive"
     assert (decision.promoted, decision.judgment.verdict.passed) == ("ridge", True)
 
 
@@ -276,7 +277,7 @@ def test_repeated_run_meets_the_champion_of_now(
     decision = judge("bb", "naive")
 
     assert decision.promoted is None
-    assert registry.version("buoy", "champion").model == "ridge"
+    assert registry.versions.get("buoy", "champion").model == "ridge"
     assert json.loads((tmp_path / "work" / "bb" / "opponent.json").read_text()) == 1
 
 
@@ -325,8 +326,8 @@ from forecasting.series.folds import folds
 name, place, told = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[2], "race.json").read_text())
 job = parse_job(told["job"])
 table = clean(sources.read(job), job.series).table
-registry = Registry(told["uri"], place / "artifacts", place / "locks")
-run = registry.start_run(job.name, name, {})
+registry = Registry(told["uri"], place)
+run = registry.runs.start(job.name, name, {})
 candidates = tuple(Candidate(candidate, (Path(bundle),)) for candidate, bundle in told["candidates"])
 (place / f"{name}-ready").touch()
 while not (place / "go").exists():
@@ -341,7 +342,7 @@ def test_two_racing_retrains_bring_one_promotion(registry: Registry, arena: Aren
     order = ("ridge", *RIVALS)
     told = {
         "job": make_job().model_dump(mode="json"),
-        "uri": registry.tracking_uri,
+        "uri": registry.versions.tracking_uri,
         "candidates": [(name, str(arena.candidates[name].bundles[0])) for name in order],
     }
     (tmp_path / "race.json").write_text(json.dumps(told))
@@ -371,16 +372,17 @@ def test_what_went_live_elsewhere_meanwhile_is_not_run_over(
     def late(*args: Any) -> Any:
         judgment = hold(*args)
         monkeypatch.setattr(promotion, "judge_challenger", hold)
-        elsewhere = dataclasses.replace(registry, locks=tmp_path / "other-locks")
-        run = elsewhere.start_run("buoy", "elsewhere", {})
+        elsewhere = Registry(registry.versions.tracking_uri, tmp_path, tmp_path / "other-locks")
+        run = elsewhere.runs.start("buoy", "elsewhere", {})
         bundle = arena.candidates["seasonal_naive"].bundles[0]
-        elsewhere.promote("buoy", elsewhere.register("buoy", run.run_id, bundle, verdict="passed", metrics={}))
+        version = elsewhere.versions.register("buoy", run.run_id, bundle, verdict="passed", metrics={})
+        elsewhere.aliases.promote("buoy", version)
         return judgment
 
     monkeypatch.setattr(promotion, "judge_challenger", late)
     with pytest.raises(RegistryError, match=r"went live while this challenger was judged.*GATECAST_LOCKS, and run"):
         judge("aa", "ridge")
-    champion = registry.champion("buoy")
+    champion = registry.versions.champion("buoy")
     assert champion is not None
     assert champion.model == "seasonal_naive"
 
@@ -394,11 +396,11 @@ def test_a_refusal_that_another_challenger_follows_changes_nothing(
     """Neither registered nor fallen back from; the next one is judged, with the first on its leaderboard alone."""
     rivals = tuple(arena.candidates[name] for name in RIVALS)
     warm = Candidate("ridge:head", arena.candidates["drift"].bundles)
-    run = registry.start_run("buoy", "aa", {})
+    run = registry.runs.start("buoy", "aa", {})
     judging = Judging(make_job(), run.run_id, arena.table, arena.folds, (warm, *rivals), tmp_path / "w", again=True)
     decision = decide(registry, judging)
     assert (decision.settled, decision.promoted) == (False, None)
-    assert registry.jobs() == []
+    assert registry.versions.jobs() == []
 
     second = judging._replace(candidates=(arena.candidates["naive"]._replace(name="poor"), *rivals, warm), again=False)
     decision = decide(registry, second)

@@ -1,4 +1,4 @@
-"""A challenger's first weights out of a real registry, its bill, and the last fit that takes its twin's place."""
+"""A challenger's first weights out of a real registry, its costs, and the last fit that takes its twin's place."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ from forecasting.errors import UnknownVersionError
 from forecasting.evaluation.judging import Candidate, as_challenger, fit_baselines, judge_challenger
 from forecasting.lifecycle import retraining
 from forecasting.lifecycle.promotion import Decision, Judging, decide
-from forecasting.lifecycle.retraining import Attempt, bill, candidates, find_start, succeed
+from forecasting.lifecycle.retraining import Attempt, candidates, costs, find_start, replace_twin
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
@@ -74,15 +74,15 @@ def asking(job: Job, init: str) -> Job:
 
 def live(registry: Registry, bundle: Path, key: str = "old", notes: dict[str, str] | None = None) -> tuple[int, str]:
     """Register a bundle and make it the champion; its version and its run."""
-    run = registry.start_run("well", key, {})
-    version = registry.register("well", run.run_id, bundle, verdict="passed", metrics={}, notes=notes)
-    registry.promote("well", version)
+    run = registry.runs.start("well", key, {})
+    version = registry.versions.register("well", run.run_id, bundle, verdict="passed", metrics={}, notes=notes)
+    registry.aliases.promote("well", version)
     return version, run.run_id
 
 
 def found(registry: Registry, world: World, place: Path, init: str) -> Start:
     """The start of a run in this folder."""
-    return find_start(registry, asking(world.job, init), world.data, cache=place / "cache", work=place / "work")
+    return find_start(registry, asking(world.job, init), world.data, work=place / "work")
 
 
 def test_scratch_asks_nobody(registry: Registry, world: World, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_champion_from_the_future_of_the_backtest_is_not_begun_with(
     live(registry, world.newer.bundle)
     earlier = world.job.model_copy(update={"backtest": world.job.backtest.model_copy(update={"windows": 30})})
     data = world.data._replace(folds=folds(world.data.table, earlier))
-    start = find_start(registry, asking(earlier, "champion"), data, cache=tmp_path / "c", work=tmp_path / "w")
+    start = find_start(registry, asking(earlier, "champion"), data, work=tmp_path / "w")
     assert not start.warm
     assert "it learned from readings up to" in start.note
 
@@ -156,7 +156,7 @@ def final(world: World, tmp_path: Path) -> Fitted:
 def judged(registry: Registry, world: World, place: Path) -> tuple[Judging, Decision]:
     """The newer network judged and live, with the older one as @previous."""
     live(registry, world.older.bundle)
-    run = registry.start_run("well", "new", {})
+    run = registry.runs.start("well", "new", {})
     job = world.job.model_copy(update={"gate": world.job.gate.model_copy(update={"baselines": ()})})
     given = Judging(
         job,
@@ -168,7 +168,7 @@ def judged(registry: Registry, world: World, place: Path) -> tuple[Judging, Deci
     )
     decision = decide(registry, given)
     if not decision.judgment.verdict.passed:  # both are as good as each other: what is tested here comes after it
-        registry.promote("well", decision.version)
+        registry.aliases.promote("well", decision.version)
         (given.work / "went-live").touch()
     return given, decision
 
@@ -193,18 +193,18 @@ def test_a_sane_last_fit_serves_and_both_are_kept(
 ) -> None:
     """Its version names its twin, @previous is still the champion before, and a repetition changes nothing."""
     given, decision = judged(registry, world, tmp_path)
-    came = succeed(registry, given, decision, final)
+    came = replace_twin(registry, given, decision, final)
     assert [rule.sentence for rule in came.rules if not rule.passed] == []
-    serving, previous = registry.version("well", "champion"), registry.version("well", "previous")
+    serving, previous = registry.versions.get("well", "champion"), registry.versions.get("well", "previous")
     assert came.version == serving.version == decision.version + 1
     assert (previous.version, serving.verdict) == (1, "final")
     assert serving.notes["twin"] == str(decision.version)
     assert serving.notes["fit_until"] == world.data.table["ds"].max().isoformat()
     assert serving.judged == decision.version
 
-    assert succeed(registry, given, decision, final) == came
-    assert len(registry.versions("well")) == came.version
-    assert registry.rollback("well") == 1
+    assert replace_twin(registry, given, decision, final) == came
+    assert len(registry.versions.table("well")) == came.version
+    assert registry.aliases.rollback("well") == 1
 
 
 def test_the_judged_twin_stands_for_its_last_fit(
@@ -212,8 +212,8 @@ def test_the_judged_twin_stands_for_its_last_fit(
 ) -> None:
     """As opponent and as first weights: the last fit knows every cutoff that the next challenger is judged on."""
     given, decision = judged(registry, world, tmp_path)
-    succeed(registry, given, decision, final)
-    run = registry.start_run("well", "next", {})
+    replace_twin(registry, given, decision, final)
+    run = registry.runs.start("well", "next", {})
     held = decide(registry, given._replace(run_id=run.run_id, work=tmp_path / "next"))
     assert held.judgment.of("champion").weights == open_bundle(world.newer.bundle).manifest.weights
     start = found(registry, world, tmp_path / "start", "champion")
@@ -239,13 +239,13 @@ def test_an_insane_last_fit_never_serves(registry: Registry, world: World, final
             with pytest.raises(Exception, match="golden"):
                 open_bundle(other)
             continue
-        came = succeed(registry, given, decision, final._replace(bundle=other))
+        came = replace_twin(registry, given, decision, final._replace(bundle=other))
         assert came.version is None
         assert {rule.rule for rule in came.rules if not rule.passed} == {"near", "not_worse"}
-    came = succeed(registry, given, decision, "the loss became nan in epoch 1")
+    came = replace_twin(registry, given, decision, "the loss became nan in epoch 1")
     assert [(rule.rule, rule.passed) for rule in came.rules] == [("finished", False)]
-    assert registry.version("well", "champion").version == decision.version
-    assert len(registry.versions("well")) == decision.version
+    assert registry.versions.get("well", "champion").version == decision.version
+    assert len(registry.versions.table("well")) == decision.version
 
 
 def biased(graphs: Graphs, bias: float) -> Graphs:
@@ -267,11 +267,11 @@ def test_a_last_fit_comes_too_late_for_another_champion(
 ) -> None:
     """Rolled back, or overtaken, while it was fitted: the alias stays where it is, and nothing is registered."""
     given, decision = judged(registry, world, tmp_path)
-    registry.rollback("well")
-    before = len(registry.versions("well"))
-    assert succeed(registry, given, decision, final).version is None
-    assert registry.version("well", "champion").version == 1
-    assert len(registry.versions("well")) == before
+    registry.aliases.rollback("well")
+    before = len(registry.versions.table("well"))
+    assert replace_twin(registry, given, decision, final).version is None
+    assert registry.versions.get("well", "champion").version == 1
+    assert len(registry.versions.table("well")) == before
 
 
 def test_every_challenger_is_billed(world: World, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_every_challenger_is_billed(world: World, tmp_path: Path) -> None:
     first, *others = candidates(world.job, tried, world.rivals)
     held = judge_challenger(world.data.table, world.job, world.data.folds, first, others, champion)
     board = held.leaderboard.set_index("model")["wql"]
-    warm, cold = bill(world.job, tried, held)
+    warm, cold = costs(world.job, tried, held)
 
     assert [warm["init"], cold["init"]] == ["head", "scratch"]
     assert (warm["from_version"], cold["from_version"]) == (7, None)

@@ -36,19 +36,19 @@ class Home(NamedTuple):
 
     def look(self, **named: Any) -> Findings:
         """One look of the monitor."""
-        return look(self.store, self.registry, self.job, cache=self.path / "cache", **named)
+        return look(self.store, self.registry, self.job, **named)
 
     def forecast(self, hours: Sequence[int]) -> None:
         """The champion's vintages from the readings at so many hours after the start."""
-        live = self.registry.version("buoy", "champion")
-        forecaster = open_forecaster(self.registry.download("buoy", live.version, self.path / "cache"))
-        table = clean(self.store.read_observations("buoy"), self.job.series).table
+        live = self.registry.versions.get("buoy", "champion")
+        forecaster = open_forecaster(self.registry.cache.download("buoy", live.version))
+        table = clean(self.store.observations.read("buoy"), self.job.series).table
         made = forecaster.at(table, pd.DatetimeIndex([START + pd.Timedelta(hours=hour) for hour in hours])).table()
-        self.store.append_forecasts("buoy", made.assign(version=live.version, model=live.model))
+        self.store.forecasts.append("buoy", made.assign(version=live.version, model=live.model))
 
     def read(self, table: pd.DataFrame, until: int) -> None:
         """Readings come, up to so many hours after the start."""
-        self.store.merge_observations("buoy", table[table["ds"] <= START + pd.Timedelta(hours=until)])
+        self.store.observations.merge("buoy", table[table["ds"] <= START + pd.Timedelta(hours=until)])
 
 
 def make_job(**monitor: Any) -> Job:
@@ -90,12 +90,12 @@ def born(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Home:
     shutil.copy(database, path / "mlflow.db")
     home = Home(make_job(), Store(path), registry_of(path), path)
     table = readings()
-    home.store.merge_observations("buoy", table[table["ds"] < START + pd.Timedelta(hours=KNOWN)])
-    known = clean(home.store.read_observations("buoy"), home.job.series).table
+    home.store.observations.merge("buoy", table[table["ds"] < START + pd.Timedelta(hours=KNOWN)])
+    known = clean(home.store.observations.read("buoy"), home.job.series).table
     cut = folds(known, home.job)
     fitted = {one.name: one for one in fit_baselines(known, home.job, cut, path / "fits", origin=Origin())}
     candidates: tuple[Candidate, ...] = tuple(fitted[name] for name in ("ridge", "naive", "seasonal_naive", "drift"))
-    run = home.registry.start_run("buoy", "key", {})
+    run = home.registry.runs.start("buoy", "key", {})
     decision = decide(home.registry, Judging(home.job, run.run_id, known, cut, candidates, path / "work"))
     assert decision.promoted == "ridge", decision.judgment.verdict.reasons
     return home
@@ -103,7 +103,7 @@ def born(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Home:
 
 def registry_of(path: Path) -> Registry:
     """The registry of a home."""
-    return Registry(f"sqlite:///{path / 'mlflow.db'}", path / "artifacts", path / "locks")
+    return Registry(f"sqlite:///{path / 'mlflow.db'}", path)
 
 
 @pytest.fixture(scope="session")

@@ -29,12 +29,14 @@ def test_stationary_readings_are_fine(aged: Callable[..., Any]) -> None:
     found = home.look(now=NOW)
     assert (found.verdict, found.due, broken(found)) == ("fine", False, set())
     since = pd.Timestamp(found.until) - pd.Timedelta(hours=100)
-    rows = home.store.read_forecasts("buoy").merge(home.store.read_observations("buoy"), on=["unique_id", "ds"])
+    rows = home.store.forecasts.read("buoy").merge(home.store.observations.read("buoy"), on=["unique_id", "ds"])
     rows = rows[rows["ds"] > since]
     live = {row["metric"]: row["live"] for row in found.scores}
     assert live["mae"] == pytest.approx(np.abs(rows["q0.5"] - rows["y"]).mean())
     assert live["coverage"] == pytest.approx(rows["y"].between(rows["q0.1"], rows["q0.9"]).mean())
-    assert next(row["promised"] for row in found.scores) == home.registry.version("buoy", "champion").metrics["mae"]
+    assert (
+        next(row["promised"] for row in found.scores) == home.registry.versions.get("buoy", "champion").metrics["mae"]
+    )
     assert [row["step"] for row in found.steps] == list(range(1, 7))
     assert {row["unique_id"] for row in found.worst} == {"a", "b"}
 
@@ -50,11 +52,11 @@ def test_shifted_level_wants_a_training(aged: Callable[..., Any]) -> None:
 
 def last_fit(home: Any, *, twin: int) -> int:
     """Register the champion once more, by another run, as a last fit on all readings."""
-    judged, end = home.registry.version("buoy", "champion"), "2024-01-25T23:00:00"
+    judged, end = home.registry.versions.get("buoy", "champion"), "2024-01-25T23:00:00"
     notes = judged.notes | {"twin": str(twin), "fit_until": end, "known_until": end}
-    bundle = home.registry.download("buoy", judged.version, home.path / "cache")
-    run = home.registry.start_run("buoy", "last", {}).run_id
-    version: int = home.registry.register("buoy", run, bundle, verdict="final", metrics=judged.metrics, notes=notes)
+    bundle = home.registry.cache.download("buoy", judged.version)
+    run, versions = home.registry.runs.start("buoy", "last", {}).run_id, home.registry.versions
+    version: int = versions.register("buoy", run, bundle, verdict="final", metrics=judged.metrics, notes=notes)
     assert version != judged.version
     return version
 
@@ -64,7 +66,7 @@ def test_last_fit_whose_twin_was_deleted_is_watched_all_the_same(
 ) -> None:
     """Its readings are; its residuals have nothing to be held against, and the rule says so."""
     home = copy(aged(shift=1.0))
-    home.registry.promote("buoy", last_fit(home, twin=99))
+    home.registry.aliases.promote("buoy", last_fit(home, twin=99))
     rules = {rule["rule"]: rule for rule in home.look(now=NOW).rules}
     assert not rules["inputs_level"]["passed"]
     assert "its judged twin, does not say" in rules["residuals_level"]["sentence"]
@@ -76,10 +78,10 @@ def test_last_fit_is_held_against_its_judged_twin(
 ) -> None:
     """A model that has seen all readings has residuals to be held against all the same: those of its twin."""
     home = copy(aged(noise=noise))
-    judged = home.registry.version("buoy", "champion")
+    judged = home.registry.versions.get("buoy", "champion")
     last = last_fit(home, twin=judged.version)
     before = {rule["rule"]: (rule["figure"], rule["passed"]) for rule in home.look(now=NOW).rules}
-    assert home.registry.succeed("buoy", last, judged.version)
+    assert home.registry.aliases.replace_twin("buoy", last, judged.version)
     home.forecast(range(600, 721, 6))
     after = {rule["rule"]: (rule["figure"], rule["passed"]) for rule in home.look(now=NOW).rules}
     found = {name for name in before if name.startswith("residuals")}
@@ -100,18 +102,18 @@ def test_same_data_give_the_same_verdict_once(aged: Callable[..., Any], copy: Ca
     home = copy(aged(shift=1.0))
     first, second = home.look(now=NOW), home.look(now=NOW)
     assert first == second
-    assert len(home.store.kept("buoy", "verdicts")) == 1
+    assert len(home.store.verdicts.read("buoy")) == 1
     acted(home.store, first)
     assert home.look(now=NOW) == first.model_copy(update={"due": False})
-    assert len(home.store.kept("buoy", "verdicts")) == 1
+    assert len(home.store.verdicts.read("buoy")) == 1
 
 
 def later(home: Any, hours: int) -> Findings:
     """A look after so many more hours, each like the one before."""
-    table = home.store.read_observations("buoy")
+    table = home.store.observations.read("buoy")
     last = table[table["ds"] == table["ds"].max()]
     more = [last.assign(ds=last["ds"] + pd.Timedelta(hours=hour)) for hour in range(1, hours + 1)]
-    home.store.merge_observations("buoy", pd.concat(more, ignore_index=True))
+    home.store.observations.merge("buoy", pd.concat(more, ignore_index=True))
     found: Findings = home.look(now=NOW)
     return found
 
@@ -148,8 +150,8 @@ def test_silence_is_an_alarm(aged: Callable[..., Any]) -> None:
 def test_forecasts_that_are_not_finite_are_an_alarm(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
     """One of them is enough."""
     home = copy(aged())
-    made = home.store.read_forecasts("buoy").tail(1)
-    home.store.append_forecasts("buoy", made.assign(cutoff=made["cutoff"] - pd.Timedelta(hours=1), **{"q0.5": np.nan}))
+    made = home.store.forecasts.read("buoy").tail(1)
+    home.store.forecasts.append("buoy", made.assign(cutoff=made["cutoff"] - pd.Timedelta(hours=1), **{"q0.5": np.nan}))
     found = home.look(now=NOW)
     assert (found.verdict, broken(found)) == ("alarm", {"finite"})
 
@@ -157,11 +159,11 @@ def test_forecasts_that_are_not_finite_are_an_alarm(aged: Callable[..., Any], co
 def test_model_worse_than_seasonal_naive_is_noticed(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
     """Forecasts that are off by a constant, though the model itself is sound, lose against the naive forecast."""
     home = copy(aged())
-    made = home.store.read_forecasts("buoy")
+    made = home.store.forecasts.read("buoy")
     for name in ("forecasts", "scores", "verdicts"):
         shutil.rmtree(home.path / "tables" / "buoy" / name, ignore_errors=True)
     quantiles = [name for name in made.columns if name.startswith("q")]
-    home.store.append_forecasts("buoy", made.assign(**{name: made[name] + 3 for name in quantiles}))
+    home.store.forecasts.append("buoy", made.assign(**{name: made[name] + 3 for name in quantiles}))
     found = home.look(now=NOW)
     assert found.verdict == "retrain"
     assert {"error", "seasonal_naive", "coverage"} <= broken(found)
@@ -171,8 +173,8 @@ def test_only_live_versions_are_judged(aged: Callable[..., Any], copy: Callable[
     """Poor forecasts of another version do not count against the champion."""
     home = copy(aged())
     before = home.look(now=NOW)
-    made = home.store.read_forecasts("buoy")
-    home.store.append_forecasts("buoy", made.assign(version=7, **{"q0.5": 1e6}))
+    made = home.store.forecasts.read("buoy")
+    home.store.forecasts.append("buoy", made.assign(version=7, **{"q0.5": 1e6}))
     found = home.look(now=NOW)
     assert found.verdict == "fine"
     mine = [row for row in found.scores if row["metric"] != "revision"]
@@ -182,7 +184,7 @@ def test_only_live_versions_are_judged(aged: Callable[..., Any], copy: Callable[
 def test_nothing_live_says_what_to_do(born: Any, tmp_path: Path, registry: Any) -> None:
     """No model, no forecasts: one clear sentence each."""
     with pytest.raises(UnknownVersionError, match="registered"):
-        look(born.store, registry, born.job, cache=tmp_path)
+        look(born.store, registry, born.job)
     with pytest.raises(DataError, match="gatecast forecast"):
         born.look(now=NOW)
 

@@ -22,9 +22,9 @@ def store(tmp_path: Path, make_table: Callable[..., pd.DataFrame]) -> Store:
     found = Store(tmp_path / "home")
     y = {name: draw.normal(3, 2, 60) for name in "ab"}
     y["a"][50] = np.nan
-    found.merge_observations(JOB, make_table(y))
+    found.observations.merge(JOB, make_table(y))
     for version, names in ((1, ["q0.1", "q0.5", "q0.9"]), (2, ["q0.05", "q0.5", "q0.75", "q0.95"]), (3, ["q0.5"])):
-        found.append_forecasts(JOB, forecasts(draw, version, names))
+        found.forecasts.append(JOB, forecasts(draw, version, names))
     return found
 
 
@@ -46,9 +46,9 @@ def forecasts(draw: np.random.Generator, version: int, names: list[str]) -> pd.D
 
 def expected(store: Store, key: Callable[[Any], Any]) -> dict[Any, dict[str, float]]:
     """The same by a loop over rows."""
-    actual = store.read_observations(JOB).set_index(["unique_id", "ds"])["y"].to_dict()
+    actual = store.observations.read(JOB).set_index(["unique_id", "ds"])["y"].to_dict()
     sums: dict[Any, dict[str, float]] = {}
-    for row in store.read_forecasts(JOB).to_dict("records"):
+    for row in store.forecasts.read(JOB).to_dict("records"):
         y = actual.get((row["unique_id"], row["ds"]), np.nan)
         if np.isnan(y):
             continue
@@ -114,9 +114,9 @@ def test_nothing_to_score_has_no_rows(store: Store, tmp_path: Path) -> None:
 
 def test_earlier_cutoffs_are_left_out(store: Store) -> None:
     """As if they had never been forecast; stored text columns change nothing."""
-    since = store.last_cutoff(JOB) - pd.Timedelta(hours=28)
-    kept = store.read_forecasts(JOB, since=since)
-    assert sorted(kept["cutoff"].unique()) == sorted(store.read_forecasts(JOB)["cutoff"].unique())[1:]
+    since = store.forecasts.last_cutoff(JOB) - pd.Timedelta(hours=28)
+    kept = store.forecasts.read(JOB, since=since)
+    assert sorted(kept["cutoff"].unique()) == sorted(store.forecasts.read(JOB)["cutoff"].unique())[1:]
     found = live_scores(store, JOB, "day", since=since)
     whole = live_scores(store, JOB, "day")
     assert set(found["day"]) == set(kept["cutoff"].dt.normalize()) & set(whole["day"])

@@ -12,7 +12,9 @@ from forecasting.bundle.forecaster import open_forecaster
 from forecasting.errors import DataError
 from forecasting.monitor import recalibration as repair
 from forecasting.monitor.recalibration import renew_intervals
+from forecasting.registry.aliases import Aliases
 from forecasting.registry.registry import Registry
+from forecasting.registry.versions import Versions
 
 NOW = datetime.now(UTC)
 
@@ -26,24 +28,22 @@ def noisy(aged: Callable[..., Any], copy: Callable[..., Any]) -> Any:
 def renew(home: Any) -> int:
     """The intervals that a look asks for."""
     found = home.look(now=NOW)
-    return renew_intervals(
-        home.store, home.registry, home.job, found, cache=home.path / "cache", work=home.path / "work" / "intervals"
-    )
+    return renew_intervals(home.store, home.registry, home.job, found, work=home.path / "work" / "intervals")
 
 
 def test_renewed_intervals_fit_the_latest_residuals(noisy: Any) -> None:
     """The weights and the median stay; the intervals now hold what they say on the readings of the last days."""
-    before = noisy.registry.version("buoy", "champion")
+    before = noisy.registry.versions.get("buoy", "champion")
     assert renew(noisy) == before.version + 1
-    after = noisy.registry.version("buoy", "champion")
+    after = noisy.registry.versions.get("buoy", "champion")
     assert after.weights == before.weights
     assert after.metrics == before.metrics
     assert after.verdict == "recalibrated"
-    assert noisy.registry.version("buoy", "previous").version == before.version
-    table = noisy.store.read_observations("buoy")
+    assert noisy.registry.versions.get("buoy", "previous").version == before.version
+    table = noisy.store.observations.read("buoy")
     cutoffs = pd.date_range("2024-01-26 18:00", "2024-01-30 12:00", freq="h")
     made = [
-        open_forecaster(noisy.registry.download("buoy", version.version, noisy.path / "cache")).at(table, cutoffs)
+        open_forecaster(noisy.registry.cache.download("buoy", version.version)).at(table, cutoffs)
         for version in (before, after)
     ]
     y = made[0].table().merge(table, on=["unique_id", "ds"])["y"].to_numpy().reshape(made[0].ds.shape)
@@ -56,8 +56,8 @@ def test_renewed_intervals_fit_the_latest_residuals(noisy: Any) -> None:
 def test_version_says_why_and_until_when_it_knows(noisy: Any) -> None:
     """The reference moves: what came before the repair is what the new version is held against."""
     renew(noisy)
-    notes = noisy.registry.version("buoy", "champion").notes
-    assert pd.Timestamp(notes["known_until"]) == noisy.store.read_observations("buoy")["ds"].max()
+    notes = noisy.registry.versions.get("buoy", "champion").notes
+    assert pd.Timestamp(notes["known_until"]) == noisy.store.observations.read("buoy")["ds"].max()
     assert pd.Timestamp(notes["fit_until"]) < pd.Timestamp(notes["calibrated_since"])
     assert "inside the 80% interval" in notes["why"]
     found = noisy.look(now=NOW)  # of the new version, which has forecast nothing yet
@@ -68,24 +68,24 @@ def test_repeated_repair_changes_nothing(noisy: Any) -> None:
     """Killed after it and started again with the same verdict: no third version, the same champion."""
     found = noisy.look(now=NOW)
     for _ in range(2):
-        version = renew_intervals(
-            noisy.store, noisy.registry, noisy.job, found, cache=noisy.path / "cache", work=noisy.path / "work"
-        )
+        version = renew_intervals(noisy.store, noisy.registry, noisy.job, found, work=noisy.path / "work")
         assert version == 2
-    assert len(noisy.registry.versions("buoy")) == 2 + _refused(noisy.registry)
+    assert len(noisy.registry.versions.table("buoy")) == 2 + _refused(noisy.registry)
 
 
 def _refused(registry: Registry) -> int:
-    return int((registry.versions("buoy")["verdict"] == "refused").sum())
+    return int((registry.versions.table("buoy")["verdict"] == "refused").sum())
 
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing may catch it."""
 
 
-@pytest.mark.parametrize("step", ["recalibrate", "register", "promote", "acted"])
+@pytest.mark.parametrize(
+    ("part", "step"), [(repair, "recalibrate"), (Versions, "register"), (Aliases, "promote"), (repair, "acted")]
+)
 def test_repair_that_was_killed_ends_like_one_that_was_not(
-    noisy: Any, monkeypatch: pytest.MonkeyPatch, step: str
+    noisy: Any, monkeypatch: pytest.MonkeyPatch, part: Any, step: str
 ) -> None:
     """Before any of its steps: repeated, there is one new version, it is live, and the verdict is acted on."""
     found = noisy.look(now=NOW)
@@ -94,31 +94,25 @@ def test_repair_that_was_killed_ends_like_one_that_was_not(
         raise Killed
 
     arguments = (noisy.store, noisy.registry, noisy.job, found)
-    named = {"cache": noisy.path / "cache", "work": noisy.path / "work"}
     with monkeypatch.context() as patched:
-        patched.setattr(repair if hasattr(repair, step) else Registry, step, die)
+        patched.setattr(part, step, die)
         with pytest.raises(Killed):
-            renew_intervals(*arguments, **named)
-    renew_intervals(*arguments, **named)
-    assert noisy.registry.version("buoy", "champion").version == 2
-    assert noisy.store.kept("buoy", "verdicts")["acted"].iloc[0] != ""
-    assert (noisy.registry.versions("buoy")["verdict"] == "recalibrated").sum() == 1
+            renew_intervals(*arguments, work=noisy.path / "work")
+    renew_intervals(*arguments, work=noisy.path / "work")
+    assert noisy.registry.versions.get("buoy", "champion").version == 2
+    assert noisy.store.verdicts.read("buoy")["acted"].iloc[0] != ""
+    assert (noisy.registry.versions.table("buoy")["verdict"] == "recalibrated").sum() == 1
 
 
 def test_repair_leaves_another_champion_alone(noisy: Any) -> None:
     """Whoever was promoted since the look stays, and the verdict is settled."""
     found = noisy.look(now=NOW)
     renew(noisy)
-    noisy.registry.rollback("buoy")
+    noisy.registry.aliases.rollback("buoy")
     again = found.model_copy(update={"version": 99})
-    noisy.store.keep("buoy", "verdicts", noisy.store.kept("buoy", "verdicts").assign(version=99))
-    assert (
-        renew_intervals(
-            noisy.store, noisy.registry, noisy.job, again, cache=noisy.path / "cache", work=noisy.path / "work"
-        )
-        == 1
-    )
-    assert (noisy.registry.versions("buoy")["verdict"] == "recalibrated").sum() == 1
+    noisy.store.verdicts.keep("buoy", noisy.store.verdicts.read("buoy").assign(version=99))
+    assert renew_intervals(noisy.store, noisy.registry, noisy.job, again, work=noisy.path / "work") == 1
+    assert (noisy.registry.versions.table("buoy")["verdict"] == "recalibrated").sum() == 1
 
 
 def test_version_without_notes_is_refused(noisy: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.monitor.score_table import SUMS, record
+from forecasting.storage.forecasts import ForecastTables
 from forecasting.storage.store import Store
 
 START = pd.Timestamp("2024-01-01")
@@ -31,8 +32,8 @@ def store(tmp_path: Path, make_table: Callable[..., pd.DataFrame]) -> Store:
     found = Store(tmp_path / "home")
     y = {name: draw.normal(5, 2, 41) for name in "ab"}
     y["b"][33] = np.nan
-    found.merge_observations("job", make_table(y))
-    found.append_forecasts("job", forecasts(draw, (26, 30, 40)))
+    found.observations.merge("job", make_table(y))
+    found.forecasts.append("job", forecasts(draw, (26, 30, 40)))
     return found
 
 
@@ -53,9 +54,9 @@ def forecasts(draw: np.random.Generator, hours: tuple[int, ...], version: int = 
 
 def expected(store: Store) -> pd.DataFrame:
     """The same by a loop over forecasts."""
-    actual = store.read_observations("job").dropna(subset=["y"]).set_index(["unique_id", "ds"])["y"].to_dict()
+    actual = store.observations.read("job").dropna(subset=["y"]).set_index(["unique_id", "ds"])["y"].to_dict()
     sums: dict[Any, dict[str, float]] = {}
-    made = store.read_forecasts("job").sort_values(["unique_id", "ds", "cutoff"])
+    made = store.forecasts.read("job").sort_values(["unique_id", "ds", "cutoff"])
     medians: dict[Any, float] = {}
     for row in made.to_dict("records"):
         group = sums.setdefault((row["cutoff"], row["version"], row["step"]), dict.fromkeys(SUMS, 0.0))
@@ -107,7 +108,7 @@ def test_second_record_writes_nothing(store: Store, job: Job) -> None:
 
 
 def _commits(store: Store) -> int:
-    folder = Path(store.observations("job").path).parent / "scores" / "_delta_log"
+    folder = Path(store.observations.latest("job").path).parent / "scores" / "_delta_log"
     return len(list(folder.glob("*.json")))
 
 
@@ -115,15 +116,15 @@ def test_new_readings_complete_the_record(store: Store, job: Job, make_table: Ca
     """What comes later is scored then, as if it had been there at once."""
     record(store, job)
     more = make_table({"a": np.arange(4.0), "b": np.arange(4.0)}, start="2024-01-02 17:00")
-    store.merge_observations("job", more)
+    store.observations.merge("job", more)
     check(record(store, job), store)
 
 
 def test_corrected_reading_is_scored_again(store: Store, job: Job, make_table: Callable[..., pd.DataFrame]) -> None:
     """Only the forecasts of that hour change, and those whose naive forecast it was."""
-    store.append_forecasts("job", forecasts(np.random.default_rng(4), (33,)))
+    store.forecasts.append("job", forecasts(np.random.default_rng(4), (33,)))
     before = record(store, job)
-    store.merge_observations("job", make_table({"a": [100.0]}, start="2024-01-02 08:00"))  # hour 32
+    store.observations.merge("job", make_table({"a": [100.0]}, start="2024-01-02 08:00"))  # hour 32
     after = record(store, job)
     check(after, store)
     changed = (before[SUMS].to_numpy() != after[SUMS].to_numpy()).any(axis=1)
@@ -136,7 +137,7 @@ def test_corrected_reading_is_scored_again(store: Store, job: Job, make_table: C
 def test_new_vintages_are_added(store: Store, job: Job) -> None:
     """Another cutoff and another version; what stood before stays as it was but for nothing."""
     before = record(store, job)
-    store.append_forecasts("job", forecasts(np.random.default_rng(9), (32,), version=2))
+    store.forecasts.append("job", forecasts(np.random.default_rng(9), (32,), version=2))
     after = record(store, job, since=START + pd.Timedelta(hours=28))
     check(after[after["cutoff"] != START + pd.Timedelta(hours=40)], _without(store, 40))
     kept = after.merge(before[KEYS], on=KEYS)
@@ -145,13 +146,15 @@ def test_new_vintages_are_added(store: Store, job: Job) -> None:
 
 def _without(store: Store, hour: int) -> Store:
     """The store as the loop should see it: without the vintages of that hour."""
-    made = store.read_forecasts("job")
+    made = store.forecasts.read("job")
 
-    class Some(Store):
-        def read_forecasts(self, *args: Any, **named: Any) -> pd.DataFrame:
+    class Some(ForecastTables):
+        def read(self, *args: Any, **named: Any) -> pd.DataFrame:
             return made[made["cutoff"] != START + pd.Timedelta(hours=hour)]
 
-    return Some(Path(store.observations("job").path).parents[2])
+    seen = Store(store.workspace.home)
+    seen.forecasts = Some(store.workspace)
+    return seen
 
 
 def test_later_readings_do_not_touch_earlier_scores(
@@ -159,7 +162,7 @@ def test_later_readings_do_not_touch_earlier_scores(
 ) -> None:
     """Whatever comes after hour 32, the forecasts of the hours up to it keep their scores."""
     before = record(store, job)
-    store.merge_observations("job", make_table({name: np.full(8, 1e3) for name in "ab"}, start="2024-01-02 09:00"))
+    store.observations.merge("job", make_table({name: np.full(8, 1e3) for name in "ab"}, start="2024-01-02 09:00"))
     after = record(store, job)
     early = before["ds"] <= START + pd.Timedelta(hours=32)
     pd.testing.assert_frame_equal(after[early], before[early])
@@ -173,8 +176,8 @@ def test_symbols_and_empty_stores_are_refused(
     with pytest.raises(DataError, match="gatecast forecast"):
         record(Store(tmp_path / "empty"), job)
     kept = Store(tmp_path / "symbols")
-    kept.merge_observations("job", store.read_observations("job"))
+    kept.observations.merge("job", store.observations.read("job"))
     names = ["unique_id", "ds", "cutoff", "step", "version"]
-    kept.append_forecasts("job", store.read_forecasts("job")[names].assign(symbol="a", probability=0.5))
+    kept.forecasts.append("job", store.forecasts.read("job")[names].assign(symbol="a", probability=0.5))
     with pytest.raises(DataError, match="have no quantiles; the monitor watches forecasts of numbers"):
         record(kept, job)

@@ -270,14 +270,14 @@ def test_two_ingests_at_once_bring_the_rows_once_and_forecasts_follow(
     runs = sorted((place.api("GET", f"/flow_runs/{run}") for run in (first, second)), key=lambda r: r["start_time"])
     assert runs[0]["end_time"] <= runs[1]["start_time"]
     pd.testing.assert_frame_equal(
-        Store(place.home).read_observations("tiny"), Store(finished.home).read_observations("tiny")
+        Store(place.home).observations.read("tiny"), Store(finished.home).observations.read("tiny")
     )
-    assert Store(place.home).version("tiny") == 0  # one commit
+    assert Store(place.home).observations.version("tiny") == 0  # one commit
 
     [batch] = until(lambda: place.runs("batch"))
     assert place.wait(batch["id"]) == "COMPLETED"
     kept, expected = (
-        Store(home).read_forecasts("tiny").drop(columns="created") for home in (place.home, finished.home)
+        Store(home).forecasts.read("tiny").drop(columns="created") for home in (place.home, finished.home)
     )
     pd.testing.assert_frame_equal(kept, expected)
     assert len(place.runs("batch")) == 1

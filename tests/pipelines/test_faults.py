@@ -61,12 +61,12 @@ def test_prefect_server_out_of_reach_is_one_sentence(bench: Bench) -> None:
 def test_faults_are_noticed(bench: Bench) -> None:
     """A row that is lost, a row that is stored twice and an alias that is elsewhere are violations."""
     home = bench.fresh(bench.live, "planted")
-    table = Store(bench.forecast.path).read_forecasts(home.name)
-    Store(home.path).append_forecasts(home.name, table[1:])
+    table = Store(bench.forecast.path).forecasts.read(home.name)
+    Store(home.path).forecasts.append(home.name, table[1:])
     assert [line.split(":")[0] for line in bench.held_against(home, bench.forecast)] == ["forecasts"]
 
     write_deltalake(home.path / "tables" / home.name / "forecasts", table[:2], mode="append")
-    home.registry.promote(home.name, 1)
+    home.registry.aliases.promote(home.name, 1)
     found = bench.held_against(home, bench.forecast)
     assert [line.split(":")[0] for line in found] == ["forecasts", "versions"]
     assert f"({len(table) + 1}, 1, " in found[0]

@@ -13,6 +13,7 @@ import pytest
 
 from forecasting.batch.vintages import forecast
 from forecasting.config.job import Job, load_job
+from forecasting.lifecycle.home import open_home
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
 from forecasting.runtime.provenance import run_key
@@ -21,7 +22,6 @@ from forecasting.storage.store import Store
 from pipelines import tasks
 from pipelines.ingest import ingest
 from pipelines.training import training
-from pipelines.workspace import workspace
 
 TRACKED = """
 import asyncio, json, os, sys
@@ -32,7 +32,7 @@ from forecasting.registry.registry import Registry
 from pipelines.ingest import ingest
 from pipelines.training import training
 from pipelines.batch import batch
-from pipelines.workspace import workspace
+from forecasting.lifecycle.home import open_home
 
 async def runs():
     async with get_client() as client:
@@ -62,7 +62,7 @@ if __name__ == "__main__":
 def place(finished: Any, home: Path) -> Any:
     """A copy of the finished home as the home of this test."""
     shutil.copytree(finished.home, home)
-    return workspace()
+    return open_home()
 
 
 def judged(outcome: dict[str, Any]) -> Any:
@@ -74,7 +74,7 @@ def judged(outcome: dict[str, Any]) -> Any:
 
 def kept(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The stored observations and forecasts, but for when they were made."""
-    return store.read_observations("tiny"), store.read_forecasts("tiny").drop(columns="created")
+    return store.observations.read("tiny"), store.forecasts.read("tiny").drop(columns="created")
 
 
 @pytest.mark.timeout(600)
@@ -88,7 +88,7 @@ def test_tracked_flows_give_what_untracked_ones_give(finished: Any, tmp_path: Pa
     found = json.loads(done.stdout.splitlines()[-1])
 
     assert judged(found["outcome"]) == judged(finished.outcome)
-    for one, other in zip(kept(Store(workspace().home)), kept(Store(finished.home)), strict=True):
+    for one, other in zip(kept(Store(open_home().workspace.home)), kept(Store(finished.home)), strict=True):
         pd.testing.assert_frame_equal(one, other)
     assert found["merged"] == {"version": 0, "inserted": 900, "updated": 0}
     assert (found["rows"], found["written"]) == (12, 0)  # the training flow has stored this vintage already
@@ -117,13 +117,13 @@ def test_tracked_flows_give_what_untracked_ones_give(finished: Any, tmp_path: Pa
 
 def census(registry: Registry, store: Store) -> dict[str, Any]:
     """How much of everything there is."""
-    with connect(registry.tracking_uri) as client:
+    with connect(registry.versions.tracking_uri) as client:
         runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     return {
         "runs": [(run.info.run_id, run.info.status) for run in runs],
-        "versions": registry.versions("tiny")[["version", "aliases", "run_id"]].to_dict("records"),
-        "data": store.version("tiny"),
-        "forecasts": len(store.read_forecasts("tiny")),
+        "versions": registry.versions.table("tiny")[["version", "aliases", "run_id"]].to_dict("records"),
+        "data": store.observations.version("tiny"),
+        "forecasts": len(store.forecasts.read("tiny")),
     }
 
 
@@ -131,7 +131,7 @@ def test_finished_run_leaves_no_working_folder(finished: Any, place: Any) -> Non
     """Nights of retraining fill no disk: what a run needed to go on after a kill goes when it has ended."""
     job = load_job(finished.config)
     key = run_key(job.result_content, take(place.store, job).fingerprint)
-    assert not place.run(job.name, key).exists()
+    assert not place.workspace.run(job.name, key).exists()
 
 
 def test_repeated_run_changes_nothing(finished: Any, place: Any) -> None:
@@ -156,8 +156,8 @@ def test_new_readings_are_another_run(finished: Any, place: Any, monkeypatch: py
     assert tasks.open_run(planned, tasks.take_snapshot(planned)) == first
     assert first.finished
 
-    corrected = place.store.read_observations("tiny").tail(1).assign(y=7.0)
-    assert place.store.merge_observations("tiny", corrected).updated == 1
+    corrected = place.store.observations.read("tiny").tail(1).assign(y=7.0)
+    assert place.store.observations.merge("tiny", corrected).updated == 1
     other = tasks.open_run(job, tasks.take_snapshot(job))
 
     assert not other.finished
@@ -170,14 +170,14 @@ def test_results_lie_where_the_outcome_says(finished: Any, place: Any) -> None:
     assert Path(outcome["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
     assert (Path(outcome["forecasts"]["table"]) / "_delta_log").is_dir()
     run = outcome["run_id"]
-    assert json.loads(place.registry.read_text(run, "outcome.json")) == outcome
-    verdict = json.loads(place.registry.read_text(run, "verdict.json"))
+    assert json.loads(place.registry.runs.read_text(run, "outcome.json")) == outcome
+    verdict = json.loads(place.registry.runs.read_text(run, "verdict.json"))
     assert verdict["rules"] == outcome["verdict"]
-    assert place.registry.read_text(run, "report.html") == Path(outcome["report"]).read_text(encoding="utf-8")
-    board = place.registry.read_text(run, "by_model.csv").splitlines()
+    assert place.registry.runs.read_text(run, "report.html") == Path(outcome["report"]).read_text(encoding="utf-8")
+    board = place.registry.runs.read_text(run, "by_model.csv").splitlines()
     assert [line.split(",")[0] for line in board] == ["model", *(row["model"] for row in outcome["leaderboard"])]
-    assert len(place.registry.read_text(run, "curves.csv").splitlines()) == 1 + 2
-    with connect(place.registry.tracking_uri) as client:
+    assert len(place.registry.runs.read_text(run, "curves.csv").splitlines()) == 1 + 2
+    with connect(place.registry.versions.tracking_uri) as client:
         data = client.get_run(run).data
     assert data.params["window.horizon"] == "4"
     assert data.metrics["wql"] == pytest.approx(outcome["leaderboard"][0]["wql"])
@@ -190,15 +190,15 @@ def test_results_lie_where_the_outcome_says(finished: Any, place: Any) -> None:
 def test_batch_of_the_same_data_writes_no_row_twice(finished: Any, place: Any) -> None:
     """The vintage that the run has stored is not stored again; new readings are another vintage."""
     job = load_job(finished.config)
-    rows = len(place.store.read_forecasts("tiny"))
-    again = forecast(place.store, place.registry, job, cache=place.cache)
+    rows = len(place.store.forecasts.read("tiny"))
+    again = forecast(place.store, place.registry, job)
     assert (again.written, len(again.table), rows) == (0, 12, 12)
 
-    stored = place.store.read_observations("tiny")
+    stored = place.store.observations.read("tiny")
     newer = stored.groupby("unique_id").tail(1).assign(ds=lambda t: t["ds"] + pd.Timedelta(hours=1))
-    place.store.merge_observations("tiny", newer)
-    later = forecast(place.store, place.registry, job, cache=place.cache)
-    everything = place.store.read_forecasts("tiny")
+    place.store.observations.merge("tiny", newer)
+    later = forecast(place.store, place.registry, job)
+    everything = place.store.forecasts.read("tiny")
 
     assert later.written == 12
     assert later.table["cutoff"].unique().tolist() == [newer["ds"].max()]

@@ -39,14 +39,14 @@ def kill_when(command: Sequence[str], environment: dict[str, str], line: str) ->
 def versions(home: Path) -> list[tuple[Any, ...]]:
     """Every registered version with what it is and its aliases."""
     place = Settings(home=home)
-    table = Registry(place.tracking_uri, place.artifacts, place.locks).versions("tiny").sort_values("version")
+    table = Registry(place.tracking_uri, place.home, place.locks).versions.table("tiny").sort_values("version")
     return [tuple(row) for row in table[["version", "aliases", "model", "verdict", "wql"]].itertuples(index=False)]
 
 
 def tables(home: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Observations and forecasts, but for when they were made."""
     store = Store(home)
-    return store.read_observations("tiny"), store.read_forecasts("tiny").drop(columns="created")
+    return store.observations.read("tiny"), store.forecasts.read("tiny").drop(columns="created")
 
 
 @pytest.mark.timeout(900)

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from forecasting.config.job import Job, load_job
+from forecasting.lifecycle.home import open_home
 from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
 from pipelines.monitor import monitor
-from pipelines.workspace import workspace
 
 HOURS = 72
 
@@ -28,15 +28,15 @@ def place(finished: Any, home: Path) -> Path:
 
 def read(job: Job, store: Store, *, shift: float) -> None:
     """Two more days of readings, the last ones again, shifted."""
-    table = store.read_observations(job.name)
+    table = store.observations.read(job.name)
     last = table[table["ds"] > table["ds"].max() - pd.Timedelta(hours=HOURS)]
-    store.merge_observations(job.name, last.assign(ds=last["ds"] + pd.Timedelta(hours=HOURS), y=last["y"] + shift))
+    store.observations.merge(job.name, last.assign(ds=last["ds"] + pd.Timedelta(hours=HOURS), y=last["y"] + shift))
 
 
 def narrow(job: Job, store: Store) -> None:
     """Forecasts of the live version that are right, with intervals that hold next to nothing."""
-    live = workspace().registry.version(job.name, "champion")
-    table = store.read_observations(job.name)
+    live = open_home().registry.versions.get(job.name, "champion")
+    table = store.observations.read(job.name)
     table = table[table["ds"] > table["ds"].max() - pd.Timedelta(hours=HOURS)]
     promised = live.metrics["mae"]
     made = table[["unique_id", "ds"]].assign(
@@ -45,7 +45,7 @@ def narrow(job: Job, store: Store) -> None:
     middle = table["y"].to_numpy() + promised
     for name, off in (("q0.1", -0.01), ("q0.5", 0.0), ("q0.9", 0.01)):
         made[name] = middle + off * promised
-    store.append_forecasts(job.name, made)
+    store.forecasts.append(job.name, made)
 
 
 def command(gatecast: list[str], finished: Any, home: Path, *options: str) -> dict[str, Any]:
@@ -61,24 +61,24 @@ def command(gatecast: list[str], finished: Any, home: Path, *options: str) -> di
 def test_flow_renews_lost_intervals_once(finished: Any, place: Path) -> None:
     """The point error is as promised, the coverage is not: a new version with the same weights is live, once."""
     job = load_job(finished.config)
-    store, registry = workspace().store, workspace().registry
+    store, registry = open_home().store, open_home().registry
     read(job, store, shift=0.0)
     narrow(job, store)
-    before = registry.version(job.name, "champion")
+    before = registry.versions.get(job.name, "champion")
     assert monitor.fn(job, act=False).verdict == "recalibrate"
-    assert registry.version(job.name, "champion") == before
+    assert registry.versions.get(job.name, "champion") == before
     found = monitor.fn(job, act=True)
-    after = registry.version(job.name, "champion")
+    after = registry.versions.get(job.name, "champion")
     assert (found.verdict, found.due, found.version) == ("recalibrate", True, before.version)
     assert (after.verdict, after.weights) == ("recalibrated", before.weights)
     monitor.fn(job, act=True)
-    assert registry.version(job.name, "champion") == after
+    assert registry.versions.get(job.name, "champion") == after
 
 
 def test_flow_without_a_server_leaves_training_to_the_command(finished: Any, place: Path) -> None:
     """Nobody would hear the event, so the verdict stays due."""
     job = load_job(finished.config)
-    read(job, workspace().store, shift=5.0)
+    read(job, open_home().store, shift=5.0)
     assert monitor.fn(job, act=True).verdict == "retrain"
     assert monitor.fn(job, act=True).due
 
@@ -91,9 +91,9 @@ def test_command_trains_once_for_a_drift(gatecast: list[str], finished: Any, pla
     assert (looked["verdict"], looked["due"], looked["run_id"]) == ("retrain", True, None)
     acted = command(gatecast, finished, place, "--act")
     assert acted["run_id"] not in (None, finished.outcome["run_id"])
-    registry = Registry(f"sqlite:///{place / 'mlflow.db'}", place / "artifacts", place / "locks")
-    versions = registry.versions(job.name)
+    registry = Registry(f"sqlite:///{place / 'mlflow.db'}", place)
+    versions = registry.versions.table(job.name)
     assert acted["run_id"] in set(versions["run_id"])
     again = command(gatecast, finished, place, "--act")
     assert again["run_id"] is None
-    pd.testing.assert_frame_equal(registry.versions(job.name), versions)
+    pd.testing.assert_frame_equal(registry.versions.table(job.name), versions)

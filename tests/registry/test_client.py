@@ -1,4 +1,4 @@
-"""MLflow's own database: it is there whole or not at all."""
+"""MLflow is reached quietly and with one clear error; its own database is there whole or not at all."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ import pytest
 
 from forecasting.errors import RegistryError
 from forecasting.registry.client import connect
+from forecasting.registry.registry import Registry
 
 _OPEN = """
 import sys
@@ -59,3 +60,42 @@ def test_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="file is not a database"), connect(f"sqlite:///{path}"):
         pass
     assert path.read_text() == "these are notes"
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("./mlruns", r"must start with sqlite:///, postgresql\+psycopg:// or http"),
+        ("file:///tmp/mlruns", r"must start with sqlite:///, postgresql\+psycopg:// or http"),
+        ("sqlite:////proc/none/mlflow.db", "cannot be opened"),
+        ("http://user:secret@127.0.0.1:9", r"MLflow at http://user:\*\*\*@127.0.0.1:9 failed"),
+        (
+            "postgresql+psycopg://user:secret@127.0.0.1:9/mlflow",
+            r"postgresql\+psycopg://user:\*\*\*@127.0.0.1:9/mlflow cannot be opened",
+        ),
+    ],
+)
+def test_mlflow_out_of_reach_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, message: str
+) -> None:
+    """No stack of retries, no password, one line."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError, match=message) as caught:
+        Registry(uri, tmp_path).versions.champion("buoy")
+
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fresh_database_is_made_without_a_word(tmp_path: Path) -> None:
+    """MLflow's own log lines and warnings never reach the terminal, and no training package is loaded."""
+    code = (
+        "import sys, pathlib; from forecasting.registry.registry import Registry; home = pathlib.Path(sys.argv[1])\n"
+        "registry = Registry(f'sqlite:///{home}/mlflow.db', home)\n"
+        "registry.runs.finish(registry.runs.start('buoy', 'aa', {}).run_id); registry.versions.jobs()\n"
+        "sys.exit(bool({'tensorflow', 'keras', 'prefect'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "new"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "new" / "mlflow.db").is_file()

@@ -76,14 +76,14 @@ def write_bundle(directory: Path, *, seed: int = 0, **series: Any) -> Path:
 
 def registry_of(home: Path) -> Registry:
     """The registry of a home."""
-    return Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks")
+    return Registry(f"sqlite:///{home / 'mlflow.db'}", home)
 
 
 def register(home: Path, name: str, bundle: Path, key: str) -> int:
     """Register a bundle in a run of its own."""
     registry = registry_of(home)
-    run = registry.start_run(name, key, {})
-    return registry.register(name, run.run_id, bundle, verdict="passed", metrics={"wql": 0.25, "mae": 1.0})
+    run = registry.runs.start(name, key, {})
+    return registry.versions.register(name, run.run_id, bundle, verdict="passed", metrics={"wql": 0.25, "mae": 1.0})
 
 
 @pytest.fixture(scope="session")
@@ -109,21 +109,21 @@ def stocked(database: Path, rich_bundle: Path, tmp_path_factory: pytest.TempPath
         register(home, PLAIN, write_bundle(place / f"{seed}", seed=seed), f"key{seed}")
     register(home, RICH, rich_bundle, "key")
     for name in (PLAIN, RICH):
-        registry_of(home).promote(name, 1)
+        registry_of(home).aliases.promote(name, 1)
     _fill(Store(home), open_forecaster(place / "1"))
     for name in (PLAIN, RICH):  # the cache, so that a process can start from it at once
-        registry_of(home).download(name, 1, home / "cache")
+        registry_of(home).cache.download(name, 1)
     return home
 
 
 def _fill(store: Store, forecaster: Forecaster) -> None:
     """Readings of two series, and forecasts at three cutoffs, the last of which reaches beyond them."""
     table = history("a", "b", rows=40)
-    store.merge_observations(PLAIN, table)
+    store.observations.merge(PLAIN, table)
     for cutoff in table["ds"].unique()[[20, 30, 38]]:
         made = forecaster.forecast(table[table["ds"] <= cutoff])
         made["model"], made["version"], made["created"] = "drift", 1, pd.Timestamp("2026-02-01")
-        store.append_forecasts(PLAIN, made)
+        store.forecasts.append(PLAIN, made)
 
 
 def history(*names: str, rows: int = 12, start: str = "2026-01-05") -> pd.DataFrame:

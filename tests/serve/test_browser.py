@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from forecasting.config.settings import ServeSettings, Settings
+from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
 from forecasting.serve.app import create_app
 from forecasting.storage.store import Store
@@ -126,7 +127,7 @@ def home(stocked: Path, tmp_path_factory: pytest.TempPathFactory, register: Any,
     board = [{"model": name, "wql": 0.5, "mae": 1.25, "coverage": 0.8} for name in ("stacked", "naive")]
     outcome = {"version": 1, "model": "stacked", "promoted": True, "fallback": False, "champion": 1}
     content = json.dumps(outcome | {"verdict": [rule, rule | {"passed": False}], "leaderboard": board})
-    registry.log_text(registry.version("buoy", 3).run_id, content, "outcome.json")
+    leave(registry, content)
     return copy
 
 
@@ -153,9 +154,16 @@ def watch(browser: Any) -> Iterator[Callable[..., Watched]]:
         assert watched.complaints == []
 
 
+def leave(registry: Registry, outcome: str) -> None:
+    """Let the run of version 3 have found this."""
+    run = registry.versions.get("buoy", 3).run_id
+    with connect(registry.versions.tracking_uri) as client:
+        client.log_text(run, outcome, "outcome.json")
+
+
 def registry_of(home: Path) -> Registry:
     """The registry of a home."""
-    return Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks")
+    return Registry(f"sqlite:///{home / 'mlflow.db'}", home)
 
 
 def test_choosing_a_series_and_a_vintage_draws_it(watch: Any, url: str) -> None:
@@ -287,7 +295,7 @@ def test_admin_promotes_and_rolls_back_with_a_key(watch: Any, home: Path, tmp_pa
 
         page.get_by_role("button", name="Promote version 2").click()
         page.get_by_role("button", name="Cancel").click()
-        assert registry_of(copy).champion("buoy").version == 1
+        assert registry_of(copy).versions.champion("buoy").version == 1
         page.get_by_role("button", name="Promote version 2").click()
         sync_api.expect(page.get_by_role("dialog")).to_contain_text("Make version 2 the champion of buoy?")
         page.get_by_role("button", name="Yes, do it").click()
@@ -299,7 +307,7 @@ def test_admin_promotes_and_rolls_back_with_a_key(watch: Any, home: Path, tmp_pa
         page.keyboard.press("Enter")
         sync_api.expect(page.get_by_role("status")).to_have_text("Version 1 is the champion again.")
         sync_api.expect(page.locator(".about")).to_contain_text("version 1 answers")
-        assert registry_of(copy).champion("buoy").version == 1
+        assert registry_of(copy).versions.champion("buoy").version == 1
 
         page.get_by_role("link", name="Forecast").click()
         sync_api.expect(page.locator("[data-drawn]")).to_have_count(1)
@@ -316,12 +324,12 @@ def test_names_with_markup_do_nothing(
     """Series and candidates called like scripts are read as names: in the page, its charts and an uploaded file."""
     copy = Path(shutil.copytree(home, tmp_path / "copy"))
     table = history(EVIL_SERIES, EVIL, rows=20)
-    Store(copy).merge_observations("buoy", table)
+    Store(copy).observations.merge("buoy", table)
     table.to_csv(tmp_path / "evil.csv", index=False)
     rules = [{"rule": EVIL, "passed": False, "sentence": EVIL_SERIES}]
     outcome = {"version": 2, "model": EVIL, "promoted": False, "fallback": True, "champion": 2, "verdict": rules}
     content = json.dumps({**outcome, "leaderboard": [{"model": EVIL, EVIL: 1.0}]})
-    registry_of(copy).log_text(registry_of(copy).version("buoy", 3).run_id, content, "outcome.json")
+    leave(registry_of(copy), content)
     setting, secrets = make_keys("admin")
     with listening(copy, keys=setting, names=("buoy",)) as url:
         watched = watch(url)

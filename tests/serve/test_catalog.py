@@ -44,7 +44,7 @@ def test_champion_moves_under_load_without_a_failed_request(service: Any, copied
                 answers.append(await client.web.post("/v1/forecast", json=body))
 
         async def live(version: int) -> None:
-            await asyncio.to_thread(registry.promote, NAME, version)
+            await asyncio.to_thread(registry.aliases.promote, NAME, version)
             while (await client.web.get("/readyz")).json()["models"][NAME] != version:
                 await asyncio.sleep(0.01)
 
@@ -71,9 +71,9 @@ def test_a_refused_version_raises_the_alarm_once(
     """The alarm rises, the old version answers, the refusal stands among the models, looking again changes nothing."""
     with service(copied) as client:
         catalog = client.app.state.gatecast.catalog
-        with connect(catalog.registry.tracking_uri) as registry:
+        with connect(catalog.registry.versions.tracking_uri) as registry:
             registry.set_model_version_tag(NAME, "2", "gatecast.content", "0" * 64)
-        catalog.registry.promote(NAME, 2)
+        catalog.registry.aliases.promote(NAME, 2)
         for _ in range(3):
             client.runner.run(catalog.look())
         assert metric(client, "gatecast_models_refused_total") == 1
@@ -92,17 +92,17 @@ def test_what_is_registered_later_is_served(
     with service(copied) as client:
         catalog = client.app.state.gatecast.catalog
         assert register(copied, "late", write_bundle(tmp_path / "late", seed=3), "late") == 1
-        with connect(catalog.registry.tracking_uri) as registry:
+        with connect(catalog.registry.versions.tracking_uri) as registry:
             registry.create_registered_model("foreign")
             registry.create_model_version("foreign", "runs:/none/model")
             registry.set_registered_model_alias("foreign", "champion", "1")
             content = registry.get_model_version("late", "1").tags["gatecast.content"]
             registry.set_model_version_tag("late", "1", "gatecast.content", "0" * 64)
-        catalog.registry.promote("late", 1)
+        catalog.registry.aliases.promote("late", 1)
         client.runner.run(catalog.look())
         assert client.get("/readyz").json() == {"ready": True, "models": {"buoy": 1, "farm": 1, "late": None}}
         assert client.get("/v2/models/late").status_code == 503
-        with connect(catalog.registry.tracking_uri) as registry:
+        with connect(catalog.registry.versions.tracking_uri) as registry:
             registry.set_model_version_tag("late", "1", "gatecast.content", content)
         client.runner.run(catalog.look())
         assert client.get("/readyz").json()["models"]["late"] == 1

@@ -60,7 +60,7 @@ def test_client_does_everything_against_a_real_service(
     pd.testing.assert_frame_equal(names["forecast"], expected[expected["step"] <= 2].reset_index(drop=True), rtol=1e-6)
     assert [model["version"] for model in names["served"]] == [1, 1]
     assert (promoted, back, versions) == (2, 1, [2, 1])
-    newest = Store(copied).read_forecasts("buoy", unique_id="a")
+    newest = Store(copied).forecasts.read("buoy", unique_id="a")
     newest = newest[newest["cutoff"] >= stored["cutoff"].min()]
     assert stored["q0.5"].tolist() == newest.sort_values(["cutoff", "ds"], ascending=[False, True])["q0.5"].tolist()
     pd.testing.assert_frame_equal(scores, live_scores(Store(copied), "buoy", "step"), check_dtype=False)

@@ -79,7 +79,7 @@ def sea(
     """The service with that model."""
     home = Path(shutil.copytree(stocked, tmp_path_factory.mktemp("served") / "home"))
     register(home, NAME, bundle, "sea")
-    Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks").promote(NAME, 1)
+    Registry(f"sqlite:///{home / 'mlflow.db'}", home).aliases.promote(NAME, 1)
     with service(home) as client:
         yield client
 

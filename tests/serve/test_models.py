@@ -16,7 +16,7 @@ from forecasting.registry.registry import Registry
 
 def registry_of(home: Path) -> Registry:
     """The registry of a home."""
-    return Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks")
+    return Registry(f"sqlite:///{home / 'mlflow.db'}", home)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_promotion_and_rollback_are_served_at_once(
 
 def test_reload_follows_the_registry(admin: Any, copied: Path) -> None:
     """An alias that others moved is followed before the next look at the registry."""
-    registry_of(copied).promote("buoy", 2)
+    registry_of(copied).aliases.promote("buoy", 2)
     assert admin.get("/readyz").json()["models"]["buoy"] == 1
     assert admin.post("/v1/models/buoy/reload", headers=admin.headers["admin"]).json()["version"] == 2
 
@@ -97,7 +97,7 @@ def test_version_that_cannot_be_used_is_refused_and_told(
 ) -> None:
     """The alias has moved, the old version goes on answering, and everybody can see why."""
     version = register(copied, "buoy", write_bundle(copied / "third", seed=3), "key3")
-    run_id = registry_of(copied).version("buoy", version).run_id
+    run_id = registry_of(copied).versions.get("buoy", version).run_id
     (weights,) = (stocked / "artifacts" / "buoy" / run_id).rglob("model.onnx")  # a copied registry names its old place
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
 
@@ -137,14 +137,14 @@ def test_orders_that_must_wait_for_others_change_nothing(copied: Path, service: 
     keys, secrets = make_keys("admin")
     headers = {"authorization": f"Bearer {secrets['admin']}"}
     with service(copied, keys=keys, timeout_seconds=2) as client:
-        with registry_of(copied).promotion_lock("buoy"):
+        with registry_of(copied).aliases.lock("buoy"):
             told = [
                 client.post("/v1/models/buoy/promote", {"version": 2}, headers=headers),
                 client.post("/v1/models/buoy/rollback", headers=headers),
             ]
         assert [(answer.status_code, answer.json()["error"]["code"]) for answer in told] == [(503, "locked")] * 2
         assert not client.app.state.gatecast.orders
-        assert registry_of(copied).version("buoy", "champion").version == 1
+        assert registry_of(copied).versions.get("buoy", "champion").version == 1
 
 
 def test_an_order_that_takes_longer_goes_on_and_says_so(copied: Path, service: Any, make_keys: Any) -> None:

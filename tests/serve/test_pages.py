@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.forecaster import open_forecaster
+from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.pages.render import address
@@ -69,7 +70,7 @@ def read(client: Any, path: str, status: int = 200, **more: Any) -> Reader:
 
 def registry_of(home: Path) -> Registry:
     """The registry of a home."""
-    return Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks")
+    return Registry(f"sqlite:///{home / 'mlflow.db'}", home)
 
 
 def csv_of(table: pd.DataFrame) -> bytes:
@@ -116,7 +117,7 @@ def test_forecast_is_that_of_the_forecaster(client: Any, stocked: Path, write_bu
     """The page draws the champion's forecast of the stored readings, number for number."""
     chart = chart_of(read(client, "/?model=buoy&series=b"))
 
-    table = Store(stocked).read_observations("buoy", unique_id="b")
+    table = Store(stocked).observations.read("buoy", unique_id="b")
     expected = open_forecaster(write_bundle(tmp_path / "1", seed=1)).forecast(table)
     np.testing.assert_array_equal(chart["median"]["y"], expected["q0.5"])
     np.testing.assert_array_equal(chart["bands"][0]["low"], expected["q0.1"])
@@ -128,13 +129,13 @@ def test_forecast_is_that_of_the_forecaster(client: Any, stocked: Path, write_bu
 
 def test_vintage_stands_against_what_came(client: Any, stocked: Path) -> None:
     """An earlier forecast is drawn as it was stored, the readings after it apart, and its error is counted."""
-    stored = Store(stocked).read_forecasts("buoy", unique_id="a")
+    stored = Store(stocked).forecasts.read("buoy", unique_id="a")
     first = stored[stored["cutoff"] == stored["cutoff"].min()]
     cutoff = first["cutoff"].iloc[0]
     page = read(client, f"/?model=buoy&series=a&vintage={cutoff.isoformat()}@1")
     chart = chart_of(page)
 
-    readings = Store(stocked).read_observations("buoy", unique_id="a").set_index("ds")["y"]
+    readings = Store(stocked).observations.read("buoy", unique_id="a").set_index("ds")["y"]
     error = (first.set_index("ds")["q0.5"] - readings).abs().mean()
     assert chart["median"]["y"] == first["q0.5"].tolist()
     assert chart["cutoff"] == cutoff.isoformat()
@@ -164,16 +165,17 @@ def test_results_show_leaderboard_and_verdict(
     """A run's outcome.json becomes a sentence, the rules of the gate and the leaderboard with its best figures."""
     registry = registry_of(copied)
     register(copied, "buoy", write_bundle(tmp_path / "3", seed=3), "pages")
-    run = registry.version("buoy", 3).run_id
+    run = registry.versions.get("buoy", 3).run_id
     rule = {"rule": "beats_naive", "figure": 0.1, "bound": 0, "passed": False, "sentence": f"no better than {EVIL}"}
     board = [{"model": "stacked", "wql": 0.5, "coverage": 0.8}, {"model": "naive", "wql": 0.25, "coverage": None}]
     outcome = {"version": 2, "model": "naive", "promoted": False, "fallback": True, "champion": 2}
     outcome |= {"verdict": [rule], "leaderboard": board}
-    registry.log_text(run, json.dumps(outcome), "outcome.json")
+    with connect(registry.versions.tracking_uri) as mlflow:
+        mlflow.log_text(run, json.dumps(outcome), "outcome.json")
 
     with service(copied, names=("buoy",), timeout_seconds=60) as client:
         page = read(client, "/results")
-        older = read(client, f"/results?run={registry.version('buoy', 1).run_id}")
+        older = read(client, f"/results?run={registry.versions.get('buoy', 1).run_id}")
 
     assert "Refused stacked failed 1 of 1 rules: beats naive. The best baseline, naive, went live" in page.text
     assert f"beats naive failed no better than {EVIL}" in page.text
@@ -256,9 +258,9 @@ def test_names_with_markup_stay_text(
     The service takes no such model by itself, so its slot is given that name here: the pages do not rely on it.
     """
     version = register(copied, EVIL, write_bundle(tmp_path / "evil", seed=1), "evil")
-    registry_of(copied).promote(EVIL, version)
+    registry_of(copied).aliases.promote(EVIL, version)
     table = history(EVIL_SERIES, "'+alert(1)+'")
-    Store(copied).merge_observations(EVIL, table)
+    Store(copied).observations.merge(EVIL, table)
     with service(copied, names=("buoy",), timeout_seconds=60) as client:
         slots = client.app.state.gatecast.catalog._slots
         slots[EVIL] = slots.pop("buoy")

@@ -21,7 +21,8 @@ from forecasting.bundle.artifact import Manifest, _measure, open_bundle
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
 from forecasting.registry.client import connect
-from forecasting.registry.registry import Registry, content_of
+from forecasting.registry.registry import Registry
+from forecasting.registry.versions import content_of
 from forecasting.serve.answering import Machinery
 from forecasting.serve.offload import Offload
 from forecasting.serve.slot import Place, Slot
@@ -42,10 +43,10 @@ def place(copied: Path, stocked: Path) -> Iterator[Place]:
                 (stocked.as_uri(), copied.as_uri()),
             )
         database.commit()
-    registry = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied / "artifacts", copied / "locks")
+    registry = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied)
     with ThreadPoolExecutor(1) as executor:
         machinery = Machinery(ServeSettings(), executor, Offload(1), lambda requests, windows: None)
-        yield Place(registry, copied / "cache", copied / "serve", machinery)
+        yield Place(registry, copied / "serve", machinery)
 
 
 def slot_of(place: Place, wanted: str = "") -> Slot:
@@ -55,13 +56,13 @@ def slot_of(place: Place, wanted: str = "") -> Slot:
 
 def unreachable(place: Place) -> Place:
     """The same place, but nothing listens where the registry should be."""
-    return dataclasses.replace(place, registry=dataclasses.replace(place.registry, tracking_uri="http://127.0.0.1:9"))
+    return dataclasses.replace(place, registry=Registry("http://127.0.0.1:9", place.registry.cache.folder.parent))
 
 
 def stored(place: Place, version: int) -> Path:
     """Where the registry keeps the bundle of a version."""
-    found = place.registry.version(NAME, version)
-    return next(place.registry.artifacts.glob(f"{NAME}/{found.run_id}/artifacts/model-*/artifacts/bundle"))
+    found = place.registry.versions.get(NAME, version)
+    return next(place.registry.runs.artifacts.glob(f"{NAME}/{found.run_id}/artifacts/model-*/artifacts/bundle"))
 
 
 def replaced(place: Place, version: int, change: Callable[[Path], None]) -> None:
@@ -72,7 +73,7 @@ def replaced(place: Place, version: int, change: Callable[[Path], None]) -> None
     names = [path.name for path in bundle.iterdir() if path.name != "manifest.json"]
     manifest = manifest.model_copy(update={"files": {name: _measure(bundle / name) for name in names}})
     (bundle / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
-    with connect(place.registry.tracking_uri) as client:
+    with connect(place.registry.versions.tracking_uri) as client:
         client.set_model_version_tag(NAME, str(version), "gatecast.content", content_of(manifest))
 
 
@@ -162,17 +163,17 @@ def test_a_version_that_must_not_answer_is_refused(place: Place, damage: Callabl
     assert slot.refresh()
     before = slot.current
     damage(place)
-    place.registry.promote(NAME, 2)
+    place.registry.aliases.promote(NAME, 2)
     with pytest.raises(ArtifactError, match=reason):
         slot.refresh()
     assert slot.current is before
     assert slot.refusal is not None
     assert slot.refusal.startswith("version 2: ")
-    assert str(place.cache) not in slot.refusal
+    assert str(place.registry.cache.folder) not in slot.refusal
     assert not slot.refresh()
     with pytest.raises(ArtifactError):
         slot.refresh(again=True)
-    place.registry.rollback(NAME)
+    place.registry.aliases.rollback(NAME)
     assert not slot.refresh()
     assert slot.refusal is None
     assert json.loads((place.notes / "buoy@champion.json").read_text())["version"] == 1
@@ -183,7 +184,7 @@ def test_the_better_one_takes_its_place(place: Place) -> None:
     slot = slot_of(place)
     slot.refresh()
     old = slot.current
-    place.registry.promote(NAME, 2)
+    place.registry.aliases.promote(NAME, 2)
     assert slot.refresh()
     assert slot.current is not None
     assert old is not None
@@ -199,8 +200,8 @@ def test_a_fixed_version_stays(place: Place) -> None:
     """Wherever the champion is."""
     pinned = slot_of(place, "2")
     assert pinned.refresh()
-    place.registry.promote(NAME, 2)
-    place.registry.rollback(NAME)
+    place.registry.aliases.promote(NAME, 2)
+    place.registry.aliases.rollback(NAME)
     assert not pinned.refresh()
     assert pinned.current is not None
     assert pinned.current.version == 2
@@ -223,8 +224,8 @@ def test_without_the_registry_the_last_one_answers(place: Place) -> None:
 def test_nothing_is_restored_but_what_the_note_names(place: Place) -> None:
     """Not another bundle in its folder, not a damaged one, and not from a note that cannot be read."""
     slot_of(place).refresh()
-    note, folder = place.notes / "buoy@champion.json", place.cache / NAME / "1"
-    other = place.registry.download(NAME, 2, place.cache)
+    note, folder = place.notes / "buoy@champion.json", place.registry.cache.path(NAME, 1)
+    other = place.registry.cache.download(NAME, 2)
     shutil.rmtree(folder)
     assert not slot_of(place).restore()
     shutil.copytree(other, folder)
@@ -253,7 +254,7 @@ def test_a_name_without_a_champion_says_so(place: Place) -> None:
         slot.refresh()
     assert slot.refusal is not None
     assert "previous" in slot.refusal
-    place.registry.promote(NAME, 2)
+    place.registry.aliases.promote(NAME, 2)
     assert slot.refresh()
     assert slot.refusal is None
 
@@ -276,7 +277,7 @@ def test_processes_share_one_cache(place: Place) -> None:
         thread.join()
     assert failed == []
     assert {slot.current.version for slot in slots if slot.current} == {1}
-    assert sorted(path.name for path in (place.cache / NAME).iterdir()) == ["1"]
+    assert sorted(path.name for path in (place.registry.cache.folder / NAME).iterdir()) == ["1"]
     assert [path.suffix for path in place.notes.iterdir()] == [".json"]
 
 
@@ -284,16 +285,16 @@ def test_what_answered_last_anywhere_stays_in_the_cache(
     place: Place, register: Callable[..., int], write_bundle: Callable[..., Path]
 ) -> None:
     """The champion, the one before, and what a process beside this one has pinned; others go when they are old."""
-    home = place.cache.parent
+    home = place.registry.cache.folder.parent
     for seed in (3, 4, 5):
         register(home, NAME, write_bundle(home / f"made-{seed}", seed=seed), f"key{seed}")
     pinned, slot = slot_of(place, "1"), slot_of(place)
     pinned.refresh()
     for version in (2, 3, 4):
-        place.registry.promote(NAME, version)
-        for folder in (place.cache / NAME).iterdir():
+        place.registry.aliases.promote(NAME, version)
+        for folder in (place.registry.cache.folder / NAME).iterdir():
             os.utime(folder, (1e9, 1e9))
         slot.refresh()
-    assert sorted(path.name for path in (place.cache / NAME).iterdir()) == ["1", "3", "4"]
+    assert sorted(path.name for path in (place.registry.cache.folder / NAME).iterdir()) == ["1", "3", "4"]
     assert slot_of(place, "1").restore()
     assert slot_of(place).restore()

@@ -73,7 +73,7 @@ def book(
     """The service with that model, and one of numbers."""
     home = Path(shutil.copytree(stocked, tmp_path_factory.mktemp("served") / "home"))
     register(home, NAME, bundle, "book")
-    Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks").promote(NAME, 1)
+    Registry(f"sqlite:///{home / 'mlflow.db'}", home).aliases.promote(NAME, 1)
     with service(home, max_symbols=200) as client:
         yield client
 

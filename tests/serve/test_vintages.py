@@ -33,7 +33,7 @@ def test_series_are_listed(client: Any) -> None:
 def test_history_is_the_last_readings(client: Any, store: Store) -> None:
     """Oldest first, at most as many as asked for."""
     rows = client.get("/v1/history?name=buoy&unique_id=b&n=5").json()["history"]
-    expected = store.read_observations("buoy", unique_id="b").tail(5)
+    expected = store.observations.read("buoy", unique_id="b").tail(5)
     assert [row["y"] for row in rows] == expected["y"].tolist()
     assert [pd.Timestamp(row["ds"]) for row in rows] == expected["ds"].tolist()
     assert len(client.get("/v1/history?name=buoy&unique_id=b").json()["history"]) == 40
@@ -41,7 +41,7 @@ def test_history_is_the_last_readings(client: Any, store: Store) -> None:
 
 def test_vintages_are_the_stored_forecasts_newest_first(client: Any, store: Store) -> None:
     """Every row and column, by cutoff, then by series and step."""
-    stored = store.read_forecasts("buoy")
+    stored = store.forecasts.read("buoy")
     expected = stored.sort_values(["cutoff", "unique_id", "ds"], ascending=[False, True, True], ignore_index=True)
     pd.testing.assert_frame_equal(vintages(client), expected)
 
@@ -128,14 +128,14 @@ def test_extreme_stamps_are_only_stamps(client: Any) -> None:
 def test_what_was_forecast_long_ago_is_read_only_where_asked_for(copied: Path, service: Any) -> None:
     """By default the last 1,000 hours before the newest cutoff; `since` reaches further back, for scores as well."""
     store = Store(copied)
-    stored = store.read_forecasts("buoy")
+    stored = store.forecasts.read("buoy")
     for hours in (999, 1030):  # before the newest cutoff
         shift = stored["cutoff"].max() - pd.Timedelta(hours=hours) - stored["cutoff"].min()
         first = stored[stored["cutoff"] == stored["cutoff"].min()]
         old = first.assign(ds=first["ds"] + shift, cutoff=first["cutoff"] + shift)
-        store.append_forecasts("buoy", old)
+        store.forecasts.append("buoy", old)
         readings = old[["unique_id", "ds"]].assign(y=1.0)
-        store.merge_observations("buoy", readings)
+        store.observations.merge("buoy", readings)
     since = "&since=2025-01-01T00:00:00"
     with service(copied) as client:
         total = [client.get(f"/v1/vintages?name=buoy{query}").json()["total"] for query in ("", since)]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from forecasting.config.series import Series
+from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import clean
 from forecasting.series.validate import validate
 from forecasting.storage.ingestion import recall, record
@@ -18,23 +19,23 @@ SERIES = Series(freq="h", upper=100)
 
 def keep(home: Path, table: pd.DataFrame) -> None:
     """Validate, clean and record `table` for the job `sales`."""
-    record(home, "sales", validate(table, SERIES), clean(table, SERIES))
+    record(Workspace(home), "sales", validate(table, SERIES), clean(table, SERIES))
 
 
 def test_violations_and_decisions_come_back(home: Path, make_table: Callable[..., pd.DataFrame]) -> None:
     """The same rows, with the same columns, also for another job's absence."""
     table = make_table({"a": [1, 2, 999, np.nan, 5], "ü": [1, 2, 3]})
     keep(home, table)
-    kept, decisions = recall(home, "sales"), clean(table, SERIES).decisions
+    kept, decisions = recall(Workspace(home), "sales"), clean(table, SERIES).decisions
     pd.testing.assert_frame_equal(kept.decisions, decisions, check_dtype=False)
     assert kept.violations["message"].tolist() == [v.message for v in validate(table, SERIES).violations]
     assert kept.violations["ids"].tolist() == [list(v.ids) for v in validate(table, SERIES).violations]
-    assert recall(home, "other").decisions.empty
+    assert recall(Workspace(home), "other").decisions.empty
 
 
 def test_a_job_never_ingested_has_empty_tables(home: Path) -> None:
     """With their columns, so that a report can show them."""
-    nothing = recall(home, "sales")
+    nothing = recall(Workspace(home), "sales")
     assert nothing.violations.columns.tolist() == ["rule", "severity", "count", "message", "ids", "rows"]
     assert nothing.decisions.columns.tolist() == ["decision", "count", "series", "note"]
     assert len(nothing.violations) == len(nothing.decisions) == 0
@@ -44,8 +45,8 @@ def test_the_last_ingestion_replaces_the_one_before(home: Path, make_table: Call
     """A table without fault leaves an empty report, and no draft beside it."""
     keep(home, make_table({"a": [1, 999, 3]}))
     keep(home, make_table({"a": [1, 2, 3]}))
-    assert recall(home, "sales").decisions.empty
-    assert recall(home, "sales").violations.empty
+    assert recall(Workspace(home), "sales").decisions.empty
+    assert recall(Workspace(home), "sales").violations.empty
     assert [path.name for path in (home / "tables" / "sales").iterdir()] == ["ingestion.json"]
 
 
@@ -54,12 +55,12 @@ def test_a_writer_that_dies_leaves_the_report_before(
 ) -> None:
     """The new report takes the old one's place whole, or not at all."""
     keep(home, make_table({"a": [1, 999, 3]}))
-    before = recall(home, "sales")
+    before = recall(Workspace(home), "sales")
     monkeypatch.setattr(os, "replace", _die)
     with pytest.raises(KeyboardInterrupt):
         keep(home, make_table({"a": [1, 2, 3]}))
     monkeypatch.undo()
-    pd.testing.assert_frame_equal(recall(home, "sales").decisions, before.decisions)
+    pd.testing.assert_frame_equal(recall(Workspace(home), "sales").decisions, before.decisions)
 
 
 def _die(*_: object) -> None:

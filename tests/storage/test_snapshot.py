@@ -11,8 +11,9 @@ from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
+from forecasting.storage.fingerprint import fingerprint
 from forecasting.storage.snapshot import take
-from forecasting.storage.store import Store, fingerprint
+from forecasting.storage.store import Store
 
 Tables = Callable[..., pd.DataFrame]
 
@@ -27,7 +28,7 @@ def test_take_gives_the_stored_readings_clean_with_their_folds(home: Path, job: 
     """Decisions say what cleaning did; the fingerprint is that of what is stored."""
     stored = make_table({"a": np.append(np.arange(99.0), 9999.0)})
     store = Store(home)
-    store.merge_observations(job.name, stored)
+    store.observations.merge(job.name, stored)
     data = take(store, job)
     pd.testing.assert_frame_equal(data.table, clean(stored, job.series).table)
     assert data.decisions["decision"].tolist() == ["above_upper", "trailing_missing"]
@@ -39,9 +40,9 @@ def test_take_gives_the_stored_readings_clean_with_their_folds(home: Path, job: 
 def test_a_version_gives_the_same_again_after_later_readings(home: Path, job: Job, make_table: Tables) -> None:
     """What a run knew can be read again; the latest is another world."""
     store = Store(home)
-    store.merge_observations(job.name, make_table({"a": np.arange(100.0)}))
+    store.observations.merge(job.name, make_table({"a": np.arange(100.0)}))
     before = take(store, job)
-    store.merge_observations(job.name, make_table({"a": np.arange(120.0) * 2}))
+    store.observations.merge(job.name, make_table({"a": np.arange(120.0) * 2}))
     again, latest = take(store, job, before.version), take(store, job)
     assert (again.version, again.fingerprint) == (before.version, before.fingerprint)
     pd.testing.assert_frame_equal(again.table, before.table)
@@ -57,11 +58,11 @@ def test_the_version_named_is_the_version_read(home: Path, job: Job, make_table:
 
         def read_observations(self, job: str, version: int | None = None) -> pd.DataFrame:
             """What is stored now; a moment later there is more."""
-            read = super().read_observations(job, version)
-            self.merge_observations(job, make_table({"a": np.arange(130.0)}))
+            read = super().observations.read(job, version)
+            self.observations.merge(job, make_table({"a": np.arange(130.0)}))
             return read
 
-    Store(home).merge_observations(job.name, make_table({"a": np.arange(100.0)}))
+    Store(home).observations.merge(job.name, make_table({"a": np.arange(100.0)}))
     data = take(Busy(home), job)
     assert (data.version, len(data.table)) == (0, 100)
     assert data.fingerprint == take(Store(home), job, data.version).fingerprint

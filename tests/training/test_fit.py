@@ -220,9 +220,9 @@ def test_stored_observations_give_the_same_fit(trained: Trained, tmp_path: Path)
     """What a child process is asked to do, from the stored version alone, is the same fit."""
     job, table, _ = trained.task
     store = Store(tmp_path)
-    version = store.merge_observations(job.name, table[["unique_id", "ds", "y"]]).version
+    version = store.observations.merge(job.name, table[["unique_id", "ds", "y"]]).version
     later = table[["unique_id", "ds", "y"]].assign(y=0.0)
-    store.merge_observations(job.name, later)
+    store.observations.merge(job.name, later)
 
     fitted = fit_stored(tmp_path, job, version, 0, work=tmp_path / "work", origin=ORIGIN)
 

@@ -113,9 +113,9 @@ def runs(versions: pd.DataFrame) -> list[Choice]:
 def results(registry: Registry, run_id: str) -> Results | None:
     """What a run found; None where it left nothing; raises RegistryError, and it blocks."""
     try:
-        outcome = json.loads(registry.read_text(run_id, "outcome.json"))
+        outcome = json.loads(registry.runs.read_text(run_id, "outcome.json"))
     except RegistryError:
-        registry.jobs()  # where the registry is down, this says so
+        registry.versions.jobs()  # where the registry is down, this says so
         return None
     board = outcome["leaderboard"]
     metrics = [name for name in board[0] if name != "model"] if board else []

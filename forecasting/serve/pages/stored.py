@@ -31,7 +31,7 @@ class Stored(NamedTuple):
 def names_of(store: Store, job: str) -> list[str]:
     """All stored series, none where nothing is stored; it blocks."""
     try:
-        return store.series(job)
+        return store.observations.series(job)
     except DataError:
         return []
 
@@ -42,9 +42,9 @@ def stored(store: Store, job: str, spec: Spec, wanted: str | None) -> Stored:
     if not names:
         return Stored([], "", pd.DataFrame(), pd.DataFrame())
     name = wanted if wanted in names else names[0]
-    readings = store.read_observations(job, unique_id=name)
+    readings = store.observations.read(job, unique_id=name)
     try:
-        made = store.read_forecasts(job, unique_id=name, since=since_when(store, job, spec))
+        made = store.forecasts.read(job, unique_id=name, since=since_when(store, job, spec))
         forecasts = made.sort_values([CUTOFF, VERSION, DS], ignore_index=True)
     except DataError:
         forecasts = pd.DataFrame()
@@ -53,7 +53,7 @@ def stored(store: Store, job: str, spec: Spec, wanted: str | None) -> Stored:
 
 def readings_of(store: Store, job: str, spec: Spec, name: str) -> Readings:
     """The stored readings that a forecast of this series needs: of a frame or a line, those of all series; blocks."""
-    table = store.read_observations(job, unique_id=name if spec.layout is None else None)
+    table = store.observations.read(job, unique_id=name if spec.layout is None else None)
     table = table.groupby(UNIQUE_ID, sort=False).tail(_MOST)
     return Readings(
         table[UNIQUE_ID].tolist(),

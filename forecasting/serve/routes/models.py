@@ -78,7 +78,7 @@ async def versions(request: Request, name: str) -> dict[str, Any]:
     state = State.of(request)
     state.allow(request, "read")
     slot = slot_of(state, name)
-    table = await _registry(lambda: state.catalog.registry.versions(slot.name))
+    table = await _registry(lambda: state.catalog.registry.versions.table(slot.name))
     facts = ["version", "model", "verdict", "created", "run_id"]
     rows = plain(table.drop(columns="aliases"))
     return {
@@ -99,7 +99,7 @@ async def reload(request: Request, name: str) -> dict[str, Any]:
     state = State.of(request)
     state.allow(request, "admin")
     slot = slot_of(state, name)
-    await _registry(lambda: state.catalog.registry.version(slot.name, slot.wanted))
+    await _registry(lambda: state.catalog.registry.versions.get(slot.name, slot.wanted))
     return await _looked(state, slot)
 
 
@@ -120,7 +120,7 @@ async def promote(request: Request, response: Response, name: str) -> dict[str, 
     slot = slot_of(state, name)
     wanted = parse_as(Promotion, parse_json(await json_body(request))).version
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
-    return await _ordered(state, slot, response, lambda: registry.promote(slot.name, wanted, patience=patience))
+    return await _ordered(state, slot, response, lambda: registry.aliases.promote(slot.name, wanted, patience=patience))
 
 
 @router.post(
@@ -134,7 +134,7 @@ async def rollback(request: Request, response: Response, name: str) -> dict[str,
     state.allow(request, "admin")
     slot = slot_of(state, name)
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
-    return await _ordered(state, slot, response, lambda: registry.rollback(slot.name, patience=patience))
+    return await _ordered(state, slot, response, lambda: registry.aliases.rollback(slot.name, patience=patience))
 
 
 def slot_of(state: State, name: str) -> Slot:

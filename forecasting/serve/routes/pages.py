@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from forecasting.bundle.forecasts import Forecasts
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.errors import RegistryError
-from forecasting.registry.registry import PREVIOUS
+from forecasting.registry.versions import PREVIOUS
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
 from forecasting.serve.pages.charts import forecast_chart
@@ -116,7 +116,7 @@ async def outcomes(request: Request, model: Name = None, run: Name = None) -> Re
 
     async def build(state: State, slot: Slot) -> Content:
         registry = state.catalog.registry
-        latest = runs(await _registry(state, lambda: registry.versions(slot.name)))
+        latest = runs(await _registry(state, lambda: registry.versions.table(slot.name)))
         picked = next((choice for choice in latest if choice.value == run), latest[0])
         seen = await _registry(state, lambda: results(registry, picked.value))
         return {"runs": latest, "picked": picked, "seen": seen, "titles": TITLES}
@@ -129,7 +129,7 @@ async def versions(request: Request, model: Name = None) -> Response:
     """All registered versions; who has a key with the scope admin may promote one, or roll back."""
 
     async def build(state: State, slot: Slot) -> Content:
-        table = await _registry(state, lambda: state.catalog.registry.versions(slot.name))
+        table = await _registry(state, lambda: state.catalog.registry.versions.table(slot.name))
         rows = [{**row, "aliases": row["aliases"].split(", ")} for row in table.to_dict("records")]
         metrics = [name for name in ("wql", "mae", "mase", "coverage") if name in table]
         previous = next((row["version"] for row in rows if PREVIOUS in row["aliases"]), None)
@@ -234,7 +234,7 @@ async def _slot(state: State, name: str | None) -> Slot:
     first = next(iter(state.catalog), None)
     if first is not None:
         return first
-    await _registry(state, state.catalog.registry.jobs)
+    await _registry(state, state.catalog.registry.versions.jobs)
     text = "A model appears here by itself, a few seconds after a run has promoted it. The first one takes minutes:"
     raise _NothingError(200, Notice("No model serves yet", text, "gatecast run configs/quickstart.yaml"))
 

@@ -63,7 +63,7 @@ def _rows(
 async def series(request: Request, name: str) -> dict[str, Any]:
     """The names of all series that are stored for a model."""
     store, job = _store(request, name)
-    return {"series": await _read(lambda: store.series(job))}
+    return {"series": await _read(lambda: store.observations.series(job))}
 
 
 @router.get(
@@ -79,7 +79,7 @@ async def history(
 ) -> dict[str, Any]:
     """Stamps, readings and covariates up to the last reading, oldest first; a missing reading is null."""
     store, job = _store(request, name)
-    table = await _read(lambda: store.read_observations(job, unique_id=unique_id))
+    table = await _read(lambda: store.observations.read(job, unique_id=unique_id))
     table = table.drop(columns=UNIQUE_ID).loc[: table[Y].last_valid_index() if len(table) else None]
     if table.empty or table[Y].isna().all():
         raise ServiceError(404, "unknown_series", "no readings of that series are stored")
@@ -153,12 +153,12 @@ async def _read(call: Callable[[], Result]) -> Result:
 def _page(store: Store, job: str, wanted: dict[str, Any], page: slice) -> tuple[pd.DataFrame, int]:
     """The forecasts of some vintages, and how many vintages there are; only those of the page are read in full."""
     key = [CUTOFF, VERSION, UNIQUE_ID]
-    keys = store.read_forecasts(job, **wanted, columns=[])[key].drop_duplicates()
+    keys = store.forecasts.read(job, **wanted, columns=[])[key].drop_duplicates()
     keys = keys.sort_values(key, ascending=[False, False, True])
     chosen = keys.iloc[page]
     if chosen.empty:
         return pd.DataFrame(), len(keys)
-    rows = store.read_forecasts(job, **{**wanted, "since": None, "cutoff": list(chosen[CUTOFF].unique())})
+    rows = store.forecasts.read(job, **{**wanted, "since": None, "cutoff": list(chosen[CUTOFF].unique())})
     found = chosen.merge(rows.sort_values(DS, kind="stable"), on=key, how="left")
     return found[rows.columns], len(keys)
 

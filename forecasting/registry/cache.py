@@ -1,0 +1,85 @@
+"""Registered bundles on this machine: each downloaded once, whole and verified, and removed when nobody needs it."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from forecasting.bundle.artifact import open_bundle
+from forecasting.errors import ArtifactError
+from forecasting.registry.client import connect
+from forecasting.registry.versions import Version, Versions, aliases_of, content_of
+from forecasting.runtime.files import remove_folder, replace_folder
+
+__all__ = ["Cache"]
+
+_HANDED_OUT: Final = 3600.0  # seconds
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Bundles of these versions under `folder`, which several processes may share."""
+
+    versions: Versions
+    folder: Path
+
+    def path(self, job: str, version: int) -> Path:
+        """Where the bundle of a version lies once it was downloaded."""
+        return self.folder / job / str(version)
+
+    def download(self, job: str, name: str | int, *, largest: float = math.inf) -> Path:
+        """The directory with the verified bundle of a version or alias; downloaded once.
+
+        Raises ArtifactError for a bundle that is damaged, or has more than `largest` bytes.
+        """
+        version = self.versions.get(job, name)
+        target = self.path(job, version.version)
+        if target.is_dir() and _holds(target, version):
+            os.utime(target)  # see `prune`
+        else:
+            replace_folder(
+                target,
+                lambda draft: self._fetch(version, draft, largest),
+                keep=lambda there: _holds(there, version),  # by another process, which may be using it
+            )
+        return target
+
+    def prune(self, job: str, keep: Collection[int]) -> None:
+        """Remove the versions of `job`, but for those that have an alias.
+
+        What is to be kept stays, and what `download` handed out within the last hour: somebody may just open it.
+        """
+        with connect(self.versions.tracking_uri) as client:
+            needed = {*keep, *aliases_of(client, job).values()}
+        for place in (self.folder / job).glob("[0-9]*"):
+            with suppress(FileNotFoundError):  # another process was faster
+                if int(place.name) not in needed and time.time() - place.stat().st_mtime > _HANDED_OUT:
+                    remove_folder(place)
+
+    def _fetch(self, version: Version, draft: Path, largest: float) -> None:
+        path = f"{version.source.partition('/')[2].partition('/')[2]}/artifacts/bundle"
+        with tempfile.TemporaryDirectory(dir=draft.parent) as scratch:
+            with connect(self.versions.tracking_uri) as client:
+                size = sum(file.file_size or 0 for file in client.list_artifacts(version.run_id, path))
+                if size > largest:
+                    raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, allowed are {largest / 1e6:g}")
+                fetched = Path(client.download_artifacts(version.run_id, path, scratch))
+            if content_of(open_bundle(fetched).manifest) != version.content:
+                raise ArtifactError(f"version {version.version} of {version.job} is not the bundle that was registered")
+            for file in fetched.iterdir():
+                file.replace(draft / file.name)
+
+
+def _holds(directory: Path, version: Version) -> bool:
+    """Whether the bundle in this folder is whole, and that of the version."""
+    try:
+        return content_of(open_bundle(directory).manifest) == version.content
+    except ArtifactError:
+        return False

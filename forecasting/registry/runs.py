@@ -1,0 +1,115 @@
+"""Runs: what one execution of a job read, measured and left behind."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from forecasting.errors import RegistryError
+from forecasting.registry.client import connect
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+__all__ = ["Run", "Runs"]
+
+_KEY: Final = "gatecast.key"  # of a run: the content address of everything that it depends on
+_BATCH: Final = 1000  # metrics per request, MLflow's limit
+
+
+class Run(NamedTuple):
+    """A run of a job; `finished` runs need not be repeated."""
+
+    run_id: str
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs at `tracking_uri`; their files lie under `artifacts` unless a server keeps them."""
+
+    tracking_uri: str
+    artifacts: Path
+
+    def start(
+        self, job: str, key: str, params: Mapping[str, str | float | int], tags: Mapping[str, str] | None = None
+    ) -> Run:
+        """The run of `job` whose content address is `key`: the finished or interrupted one, else a new one.
+
+        Other runs of the job that nobody has ended are KILLED; each goes on once it is started again.
+        """
+        with connect(self.tracking_uri) as client:
+            experiment = self._experiment(client, job)
+            found = _runs_of(client, experiment, key)
+            if any(run.info.status == "FINISHED" for run in found):
+                return Run(next(run.info.run_id for run in found if run.info.status == "FINISHED"), finished=True)
+            if not found:
+                client.create_run(experiment, tags={_KEY: key}, run_name=f"{job}-{key[:8]}")
+                found = _runs_of(client, experiment, key)
+            run_id, *twins = (str(run.info.run_id) for run in found)
+            for twin in twins:  # an answer was lost, so MLflow's client has asked once more
+                client.delete_run(twin)
+            client.update_run(run_id, status="RUNNING")
+            for other in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+                if _KEY in other.data.tags and other.info.run_id != run_id:
+                    client.set_terminated(other.info.run_id, "KILLED")
+            for name, value in params.items():
+                client.log_param(run_id, name, value)
+        self.set_tags(run_id, tags or {})
+        return Run(run_id, finished=False)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float | Sequence[float]]) -> None:
+        """Log numbers, and curves with one value per step from 1 on."""
+        from mlflow.entities import Metric
+
+        with connect(self.tracking_uri) as client:
+            # The run's own start, not now: a repeated call then repeats the same points instead of adding more.
+            stamp = client.get_run(run_id).info.start_time
+            points = [
+                Metric(name, float(value), stamp, step)
+                for name, curve in metrics.items()
+                for step, value in (enumerate(curve, 1) if isinstance(curve, Sequence) else [(0, curve)])
+            ]
+            for start in range(0, len(points), _BATCH):
+                client.log_batch(run_id, metrics=points[start : start + _BATCH])
+
+    def log_artifacts(self, run_id: str, directory: Path, artifact_path: str | None = None) -> None:
+        """Copy the files of `directory` into the run."""
+        with connect(self.tracking_uri) as client:
+            client.log_artifacts(run_id, str(directory), artifact_path)
+
+    def read_text(self, run_id: str, artifact_path: str) -> str:
+        """The text of a run's file; raises RegistryError if the run has no such file."""
+        with tempfile.TemporaryDirectory() as scratch, connect(self.tracking_uri) as client:
+            return Path(client.download_artifacts(run_id, artifact_path, scratch)).read_text(encoding="utf-8")
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set or replace tags of the run."""
+        with connect(self.tracking_uri) as client:
+            for name, value in tags.items():
+                client.set_tag(run_id, name, value)
+
+    def finish(self, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
+        """End the run; only a FINISHED one is never repeated."""
+        with connect(self.tracking_uri) as client:
+            client.set_terminated(run_id, status)
+
+    def _experiment(self, client: MlflowClient, job: str) -> str:
+        experiment = client.get_experiment_by_name(job)
+        if experiment is None:
+            location = None if self.tracking_uri.startswith("http") else (self.artifacts.absolute() / job).as_uri()
+            return str(client.create_experiment(job, artifact_location=location))
+        if experiment.lifecycle_stage != "active":
+            raise RegistryError(
+                f"the experiment {job} was deleted; bring it back with "
+                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+            )
+        return str(experiment.experiment_id)
+
+
+def _runs_of(client: MlflowClient, experiment: str, key: str) -> list[MlflowRun]:
+    return list(client.search_runs([experiment], f"tags.`{_KEY}` = '{key}'", order_by=["start_time ASC"]))

@@ -1,0 +1,61 @@
+"""Locks between processes; a lock ends with the process that holds it, however that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from forecasting.errors import LockedError
+
+__all__ = ["forecast_lock", "promotion_lock", "run_lock"]
+
+_PATIENCE: Final = 600.0  # seconds
+_FOREVER: Final = -1.0
+
+
+def run_lock(folder: Path, job: str, *, waiting: Callable[[str], object]) -> AbstractContextManager[None]:
+    """One run of a job at a time; `waiting` is called once with the reason if another run is under way."""
+    return _held(folder, "run", job, waiting=lambda: waiting(f"waiting: another run of {job} is under way"))
+
+
+def forecast_lock(folder: Path, job: str) -> AbstractContextManager[None]:
+    """One batch forecast of a job at a time."""
+    return _held(folder, "forecast", job)
+
+
+def promotion_lock(folder: Path, job: str, patience: float | None = None) -> AbstractContextManager[None]:
+    """One judgment or promotion of a job at a time.
+
+    Raises LockedError where others hold the lock for more than `patience` seconds; default: ten minutes.
+    """
+    return _held(folder, "promotion", job, patience=_PATIENCE if patience is None else patience)
+
+
+@contextmanager
+def _held(
+    folder: Path, kind: str, job: str, *, patience: float = _FOREVER, waiting: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """While this lock is held; the folder is made. The thread that holds a lock may take it again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{kind}-{job}.lock", is_singleton=True)
+    if not _acquired(lock, 0):
+        if waiting is not None:
+            waiting()
+        if not _acquired(lock, patience):
+            raise LockedError(f"another process has held the {kind} lock of {job} for more than {patience:.0f} s")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquired(lock: FileLock, timeout: float) -> bool:
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""Where everything of one home lies: the only place that knows the names of its folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Workspace"]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of a home; naming one makes nothing."""
+
+    home: Path
+
+    # Of all jobs
+
+    @property
+    def database(self) -> Path:
+        """MLflow's, unless a tracking server or another database keeps the runs."""
+        return self.home / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """The files of runs and models, unless a tracking server keeps them."""
+        return self.home / "artifacts"
+
+    @property
+    def locks(self) -> Path:
+        """What processes that share this home do one after the other."""
+        return self.home / "locks"
+
+    @property
+    def cache(self) -> Path:
+        """Bundles from the registry, a folder a job; it may be deleted while nothing runs."""
+        return self.home / "cache"
+
+    @property
+    def served(self) -> Path:
+        """Notes of the service: which version answered last."""
+        return self.home / "serve"
+
+    # Of one job
+
+    def tables(self, job: str) -> Path:
+        """The Delta tables of a job and what belongs to them."""
+        return self.home / "tables" / job
+
+    def observations(self, job: str) -> Path:
+        """Every reading, a Delta table."""
+        return self.tables(job) / "observations"
+
+    def forecasts(self, job: str) -> Path:
+        """Every vintage, a Delta table."""
+        return self.tables(job) / "forecasts"
+
+    def scores(self, job: str) -> Path:
+        """How the vintages fared, a Delta table."""
+        return self.tables(job) / "scores"
+
+    def verdicts(self, job: str) -> Path:
+        """What the monitor found, a Delta table."""
+        return self.tables(job) / "verdicts"
+
+    def parts(self, job: str) -> Path:
+        """Forecasts of shards until they are committed, and of the last few plans."""
+        return self.tables(job) / "parts"
+
+    def ingestion(self, job: str) -> Path:
+        """The report of the last ingestion."""
+        return self.tables(job) / "ingestion.json"
+
+    def run(self, job: str, key: str) -> Path:
+        """The working folder of one run, until it ends: the same content, the same folder."""
+        return self.home / "work" / job / key[:16]
+
+    def intervals(self, job: str) -> Path:
+        """The working folder of renewed intervals."""
+        return self.home / "work" / job / "intervals"
+
+    def results(self, job: str, run_id: str) -> Path:
+        """What a run logs to MLflow when it ends, until that is done."""
+        return self.home / "work" / job / "results" / run_id
+
+    def report(self, job: str, run_id: str) -> Path:
+        """The page on a run."""
+        return self.home / "reports" / job / f"{run_id}.html"
