@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from forecasting.bundle.numerics import normal_quantile
 
-__all__ = ["SHORTEST", "Drift", "Finding", "find_drift"]
+__all__ = ["SHORTEST", "Change", "Drift", "find_drift"]
 
 SHORTEST: Final = 8  # rows that a shift must have lasted: a few odd readings are no drift
 _LONGEST: Final = 5000  # rows of the reference that are looked at, its last ones
@@ -23,7 +23,7 @@ _LEVELS: Final = np.linspace(0, 1, 18)[1:-1]  # of the reference's distribution,
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 
-class Finding(NamedTuple):
+class Change(NamedTuple):
     """What one statistic saw, in the column where it is clearest."""
 
     chance: float  # share of stretches of the reference, put together from blocks, that look as far off
@@ -35,8 +35,8 @@ class Finding(NamedTuple):
 class Drift(NamedTuple):
     """A lasting shift of the level, and another distribution of what comes unforeseen."""
 
-    level: Finding
-    shape: Finding
+    level: Change
+    shape: Change
 
 
 def find_drift(values: Floats, since: int, *, season: int, latest: int | None = None) -> Drift:
@@ -61,8 +61,8 @@ def find_drift(values: Floats, since: int, *, season: int, latest: int | None = 
     )
     onset = start + seen[level[1]].onset
     return Drift(
-        Finding(*level, first + onset, _ratio(flat[onset:, level[1]], flat[:since, level[1]], np.mean)),
-        Finding(*shape, first + start, _ratio(seen[shape[1]].white[start:], seen[shape[1]].white[:since], np.std)),
+        Change(*level, first + onset, _ratio(flat[onset:, level[1]], flat[:since, level[1]], np.mean)),
+        Change(*shape, first + start, _ratio(seen[shape[1]].white[start:], seen[shape[1]].white[:since], np.std)),
     )
 
 

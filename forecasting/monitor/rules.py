@@ -14,7 +14,7 @@ from forecasting.columns import DS
 from forecasting.config.operation import Monitor, least_stamps
 from forecasting.evaluation.gate import Rule
 from forecasting.evaluation.uncertainty import Mean, mean_of
-from forecasting.monitor.drift import SHORTEST, Finding
+from forecasting.monitor.drift import SHORTEST, Change
 from forecasting.monitor.signals import Sensed
 
 __all__ = ["REMEDIES", "Evidence", "Remedy", "judge", "level_of_each", "remedy_of"]
@@ -173,7 +173,7 @@ def _drift(rule: str, what: str, sensed: Sensed | None, monitor: Monitor) -> lis
     ]
 
 
-def _odds(sentence: str, found: Finding, sensed: Sensed, bound: float) -> str:
+def _odds(sentence: str, found: Change, sensed: Sensed, bound: float) -> str:
     where = sensed.columns.names[found.column]
     return (
         f"{sentence} ({where}); {found.chance:.3%} of the stretches before look like it; above {bound:.3%} it is chance"
