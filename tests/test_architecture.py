@@ -27,7 +27,7 @@ DUMPS = {"utils", "util", "helpers", "common", "misc"}
 HEAVY = {"tensorflow", "keras", "jax", "torch", "mlflow", "prefect", "sklearn"}
 
 # Class names that stand twice and are to be told apart.
-TWICE = {"Asked", "Choice", "Config", "Forecast", "Head", "Options", "Params", "Report"}
+TWICE = {"Choice", "Config", "Forecast", "Head", "Options", "Params", "Report"}
 
 # Packages whose __init__ holds a registry, a literal dict; all others hold their docstring.
 REGISTRIES = {"forecasting/sources", "forecasting/nn/cells", "forecasting/nn/heads", "forecasting/nn/models"}
