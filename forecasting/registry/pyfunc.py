@@ -24,7 +24,7 @@ from forecasting.columns import CUTOFF, DS, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_REA
 __all__ = ["GatecastModel", "save", "signature"]
 
 # What forecasting from a bundle imports. Named one by one: leaving it to MLflow takes half a minute a model.
-_REQUIREMENTS: Final = ("numpy", "onnxruntime", "pandas", "pandera", "pydantic", "pyyaml")
+_REQUIREMENTS: Final = ("numpy", "onnxruntime", "pandas", "pydantic", "pyyaml")
 
 
 class GatecastModel(PythonModel):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+from pandas.api.types import infer_dtype, is_datetime64_dtype, is_float_dtype
 
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
@@ -17,6 +18,12 @@ from forecasting.series.rules import RULES, Violation
 from forecasting.series.sorted_rows import Ordered
 
 __all__ = ["Report", "Violation", "validate"]
+
+_HAS_TYPE: Final[dict[str, Callable[[pd.Series], bool]]] = {
+    "str": lambda column: infer_dtype(column, skipna=True) in ("string", "empty"),
+    "datetime64[us]": is_datetime64_dtype,  # of any unit, without a time zone
+    "float64": lambda column: column.dtype.name in ("float64", "Float64", "double[pyarrow]"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def validate(table: pd.DataFrame, series: Series) -> Report:
     """Check types, values, order, grid and covariates of a long table; rows are counted from 0."""
     if table.empty:
         return Report((Violation("empty", "error", 0, "the table has no rows"),), 0, 0)
-    violations = list(_schema_violations(table, series))
+    violations = list(_column_violations(table, series))
     if any(violation.rule in ("missing_column", "wrong_type") for violation in violations):
         return Report(tuple(violations), len(table), 0)
     body = Ordered.of(table, series)
@@ -60,41 +67,43 @@ def validate(table: pd.DataFrame, series: Series) -> Report:
     return Report(tuple(violations), len(table), len(body.names))
 
 
-def _schema(series: Series) -> pa.DataFrameSchema:
-    finite = pa.Check(lambda values: ~values.isin([np.inf, -np.inf]), name="infinite")
-    columns = {
-        UNIQUE_ID: pa.Column("str", nullable=False),
-        DS: pa.Column("datetime64[us]", nullable=False),
-        Y: pa.Column("str", nullable=True) if series.symbolic else pa.Column("float64", finite, nullable=True),
+def _column_violations(table: pd.DataFrame, series: Series) -> Iterator[Violation]:
+    """The columns that are missing, then what is wrong with each of the others."""
+    types = _types(series)
+    for name in types:
+        if name not in table:
+            message = f"column {name} is missing; the table has {', '.join(map(str, table.columns))}"
+            yield Violation("missing_column", "error", 1, message)
+    for name in types:
+        if name in table:
+            yield from _in_column(table, name, types[name])
+
+
+def _in_column(table: pd.DataFrame, name: str, expected: str) -> Iterator[Violation]:
+    """Empty keys, a wrong type, infinite numbers."""
+    column = table[name]
+    if name in (UNIQUE_ID, DS):
+        yield from _bad_values(table, name, column.isna().to_numpy(), f"missing_{name}", "empty")
+    if not _HAS_TYPE[expected](column):
+        message = f"column {name} is {column.dtype}, expected {expected}; convert it before"
+        yield Violation("wrong_type", "error", len(table), message)
+    if expected == "float64" and is_float_dtype(column):
+        infinite = np.isinf(column.to_numpy(np.float64, na_value=np.nan))
+        yield from _bad_values(table, name, infinite, "infinite", "infinite")
+
+
+def _types(series: Series) -> dict[str, str]:
+    """The type of every column that a job names."""
+    values = (Y, *series.past, *series.future, *series.static)
+    return {UNIQUE_ID: "str", DS: "datetime64[us]"} | {
+        name: "str" if name in series.categorical else "float64" for name in values
     }
-    for name in (*series.past, *series.future, *series.static):
-        label = name in series.categorical
-        columns[name] = pa.Column("str", nullable=True) if label else pa.Column("float64", finite, nullable=True)
-    return pa.DataFrameSchema(columns)
 
 
-def _schema_violations(table: pd.DataFrame, series: Series) -> Iterator[Violation]:
-    try:
-        _schema(series).validate(table, lazy=True)
-    except pa.errors.SchemaErrors as failure:
-        for error in failure.schema_errors:
-            yield _sentence(error, table)
-
-
-def _sentence(error: pa.errors.SchemaError, table: pd.DataFrame) -> Violation:
-    kind, name = error.reason_code.name, getattr(error.schema, "name", None)
-    if kind == "COLUMN_NOT_IN_DATAFRAME":
-        message = f"column {error.failure_cases} is missing; the table has {', '.join(map(str, table.columns))}"
-        return Violation("missing_column", "error", 1, message)
-    if kind == "WRONG_DATATYPE":
-        expected = error.schema.dtype
-        message = f"column {name} is {table[name].dtype}, expected {expected}; convert it before"
-        return Violation("wrong_type", "error", len(table), message)
-    if kind == "SERIES_CONTAINS_NULLS":
-        bad, rule, what = table[name].isna().to_numpy(), f"missing_{name}", "empty"
-    else:
-        bad, rule, what = np.isinf(table[name].to_numpy()), "infinite", "infinite"
-    rows = np.flatnonzero(bad)
-    message = f"column {name}: {len(rows)} {what} value(s), e.g. row {', '.join(map(str, rows[:5]))}"
-    ids = table[UNIQUE_ID].iloc[rows].dropna().unique()[:10]
-    return Violation(rule, "error", len(rows), message, tuple(map(str, ids)), tuple(map(int, rows[:10])))
+def _bad_values(table: pd.DataFrame, name: str, bad: np.ndarray, rule: str, what: str) -> Iterator[Violation]:
+    """A violation at the rows `bad` (a mask) of a column, if there are any."""
+    if bad.any():
+        rows = np.flatnonzero(bad)
+        message = f"column {name}: {len(rows)} {what} value(s), e.g. row {', '.join(map(str, rows[:5]))}"
+        ids = table[UNIQUE_ID].iloc[rows].dropna().unique()[:10] if UNIQUE_ID in table else ()
+        yield Violation(rule, "error", len(rows), message, tuple(map(str, ids)), tuple(map(int, rows[:10])))

@@ -62,6 +62,47 @@ def test_missing_columns_and_wrong_types_come_together() -> None:
     assert "column p is str" in text
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("unique_id", pd.Series(["a", None], dtype="str")),
+        ("unique_id", pd.Series(["a", None], dtype=object)),
+        ("unique_id", pd.Series(["a", None], dtype="string")),
+        ("ds", pd.Series(pd.to_datetime(["2024-01-01", "2024-01-02"])).astype("datetime64[ns]")),
+        ("ds", pd.Series(pd.to_datetime(["2024-01-01", "2024-01-02"])).astype("datetime64[s]")),
+        ("y", pd.Series([1.0, None], dtype="Float64")),
+    ],
+)
+def test_every_text_timestamp_and_64_bit_float_is_accepted(column: str, values: pd.Series) -> None:
+    """Whatever pandas calls it."""
+    assert "wrong_type" not in check(hourly([1, 2]).assign(**{column: values}))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("unique_id", pd.Series(["a", 1], dtype=object), "column unique_id is object, expected str"),
+        ("unique_id", pd.Series(["a", "b"], dtype="category"), "column unique_id is category, expected str"),
+        ("ds", ["2024-01-01", "2024-01-02"], "column ds is str, expected datetime64[us]"),
+        ("ds", pd.date_range("2024", periods=2, tz="UTC", unit="us"), "is datetime64[us, UTC], expected"),
+        ("y", np.array([1, 2]), "column y is int64, expected float64"),
+        ("y", np.array([1, 2], dtype="float32"), "column y is float32, expected float64"),
+    ],
+)
+def test_any_other_type_is_an_error_that_names_both(column: str, values: Any, message: str) -> None:
+    """It counts for all rows."""
+    wrong = check(hourly([1, 2]).assign(**{column: values}))["wrong_type"]
+    assert (wrong.severity, wrong.count) == ("error", 2)
+    assert message in wrong.message
+
+
+def test_table_without_identifiers_still_shows_its_bad_rows() -> None:
+    """They then have no series."""
+    rules = check(hourly([1, np.inf]).drop(columns="unique_id"))
+    assert "unique_id" in rules["missing_column"].message
+    assert (rules["infinite"].rows, rules["infinite"].ids) == ((1,), ())
+
+
 def test_missing_keys_and_infinite_values_show_their_rows() -> None:
     """Rows count from 0."""
     frame = hourly([1, np.inf, 3, -np.inf], p=[0.0, 1.0, np.inf, 0.0])
