@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from forecasting.bundle.scoring import inside, pinball, widest_interval
 from forecasting.columns import CUTOFF, MODEL, STEP, UNIQUE_ID
 from forecasting.errors import ConfigError, GatecastError
 
@@ -192,26 +193,16 @@ def _symmetric_error(scored: Scored) -> Floats:
 
 
 def _pinball(scored: Scored) -> Floats:
-    """Twice the pinball loss, averaged over the quantiles: an approximation of the CRPS."""
-    total = np.zeros(scored.y.shape)
-    for index, quantile in enumerate(scored.quantiles):
-        error = scored.y - scored.forecast[..., index]
-        total += np.maximum(quantile * error, (quantile - 1) * error)
-    return 2 * total / len(scored.quantiles)
+    return pinball(scored.y, scored.forecast, scored.quantiles)
 
 
 def _inside(scored: Scored) -> Floats:
-    low, high = scored.forecast[..., 0], scored.forecast[..., -1]
-    return _interval(scored, (low <= scored.y) & (scored.y <= high))
+    return inside(scored.y, scored.forecast)
 
 
 def _width(scored: Scored) -> Floats:
-    return _interval(scored, scored.forecast[..., -1] - scored.forecast[..., 0])
-
-
-def _interval(scored: Scored, values: Floats | Bools) -> Floats:
-    """`values`, or NaN where the median alone was forecast: there is no interval then."""
-    return values.astype(np.float64) if len(scored.quantiles) > 1 else np.full(scored.y.shape, np.nan)
+    low, high = widest_interval(scored.forecast)
+    return high - low
 
 
 METRICS: dict[str, Metric] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from forecasting.bundle.scoring import inside, pinball
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column, quantile_columns
 from forecasting.errors import DataError
 from forecasting.storage.store import Store
@@ -19,8 +19,6 @@ By = Literal["step", "day", "version"]
 _KEYS: Final[dict[By, str]] = {"step": STEP, "day": "day", "version": VERSION}
 _MEDIAN: Final = quantile_column(0.5)
 _SUMS: Final = ["absolute", "pinball", "actual", "inside", "intervals", "error", "count"]
-
-Floats = npt.NDArray[np.float64]
 
 
 def live_scores(
@@ -77,38 +75,19 @@ def stored_quantiles(store: Store, job: str) -> list[str]:
 
 def parts(both: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The parts of every metric of forecasts beside their readings, and the keys of both."""
-    levels = [float(name[1:]) for name in names]
+    quantiles = [float(name[1:]) for name in names]
     y = both[Y].to_numpy(dtype=np.float64)
     values = both[names].to_numpy(dtype=np.float64)  # (N, Q)
     error = both[_MEDIAN].to_numpy(dtype=np.float64) - y
-    inside, interval = _intervals(y, values)
+    covered = inside(y, values)
     sums = {
         "absolute": np.abs(error),
-        "pinball": _pinball(y, values, np.array(levels)),
+        "pinball": pinball(y, values, quantiles),
         "actual": np.abs(y),
-        "inside": inside,
-        "intervals": interval,
+        "inside": np.nan_to_num(covered),
+        "intervals": (~np.isnan(covered)).astype(np.float64),  # versions may differ in their quantiles
         "error": error,
         "count": np.ones(len(y)),
     }
     keys = both[[UNIQUE_ID, DS, CUTOFF, STEP, VERSION]]
     return keys.assign(day=both[CUTOFF].dt.normalize(), **sums)
-
-
-def _pinball(y: Floats, values: Floats, levels: Floats) -> Floats:
-    """Twice the pinball loss (N,), averaged over the quantiles that a forecast has: versions may differ in them."""
-    error = y[:, None] - values
-    loss = np.maximum(levels * error, (levels - 1) * error)
-    there = ~np.isnan(values)
-    mean: Floats = 2 * np.where(there, loss, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-    return mean
-
-
-def _intervals(y: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Whether the reading lies in the widest interval of its forecast, and whether that has one (N,)."""
-    there = ~np.isnan(values)
-    rows, last = np.arange(len(y)), values.shape[1] - 1
-    low = values[rows, np.argmax(there, axis=1)]
-    high = values[rows, last - np.argmax(there[:, ::-1], axis=1)]
-    interval = there.sum(axis=1) > 1
-    return np.where(interval, (low <= y) & (y <= high), False).astype(float), interval.astype(float)
