@@ -196,10 +196,21 @@ def _is_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         pytest.param(["import forecasting.registry.registry"], HEAVY - {"mlflow"}, id="registry"),
         pytest.param(["import forecasting.serve.app", "import forecasting.serve.client"], HEAVY, id="service"),
         pytest.param(["import pipelines"], HEAVY, id="flows"),
+        pytest.param(
+            [
+                "import numpy as np",
+                "from forecasting.evaluation.baselines import Linear, to_onnx",
+                "from forecasting.evaluation.ngrams import Table, table_to_onnx",
+                "to_onnx(Linear(2, np.ones((2, 1)), np.empty((0, 1)), np.zeros(1)), inputs=1, ahead=0)",
+                "table_to_onnx(Table(np.zeros((2, 2)), np.arange(2), 1))",
+            ],
+            HEAVY,
+            id="baselines",
+        ),
     ],
 )
 def test_light_imports_stay_light(statements: list[str], banned: set[str]) -> None:
-    """Help is instant and serving needs no training package: neither import pulls one in."""
+    """Help is instant; serving, and baselines though they share the builder of graphs, need no training package."""
     assert loaded_by(*statements) & banned == set()
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 import pandas as pd
-from onnx import TensorProto, helper, numpy_helper
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job
+from forecasting.nn.exporters.graph import Graph
 from forecasting.series.calendar import season_of
 from forecasting.series.features import Features
 from forecasting.series.folds import Fold
@@ -28,7 +27,6 @@ __all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "fit_all", "naive", "ri
 ALPHAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge penalty, chosen on the validation windows
 MOST_WINDOWS = 50_000  # that the ridge is fitted on, evenly spread
 MOST_VALUES = 50_000_000  # in all their contexts together: 400 MB
-_OPSET = 18
 
 
 class Fit(NamedTuple):
@@ -138,27 +136,20 @@ def _relay(data: Prepared, features: Features, context: int) -> Windows:
 
 def to_onnx(linear: Linear, *, inputs: int, ahead: int) -> bytes:
     """The map as an ONNX model: "past" (B, T, D) and, if used, "future" (B, H, F) to "quantiles" (B, H, 1)."""
-    horizon = len(linear.bias)
-    constants = {"weights": linear.weights, "bias": linear.bias, "ahead": linear.ahead}
-    initializers = [numpy_helper.from_array(v.astype(np.float32), name) for name, v in constants.items() if v.size]
-    initializers.append(numpy_helper.from_array(np.array([0, horizon, 1], dtype=np.int64), "shape"))
-    nodes = [
-        helper.make_node("Flatten", ["past"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["lagged"]),
-        helper.make_node("Add", ["lagged", "bias"], ["sum"]),
-    ]
-    values = [helper.make_tensor_value_info("past", TensorProto.FLOAT, ["B", linear.context, inputs])]
+    graph, horizon = Graph(), len(linear.bias)
+    past = graph.input("past", (None, linear.context, inputs), "float32")
+    forecast = graph.add("Add", _weighted(graph, past, linear.weights), graph.constant(linear.bias))
     if linear.ahead.size:
-        nodes.append(helper.make_node("Flatten", ["future"], ["flat_future"]))
-        nodes.append(helper.make_node("MatMul", ["flat_future", "ahead"], ["known"]))
-        nodes.append(helper.make_node("Add", ["sum", "known"], ["total"]))
-        values.append(helper.make_tensor_value_info("future", TensorProto.FLOAT, ["B", horizon, ahead]))
-    nodes.append(helper.make_node("Reshape", ["total" if linear.ahead.size else "sum", "shape"], ["quantiles"]))
-    out = helper.make_tensor_value_info("quantiles", TensorProto.FLOAT, ["B", horizon, 1])
-    graph = helper.make_graph(nodes, "linear", values, [out], initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=10)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+        future = graph.input("future", (None, horizon, ahead), "float32")
+        forecast = graph.add("Add", forecast, _weighted(graph, future, linear.ahead))
+    quantiles = graph.add("Reshape", forecast, graph.constant([0, horizon, 1]))
+    graph.output("quantiles", quantiles, (None, horizon, 1))
+    return bytes(graph.model().SerializeToString())
+
+
+def _weighted(graph: Graph, value: str, weights: np.ndarray) -> str:
+    """(B, T, D) to (B, H), by weights (T·D, H)."""
+    return graph.add("MatMul", graph.add("Flatten", value), graph.constant(weights))
 
 
 def _pick(context: int, positions: np.ndarray) -> np.ndarray:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import onnx
 import pandas as pd
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.symbol_forecaster import assemble_symbols, symbol_spec
 from forecasting.config.job import Job
+from forecasting.nn.exporters.graph import Graph
 from forecasting.series.folds import Fold
 from forecasting.series.vocabulary import Spans, prepare_symbols
 
@@ -24,7 +24,7 @@ NGRAMS: Final[dict[str, int]] = {"unigram": 1, "bigram": 2, "trigram": 3}  # sym
 
 STRENGTHS: Final = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of the shorter context, chosen on the validation span
 MOST_VALUES = 20_000_000  # in a table: 80 MB
-_OPSET = 18
+_END: Final = 2**62  # of a slice that goes to the end
 
 Array = np.ndarray
 
@@ -103,35 +103,23 @@ def _nats(table: Table, sequences: Sequence[Array]) -> float:
 
 def table_to_onnx(table: Table) -> bytes:
     """The table as a model of symbols: `symbols` (B, T) and `state_0` (B, length) to `parameters` (B, T, C)."""
-    classes, length = table.rows.shape[1], table.length
-    constants = {"rows": table.rows, "index": table.row_of, "classes": np.array(classes), "axis": np.array([1])}
-    nodes = [helper.make_node("Cast", ["symbols"], ["codes"], to=TensorProto.INT64)]
-    inputs = [helper.make_tensor_value_info("symbols", TensorProto.INT32, ["B", "T"])]
-    outputs = [helper.make_tensor_value_info("parameters", TensorProto.FLOAT, ["B", "T", classes])]
+    graph = Graph()
+    codes = graph.add("Cast", graph.input("symbols", (None, None), "int32"), to=TensorProto.INT64)
+    parameters = graph.add("Gather", graph.constant(table.rows), _row(graph, codes, table), axis=0)
+    graph.output("parameters", parameters, (None, None, table.rows.shape[1]))
+    return bytes(graph.model().SerializeToString())
+
+
+def _row(graph: Graph, codes: str, table: Table) -> str:
+    """The row (B, T) of the context up to each of the codes (B, T); what was read before comes and goes as a state."""
+    length, classes = table.length, graph.constant(table.rows.shape[1])
+    context = graph.add("Mul", codes, graph.constant(0))
     if length:
-        inputs.append(helper.make_tensor_value_info("state_0", TensorProto.FLOAT, ["B", length]))
-        outputs.append(helper.make_tensor_value_info("next_state_0", TensorProto.FLOAT, ["B", length]))
-        constants |= {"far": np.array([2**62]), "back": np.array([-length])}
-        nodes += [
-            helper.make_node("Cast", ["state_0"], ["before"], to=TensorProto.INT64),
-            helper.make_node("Concat", ["before", "codes"], ["read"], axis=1),
-            helper.make_node("Slice", ["read", "back", "far", "axis"], ["last"]),
-            helper.make_node("Cast", ["last"], ["next_state_0"], to=TensorProto.FLOAT),
-        ]
-    constants["zero"] = np.array(0)
-    nodes.append(helper.make_node("Mul", ["codes", "zero"], ["context_0"]))
-    for step in range(length):
-        end = step + 1 - length  # the last `length` codes up to each one that is read
-        constants |= {f"begin_{step}": np.array([step + 1]), f"end_{step}": np.array([end or 2**62])}
-        nodes += [
-            helper.make_node("Slice", ["read", f"begin_{step}", f"end_{step}", "axis"], [f"code_{step}"]),
-            helper.make_node("Mul", [f"context_{step}", "classes"], [f"moved_{step}"]),
-            helper.make_node("Add", [f"moved_{step}", f"code_{step}"], [f"context_{step + 1}"]),
-        ]
-    nodes.append(helper.make_node("Gather", ["index", f"context_{length}"], ["row"], axis=0))
-    nodes.append(helper.make_node("Gather", ["rows", "row"], ["parameters"], axis=0))
-    initializers = [numpy_helper.from_array(values, name) for name, values in constants.items()]
-    graph = helper.make_graph(nodes, "ngram", inputs, outputs, initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=10)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+        before = graph.add("Cast", graph.input("state_0", (None, length), "float32"), to=TensorProto.INT64)
+        read = graph.add("Concat", before, codes, axis=1)
+        last = graph.add("Cast", graph.slice(read, 1, -length, _END), to=TensorProto.FLOAT)
+        graph.output("next_state_0", last, (None, length))
+        for step in range(1, length + 1):
+            code = graph.slice(read, 1, step, step - length or _END)
+            context = graph.add("Add", graph.add("Mul", context, classes), code)
+    return graph.add("Gather", graph.constant(table.row_of), context, axis=0)

@@ -146,8 +146,8 @@ def test_no_bundle_and_other_formats_are_refused(bundle: Path, tmp_path: Path) -
 def _nan_weights(bundle: Bundle) -> bytes:
     model = onnx.load(bundle.path / "model.onnx")
     for tensor in model.graph.initializer:
-        if tensor.name == "weights":
-            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.nan, "weights"))
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.nan, tensor.name))
     return bytes(model.SerializeToString())
 
 
