@@ -29,6 +29,9 @@ __all__ = [
     "VERSION",
     "Y",
     "check_axes",
+    "column_quantile",
+    "interval_columns",
+    "median_column",
     "quantile_column",
     "quantile_columns",
     "records",
@@ -58,7 +61,23 @@ def quantile_column(quantile: float) -> str:
 def quantile_columns(names: Iterable[object]) -> list[str]:
     """Those of `names` that are columns of quantiles, lowest first."""
     found = (name for name in map(str, names) if _QUANTILE.fullmatch(name))
-    return sorted(found, key=lambda name: float(name[1:]))
+    return sorted(found, key=column_quantile)
+
+
+def column_quantile(column: str) -> float:
+    """The quantile that a forecast column holds: `q0.1` gives 0.1."""
+    return float(column[1:])
+
+
+def median_column(columns: Sequence[str]) -> str:
+    """That of the columns of quantiles which is drawn as the forecast: 0.5, or what is nearest to it."""
+    return min(columns, key=lambda column: abs(column_quantile(column) - 0.5))
+
+
+def interval_columns(columns: Sequence[str]) -> list[tuple[str, str, float]]:
+    """The columns of quantiles, lowest first, in pairs that bound an interval, with its level; widest first."""
+    pairs = [(columns[depth], columns[-1 - depth]) for depth in range(len(columns) // 2)]
+    return [(low, high, round(100 * (column_quantile(high) - column_quantile(low)), 7)) for low, high in pairs]
 
 
 def check_axes(array: Any, axes: str, sizes: dict[str, int] | None = None, *, name: str = "array") -> None:

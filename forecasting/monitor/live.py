@@ -8,7 +8,17 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.scoring import inside, pinball
-from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, quantile_column, quantile_columns
+from forecasting.columns import (
+    CUTOFF,
+    DS,
+    STEP,
+    UNIQUE_ID,
+    VERSION,
+    Y,
+    column_quantile,
+    quantile_column,
+    quantile_columns,
+)
 from forecasting.errors import DataError
 from forecasting.storage.store import Store
 
@@ -75,7 +85,7 @@ def stored_quantiles(store: Store, job: str) -> list[str]:
 
 def parts(both: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The parts of every metric of forecasts beside their readings, and the keys of both."""
-    quantiles = [float(name[1:]) for name in names]
+    quantiles = [column_quantile(name) for name in names]
     y = both[Y].to_numpy(dtype=np.float64)
     values = both[names].to_numpy(dtype=np.float64)  # (N, Q)
     error = both[_MEDIAN].to_numpy(dtype=np.float64) - y

@@ -7,7 +7,18 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from forecasting.columns import CUTOFF, DS, MODEL, STEP, UNIQUE_ID, Y, quantile_columns
+from forecasting.columns import (
+    CUTOFF,
+    DS,
+    MODEL,
+    STEP,
+    UNIQUE_ID,
+    Y,
+    interval_columns,
+    median_column,
+    quantile_columns,
+)
+from forecasting.series.excerpt import around, broken_at_gaps
 
 __all__ = [
     "FORECAST",
@@ -25,15 +36,12 @@ FORECAST = "#3b82f6"
 INTERVAL = "rgba(59,130,246,0.22)"
 _MODELS = ("#3b82f6", "#e8833a", "#2fa58d", "#c05fb0", "#b59f2e", "#d9534f", "#7d8896")
 _GRID = "rgba(128,128,128,0.22)"
-_TAIL = 6  # horizons of history shown before the cutoff
-_FEWEST, _MOST = 60, 1500  # readings shown before the cutoff
-_GAP = 4  # a pause of more steps than this breaks the line; a weekend of daily readings does not
 
 
 def nominal_coverage(forecasts: pd.DataFrame) -> float | None:
     """The share of actuals that the outermost interval promises to hold; None for a point forecast."""
-    quantiles = [float(name[1:]) for name in quantile_columns(forecasts)]
-    return round(quantiles[-1] - quantiles[0], 9) if len(quantiles) > 1 else None
+    pairs = interval_columns(quantile_columns(forecasts))
+    return pairs[0][2] / 100 if pairs else None
 
 
 def panels(forecasts: pd.DataFrame, limit: int) -> list[tuple[str, pd.DataFrame]]:
@@ -48,16 +56,15 @@ def forecast(history: pd.DataFrame, forecasts: pd.DataFrame, *, height: int = 22
     """One series: readings before the cutoff (and after it, where they are known), median and intervals."""
     figure = _figure(height=height)
     figure.update_layout(showlegend=False)
-    shown = _broken_at_gaps(_around(history, forecasts))
+    own = history[history[UNIQUE_ID] == forecasts[UNIQUE_ID].iloc[0]].sort_values(DS)
+    shown = broken_at_gaps(around(own, forecasts))
     _line(figure, shown[DS], shown[Y], "readings", READINGS, 1.6)
     quantiles = quantile_columns(forecasts)
-    for depth in range(len(quantiles) // 2):
-        low, high = quantiles[depth], quantiles[-1 - depth]
+    for low, high, _ in interval_columns(quantiles):
         _line(figure, forecasts[DS], forecasts[high], high, FORECAST, 0)
         _line(figure, forecasts[DS], forecasts[low], low, FORECAST, 0)
         figure.data[-1].update(fill="tonexty", fillcolor=INTERVAL)
-    median = min(quantiles, key=lambda name: abs(float(name[1:]) - 0.5))
-    _line(figure, forecasts[DS], forecasts[median], "forecast", FORECAST, 2.4)
+    _line(figure, forecasts[DS], forecasts[median_column(quantiles)], "forecast", FORECAST, 2.4)
     figure.add_vline(x=forecasts[CUTOFF].iloc[0], line={"color": READINGS, "width": 1, "dash": "dot"})
     return figure
 
@@ -84,24 +91,6 @@ def curves(table: pd.DataFrame) -> go.Figure:
         _line(figure, table["epoch"], table[name], label, colour, 2)
     figure.update_xaxes(title="epoch")
     return figure
-
-
-def _around(history: pd.DataFrame, forecasts: pd.DataFrame) -> pd.DataFrame:
-    """The readings that stand beside a forecast: some horizons before the cutoff, and what is known after it."""
-    cutoff, end = forecasts[CUTOFF].iloc[0], forecasts[DS].max()
-    own = history[(history[UNIQUE_ID] == forecasts[UNIQUE_ID].iloc[0]) & (history[DS] <= end)].sort_values(DS)
-    before = int((own[DS] <= cutoff).sum())
-    count = min(max(_TAIL * len(forecasts), _FEWEST), _MOST)
-    shown: pd.DataFrame = own.iloc[max(before - count, 0) :]
-    return shown
-
-
-def _broken_at_gaps(readings: pd.DataFrame) -> pd.DataFrame:
-    """With an empty row in every long pause, so that no line pretends to know what happened there."""
-    pauses = readings[DS].diff()
-    after = readings[pauses > _GAP * pauses.median()]
-    holes = pd.DataFrame({DS: after[DS] - pauses.median(), Y: float("nan")})
-    return pd.concat([readings[[DS, Y]], holes]).sort_values(DS, kind="stable")
 
 
 def _line(figure: go.Figure, x: pd.Series, y: pd.Series, name: str, colour: str, width: float) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
-import math
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
-__all__ = ["Asset", "address", "asset", "number", "percent", "render", "stamp"]
+from forecasting.runtime.templates import environment
+
+__all__ = ["Asset", "address", "asset", "render"]
 
 _MEDIA: Final = {
     "page.css": "text/css; charset=utf-8",
@@ -51,34 +51,8 @@ def render(template: str, content: Mapping[str, object]) -> str:
     return _environment().get_template(template).render(content)
 
 
-def number(value: float | None) -> str:
-    """Four digits, whole numbers from 10,000 on; an en dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
-
-
-def percent(share: float | None) -> str:
-    """A share in per cent with one digit, without it where it is zero."""
-    if share is None or not math.isfinite(share):
-        return "–"
-    return f"{round(100 * share, 1):g}%"
-
-
-def stamp(value: Any) -> str:
-    """A stamp to the minute."""
-    return "–" if value is None or pd.isna(value) else str(pd.Timestamp(value).strftime("%Y-%m-%d %H:%M"))
-
-
 @functools.cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("forecasting.serve.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"number": number, "stamp": stamp, "percent": percent}
+    made = environment("forecasting.serve.pages")
     made.globals |= {"address": address}
     return made

@@ -13,8 +13,8 @@ from forecasting.columns import STEP
 from forecasting.errors import DataError, RegistryError
 from forecasting.monitor.live import By, scored, scores
 from forecasting.registry.registry import Registry
+from forecasting.runtime.templates import number, percent, stamp
 from forecasting.serve.pages.charts import line_chart
-from forecasting.serve.pages.render import number, percent, stamp
 from forecasting.serve.pages.views import Choice, Fact
 from forecasting.serve.recent import since_when
 from forecasting.storage.store import Store

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting.columns import CUTOFF, DS, STEP, VERSION, Y
-from forecasting.serve.pages.charts import forecast_chart, intervals, median, quantile_names
-from forecasting.serve.pages.render import number, stamp
+from forecasting.columns import CUTOFF, DS, STEP, VERSION, Y, median_column
+from forecasting.runtime.templates import number, stamp
+from forecasting.serve.pages.charts import forecast_chart, intervals, quantile_names
 from forecasting.serve.pages.stored import Stored
 
 __all__ = ["Choice", "Fact", "Forecast", "Notice", "choices", "chosen", "forecast", "table_of"]
@@ -94,7 +94,7 @@ def table_of(beside: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         [
             str(row[STEP]),
             stamp(row[DS]),
-            number(row[median(names)]),
+            number(row[median_column(names)]),
             *(_between(row, low, high) for low, high, _ in bounds),
             *([number(row[Y])] if came else []),
         ]
@@ -114,7 +114,7 @@ def _reached(made: pd.DataFrame) -> list[Fact]:
     names, end = quantile_names(made), made.iloc[-1].to_dict()
     at = stamp(end[DS])
     widest = [Fact(label, _between(end, low, high), at) for low, high, label in intervals(names)[:1]]
-    return [Fact("Forecast", number(end[median(names)]), at), *widest]
+    return [Fact("Forecast", number(end[median_column(names)]), at), *widest]
 
 
 def _fared(came: pd.DataFrame) -> list[Fact]:
@@ -122,7 +122,7 @@ def _fared(came: pd.DataFrame) -> list[Fact]:
     if came.empty:
         return []
     names = quantile_names(came)
-    error = float((came[median(names)] - came[Y]).abs().mean())
+    error = float((came[median_column(names)] - came[Y]).abs().mean())
     facts = [Fact("Mean error so far", number(error), f"{len(came)} readings have come")]
     for low, high, label in intervals(names)[:1]:
         inside = int(((came[low] <= came[Y]) & (came[Y] <= came[high])).sum())
@@ -134,7 +134,7 @@ def _sentence(name: str, made: pd.DataFrame) -> str:
     names, end = quantile_names(made), made.iloc[-1].to_dict()
     between = "".join(f", {label} {_between(end, low, high)}" for low, high, label in intervals(names)[:1])
     return (
-        f"From {stamp(end[CUTOFF])} UTC on, {name} is forecast to reach {number(end[median(names)])}"
+        f"From {stamp(end[CUTOFF])} UTC on, {name} is forecast to reach {number(end[median_column(names)])}"
         f" at {stamp(end[DS])} UTC{between}."
     )
 
