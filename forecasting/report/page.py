@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from importlib.resources import files
-from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
+from jinja2 import Template
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
-from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID, quantile_columns
+from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID, interval_columns, quantile_columns
 from forecasting.evaluation.metrics import METRICS, Metric
-from forecasting.report import figures
+from forecasting.report import figures, tables
 from forecasting.report.frames import Shown, animation, picture
 from forecasting.report.texts import Text
 from forecasting.runtime.files import write_text
+from forecasting.runtime.templates import environment, stamp
 
 __all__ = ["Report", "write"]
 
@@ -61,208 +60,91 @@ def write(path: Path, content: Report) -> None:
 
 
 def _page(content: Report) -> str:
-    sections = [
-        _head(content),
-        _frames(content),
-        _texts(content),
-        _forecasts(content, content.forecasts, "Forecasts"),
-        _leaderboard(content),
-        _errors(content),
-        _forecasts(content, content.examples, "Backtest examples"),
-        _training(content),
-        _data(content),
-        _input(content),
-    ]
-    style = files("forecasting.report").joinpath("report.css").read_text(encoding="utf-8")
-    return (
-        "<!doctype html>\n"
-        '<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(content.job)} · Gatecast</title><style>{style}</style>"
-        f"<script>{get_plotlyjs()}</script></head>\n<body><main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</main></body></html>\n"
+    nominal = figures.nominal_coverage(content.forecasts)
+    return _template().render(
+        report=content,
+        plotly=get_plotlyjs(),
+        verdict=tables.verdict(content.verdict),
+        frames=_frames(content.frames),
+        forecasts=_panels(content, content.forecasts, "forecasts"),
+        leaderboard=tables.leaderboard(content.leaderboard, content.metrics, content.primary, nominal),
+        steps=_steps(content, nominal),
+        examples=_panels(content, content.examples, "backtest-examples"),
+        training=None if content.curves.empty else Card("Loss", _chart(figures.curves(content.curves), "training")),
+        validation=tables.plain(content.validation),
+        cleaning=tables.plain(content.decisions),
     )
 
 
-def _head(content: Report) -> str:
-    facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in content.facts.items())
-    kind = "good" if content.promoted else "bad"
-    order = [name for name in _VERDICT if name in content.verdict]
-    rules = _table(content.verdict[order], titles=_VERDICT)
-    return (
-        f"<h1>{escape(content.job)}</h1>"
-        f'<dl class="facts">{facts}</dl>'
-        f'<div class="banner {kind}" role="status">{"Promoted" if content.promoted else "Refused"}: '
-        f"{escape(content.summary)}</div>" + (f'<div class="card scroll">{rules}</div>' if rules else "")
-    )
+def _template() -> Template:
+    return environment("forecasting.report").get_template("report.html")
 
 
-def _forecasts(content: Report, forecasts: pd.DataFrame, title: str) -> str:
-    panels = figures.panels(forecasts, _MOST_PANELS)
-    if not panels:
-        return ""
+class Card(NamedTuple):
+    """A chart, which is HTML, under its title."""
+
+    title: str
+    chart: str
+    note: str = ""
+
+
+class Key(NamedTuple):
+    """A color and what it stands for."""
+
+    color: str
+    text: str
+
+
+class Panels(NamedTuple):
+    """Some forecasts, one a card, and how many are not drawn."""
+
+    legend: list[Key]
+    cards: list[Card]
+    left_out: int
+
+
+def _panels(content: Report, forecasts: pd.DataFrame, name: str) -> Panels | None:
+    drawn = figures.panels(forecasts, _MOST_PANELS)
+    if not drawn:
+        return None
     several = forecasts[CUTOFF].nunique() > 1
-    height = 220 if len(panels) > 1 else 340
+    height = 220 if len(drawn) > 1 else 340
     cards = [
-        f'<div class="card"><h3>{escape(name)}{f" · {_stamp(group)}" if several else ""}</h3>'
-        f"{_chart(figures.forecast(content.history, group, height=height), f'{title}-{position}')}</div>"
-        for position, (name, group) in enumerate(panels)
+        Card(
+            f"{series} · {stamp(group[CUTOFF].iloc[0])}" if several else series,
+            _chart(figures.forecast(content.history, group, height=height), f"{name}-{position}"),
+        )
+        for position, (series, group) in enumerate(drawn)
     ]
     total = len(forecasts[[UNIQUE_ID, CUTOFF]].drop_duplicates())
-    more = f" {total - len(panels)} more are stored but not drawn." if total > len(panels) else ""
-    return (
-        f'<h2>{title}</h2><p class="soft">{_legend(forecasts)} The dotted line is the cutoff: the forecast knew '
-        f'nothing to its right.{more}</p><div class="{"grid" if len(panels) > 1 else ""}">{"".join(cards)}</div>'
-    )
+    return Panels(_legend(forecasts), cards, total - len(cards))
 
 
-def _texts(content: Report) -> str:
-    cards = "".join(
-        f'<div class="card"><h3>{escape(text.title)}</h3><pre class="told">'
-        f'<span class="soft">{escape(text.read)}</span>{escape(text.told)}</pre></div>'
-        for text in content.texts
-    )
-    note = "Greyed is what was read, then what was told."
-    return f'<h2>Continuations</h2><p class="soft">{note}</p>{cards}' if cards else ""
+def _legend(forecasts: pd.DataFrame) -> list[Key]:
+    levels = " and ".join(f"{level:.4g} %" for *_, level in interval_columns(quantile_columns(forecasts)))
+    keys = [Key(figures.READINGS, "readings"), Key(figures.FORECAST, "forecast")]
+    return [*keys, Key(figures.INTERVAL, f"interval ({levels})")] if levels else keys
 
 
-def _frames(content: Report) -> str:
-    if not content.frames:
-        return ""
-    newest = content.frames[-1]
-    about = (
-        "Medians of the backtest: of a grid the last step of the horizon, of a line all steps, the first on top. Places"
-        " without a series stay empty."
-    )
-    cards = [(f"Frames · {newest.title}", _chart(picture(newest), "frames"))]
-    if len(content.frames) > 1:
-        cards.append(("In motion, cutoff after cutoff", _chart(animation(content.frames), "motion")))
-    body = "".join(f'<div class="card"><h3>{title}</h3>{chart}</div>' for title, chart in cards)
-    return f'<h2>Frames</h2><p class="soft">{about}</p><div class="stack">{body}</div>'
+def _frames(shown: Sequence[Shown]) -> list[Card]:
+    if not shown:
+        return []
+    still = Card(f"Frames · {shown[-1].title}", _chart(picture(shown[-1]), "frames"))
+    moving = [Card("In motion, cutoff after cutoff", _chart(animation(shown), "motion"))] if len(shown) > 1 else []
+    return [still, *moving]
 
 
-def _legend(forecasts: pd.DataFrame) -> str:
-    names = quantile_columns(forecasts)
-    widths = [float(high[1:]) - float(low[1:]) for low, high in zip(names, reversed(names), strict=True)]
-    shown = " and ".join(f"{width * 100:.4g} %" for width in widths if width > 0)
-    keys = [(figures.READINGS, "readings"), (figures.FORECAST, "forecast"), (figures.INTERVAL, f"interval ({shown})")]
-    return "".join(
-        f'<span class="key"><i style="background:{colour}"></i>{text}</span>'
-        for colour, text in keys[: 3 if shown else 2]
-    )
-
-
-def _leaderboard(content: Report) -> str:
-    if content.leaderboard.empty:
-        return ""
-    table = content.leaderboard
-    first = [MODEL, content.primary]
-    table = table[[*first, *(name for name in table.columns if name not in first)]]
-    titles = {name: f"{name}|{metric.title}" for name, metric in content.metrics.items()}
-    best = {name: position for name in table.columns if (position := _best(table, str(name), content)) is not None}
-    return (
-        '<h2>Leaderboard</h2><p class="soft">All models on the same rolling origins; the best of each column is '
-        f'marked.</p><div class="card scroll">{_table(table, titles=titles, best=best)}</div>'
-    )
-
-
-def _errors(content: Report) -> str:
+def _steps(content: Report, nominal: float | None) -> list[Card]:
     if content.by_step.empty:
-        return ""
+        return []
     models = [m for m in content.leaderboard[MODEL] if m in set(content.by_step[MODEL])]
     error = figures.by_step(content.by_step, content.primary, models)
-    cards = [("Error by step", content.metrics[content.primary].title, _chart(error, "error"))]
-    nominal = figures.nominal_coverage(content.forecasts)
+    cards = [Card("Error by step", _chart(error, "error"), content.metrics[content.primary].title)]
     if "coverage" in content.by_step and nominal is not None:
         coverage = figures.by_step(content.by_step, "coverage", models, bound=nominal)
         note = f"share of actuals inside the {nominal * 100:.4g} % interval; the dashed line is what it promises"
-        cards.append(("Coverage by step", note, _chart(coverage, "coverage")))
-    body = "".join(f'<div class="card"><h3>{t}</h3><p class="soft">{n}</p>{c}</div>' for t, n, c in cards)
-    return f'<h2>Step by step</h2><div class="pair">{body}</div>'
-
-
-def _training(content: Report) -> str:
-    if content.curves.empty:
-        return ""
-    return f'<h2>Training</h2><div class="card"><h3>Loss</h3>{_chart(figures.curves(content.curves), "training")}</div>'
-
-
-def _data(content: Report) -> str:
-    parts = [("Validation", content.validation), ("Cleaning", content.decisions)]
-    cards = [f'<div class="card scroll"><h3>{title}</h3>{_table(t)}</div>' for title, t in parts if not t.empty]
-    return f'<h2>How the data came in</h2><div class="stack">{"".join(cards)}</div>' if cards else ""
-
-
-def _input(content: Report) -> str:
-    if not content.config:
-        return ""
-    return (
-        '<h2>Input</h2><div class="card"><details open><summary>Configuration</summary>'
-        f"<pre>{escape(content.config)}</pre></details></div>"
-    )
-
-
-_VERDICT = {"rule": "rule", "passed": "passed", "sentence": "why", "figure": "figure", "bound": "bound"}
-
-
-def _table(
-    table: pd.DataFrame, *, titles: Mapping[str, str] | None = None, best: Mapping[Any, int] | None = None
-) -> str:
-    """A table whose cells are all escaped; `titles` are `heading|explanation`, `best` the row to mark per column."""
-    if table.empty:
-        return ""
-    numeric = {name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])}
-    numeric -= {name for name in numeric if pd.api.types.is_bool_dtype(table[name])}
-    heads = []
-    for name in table.columns:
-        heading, _, explanation = (titles or {}).get(name, str(name)).partition("|")
-        kind = ' class="number"' if name in numeric else ""
-        hint = f' title="{escape(explanation)}"' if explanation else ""
-        heads.append(f"<th{kind}{hint}>{escape(heading)}</th>")
-    rows = [
-        "<tr>"
-        + "".join(
-            _cell(value, number=name in numeric, best=(best or {}).get(name) == position)
-            for name, value in zip(table.columns, row, strict=True)
-        )
-        + "</tr>"
-        for position, row in enumerate(table.itertuples(index=False, name=None))
-    ]
-    return f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _cell(value: Any, *, number: bool, best: bool) -> str:
-    if isinstance(value, bool):
-        return '<td class="good">✓ passed</td>' if value else '<td class="bad">✗ failed</td>'
-    kinds = [kind for kind, holds in (("number", number), ("best", best), ("sentence", len(str(value)) > 40)) if holds]
-    return f'<td class="{" ".join(kinds)}">{escape(_text(value))}</td>'
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return ", ".join(str(item) for item in value)
-    if isinstance(value, float):
-        return "–" if isnan(value) else f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return "–" if value is None else str(value)
-
-
-def _best(table: pd.DataFrame, name: str, content: Report) -> int | None:
-    """The row that is best in a column: the smallest error, the coverage nearest to nominal, the bias nearest to 0."""
-    if name not in content.metrics or table[name].isna().all():
-        return None
-    nominal = figures.nominal_coverage(content.forecasts)
-    if content.metrics[name].lower_is_better is not None:
-        return int(table[name].argmin() if content.metrics[name].lower_is_better else table[name].argmax())
-    if name == "bias":
-        return int(table[name].abs().argmin())
-    if name == "coverage" and nominal is not None:
-        return int((table[name] - nominal).abs().argmin())
-    return None
-
-
-def _stamp(group: pd.DataFrame) -> str:
-    return f"{group[CUTOFF].iloc[0]:%Y-%m-%d %H:%M}"
+        cards.append(Card("Coverage by step", _chart(coverage, "coverage"), note))
+    return cards
 
 
 def _chart(figure: go.Figure, name: str) -> str:
@@ -270,7 +152,7 @@ def _chart(figure: go.Figure, name: str) -> str:
         figure,
         include_plotlyjs=False,
         full_html=False,
-        div_id=name.lower().replace(" ", "-"),
+        div_id=name,
         auto_play=False,
         default_height=f"{figure.layout.height}px",
         config={"displayModeBar": False, "responsive": True},

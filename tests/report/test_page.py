@@ -13,6 +13,7 @@ import pytest
 
 from forecasting.report import figures
 from forecasting.report.page import Report, write
+from forecasting.report.texts import Text
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -96,6 +97,7 @@ def content() -> Report:
             {"model": np.repeat(models, 3), "step": [1, 2, 3] * 2, "wql": np.arange(6.0), "coverage": [0.8] * 6}
         ),
         examples=forecasts("north", stamps[100]),
+        texts=[Text("hamlet", "to be or ", "not to be")],
         curves=pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "val_loss": [2.5, 1.5]}),
         validation=pd.DataFrame({"rule": ["gaps"], "severity": ["warning"], "count": [3], "ids": [("north", "south")]}),
         decisions=pd.DataFrame({"decision": ["sorted"], "count": [12]}),
@@ -153,6 +155,7 @@ def test_names_are_escaped_everywhere(content: Report, tmp_path: Path) -> None:
         history=content.history.assign(unique_id=evil),
         forecasts=content.forecasts.assign(unique_id=evil),
         examples=content.examples.assign(unique_id=evil),
+        texts=[Text(evil, evil, evil)],
         verdict=content.verdict.assign(sentence=evil, rule=evil),
         leaderboard=content.leaderboard.assign(model=[evil, "naive"]),
         by_step=content.by_step.replace("stacked", evil),
@@ -177,6 +180,7 @@ def test_empty_tables_leave_their_sections_out(content: Report, tmp_path: Path) 
     headings = re.findall("<h2>(.*?)</h2>", (tmp_path / "report.html").read_text(encoding="utf-8"))
     assert re.findall("<h2>(.*?)</h2>", (tmp_path / "bare.html").read_text(encoding="utf-8")) == []
     assert headings == [
+        "Continuations",
         "Forecasts",
         "Leaderboard",
         "Step by step",
@@ -185,6 +189,13 @@ def test_empty_tables_leave_their_sections_out(content: Report, tmp_path: Path) 
         "How the data came in",
         "Input",
     ]
+
+
+def test_continuation_is_told_from_what_was_read(content: Report, tmp_path: Path) -> None:
+    """The text as it is, white space included; what was read stands in gray."""
+    write(tmp_path / "report.html", replace(content, texts=[Text("hamlet", "to be\n  or ", "not to be\n")]))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<pre class="told"><span class="soft">to be\n  or </span>not to be\n</pre>' in page
 
 
 def test_at_most_twelve_panels_are_drawn_and_the_rest_is_told(content: Report, tmp_path: Path) -> None:
@@ -224,19 +235,6 @@ def test_forecast_figure_shows_the_readings_around_its_cutoff(content: Report) -
     assert list(lines["forecast"].y) == [2.0, 2.5, 3.0]
     assert list(lines["q0.9"].y) == [4.0, 5.0, 6.0]
     assert lines["q0.1"].fill == "tonexty"
-
-
-def test_long_pause_breaks_the_line_and_a_weekend_does_not() -> None:
-    """Daily readings of working days stay one line; a missing month is a hole."""
-    days = pd.bdate_range("2026-01-01", "2026-03-31", unit="us")
-    kept = days[(days < "2026-02-02") | (days > "2026-02-27")]
-    history = pd.DataFrame({"unique_id": "a", "ds": kept, "y": 1.0})
-
-    figure = figures.forecast(history, forecasts("a", kept[-1]))
-    y = np.asarray(figure.data[0].y, dtype=float)
-
-    assert np.isnan(y).sum() == 1
-    assert pd.Timestamp(figure.data[0].x[np.isnan(y).argmax()]) == pd.Timestamp("2026-03-01")
 
 
 def test_charts_are_drawn_in_a_real_browser(content: Report, tmp_path: Path) -> None:
