@@ -54,25 +54,9 @@ class Verdict:
     weights: str
     rules: tuple[Rule, ...]
 
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why it may not: the sentence of every rule that failed."""
-        return tuple(rule.sentence for rule in self.rules if not rule.passed)
-
     def to_json(self) -> str:
         """The verdict as one JSON object; NaN becomes null."""
         return json.dumps(asdict(self) | {"rules": [rule.plain() for rule in self.rules]}, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Verdict:
-        """What `to_json` wrote; raise GatecastError where the text is something else."""
-        try:
-            content = json.loads(text)
-            for rule in content["rules"]:
-                rule |= {key: nan if rule[key] is None else float(rule[key]) for key in ("figure", "bound")}
-            return cls(**(content | {"rules": tuple(Rule(**rule) for rule in content["rules"])}))
-        except (KeyError, TypeError, ValueError) as error:
-            raise GatecastError(f"this is not a verdict of the gate: {error!r}") from error
 
 
 def judge(

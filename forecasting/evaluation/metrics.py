@@ -20,7 +20,6 @@ __all__ = [
     "Scored",
     "count_readings",
     "identity",
-    "leaderboard",
     "primary_metric",
     "ratio",
     "revision",
@@ -238,13 +237,6 @@ def table(scored: Sequence[Judged], by: By) -> pd.DataFrame:
     if not scored:
         raise GatecastError("there is no scored forecast to make a table of")
     return pd.concat([_table(one, by) for one in scored], ignore_index=True)
-
-
-def leaderboard(scored: Sequence[Judged], primary: str) -> pd.DataFrame:
-    """One row per model, best first by the metric `primary`; a model that has no finite value comes last."""
-    board = table(scored, "model")
-    primary_metric(primary, scored[0].metrics)
-    return board.sort_values(primary, kind="stable", ignore_index=True)
 
 
 def summarise(scored: Judged) -> dict[str, float]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecasting.errors import ConfigError, GatecastError
-from forecasting.evaluation.metrics import METRICS, Scored, leaderboard, revision, summarise, table
+from forecasting.evaluation.metrics import METRICS, Scored, primary_metric, revision, summarise, table
 
 QUANTILES = (0.1, 0.5, 0.8)
 
@@ -263,22 +263,11 @@ def test_perfect_forecast_scores_zero_wherever_less_is_better() -> None:
     )
 
 
-def test_leaderboard_sorts_by_the_primary_metric_and_puts_broken_models_last() -> None:
-    """Best first; a model without a finite value cannot come first by accident."""
-    good, bad = make(model="good"), make(model="bad")
-    truth = np.nan_to_num(good.y, nan=3.0)
-    good = replace(good, forecast=truth[..., None] + np.array([-1.0, 0.1, 1.0]))
-    broken = replace(bad, model="broken", forecast=np.full_like(bad.forecast, np.nan))
-    board = leaderboard([broken, bad, good], "mae")
-    assert board["model"].tolist() == ["good", "bad", "broken"]
-    assert board["mae"].iloc[0] == pytest.approx(0.1)
-
-
 @pytest.mark.parametrize("name", ["wqll", "coverage", "bias"])
-def test_leaderboard_refuses_a_metric_that_cannot_rank(name: str) -> None:
+def test_metric_that_cannot_rank_is_refused(name: str) -> None:
     """The error lists the metrics that can."""
     with pytest.raises(ConfigError, match=rf"'{name}'.*wql, mae, mse, rmse, mase, rmsse, smape, crps$"):
-        leaderboard([make()], name)
+        primary_metric(name)
 
 
 def test_table_of_nothing_is_refused() -> None:

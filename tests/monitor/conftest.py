@@ -97,7 +97,7 @@ def born(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Home:
     candidates: tuple[Candidate, ...] = tuple(fitted[name] for name in ("ridge", "naive", "seasonal_naive", "drift"))
     run = home.registry.runs.start("buoy", "key", {})
     decision = decide(home.registry, Judging(home.job, run.run_id, known, cut, candidates, path / "work"))
-    assert decision.promoted == "ridge", decision.judgment.verdict.reasons
+    assert decision.promoted == "ridge", decision.judgment.verdict
     return home
 
 
