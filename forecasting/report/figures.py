@@ -1,4 +1,4 @@
-"""The charts of a report: tables in, plotly figures out; colours that read on white and on black."""
+"""The charts of a report: tables in, plotly figures out, in colors that read on white and on black."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def forecast(history: pd.DataFrame, forecasts: pd.DataFrame, *, height: int = 22
 def by_step(table: pd.DataFrame, metric: str, models: Sequence[str], *, bound: float | None = None) -> go.Figure:
     """One line per model: `metric` at every step of the horizon; `bound` is drawn across."""
     figure = _figure(height=300)
-    for model, colour in zip(models, _cycle(len(models)), strict=True):
+    for model, color in zip(models, _cycle(len(models)), strict=True):
         rows = table[table[MODEL] == model].sort_values(STEP)
-        _line(figure, rows[STEP], rows[metric], model, colour, 2)
+        _line(figure, rows[STEP], rows[metric], model, color, 2)
     if bound is not None:
         figure.add_hline(y=bound, line={"color": READINGS, "width": 1.5, "dash": "dash"})
         figure.update_yaxes(tickformat=".0%")
@@ -86,15 +86,15 @@ def curves(table: pd.DataFrame) -> go.Figure:
     """Losses over the epochs of training."""
     figure = _figure(height=300)
     losses = [str(name) for name in table.columns if "loss" in str(name)]
-    for name, colour in zip(losses, _cycle(len(losses)), strict=True):
+    for name, color in zip(losses, _cycle(len(losses)), strict=True):
         label = "validation" if name.startswith("val") else "training"
-        _line(figure, table["epoch"], table[name], label, colour, 2)
+        _line(figure, table["epoch"], table[name], label, color, 2)
     figure.update_xaxes(title="epoch")
     return figure
 
 
-def _line(figure: go.Figure, x: pd.Series, y: pd.Series, name: str, colour: str, width: float) -> None:
-    figure.add_scatter(x=x, y=y, name=name, mode="lines", line={"color": colour, "width": width})
+def _line(figure: go.Figure, x: pd.Series, y: pd.Series, name: str, color: str, width: float) -> None:
+    figure.add_scatter(x=x, y=y, name=name, mode="lines", line={"color": color, "width": width})
 
 
 def _cycle(count: int) -> list[str]:

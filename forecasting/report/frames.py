@@ -1,4 +1,4 @@
-"""Frames and lines in a report: the last frame, the forecast, what came and the error, and all of them in motion."""
+"""Frames and lines in a report: last frame, forecast, actual and error side by side, and all cutoffs in motion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TITLES = ("last frame", "forecast", "actual", "error")
 
 
 class Shown(NamedTuple):
-    """One forecast of a frame (R, C), or of the frames of a line's horizon (H, L), beside what is known; NaN if not."""
+    """One forecast of a frame (R, C), or of a line over its horizon (H, L), with the actual; NaN where unknown."""
 
     cutoff: pd.Timestamp
     step: int  # of the frame
@@ -35,7 +35,7 @@ class Shown(NamedTuple):
 
     @property
     def title(self) -> str:
-        """When it was made, and for when."""
+        """The cutoff, and the steps ahead."""
         return f"{self.cutoff:%Y-%m-%d %H:%M}, {self.step} ahead"
 
 
@@ -58,12 +58,12 @@ def shown(table: pd.DataFrame, forecaster: Forecaster, layout: Layout, cutoffs: 
 
 
 def picture(one: Shown) -> go.Figure:
-    """Last frame, forecast, actual and error side by side; maps that are much wider than high, below each other."""
+    """Last frame, forecast, actual and error side by side, or stacked where the maps are much wider than high."""
     return _figure(one, [one])
 
 
 def animation(several: Sequence[Shown]) -> go.Figure:
-    """The same in motion, cutoff after cutoff: a button plays it, a slider stops it."""
+    """The same in motion, cutoff by cutoff, with a play button and a slider."""
     figure = _figure(several[0], several)
     figure.frames = [go.Frame(data=_maps(one), traces=[0, 1, 2, 3], name=one.title) for one in several]
     moves = {"frame": {"duration": 500, "redraw": True}, "transition": {"duration": 0}, "mode": "immediate"}
@@ -88,7 +88,7 @@ def animation(several: Sequence[Shown]) -> go.Figure:
 
 
 def _figure(first: Shown, several: Sequence[Shown]) -> go.Figure:
-    """Four maps of the first, coloured alike for all."""
+    """Four maps of the first, on the color scale of all."""
     rows, columns = first.forecast.shape
     below = columns > 2 * rows
     figure = make_subplots(

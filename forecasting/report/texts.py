@@ -1,4 +1,4 @@
-"""Continuations of texts as the report shows them: what was read, and what was told."""
+"""Continuations of texts as the report shows them: the prompt, and the text generated from it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Text(NamedTuple):
     """One continuation."""
 
     title: str
-    read: str
-    told: str
+    prompt: str
+    generated: str
 
 
 def texts(history: pd.DataFrame, forecasts: pd.DataFrame, unit: str) -> tuple[Text, ...]:
-    """The first forecasts of symbols (unique_id, ds, cutoff, symbol), each behind the end of its history."""
+    """The first forecasts of symbols (unique_id, ds, cutoff, symbol), each after the end of its history."""
     if SYMBOL not in forecasts:
         return ()
     found = []
-    for (name, cutoff), told in list(forecasts.groupby([UNIQUE_ID, CUTOFF], sort=True))[:_MOST]:
+    for (name, cutoff), made in list(forecasts.groupby([UNIQUE_ID, CUTOFF], sort=True))[:_MOST]:
         own = history[(history[UNIQUE_ID] == name) & (history[DS] <= cutoff)].sort_values(DS)[Y].tail(_READ)
-        found.append(Text(f"{name} · {cutoff}", join_symbols(own, unit), join_symbols(told[SYMBOL], unit)))
+        found.append(Text(f"{name} · {cutoff}", join_symbols(own, unit), join_symbols(made[SYMBOL], unit)))
     return tuple(found)

@@ -191,14 +191,14 @@ def test_empty_tables_leave_their_sections_out(content: Report, tmp_path: Path) 
     ]
 
 
-def test_continuation_is_told_from_what_was_read(content: Report, tmp_path: Path) -> None:
-    """The text as it is, white space included; what was read stands in gray."""
+def test_generated_text_stands_apart_from_its_prompt(content: Report, tmp_path: Path) -> None:
+    """The text as it is, white space included; the prompt is gray."""
     write(tmp_path / "report.html", replace(content, texts=[Text("hamlet", "to be\n  or ", "not to be\n")]))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert '<pre class="told"><span class="soft">to be\n  or </span>not to be\n</pre>' in page
+    assert '<pre><span class="soft">to be\n  or </span>not to be\n</pre>' in page
 
 
-def test_at_most_twelve_panels_are_drawn_and_the_rest_is_told(content: Report, tmp_path: Path) -> None:
+def test_at_most_twelve_panels_are_drawn_and_the_rest_is_counted(content: Report, tmp_path: Path) -> None:
     """Of thirty series twelve are drawn; the page says how many are not."""
     cutoff = content.forecasts["cutoff"].iloc[0]
     many = pd.concat([forecasts(f"s{number:02}", cutoff) for number in range(30)])

@@ -1,4 +1,4 @@
-"""What charts show, as plain data: the colours are the browser's, who knows whether it is dark."""
+"""What charts show, as plain data; the browser chooses the colors, for light or dark."""
 
 from __future__ import annotations
 
