@@ -8,6 +8,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 PARTS := contract cells layers losses heads models
+BENCHMARKS := batch counts drift faults gate hostile kill memory scale serving
+ON_DATA := accuracy frames loop symbols
 LOCKS := requirements/uv.txt requirements/build.txt requirements/dev.txt
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3
@@ -55,12 +57,12 @@ lint: setup  ## style, types and the direction of imports
 	$(BIN)/mypy --strict forecasting pipelines
 	$(BIN)/lint-imports
 
-bench: setup  ## the measurements of docs/benchmarks.md; that on ETTh1 where GATECAST_DATASETS names the data
+bench: setup  ## the measurements of docs/benchmarks.md, those on public data where GATECAST_DATASETS names it: hours
 	@for job in quickstart sensors stocks $${GATECAST_DATASETS:+ett}; do \
 	  echo "== gatecast run configs/$$job.yaml"; $(BIN)/gatecast run "configs/$$job.yaml"; \
 	done
-	@for file in benchmarks/[a-z]*.py; do \
-	  if [ -e "$$file" ]; then echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; fi; \
+	@for name in $(BENCHMARKS) $${GATECAST_DATASETS:+$(ON_DATA)}; do \
+	  echo "== benchmarks.$$name"; $(BIN)/python -m "benchmarks.$$name"; \
 	done
 
 lock: setup  ## make the locks anew from pyproject.toml, for every Python that is supported

@@ -1,1 +1,1 @@
-"""Measurements that take minutes; each is a command, see docs/benchmarks.md."""
+"""Measurements that take minutes. Every module and package here but `harness` is a command, see docs/benchmarks.md."""

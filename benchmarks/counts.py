@@ -14,8 +14,6 @@ transform, spread at random over the jump of the distribution function (Czado, G
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 import time
@@ -26,17 +24,16 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from benchmarks.harness.command_line import parser, publish
+from benchmarks.harness.fitting import fit, scored_baselines, with_training
 from forecasting import sources
-from forecasting.bundle.artifact import Origin
 from forecasting.bundle.distributions import distribution
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import Y
 from forecasting.config.job import Job, load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
-from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
-from forecasting.runtime import child
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.folds import folds
 from forecasting.series.panel import build
@@ -48,25 +45,20 @@ INTERVAL = (0.1, 0.9)
 
 def main() -> None:
     """Measure as many seeds as were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    result = measure(load_job(CONFIG), options.seeds)
-    print(json.dumps(result, indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(result), encoding="utf-8")
+    command = parser("counts", __doc__)
+    command.add_argument("--seeds", type=int, default=3)
+    options = command.parse_args()
+    publish(measure(load_job(CONFIG), options.seeds), options.json)
 
 
 def measure(job: Job, seeds: int) -> dict[str, Any]:
     """The head's coverages and weighted quantile loss, mean and spread over the seeds, beside the baselines."""
     table = clean(sources.read(job), job.series).table
-    plan = folds(table, job)
-    origins = find_origins(table, job, plan)
+    origins = find_origins(table, job, folds(table, job))
     with tempfile.TemporaryDirectory() as scratch:
         runs = [_run(job, table, origins, seed, Path(scratch)) for seed in range(1, seeds + 1)]
-        rivals = fit_baselines(table, job, plan, Path(scratch) / "baselines", origin=Origin())
-        others = {e.name: summarise(candidate(table, origins, e.bundles, e.name).scored) for e in rivals}
+        baselines = scored_baselines(table, job, origins, Path(scratch) / "baselines")
+        others = {scored.model: summarise(scored) for scored in baselines}
     return {
         "zeros": float((table[Y] == 0).mean()),
         "windows": len(origins.cutoff),
@@ -81,9 +73,7 @@ def measure(job: Job, seeds: int) -> dict[str, Any]:
 def _run(job: Job, table: pd.DataFrame, origins: Origins, seed: int, scratch: Path) -> dict[str, float]:
     """Fit one seed and score it."""
     begin = time.perf_counter()
-    seeded = job.model_copy(update={"train": job.train.model_copy(update={"seed": seed})})
-    fold = origins.folds[0]
-    fitted = child.call("forecasting.training.fit:fit", table, seeded, fold, scratch / str(seed), origin=Origin())
+    fitted = fit(table, with_training(job, {"seed": seed}), origins.folds[0], scratch / str(seed))
     seconds = time.perf_counter() - begin
     served = summarise(candidate(table, origins, (fitted.bundle,), job.model.name).scored)
     run = {key: served[key] for key in ("wql", "mae", "coverage")}

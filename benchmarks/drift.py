@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pandas as pd
 from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
 
+from benchmarks.harness.command_line import parser, write
 from forecasting.config.operation import Monitor
 from forecasting.config.settings import Settings
 from forecasting.monitor.drift import find_drift
@@ -154,12 +154,11 @@ def _show(name: str, figures: dict[str, Any]) -> None:
 
 def main() -> None:
     """Print a table, and write the figures where `--json` says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=__doc__)
-    parser.add_argument("--series", type=int, default=1200, help="simulated series without drift, over all kinds")
-    parser.add_argument("--cuts", type=int, default=50, help="places in each real series")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    command = parser("drift", __doc__)
+    command.add_argument("--series", type=int, default=1200, help="simulated series without drift, over all kinds")
+    command.add_argument("--cuts", type=int, default=50, help="places in each real series")
+    command.add_argument("--seed", type=int, default=1)
+    options = command.parse_args()
     begun = time.process_time()
     each = -(-options.series // len(KINDS))
     kinds = {}
@@ -176,8 +175,7 @@ def main() -> None:
     }
     result = {"level": LEVEL, "all": total, "kinds": kinds, "real": real, "cpu_seconds": time.process_time() - begun}
     print(json.dumps(total))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    write(result, options.json)
 
 
 if __name__ == "__main__":

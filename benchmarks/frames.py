@@ -10,9 +10,6 @@ the folder of the data set.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
 import tempfile
 import time
@@ -22,35 +19,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.harness.command_line import parser, publish
+from benchmarks.harness.fitting import fit, scored_baselines, with_training
 from examples import moving_digits
 from forecasting import sources
-from forecasting.bundle.artifact import Origin
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import load_job
 from forecasting.evaluation.backtest import Origins, candidate, find_origins
-from forecasting.evaluation.judging import fit_baselines
-from forecasting.runtime import child
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds, past
 
 __all__ = ["CASES", "main", "measure"]
 
-ROOT = Path(__file__).parents[1]
-SEA = ROOT / "configs" / "sea_surface_frames.yaml"
+SEA = Path(__file__).parents[1] / "configs" / "sea_surface_frames.yaml"
 
 
 def main() -> None:
     """Measure the cases that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[*CASES], help=", ".join(CASES))
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    os.environ.setdefault("GATECAST_DATASETS", str(ROOT.parent / "shared" / "datasets"))
-    result = {"cells": {name: measure(name, options.seeds) for name in options.cases}}
-    print(json.dumps(result, indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(result), encoding="utf-8")
+    command = parser("frames", __doc__)
+    command.add_argument("cases", nargs="*", choices=[*CASES, []], default=[*CASES], help=", ".join(CASES))
+    command.add_argument("--seeds", type=int, default=1)
+    options = command.parse_args()
+    publish({"cells": {name: measure(name, options.seeds) for name in options.cases}}, options.json)
 
 
 def measure(name: str, seeds: int) -> dict[str, object]:
@@ -78,17 +68,15 @@ def digits(seed: int) -> dict[str, float]:
 
 def sea(seed: int) -> dict[str, float]:
     """Sea-surface temperature: errors in kelvin squared, every cell at every cutoff and step."""
-    job = load_job(SEA)
-    job = job.model_copy(update={"train": job.train.model_copy(update={"seed": seed})})
+    job = with_training(load_job(SEA), {"seed": seed})
     table = clean(sources.read(job), job.series).table
     plan = folds(table, job)
     origins = find_origins(table, job, plan)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        fitted = child.call("forecasting.training.fit:fit", table, job, plan[0], work / "fit", origin=Origin())
+        fitted = fit(table, job, plan[0], work / "fit")
         scored = [candidate(table, origins, (fitted.bundle,), job.model.name).scored]
-        rivals = fit_baselines(table, job, plan, work / "baselines", origin=Origin())
-        scored += [candidate(table, origins, entry.bundles, entry.name).scored for entry in rivals]
+        scored += scored_baselines(table, job, origins, work / "baselines")
     median = scored[0].quantiles.index(0.5)
     errors = {each.model: float(np.nanmean((each.forecast[:, :, median] - each.y) ** 2)) for each in scored}
     known = past(table, plan[0].seen_until)

@@ -14,26 +14,23 @@ fit and what the children took at most; on a machine with a GPU also what is all
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from forecasting.columns import DS, UNIQUE_ID, Y
+from benchmarks.harness.command_line import parser, publish
+from benchmarks.harness.memory import peak_mb, peak_of_children_mb, resident_mb
+from benchmarks.harness.readings import long_table, walks
 from forecasting.config.job import parse_job
 from forecasting.config.series import Window
-from forecasting.series import scaling as scale
 from forecasting.series.features import Features
 from forecasting.series.panel import Panel, build, join
+from forecasting.series.scaling import Scaler
 from forecasting.series.windows import slide
 from forecasting.training.start import Start
 
@@ -43,25 +40,25 @@ CONTEXT, HORIZON, BATCH = 96, 24, 256
 
 def main() -> None:
     """Train a few hundred batches drawn from all windows and print the peak."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=int, default=100_000_000)
-    parser.add_argument("--batches", type=int, default=200)
-    parser.add_argument("--fits", type=int, help="measure the parent of so many fits instead")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    if options.fits:
-        result = given_back(options.fits)
-        print(json.dumps(result, indent=1))
-        if options.json:
-            options.json.write_text(json.dumps(result), encoding="utf-8")
-        sys.exit(0 if result["grown_mb"] <= 50 else 1)
-    panel = join(list(panels(options.points)))
+    command = parser("memory", __doc__)
+    command.add_argument("--points", type=int, default=100_000_000)
+    command.add_argument("--batches", type=int, default=200)
+    command.add_argument("--fits", type=int, help="measure the parent of so many fits instead")
+    options = command.parse_args()
+    result = given_back(options.fits) if options.fits else drawn(options.points, options.batches)
+    publish(result, options.json)
+    sys.exit(0 if (result["grown_mb"] <= 50 if options.fits else result["over_own_size_mb"] <= 1000) else 1)
+
+
+def drawn(points: int, batches: int) -> dict[str, Any]:
+    """The peak of this process while it trains on batches that are drawn from the windows of so many readings."""
+    panel = join(list(panels(points)))
     windows = slide(panel, Window(context=CONTEXT, horizon=HORIZON))
     built = peak_mb()
-    loss = train(panel, windows, options.batches)
-    own = options.points * 8 / 1e6
-    result = {
-        "points": options.points,
+    loss = train(panel, windows, batches)
+    own = points * 8 / 1e6
+    return {
+        "points": points,
         "windows": len(windows),
         "window_tensor_mb": round(len(windows) * CONTEXT * 4 / 1e6),
         "own_size_mb": round(own),
@@ -70,10 +67,6 @@ def main() -> None:
         "over_own_size_mb": round(peak_mb() - own),
         "loss": loss,
     }
-    print(json.dumps(result, indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(result), encoding="utf-8")
-    sys.exit(0 if result["over_own_size_mb"] <= 1000 else 1)
 
 
 def given_back(fits: int) -> dict[str, Any]:
@@ -105,16 +98,10 @@ def given_back(fits: int) -> dict[str, Any]:
     return {
         "parent_mb": [round(value) for value in resident],
         "grown_mb": round(resident[-1] - resident[0]),
-        "peak_of_children_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6),
+        "peak_of_children_mb": round(peak_of_children_mb()),
         "gpu_mb": gpu,
         "keras_in_parent": "keras" in sys.modules,
     }
-
-
-def resident_mb() -> float:
-    """What this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 def gpu_mb() -> int | None:
@@ -128,16 +115,11 @@ def gpu_mb() -> int | None:
 
 def panels(points: int) -> Iterator[Panel]:
     """Ten series at a time, each a random walk with a daily wave."""
-    draw = np.random.default_rng(1)
-    stamps = pd.date_range("2015-01-01", periods=LENGTH, freq="h")
-    wave = np.sin(np.arange(LENGTH) * 2 * np.pi / 24)
-    for first in range(0, points // LENGTH, 10):
-        names = [f"series-{number:05d}" for number in range(first, min(first + 10, points // LENGTH))]
-        tables = [
-            pd.DataFrame({UNIQUE_ID: name, DS: stamps, Y: draw.normal(size=LENGTH).cumsum() + wave}) for name in names
-        ]
-        table = pd.concat(tables, ignore_index=True)
-        yield build(table, Features(freq="h"), scale.Scaler(pooled=(0.0, 300.0)))
+    draw, count = np.random.default_rng(1), points // LENGTH
+    for first in range(0, count, 10):
+        names = [f"series-{number:05d}" for number in range(first, min(first + 10, count))]
+        table = long_table(names, walks(draw, len(names), LENGTH))
+        yield build(table, Features(freq="h"), Scaler(pooled=(0.0, 300.0)))
 
 
 def train(panel: Panel, windows: object, batches: int) -> float:
@@ -151,11 +133,6 @@ def train(panel: Panel, windows: object, batches: int) -> float:
     network.compile(optimizer="adamw", loss=head.loss)
     epoch = Batches(windows, BATCH, seed=1, most=batches * BATCH)  # type: ignore[arg-type]
     return float(network.fit(epoch, verbose=0).history["loss"][0])
-
-
-def peak_mb() -> float:
-    """The most resident memory that this process ever had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

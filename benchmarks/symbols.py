@@ -10,8 +10,6 @@ the last tenth, by the exported bundle. "sample" is a continuation of its end.
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -21,6 +19,8 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.harness.command_line import parser, publish
+from benchmarks.harness.fitting import fit, with_training
 from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import open_forecaster
@@ -28,10 +28,8 @@ from forecasting.config.job import Job, load_job
 from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import candidate, find_spans
-from forecasting.runtime import child
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds, past
-from forecasting.training.fitted import Fitted
 
 CONFIG = Path(__file__).parents[1] / "configs" / "characters.yaml"
 PART = 8  # of the training span, on which an epoch is timed
@@ -40,15 +38,11 @@ SPARE = 0.9  # of the seconds are planned: epochs are not all alike
 
 def main() -> None:
     """Measure, and write what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=180.0)
-    parser.add_argument("--epochs", type=int, help="so many epochs, whatever they take")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    result = measure(load_job(CONFIG), options.seconds, options.epochs)
-    print(json.dumps(result, indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(result), encoding="utf-8")
+    command = parser("symbols", __doc__)
+    command.add_argument("--seconds", type=float, default=180.0)
+    command.add_argument("--epochs", type=int, help="so many epochs, whatever they take")
+    options = command.parse_args()
+    publish(measure(load_job(CONFIG), options.seconds, options.epochs), options.json)
 
 
 def measure(job: Job, seconds: float, epochs: int | None) -> dict[str, Any]:
@@ -59,7 +53,7 @@ def measure(job: Job, seconds: float, epochs: int | None) -> dict[str, Any]:
         place = Path(scratch)
         planned = epochs or _epochs(table, job, plan[0], place, seconds)
         begin, used = time.perf_counter(), _cpu()
-        fitted = _fit(table, _with_epochs(job, planned), plan[0], place / "fit")
+        fitted = fit(table, with_training(job, {"epochs": planned}), plan[0], place / "fit")
         whole, used = time.perf_counter() - begin, _cpu() - used
         spans = find_spans(table, job, plan)
         scored = candidate(spans, (fitted.bundle,), job.model.name).scored
@@ -85,19 +79,10 @@ def _epochs(table: pd.DataFrame, job: Job, fold: Fold, scratch: Path, seconds: f
     steps = len(past(table, fold.fit_until)) // PART
     small = table.groupby("unique_id").head(steps + steps // 10)
     part = Fold(small["ds"].iloc[steps - 1], small["ds"].iloc[-1], fold.cutoffs)
-    first, second = _fit(small, _with_epochs(job, 2), part, scratch / "timed").curves["seconds"]
+    first, second = fit(small, with_training(job, {"epochs": 2}), part, scratch / "timed").curves["seconds"]
     planned = max(1, int((SPARE * seconds - (first - second)) / (second * PART)))
     print(f"an epoch takes {second * PART:.1f} s, compiling {first - second:.1f} s: {planned} epochs", file=sys.stderr)
     return planned
-
-
-def _fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path) -> Fitted:
-    fitted: Fitted = child.call("forecasting.training.symbols:fit_symbols", table, job, fold, work, origin=Origin())
-    return fitted
-
-
-def _with_epochs(job: Job, epochs: int) -> Job:
-    return job.model_copy(update={"train": job.train.model_copy(update={"epochs": epochs})})
 
 
 def _cpu() -> float:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from deltalake import write_deltalake
 
-from benchmarks import _kills, _lame, _scarce
-from benchmarks._trial import Bench, Home, Round
+from benchmarks.faults import kills, machine, registry
+from benchmarks.faults.bench import Bench, Round
+from benchmarks.faults.homes import Home
 from forecasting.storage.store import Store
 
 pytestmark = pytest.mark.timeout(900)
@@ -28,23 +29,23 @@ def broken(rounds: Iterator[Round]) -> list[str]:
 
 def test_batch_that_is_started_twice_stores_its_forecasts_once(bench: Bench) -> None:
     """Both processes end well, and there is one set of rows."""
-    assert broken(_kills.twice(bench, 1)) == []
+    assert broken(kills.twice(bench, 1)) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted by root only")
 def test_full_disk_is_told_and_loses_nothing(bench: Bench) -> None:
     """An ingest and a batch say that there is no space, and finish once there is."""
-    assert broken(_scarce.disk(bench, 2)) == []
+    assert broken(machine.disk(bench, 2)) == []
 
 
 def test_local_readings_across_changes_of_clocks_are_stored_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """In spring and in autumn, ingested after every hour: the stamps of what was measured, none twice, none missing."""
-    assert broken(_scarce.summer_time(bench, 2)) == []
+    assert broken(machine.summer_time(bench, 2)) == []
 
 
 def test_registry_behind_a_failing_proxy_has_no_wrong_alias_and_no_half_version(bench: Bench) -> None:
     """Requests are lost, refused, reset and cut: what is live was promoted, and every version is whole."""
-    assert broken(_lame.proxied(bench, 1, delay=0.5)) == []
+    assert broken(registry.proxied(bench, 1, delay=0.5)) == []
 
 
 def test_prefect_server_out_of_reach_is_one_sentence(bench: Bench) -> None:

@@ -6,7 +6,9 @@ import httpx
 import orjson
 import pytest
 
-from benchmarks.hostile import ROUTES, bodies, check, each, operations
+from benchmarks.hostile.checks import check, each
+from benchmarks.hostile.requests import ROUTES, bodies
+from benchmarks.hostile.schema import operations
 
 
 @pytest.mark.parametrize("name", ["buoy", "farm"])

@@ -1,0 +1,1 @@
+"""Accuracy on public benchmarks, by their own protocols."""

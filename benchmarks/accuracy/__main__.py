@@ -1,0 +1,79 @@
+"""Accuracy on public benchmarks, by their own protocol: all test windows, several seeds, next to naive and ridge.
+
+    python -m benchmarks.accuracy etth1-96 --seeds 3 --json accuracy.json
+    python -m benchmarks.accuracy etth1-96 etth1-720 --model segrnn
+
+Long-horizon cells (Zhou et al. 2021): every channel is one series, standardised with the mean and deviation of the
+training rows; the error is the mean over all test windows, steps and channels on that scale. The network, its
+context and its training are those of the model's file in CONFIGS. GATECAST_DATASETS names the folder of the data sets.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.accuracy.cells import CELLS, standard_fold, standardised
+from benchmarks.harness.command_line import parser, publish
+from benchmarks.harness.fitting import fit, scored_baselines, with_training
+from benchmarks.harness.memory import peak_of_children_mb
+from forecasting.columns import UNIQUE_ID
+from forecasting.config.job import load_job
+from forecasting.evaluation.backtest import candidate, find_origins
+from forecasting.evaluation.metrics import summarise
+
+CONFIGS: Final = {
+    "stacked": Path(__file__).parents[2] / "configs" / "ett.yaml",
+    "segrnn": Path(__file__).with_name("ett_segrnn.yaml"),
+}
+
+
+def main() -> None:
+    """Measure the cells that were asked for."""
+    command = parser("accuracy", __doc__)
+    command.add_argument("cells", nargs="*", metavar="CELL", help=f"default: etth1-96; any of {', '.join(CELLS)}")
+    command.add_argument("--model", choices=sorted(CONFIGS), default="stacked")
+    command.add_argument("--seeds", type=int, default=1)
+    options = command.parse_args()
+    if unknown := set(options.cells) - set(CELLS):
+        command.error(f"no such cell: {', '.join(sorted(unknown))}")
+    cells = options.cells or ["etth1-96"]
+    publish({"cells": {name: measure(name, options.model, options.seeds) for name in cells}}, options.json)
+
+
+def measure(name: str, model: str, seeds: int) -> dict[str, Any]:
+    """Mean and deviation over the seeds, with naive and ridge on the same windows."""
+    cell, horizon = CELLS[name]
+    job, table = standardised(load_job(CONFIGS[model]), cell, horizon)
+    fold = standard_fold(table, cell, horizon)
+    origins = find_origins(table, job, [fold])
+    runs = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed in range(1, seeds + 1):
+            begin = time.perf_counter()
+            fitted = fit(table, with_training(job, {"seed": seed}), fold, Path(scratch) / str(seed))
+            scored = candidate(table, origins, (fitted.bundle,), job.model.name).scored
+            loss = float(fitted.curves["val_loss"].min())
+            runs.append(summarise(scored) | {"val_loss": loss, "seconds": time.perf_counter() - begin})
+            errors = " ".join(f"{key} {runs[-1][key]:.4f}" for key in ("val_loss", "mse", "mae"))
+            print(f"{name} {model} seed {seed}: {errors}", file=sys.stderr)
+        baselines = scored_baselines(table, job, origins, Path(scratch) / "baselines")
+    return {
+        "model": model,
+        "context": job.window.context,
+        **{key: float(np.mean([run[key] for run in runs])) for key in ("mse", "mae", "val_loss", "seconds")},
+        "sd_mse": float(np.std([run["mse"] for run in runs])),
+        "peak_mb": peak_of_children_mb(),
+        "windows": len(origins.cutoff) // table[UNIQUE_ID].nunique(),
+        "seeds": seeds,
+        "mse_of": {scored.model: summarise(scored)["mse"] for scored in baselines},
+    }
+
+
+if __name__ == "__main__":
+    main()

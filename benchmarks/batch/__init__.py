@@ -1,0 +1,1 @@
+"""Batch forecasts end to end, and a peer on as many series."""

@@ -1,0 +1,1 @@
+"""Faults that are planted while real commands, servers and databases are at work."""

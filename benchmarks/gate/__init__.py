@@ -1,0 +1,1 @@
+"""The gate under siege by challengers of known quality."""

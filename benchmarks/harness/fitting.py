@@ -1,0 +1,38 @@
+"""Fits as a run makes them, in a process of their own, and baselines beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from forecasting.bundle.artifact import Origin
+from forecasting.config.job import Job
+from forecasting.evaluation.backtest import Origins, candidate
+from forecasting.evaluation.judging import fit_baselines
+from forecasting.evaluation.metrics import Scored
+from forecasting.runtime import child
+from forecasting.series.folds import Fold
+from forecasting.training.fitted import Fitted
+
+__all__ = ["fit", "scored_baselines", "with_training"]
+
+
+def with_training(job: Job, changes: Mapping[str, Any]) -> Job:
+    """The job with other settings of training."""
+    return job.model_copy(update={"train": job.train.model_copy(update=changes)})
+
+
+def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path) -> Fitted:
+    """Fit the network of a job on one fold."""
+    how = "symbols:fit_symbols" if job.symbolic else "fit:fit"
+    fitted: Fitted = child.call(f"forecasting.training.{how}", table, job, fold, work, origin=Origin())
+    return fitted
+
+
+def scored_baselines(table: pd.DataFrame, job: Job, origins: Origins, work: Path) -> list[Scored]:
+    """The baselines of a job of numbers, fitted on the folds of these origins and scored on them."""
+    fitted = fit_baselines(table, job, origins.folds, work, origin=Origin())
+    return [candidate(table, origins, entry.bundles, entry.name).scored for entry in fitted]

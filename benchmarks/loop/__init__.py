@@ -1,0 +1,1 @@
+"""A simulated year of the loop, beside models that nobody touches."""

@@ -1,0 +1,1 @@
+"""What ten million series would take, from measured costs."""

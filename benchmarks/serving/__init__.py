@@ -1,0 +1,1 @@
+"""The service under load, in trouble and at rest."""
