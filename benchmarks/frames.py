@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.command_line import parser, publish
+from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.fitting import fit, scored_baselines, with_training
 from examples import moving_digits
 from forecasting import sources
@@ -37,7 +37,8 @@ SEA = Path(__file__).parents[1] / "configs" / "sea_surface_frames.yaml"
 def main() -> None:
     """Measure the cases that were asked for."""
     command = parser("frames", __doc__)
-    command.add_argument("cases", nargs="*", choices=[*CASES, []], default=[*CASES], help=", ".join(CASES))
+    known = f"default: all of {', '.join(CASES)}"
+    command.add_argument("cases", nargs="*", type=one_of(CASES), default=[*CASES], metavar="CASE", help=known)
     command.add_argument("--seeds", type=int, default=1)
     options = command.parse_args()
     publish({"cells": {name: measure(name, options.seeds) for name in options.cases}}, options.json)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.accuracy.cells import CELLS, standard_fold, standardised
-from benchmarks.harness.command_line import parser, publish
+from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.fitting import fit, scored_baselines, with_training
 from benchmarks.harness.memory import peak_of_children_mb
 from forecasting.columns import UNIQUE_ID
@@ -36,14 +36,12 @@ CONFIGS: Final = {
 def main() -> None:
     """Measure the cells that were asked for."""
     command = parser("accuracy", __doc__)
-    command.add_argument("cells", nargs="*", metavar="CELL", help=f"default: etth1-96; any of {', '.join(CELLS)}")
+    known = f"default: etth1-96; any of {', '.join(CELLS)}"
+    command.add_argument("cells", nargs="*", type=one_of(CELLS), default=["etth1-96"], metavar="CELL", help=known)
     command.add_argument("--model", choices=sorted(CONFIGS), default="stacked")
     command.add_argument("--seeds", type=int, default=1)
     options = command.parse_args()
-    if unknown := set(options.cells) - set(CELLS):
-        command.error(f"no such cell: {', '.join(sorted(unknown))}")
-    cells = options.cells or ["etth1-96"]
-    publish({"cells": {name: measure(name, options.model, options.seeds) for name in cells}}, options.json)
+    publish({"cells": {name: measure(name, options.model, options.seeds) for name in options.cells}}, options.json)
 
 
 def measure(name: str, model: str, seeds: int) -> dict[str, Any]:

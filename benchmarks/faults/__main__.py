@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.faults import kills, machine, outages, registry
 from benchmarks.faults.bench import Bench, Round
-from benchmarks.harness.command_line import parser, write
+from benchmarks.harness.command_line import one_of, parser, write
 
 __all__ = ["CASES", "main"]
 
@@ -49,7 +49,7 @@ def main() -> int:
     place.mkdir(exist_ok=True)
     place.chmod(0o755)  # PostgreSQL runs as another user
     bench = Bench(place, np.random.default_rng(options.seed))
-    figures = {name: _tried(name, bench, options.rounds) for name in options.cases or CASES}
+    figures = {name: _tried(name, bench, options.rounds) for name in options.cases}
     print(f"\n{'case':<16}{'rounds':>8}{'violations':>12}{'seconds':>9}")
     for name, row in figures.items():
         print(f"{name:<16}{row['rounds']:>8}{len(row['violations']):>12}{row['seconds']:>9.0f}")
@@ -76,14 +76,12 @@ def _tried(name: str, bench: Bench, rounds: int) -> dict[str, Any]:
 
 def _options() -> argparse.Namespace:
     command = parser("faults", __doc__)
-    command.add_argument("cases", nargs="*", metavar="CASE", help=f"default: all of {', '.join(CASES)}")
+    known = f"default: all of {', '.join(CASES)}"
+    command.add_argument("cases", nargs="*", type=one_of(CASES), default=[*CASES], metavar="CASE", help=known)
     command.add_argument("--rounds", type=int, default=5)
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--place", type=Path, help="the folder of the homes; what it has already is not made again")
-    options = command.parse_args()
-    if unknown := set(options.cases) - set(CASES):
-        command.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    return options
+    return command.parse_args()
 
 
 if __name__ == "__main__":

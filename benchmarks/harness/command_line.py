@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parser", "publish", "write"]
+__all__ = ["one_of", "parser", "publish", "write"]
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
@@ -19,6 +20,17 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     )
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     return made
+
+
+def one_of(known: Collection[str]) -> Callable[[str], str]:
+    """The `type` of an argument that takes these words; `choices` would refuse that there may be none."""
+
+    def check(word: str) -> str:
+        if word not in known:
+            raise argparse.ArgumentTypeError(f"there is no {word}, only {', '.join(known)}")
+        return word
+
+    return check
 
 
 def publish(figures: dict[str, Any], path: Path | None) -> None:

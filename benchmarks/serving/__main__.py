@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.harness.command_line import parser, publish
+from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.served_model import make, request
 from benchmarks.serving.batching import batching
 from benchmarks.serving.cold_start import cold
@@ -53,18 +53,17 @@ PARTS: Final[dict[str, Callable[[Plan], Figures]]] = {
 def main() -> None:
     """Run the parts and print all figures as one JSON object."""
     command = parser("serving", __doc__)
-    command.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; default: all")
+    known = f"default: all of {', '.join(PARTS)}"
+    command.add_argument("parts", nargs="*", type=one_of(PARTS), default=[*PARTS], metavar="PART", help=known)
     command.add_argument("--scale", type=float, default=1.0, help="of all durations")
     command.add_argument("--repeats", type=int, default=3)
     options = command.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
-        command.error(f"no such part: {', '.join(sorted(unknown))}")
     figures: Figures = {}
     with tempfile.TemporaryDirectory() as scratch:
         home, body = Path(scratch) / "home", Path(scratch) / "request.json"
         make(home)
         body.write_text(json.dumps(request()), encoding="utf-8")
-        for part in options.parts or PARTS:
+        for part in options.parts:
             figures |= PARTS[part](Plan(home, body, options.scale, options.repeats))
             print(part, json.dumps(figures), file=sys.stderr)
     publish(figures, options.json)
