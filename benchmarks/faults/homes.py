@@ -112,8 +112,8 @@ def _tables(home: Home) -> Content:
     """Fingerprints of the tables, and rows that are stored more than once."""
     store, found = Store(home.path), {}
     for name, read, keys in (
-        ("observations", store.read_observations, ["unique_id", "ds"]),
-        ("forecasts", store.read_forecasts, ["unique_id", "ds", "cutoff", "version"]),
+        ("observations", store.observations.read, ["unique_id", "ds"]),
+        ("forecasts", store.forecasts.read, ["unique_id", "ds", "cutoff", "version"]),
     ):
         try:
             table = read(home.name)
@@ -131,20 +131,20 @@ def _registered(home: Home) -> Content:
     if not home.tracking and not (home.path / "mlflow.db").exists():
         return {"versions": [], "runs": [], "bundles": 0}  # looking would make one
     try:
-        table = registry.versions(home.name).sort_values("version")
+        table = registry.versions.table(home.name).sort_values("version")
     except UnknownVersionError:
         return {"versions": [], "runs": [], "bundles": 0}
     versions = list(table[["version", "aliases", "model", "verdict", "wql"]].itertuples(index=False, name=None))
     whole = 0
     for version in table["version"]:
-        open_bundle(registry.download(home.name, int(version), home.path / "whole"))
+        open_bundle(Cache(registry.versions, home.path / "whole").download(home.name, int(version)))
         whole += 1
     shutil.rmtree(home.path / "whole")
     return {"versions": versions, "runs": sorted(_runs(home)), "bundles": whole}
 
 
 def _runs(home: Home) -> Iterator[str]:
-    with connect(home.registry.tracking_uri) as client:
+    with connect(home.registry.versions.tracking_uri) as client:
         experiment = client.get_experiment_by_name(home.name)
         for run in client.search_runs([experiment.experiment_id]) if experiment else ():
             yield str(run.info.status)

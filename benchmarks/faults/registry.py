@@ -42,7 +42,7 @@ def proxied(bench: Bench, rounds: int, *, delay: float = 5.0) -> Iterator[Round]
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_BACKOFF_{name}", "0")  # MLflow's own repetitions need not wait here
     trained, place = bench.trained, bench.place / "proxied"
     shutil.rmtree(place, ignore_errors=True)
-    bundles = [trained.registry.download(NAME, number, place / "bundles") for number in (1, 2)]
+    bundles = [Cache(trained.registry.versions, place / "bundles").download(NAME, number) for number in (1, 2)]
     files = f"--artifacts-destination={(place / 'files').as_uri()}"
     with (
         mlflow(place, f"sqlite:///{place / 'mlflow.db'}", files) as server,
@@ -69,16 +69,16 @@ class _Trial:
         """All steps, each repeated until it is done; then what has come of them."""
         self.proxy.met.clear()
         job, (first, second) = self.job, self.bundles
-        run = self._step("start", lambda: self.failing.start_run(job, "key", {"epochs": 1}).run_id, {None})
+        run = self._step("start", lambda: self.failing.runs.start(job, "key", {"epochs": 1}).run_id, {None})
         curves = {"loss": [1.0, 0.5]}
-        self._step("metrics", lambda: self.failing.log_metrics(run, curves), {None})
+        self._step("metrics", lambda: self.failing.runs.log_metrics(run, curves), {None})
         one = self._step("register", lambda: self._register(run, first), {None})
-        self._step("promote", lambda: self.failing.promote(job, one), {None, one})
+        self._step("promote", lambda: self.failing.aliases.promote(job, one), {None, one})
         two = self._step("register", lambda: self._register(run, second), {one})
-        self._step("promote", lambda: self.failing.promote(job, two), {one, two})
+        self._step("promote", lambda: self.failing.aliases.promote(job, two), {one, two})
         self._step("rollback", lambda: self._back(one), {one, two})
-        self._step("download", lambda: self.failing.download(job, "champion", self.cache), {one})
-        self._step("finish", lambda: self.failing.finish(run), {one})
+        self._step("download", lambda: Cache(self.failing.versions, self.cache).download(job, "champion"), {one})
+        self._step("finish", lambda: self.failing.runs.finish(run), {one})
         self._judge(run)
         met, total = self.proxy.met.total() - self.proxy.met["none"], self.proxy.met.total()
         lost = "no" if self.proxy.target else self.target.decode()
@@ -86,15 +86,15 @@ class _Trial:
         return Round(note, self.wrong)
 
     def _register(self, run: str, bundle: Path) -> int:
-        return self.failing.register(self.job, run, bundle, verdict="passed", metrics={"wql": 0.1})
+        return self.failing.versions.register(self.job, run, bundle, verdict="passed", metrics={"wql": 0.1})
 
     def _back(self, wanted: int) -> None:
         """Roll back, again where a swap has begun and not ended; a swap that was done would be undone."""
-        with connect(self.direct.tracking_uri) as client:
+        with connect(self.direct.versions.tracking_uri) as client:
             begun = "gatecast.move" in client.get_registered_model(self.job).tags
-        live = self.direct.champion(self.job)
+        live = self.direct.versions.champion(self.job)
         if begun or live is None or live.version != wanted:
-            self.failing.rollback(self.job)
+            self.failing.aliases.rollback(self.job)
 
     def _step(self, name: str, call: Callable[[], Any], allowed: set[int | None]) -> Any:
         """What the call returns in the end."""
@@ -114,31 +114,31 @@ class _Trial:
 
     def _look(self, name: str, allowed: set[int | None]) -> None:
         """Aliases and versions as somebody else sees them now."""
-        champion = self.direct.champion(self.job)
+        champion = self.direct.versions.champion(self.job)
         live = champion.version if champion else None
         if live not in allowed:
             self.wrong.append(f"{name}: version {live} is live, not one of {allowed}")
         try:
-            versions = self.direct.versions(self.job)["version"]
+            versions = self.direct.versions.table(self.job)["version"]
         except UnknownVersionError:
             return
         seen = self.cache / "seen"
         for version in versions:
             try:
-                open_bundle(self.direct.download(self.job, int(version), seen))
+                open_bundle(Cache(self.direct.versions, seen).download(self.job, int(version)))
             except GatecastError as error:
                 self.wrong.append(f"{name}: version {version} is not whole: {error}")
         shutil.rmtree(seen, ignore_errors=True)
 
     def _judge(self, run: str) -> None:
         """The end: two versions, the first one live, the second one before it, one finished run, two points."""
-        table = self.direct.versions(self.job).sort_values("version")
+        table = self.direct.versions.table(self.job).sort_values("version")
         found = [*table[["version", "aliases"]].itertuples(index=False, name=None)]
         if [aliases for _, aliases in found] != ["champion", "previous"]:
             self.wrong.append(f"versions and aliases are {found}")
             return
         open_bundle(self.cache / self.job / str(found[0][0]))
-        with connect(self.direct.tracking_uri) as client:
+        with connect(self.direct.versions.tracking_uri) as client:
             experiment = client.get_experiment_by_name(self.job)
             states = [each.info.status for each in client.search_runs([experiment.experiment_id])]
             points = client.get_metric_history(run, "loss")

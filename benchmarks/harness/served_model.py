@@ -54,10 +54,10 @@ def main() -> None:
     home = Path(sys.argv[1])
     registry = registry_of(home)
     for seed in range(1, int(sys.argv[2]) + 1):
-        run = registry.start_run(NAME, f"key{seed}", {})
+        run = registry.runs.start(NAME, f"key{seed}", {})
         bundle = _bundle(home / "made" / str(seed), seed)
-        registry.register(NAME, run.run_id, bundle, verdict="passed", metrics={"wql": 0.25})
-    registry.promote(NAME, 1)
+        registry.versions.register(NAME, run.run_id, bundle, verdict="passed", metrics={"wql": 0.25})
+    registry.aliases.promote(NAME, 1)
 
 
 def _bundle(work: Path, seed: int) -> Path:

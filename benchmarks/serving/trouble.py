@@ -30,12 +30,12 @@ def flips(plan: Plan) -> Figures:
         running = start(server, plan.body, seconds=seconds, rate=100, clients=16, answers="")
         for move in range(moves):
             time.sleep(seconds / (moves + 2))
-            plan.registry.promote(NAME, 2 - move % 2)
+            plan.registry.aliases.promote(NAME, 2 - move % 2)
         run = json.loads(running.communicate()[0])
     with gatecast(plan.home) as server:
         version = server.json("/readyz")["models"][NAME]
         begin = time.perf_counter()
-        plan.registry.rollback(NAME)
+        plan.registry.aliases.rollback(NAME)
         while server.json("/readyz")["models"][NAME] == version:
             time.sleep(0.05)
         rollback = time.perf_counter() - begin
