@@ -32,10 +32,10 @@ from forecasting.bundle.engine import Engine
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import Y
 from forecasting.config.job import Job, load_job
-from forecasting.evaluation.backtest import Origins, candidate, find_origins
 from forecasting.evaluation.metrics import summarise
+from forecasting.evaluation.problem import Backtester, problem_of
 from forecasting.series.clean import clean, regular_grid
-from forecasting.series.folds import folds
+from forecasting.series.folds import Fold, folds
 from forecasting.series.panel import build
 from forecasting.series.windows import Windows, at_rows
 
@@ -54,14 +54,15 @@ def main() -> None:
 def measure(job: Job, seeds: int) -> dict[str, Any]:
     """The head's coverages and weighted quantile loss, mean and spread over the seeds, beside the baselines."""
     table = clean(sources.read(job), job.series).table
-    origins = find_origins(table, job, folds(table, job))
+    plan = folds(table, job)
+    backtest = problem_of(job).backtester(table, job, plan)
     with tempfile.TemporaryDirectory() as scratch:
-        runs = [_run(job, table, origins, seed, Path(scratch)) for seed in range(1, seeds + 1)]
-        baselines = scored_baselines(table, job, origins, Path(scratch) / "baselines")
+        runs = [_run(job, table, plan[0], backtest, seed, Path(scratch)) for seed in range(1, seeds + 1)]
+        baselines = scored_baselines(table, job, plan, backtest, Path(scratch) / "baselines")
         others = {scored.model: summarise(scored) for scored in baselines}
     return {
         "zeros": float((table[Y] == 0).mean()),
-        "windows": len(origins.cutoff),
+        "windows": len(baselines[0].cutoff),
         "seeds": seeds,
         **{key: float(np.mean([run[key] for run in runs])) for key in runs[0]},
         "range_pit": [min(run["coverage_pit"] for run in runs), max(run["coverage_pit"] for run in runs)],
@@ -70,16 +71,14 @@ def measure(job: Job, seeds: int) -> dict[str, Any]:
     }
 
 
-def _run(job: Job, table: pd.DataFrame, origins: Origins, seed: int, scratch: Path) -> dict[str, float]:
+def _run(job: Job, table: pd.DataFrame, fold: Fold, backtest: Backtester, seed: int, scratch: Path) -> dict[str, float]:
     """Fit one seed and score it."""
     begin = time.perf_counter()
-    fitted = fit(table, with_training(job, {"seed": seed}), origins.folds[0], scratch / str(seed))
+    fitted = fit(table, with_training(job, {"seed": seed}), fold, scratch / str(seed))
     seconds = time.perf_counter() - begin
-    served = summarise(candidate(table, origins, (fitted.bundle,), job.model.name).scored)
+    served = summarise(backtest((fitted.bundle,), job.model.name).scored)
     run = {key: served[key] for key in ("wql", "mae", "coverage")}
-    run |= _coverages(fitted.bundle, table, origins.folds[0].cutoffs, np.random.default_rng(seed)) | {
-        "seconds": seconds
-    }
+    run |= _coverages(fitted.bundle, table, fold.cutoffs, np.random.default_rng(seed)) | {"seconds": seconds}
     print(f"seed {seed}: " + " ".join(f"{key} {figure:.4f}" for key, figure in run.items()), file=sys.stderr)
     return run
 

@@ -25,7 +25,8 @@ from examples import moving_digits
 from forecasting import sources
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import load_job
-from forecasting.evaluation.backtest import Origins, candidate, find_origins
+from forecasting.evaluation.metrics import Judged
+from forecasting.evaluation.problem import problem_of
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds, past
 
@@ -72,24 +73,24 @@ def sea(seed: int) -> dict[str, float]:
     job = with_training(load_job(SEA), {"seed": seed})
     table = clean(sources.read(job), job.series).table
     plan = folds(table, job)
-    origins = find_origins(table, job, plan)
+    backtest = problem_of(job).backtester(table, job, plan)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         fitted = fit(table, job, plan[0], work / "fit")
-        scored = [candidate(table, origins, (fitted.bundle,), job.model.name).scored]
-        scored += scored_baselines(table, job, origins, work / "baselines")
-    median = scored[0].quantiles.index(0.5)
+        network = backtest((fitted.bundle,), job.model.name).scored
+        scored = [network, *scored_baselines(table, job, plan, backtest, work / "baselines")]
+    median = network.quantiles.index(0.5)
     errors = {each.model: float(np.nanmean((each.forecast[:, :, median] - each.y) ** 2)) for each in scored}
     known = past(table, plan[0].seen_until)
-    return errors | {"climatology": float(np.nanmean((climatology(known, origins) - origins.y) ** 2))}
+    return errors | {"climatology": float(np.nanmean((climatology(known, network) - network.y) ** 2))}
 
 
-def climatology(known: pd.DataFrame, origins: Origins) -> np.ndarray:
+def climatology(known: pd.DataFrame, judged: Judged) -> np.ndarray:
     """The mean of every cell (N, H) in the month that is asked for."""
     means = known.groupby([UNIQUE_ID, known[DS].dt.month])[Y].mean()
-    steps = range(1, origins.y.shape[1] + 1)
-    months = [(pd.DatetimeIndex(origins.cutoff) + pd.DateOffset(months=step)).month for step in steps]
-    asked = [pd.MultiIndex.from_arrays([origins.unique_id, month]) for month in months]
+    steps = range(1, judged.y.shape[1] + 1)
+    months = [(pd.DatetimeIndex(judged.cutoff) + pd.DateOffset(months=step)).month for step in steps]
+    asked = [pd.MultiIndex.from_arrays([judged.unique_id, month]) for month in months]
     return np.stack([means.reindex(index).to_numpy() for index in asked], axis=1)
 
 

@@ -20,14 +20,12 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.harness.command_line import parser, publish
-from benchmarks.harness.fitting import fit, with_training
+from benchmarks.harness.fitting import fit, scored_baselines, with_training
 from forecasting import sources
-from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, load_job
-from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
-from forecasting.evaluation.symbols import candidate, find_spans
+from forecasting.evaluation.problem import problem_of
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds, past
 
@@ -55,15 +53,14 @@ def measure(job: Job, seconds: float, epochs: int | None) -> dict[str, Any]:
         begin, used = time.perf_counter(), _cpu()
         fitted = fit(table, with_training(job, {"epochs": planned}), plan[0], place / "fit")
         whole, used = time.perf_counter() - begin, _cpu() - used
-        spans = find_spans(table, job, plan)
-        scored = candidate(spans, (fitted.bundle,), job.model.name).scored
-        rivals = fit_baselines(table, job, plan, place / "baselines", origin=Origin())
-        others = {e.name: summarise(candidate(spans, e.bundles, e.name).scored)["nats"] for e in rivals}
+        backtest = problem_of(job).backtester(table, job, plan)
+        scored = backtest((fitted.bundle,), job.model.name).scored
+        baselines = scored_baselines(table, job, plan, backtest, place / "baselines")
         told = open_forecaster(fitted.bundle).forecast(past(table, plan[0].cutoffs[0]))["symbol"]
     return {
         **summarise(scored),
-        "nats_of": others,
-        "windows": len(spans.position),
+        "nats_of": {baseline.model: summarise(baseline)["nats"] for baseline in baselines},
+        "windows": len(scored.cutoff),
         "symbols": int(scored.y.size),
         "epochs": planned,
         "seconds": float(fitted.curves["seconds"].sum()),

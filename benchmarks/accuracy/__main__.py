@@ -24,8 +24,8 @@ from benchmarks.harness.fitting import fit, scored_baselines, with_training
 from benchmarks.harness.memory import peak_of_children_mb
 from forecasting.columns import UNIQUE_ID
 from forecasting.config.job import load_job
-from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.metrics import summarise
+from forecasting.evaluation.problem import problem_of
 
 CONFIGS: Final = {
     "stacked": Path(__file__).parents[2] / "configs" / "ett.yaml",
@@ -49,25 +49,25 @@ def measure(name: str, model: str, seeds: int) -> dict[str, Any]:
     cell, horizon = CELLS[name]
     job, table = standardised(load_job(CONFIGS[model]), cell, horizon)
     fold = standard_fold(table, cell, horizon)
-    origins = find_origins(table, job, [fold])
+    backtest = problem_of(job).backtester(table, job, [fold])
     runs = []
     with tempfile.TemporaryDirectory() as scratch:
         for seed in range(1, seeds + 1):
             begin = time.perf_counter()
             fitted = fit(table, with_training(job, {"seed": seed}), fold, Path(scratch) / str(seed))
-            scored = candidate(table, origins, (fitted.bundle,), job.model.name).scored
+            scored = backtest((fitted.bundle,), job.model.name).scored
             loss = float(fitted.curves["val_loss"].min())
             runs.append(summarise(scored) | {"val_loss": loss, "seconds": time.perf_counter() - begin})
             errors = " ".join(f"{key} {runs[-1][key]:.4f}" for key in ("val_loss", "mse", "mae"))
             print(f"{name} {model} seed {seed}: {errors}", file=sys.stderr)
-        baselines = scored_baselines(table, job, origins, Path(scratch) / "baselines")
+        baselines = scored_baselines(table, job, [fold], backtest, Path(scratch) / "baselines")
     return {
         "model": model,
         "context": job.window.context,
         **{key: float(np.mean([run[key] for run in runs])) for key in ("mse", "mae", "val_loss", "seconds")},
         "sd_mse": float(np.std([run["mse"] for run in runs])),
         "peak_mb": peak_of_children_mb(),
-        "windows": len(origins.cutoff) // table[UNIQUE_ID].nunique(),
+        "windows": len(baselines[0].cutoff) // table[UNIQUE_ID].nunique(),
         "seeds": seeds,
         "mse_of": {scored.model: summarise(scored)["mse"] for scored in baselines},
     }

@@ -110,7 +110,8 @@ def differences(home: Home, twin: Home) -> list[str]:
 
 def _tables(home: Home) -> Content:
     """Fingerprints of the tables, and rows that are stored more than once."""
-    store, found = Store(home.path), {}
+    store = Store(home.path)
+    found: Content = {}
     for name, read, keys in (
         ("observations", store.observations.read, ["unique_id", "ds"]),
         ("forecasts", store.forecasts.read, ["unique_id", "ds", "cutoff", "version"]),

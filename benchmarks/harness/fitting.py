@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
-from forecasting.evaluation.backtest import Origins, candidate
 from forecasting.evaluation.judging import fit_baselines
-from forecasting.evaluation.metrics import Scored
+from forecasting.evaluation.metrics import Judged
+from forecasting.evaluation.problem import Backtester
 from forecasting.runtime import child
 from forecasting.series.folds import Fold
 from forecasting.training.fitted import Fitted
@@ -32,7 +32,9 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path) -> Fitted:
     return fitted
 
 
-def scored_baselines(table: pd.DataFrame, job: Job, origins: Origins, work: Path) -> list[Scored]:
-    """The baselines of a job of numbers, fitted on the folds of these origins and scored on them."""
-    fitted = fit_baselines(table, job, origins.folds, work, origin=Origin())
-    return [candidate(table, origins, entry.bundles, entry.name).scored for entry in fitted]
+def scored_baselines(
+    table: pd.DataFrame, job: Job, folds: Sequence[Fold], backtest: Backtester, work: Path
+) -> list[Judged]:
+    """The baselines of a job, fitted on these folds and backtested."""
+    fitted = fit_baselines(table, job, folds, work, origin=Origin())
+    return [backtest(baseline.bundles, baseline.name).scored for baseline in fitted]

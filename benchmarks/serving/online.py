@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness.served_model import CONTEXT, HORIZON, UNITS, request
+from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.fast_path import Readings, windows_of
-from forecasting.bundle.forecaster import Forecaster, open_forecaster
+from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.series.windows import Batch, Windows
 
 __all__ = ["online"]
@@ -27,7 +28,7 @@ def online(home: Path, repeats: int, scale: float) -> dict[str, Any]:
     with PyTorch for the engine. All but Keras, whose threads disturb others, take turns.
     """
     bundle = home / "made" / "1" / "bundle"
-    forecaster = open_forecaster(bundle, threads=1)
+    forecaster = QuantileForecaster(open_bundle(bundle, threads=1))
     columns = request()["columns"]
     readings = Readings(columns["unique_id"], np.array(columns["ds"], "datetime64[us]"), np.array(columns["y"]), {})
     batch, ours, torch = _batch(forecaster, readings), forecaster.bundle.predictor.quantiles, _torch()
@@ -59,18 +60,18 @@ def _against_torch(p50: dict[str, float]) -> dict[str, float]:
     }
 
 
-def _batch(forecaster: Forecaster, readings: Readings) -> Batch:
+def _batch(forecaster: QuantileForecaster, readings: Readings) -> Batch:
     return forecaster.bundle.predictor.batch(_windows(forecaster, readings), np.arange(1))
 
 
-def _forecast(forecaster: Forecaster, readings: Readings, network: Network) -> np.ndarray:
+def _forecast(forecaster: QuantileForecaster, readings: Readings, network: Network) -> np.ndarray:
     """From readings to quantiles, as the service does it."""
     windows, first = _windows(forecaster, readings), np.arange(1)
     read = network(forecaster.bundle.predictor.batch(windows, first))
     return forecaster.finish(read, windows, first, forecaster.spec.wanted)
 
 
-def _windows(forecaster: Forecaster, readings: Readings) -> Windows:
+def _windows(forecaster: QuantileForecaster, readings: Readings) -> Windows:
     windows = windows_of(readings, forecaster.spec)
     if windows is None:
         raise RuntimeError("the request does not qualify for the fast path")

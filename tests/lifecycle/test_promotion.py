@@ -89,7 +89,7 @@ def state(registry: Registry) -> list[tuple[int, str, str, str]]:
 def test_challenger_that_passes_goes_live(registry: Registry, judge: Callable[..., Decision]) -> None:
     """Beating both naive forecasts with nobody live, the ridge is the champion, and the only version."""
     decision = judge("aa", "ridge")
-    assert decision.judgment.verdict.passed, decision.judgment.verdict.reasons
+    assert decision.judgment.verdict.passed, decision.judgment.verdict
     assert (decision.version, decision.promoted, decision.fallback) == (1, "ridge", False)
     assert state(registry) == [(1, "champion", "ridge", "passed")]
 
