@@ -34,6 +34,7 @@ from forecasting.batch.plan import Request
 from forecasting.batch.runners import runner
 from forecasting.batch.vintages import forecast
 from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.runtime.workspace import Workspace
 from forecasting.storage.appending import add, write_part
 from forecasting.storage.store import Store
 
@@ -75,7 +76,7 @@ def _fill(home: Path, series: int, rows: int) -> float:
             }
             parts.append(Path(scratch, f"{first}.parquet"))
             write_part(parts[-1], pa.table(table))
-        add(str(home / "tables" / NAME / "observations"), parts, seen=None)
+        add(str(Workspace(home).observations(NAME)), parts, seen=None)
     return time.perf_counter() - begin
 
 
@@ -108,7 +109,6 @@ def _forecast(home: Path, options: argparse.Namespace) -> dict[str, Any]:
         Store(home),
         registry,
         job(),
-        cache=home / "cache",
         request=Request(shards=options.shards),
         runner=runner(options.runner),
     )

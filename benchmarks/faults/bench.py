@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.faults.homes import NAME, Done, Home, differences
 from forecasting.runtime.files import write_text
+from forecasting.runtime.workspace import Workspace
 
 __all__ = ["Bench", "Round"]
 
@@ -66,7 +67,7 @@ class Bench:
         """The same before its first forecasts."""
         home = self.fresh(self.trained, "live")
         for name in ("forecasts", "parts"):
-            shutil.rmtree(home.path / "tables" / NAME / name)
+            shutil.rmtree(Workspace(home.path).tables(NAME) / name)
         return home
 
     @cached_property

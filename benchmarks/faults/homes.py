@@ -15,9 +15,11 @@ from benchmarks.harness.homes import registry_of
 from benchmarks.harness.processes import GATECAST, kill_tree
 from forecasting.bundle.artifact import open_bundle
 from forecasting.errors import GatecastError, UnknownVersionError
+from forecasting.registry.cache import Cache
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
-from forecasting.storage.store import Store, fingerprint
+from forecasting.storage.fingerprint import fingerprint
+from forecasting.storage.store import Store
 
 __all__ = ["NAME", "PATIENT", "Done", "Home", "differences"]
 

@@ -18,6 +18,7 @@ import psutil
 from benchmarks.faults.bench import Bench, Round
 from benchmarks.faults.homes import NAME, PATIENT, Done, Home
 from benchmarks.harness.processes import kill_tree, process, until
+from forecasting.runtime.workspace import Workspace
 
 __all__ = ["SHARDED", "dask", "kill_batch", "kill_training", "kill_when", "twice"]
 
@@ -116,7 +117,7 @@ def _ended(process: subprocess.Popen[str]) -> Done:
 
 
 def _without_worker(bench: Bench, home: Home) -> Round:
-    words, parts = (*SHARDED, "--runner", "dask"), home.path / "tables" / NAME / "parts"
+    words, parts = (*SHARDED, "--runner", "dask"), Workspace(home.path).parts(NAME)
     with _cluster(bench.place / "dask") as (address, workers):
         here = Home(home.path, home.config, extra={"GATECAST_DASK": address})
         running = here.start(*words)

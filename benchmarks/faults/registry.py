@@ -14,6 +14,7 @@ from benchmarks.faults.proxy import Proxy
 from benchmarks.harness.servers import mlflow
 from forecasting.bundle.artifact import open_bundle
 from forecasting.errors import GatecastError, UnknownVersionError
+from forecasting.registry.cache import Cache
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
 
@@ -58,8 +59,8 @@ class _Trial:
 
     def __init__(self, proxy: Proxy, address: str, place: Path, job: str, bundles: list[Path]) -> None:
         self.proxy, self.job, self.bundles = proxy, job, bundles
-        self.failing = Registry(proxy.address, place, place / "locks")
-        self.direct = Registry(address, place, place / "locks")
+        self.failing = Registry(proxy.address, place)
+        self.direct = Registry(address, place)
         self.cache = place / f"cache-{job}"
         self.target = proxy.target
         self.wrong: list[str] = []

@@ -18,4 +18,4 @@ def settings_of(home: Path) -> Settings:
 def registry_of(home: Path, tracking: str | None = None) -> Registry:
     """The registry of a home; `tracking` names an MLflow other than its own database."""
     place = settings_of(home)
-    return Registry(tracking or place.tracking_uri, place.artifacts, place.locks)
+    return Registry(tracking or place.tracking_uri, home, place.locks)

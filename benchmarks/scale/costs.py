@@ -14,6 +14,7 @@ import pandas as pd
 
 from benchmarks.harness.processes import GATECAST
 from benchmarks.harness.readings import long_table
+from forecasting.runtime.workspace import Workspace
 
 __all__ = ["Line", "measured"]
 
@@ -66,10 +67,11 @@ def _night(series: int) -> dict[str, Any]:
         day = table["ds"] > table["ds"].max() - pd.Timedelta(hours=_DAY)
         table[~day].to_parquet(readings)
         costs = {"first ingest": _run(folder, "ingest")}
-        first = _size(home / "tables" / "many" / "observations")
+        place = Workspace(home)
+        first = _size(place.observations("many"))
         costs["training"] = _run(folder, "train")  # it ends with a forecast
-        trained = _size(home / "artifacts") + _size(home / "mlflow.db")
-        vintage = _size(home / "tables" / "many" / "forecasts")
+        trained = _size(place.artifacts) + _size(place.database)
+        vintage = _size(place.forecasts("many"))
         table[day].to_parquet(readings)
         costs |= {"ingest": _run(folder, "ingest"), "batch": _run(folder, "forecast")}
         costs["monitor"] = _run(folder, "monitor")
@@ -78,7 +80,7 @@ def _night(series: int) -> dict[str, Any]:
                 "reading": first / (series * (_HISTORY - _DAY)),
                 "forecast": vintage / (series * _DAY),
                 "training": trained,
-                "score": _size(home / "tables" / "many" / "scores"),
+                "score": _size(place.scores("many")),
             }
         }
 
