@@ -2,40 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from forecasting.config.section import Section
 
-__all__ = ["Backtest", "Gate"]
+__all__ = ["Backtest", "Baseline", "Gate", "Ngram", "PrimaryMetric", "PrimarySymbolMetric"]
+
+# metrics that models are ranked by, of numbers and of symbols, and what a network of either has to beat
+PrimaryMetric: TypeAlias = Literal["wql", "mae", "mse", "rmse", "mase", "rmsse", "smape", "crps"]
+PrimarySymbolMetric: TypeAlias = Literal["nats", "bits"]
+Baseline: TypeAlias = Literal["naive", "seasonal_naive", "drift", "ridge"]
+Ngram: TypeAlias = Literal["unigram", "bigram", "trigram"]
+
+
+def _band(band: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= band[0] < band[1] <= 1:
+        raise ValueError(f"must be [low, high] with 0 <= low < high <= 1, got {list(band)}")
+    return band
 
 
 class Backtest(Section):
-    """Rolling origins: the last `windows` cutoffs, `step` apart."""
+    """The rolling origins on which all candidates are judged."""
 
     windows: int = Field(50, ge=1)
+    """Number of cutoffs, counted back from the last one that has a whole horizon of data after it."""
+
     step: int = Field(1, ge=1)
-    refit: int = Field(0, ge=0)  # refit after every k cutoffs; 0: fit once, before the first
-    gap: int = Field(0, ge=0)  # steps between the data a fit may see and its first cutoff
+    """Steps between neighboring cutoffs."""
+
+    refit: int = Field(0, ge=0)
+    """Fit again after this many cutoffs; 0: once, before the first."""
+
+    gap: int = Field(0, ge=0)
+    """Steps between the data that a fit may see and its first cutoff."""
 
 
 class Gate(Section):
-    """When a challenger goes live."""
+    """When a challenger goes live: [Evaluation](evaluation.md) explains each rule."""
 
-    primary: str = "wql"
-    margin: float = Field(0.0, ge=0)  # share by which the champion's primary metric must be beaten
-    confidence: float = Field(0.9, gt=0.5, lt=1)  # of the block-bootstrap interval
-    coverage: tuple[float, float] = (0.7, 0.95)  # band for the widest interval of the head
-    baselines: tuple[str, ...] = ("naive", "seasonal_naive", "ridge")  # to be beaten
-    max_revision: float = Field(2.0, gt=0)  # forecast revisions, as a multiple of the naive forecast's
+    primary: PrimaryMetric | PrimarySymbolMetric = "wql"
+    """The [metric](evaluation.md#metrics) that decides; `nats` and `bits` are for [symbols](symbols.md), where `nats` is
+    the default."""
+
+    margin: float = Field(0.0, ge=0)
+    """Share by which the champion must be beaten."""
+
+    confidence: float = Field(0.9, gt=0.5, lt=1)
+    """Confidence of the block-bootstrap interval that decides whether a candidate is really better."""
+
+    coverage: Annotated[tuple[float, float], AfterValidator(_band)] = (0.7, 0.95)
+    """Band for the share of actuals inside the widest interval of the head."""
+
+    baselines: tuple[Baseline | Ngram, ...] = ("naive", "seasonal_naive", "ridge")
+    """[Baselines](baselines.md) that a network must beat; for [symbols](symbols.md) they are n-grams, by default all three."""
+
+    max_revision: float = Field(2.0, gt=0)
+    """Largest revision between neighboring forecasts, as a multiple of that of naive."""
+
     max_latency_ms: float = Field(100.0, gt=0)
-    max_size_mb: float = Field(100.0, gt=0)
-    fallback: Literal["best_baseline", "none"] = "best_baseline"
+    """Slowest forecast of one series, in milliseconds."""
 
-    @field_validator("coverage")
-    @classmethod
-    def _band(cls, band: tuple[float, float]) -> tuple[float, float]:
-        if not 0 <= band[0] < band[1] <= 1:
-            raise ValueError(f"{list(band)} must be [low, high] with 0 <= low < high <= 1")
-        return band
+    max_size_mb: float = Field(100.0, gt=0)
+    """Largest bundle, in megabytes."""
+
+    fallback: Literal["best_baseline", "none"] = "best_baseline"
+    """What goes live where no network passes and there is no champion; `none`: nothing, with exit code 3."""

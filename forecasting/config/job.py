@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
-import difflib
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError
 
-from forecasting.config.evaluation import Backtest, Gate
-from forecasting.config.network import Head, Model
-from forecasting.config.operation import Calibrate, Forecast, Monitor, Schedule
-from forecasting.config.section import Section
+from forecasting.config.evaluation import Backtest, Gate, Ngram
+from forecasting.config.head import Head, NumberHead
+from forecasting.config.network import Model, StackedModel
+from forecasting.config.operation import Forecast, Monitor, Schedule
+from forecasting.config.rules import RULES
+from forecasting.config.section import Section, faults_of
 from forecasting.config.series import Series, Window
-from forecasting.config.source import (
-    FileColumns,
-    FileSource,
-    FramesSource,
-    Source,
-    SqlSource,
-    SyntheticSource,
-    TextSource,
-)
+from forecasting.config.source import Source
 from forecasting.config.training import Train
 from forecasting.errors import ConfigError
 
 __all__ = ["Job", "beginning_with", "load_job", "parse_job"]
 
 
+_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+def _job_name(name: str) -> str:
+    if not re.fullmatch(_NAME, name):
+        raise ValueError(
+            f"must be up to 63 lower-case letters, digits, - and _, the first a letter or a digit, got {name!r}"
+        )
+    return name
+
+
 class Job(Section):
     """A forecasting job."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    RULES = RULES
+
+    name: Annotated[str, AfterValidator(_job_name)] = Field(json_schema_extra={"pattern": _NAME}, examples=["glucose"])
+    """Lower-case letters, digits, `-` and `_`; the name of the model in the registry and of the tables."""
+
     source: Source
+    """Where the data comes from."""
+
     series: Series
+    """What the rows mean, and how they are put in order."""
+
     window: Window
-    model: Model = Model()
-    head: Head = Head()
+    """How much the network reads, and how far it forecasts."""
+
+    model: Model = StackedModel()
+    """The network."""
+
+    head: Head = NumberHead()
+    """The distribution that is forecast."""
+
     train: Train = Train()
+    """How the network is fitted."""
+
     backtest: Backtest = Backtest()
+    """The rolling origins on which all candidates are judged."""
+
     gate: Gate = Gate()
+    """When a challenger goes live."""
+
     forecast: Forecast = Forecast()
+    """What a forecast gives."""
+
     schedule: Schedule | None = None
+    """When the job runs by itself; `null`: only when asked."""
+
     monitor: Monitor = Monitor()
+    """When a live model is found wanting."""
 
     @property
     def kind(self) -> Literal["numbers", "symbols"]:
@@ -60,40 +91,27 @@ class Job(Section):
         """All that the job's results depend on, as plain data: not when it runs, nor how it is watched."""
         return self.model_dump(mode="json", exclude={"schedule", "monitor"})
 
-    @model_validator(mode="before")
     @classmethod
-    def _of_symbols(cls, content: Any) -> Any:
+    def _complete(cls, content: Any) -> Any:
         """What is left out in a job of symbols has the values that fit them."""
         match content:
-            case {"head": {"name": "categorical"}, "series": dict() as given}:
-                series = {"gaps": "refuse", **given, "categorical": sorted({*given.get("categorical", ()), "y"})}
-                gate = {"primary": "nats", "baselines": ["unigram", "bigram", "trigram"], **(content.get("gate") or {})}
-                return {**content, "series": series, "gate": gate}
+            case {"head": {"name": "categorical"}, "series": {"categorical": list() | tuple() as labels, **others}}:
+                return cls._with_symbols(content, others, labels)
+            case {"head": {"name": "categorical"}, "series": {**others}} if "categorical" not in others:
+                return cls._with_symbols(content, others, ())
         return content
 
-    @model_validator(mode="after")
-    def _joint(self) -> Job:
-        if self.series.layout != "none" and self.window.block is not None:
-            raise ValueError(f"window.block is for single series; series.layout is {self.series.layout}: leave it out")
-        labels = sorted({*self.series.static} & {*self.series.categorical})
-        if self.forecast.calibrate.by not in ("all", "series", *labels):
-            valid = ", ".join(("all", "series", *labels))
-            raise ValueError(f"forecast.calibrate.by is {self.forecast.calibrate.by}; valid here: {valid}")
-        if self.train.final_fit and self.symbolic:
-            raise ValueError(
-                "train.final_fit is for numbers; a network of symbols stays as it was judged: leave it out"
-            )
-        if self.schedule is not None and self.schedule.monitor is not None and self.symbolic:
-            raise ValueError("schedule.monitor is for numbers; forecasts of symbols are not watched: leave it out")
-        if self.train.replay < 1 and (self.symbolic or self.series.layout != "none"):
-            raise ValueError(
-                "train.replay is for single series of numbers; symbols and layouts are read whole: leave it out"
-            )
-        return self
+    @staticmethod
+    def _with_symbols(content: dict[str, Any], series: dict[str, Any], labels: Sequence[Any]) -> dict[str, Any]:
+        gate = content.get("gate", {})
+        if isinstance(gate, dict):
+            gate = {"primary": "nats", "baselines": get_args(Ngram), **gate}
+        series = {"gaps": "refuse", **series, "categorical": [*labels, *(() if "y" in labels else ("y",))]}
+        return {**content, "series": series, "gate": gate}
 
 
 def beginning_with(job: Job, init: str) -> Job:
-    """The job with other first weights; raises ConfigError for those that there are not."""
+    """The job with other first weights; raises ConfigError if `init` is unknown."""
     content = job.model_dump(mode="json", exclude_unset=True)
     return parse_job(content | {"train": {**content.get("train", {}), "init": init}}, name="--init")
 
@@ -118,39 +136,6 @@ def parse_job(content: dict[str, Any], *, name: str = "configuration") -> Job:
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        lines = "\n".join(f"  - {_sentence(item)}" for item in error.errors())
-        raise ConfigError(f"{name} has {error.error_count()} violation(s):\n{lines}") from error
-
-
-_SECTIONS: dict[str, Any] = {
-    **{name: field.annotation for name, field in Job.model_fields.items() if name != "source"},
-    "schedule": Schedule,
-    "calibrate": Calibrate,
-    "columns": FileColumns,
-    "file": FileSource,
-    "sql": SqlSource,
-    "frames": FramesSource,
-    "synthetic": SyntheticSource,
-    "text": TextSource,
-}
-
-
-def _sentence(item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"]) or "the whole"
-    if item["type"] == "extra_forbidden":
-        return f"{place}: unknown key; {_valid_keys(item['loc'])}"
-    if item["type"] == "missing":
-        return f"{place}: this key is required"
-    message = item["msg"].removeprefix("Value error, ")
-    got = item.get("input")
-    shown = "" if isinstance(got, dict | list | tuple | BaseModel) else f" (got {got!r})"
-    return f"{place}: {message}{shown}"
-
-
-def _valid_keys(location: tuple[Any, ...]) -> str:
-    parents = [part for part in location[:-1] if part in _SECTIONS]
-    section = _SECTIONS[str(parents[-1])] if parents else Job
-    keys = [key for key in section.model_fields if key != "kind" or section.__name__.endswith("Source")]
-    close = difflib.get_close_matches(str(location[-1]), keys, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}valid keys: {', '.join(keys)}"
+        faults = faults_of(error)
+        lines = "\n".join(f"  - {fault.place}: {fault.sentence}" for fault in faults)
+        raise ConfigError(f"{name} has {len(faults)} violation{'s' * (len(faults) > 1)}:\n{lines}") from error

@@ -1,34 +1,305 @@
-"""Which network forecasts, and what it puts out."""
+"""Which network forecasts: the parameters of every network, by its name."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveInt
 
-from forecasting.config.section import Section
+from forecasting.config.cells import CONVOLUTIONAL, ConvolutionalCell, Recurrent, VectorCell
+from forecasting.config.section import Fault, Section, by_default, tagged
 
-__all__ = ["Head", "Model"]
+__all__ = [
+    "NETWORKS",
+    "ConvLSTM",
+    "DeepAR",
+    "InStep",
+    "Model",
+    "Network",
+    "SegRNN",
+    "Seq2Seq",
+    "Stacked",
+    "StackedModel",
+]
+
+Widths: TypeAlias = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Model(Section):
-    """A name of `MODELS` and its parameters, which are checked against that network's own Config."""
+class Network(Recurrent):
+    """What all networks have besides their parameters: a name, and what they can read."""
 
-    name: str = "stacked"
-    params: dict[str, Any] = Field({})
+    name: ClassVar[str]  # in MODELS, and in the YAML
+    step_by_step: ClassVar[bool] = False  # whether it is fed its own forecast before each step
+    reads_grids: ClassVar[bool] = False
+    least_context: ClassVar[int] = 1
+
+    def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
+        """What this network has against windows of `context` steps, of single series or of a line or grid of them."""
+        if context < self.least_context:
+            yield Fault("", f"{self.name} needs a context of at least {self.least_context} steps, got {context}")
+        if on_grid and not self.reads_grids:
+            yield Fault("", f"{self.name} reads single series, not a line or a grid; conv_lstm and stacked can")
 
 
-class Head(Section):
-    """A name of `HEADS` and the quantiles that are forecast; the median is always among them."""
+def _activation_fits(params: Any) -> Iterator[Fault]:
+    if params.activation != "tanh" and params.cell != "simple":
+        yield Fault("activation", f"{params.activation} is for the cell simple; {params.cell} is built with tanh")
 
-    name: str = "quantile"
-    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
 
-    @field_validator("quantiles")
-    @classmethod
-    def _increasing(cls, quantiles: tuple[float, ...]) -> tuple[float, ...]:
-        if any(not 0 < q < 1 for q in quantiles) or list(quantiles) != sorted(set(quantiles)):
-            raise ValueError(f"{list(quantiles)} must increase strictly and lie between 0 and 1")
-        if 0.5 not in quantiles:
-            raise ValueError(f"{list(quantiles)} must hold the median, 0.5")
-        return quantiles
+def _one_direction_per_layer(params: Any) -> Iterator[Fault]:
+    both, layers = params.bidirectional, len(params.units)
+    if not isinstance(both, bool) and len(both) != layers:
+        yield Fault("bidirectional", f"has {len(both)} entries, but units has {layers}: give one for each layer, or one value")
+
+
+class Stacked(Network):
+    """[`stacked`](networks/stacked.md): recurrent layers on top of each other, all steps of the horizon at once.
+
+    Lists have one entry per recurrent layer; the first layer reads the context.
+    """
+
+    name: ClassVar[str] = "stacked"
+    reads_grids: ClassVar[bool] = True
+    RULES = (_one_direction_per_layer, _activation_fits)
+
+    units: Widths = (64,)
+    """Width of each recurrent layer; as many layers as entries."""
+
+    bidirectional: bool | tuple[bool, ...] = False
+    """Whether layers read both ways: one value for all layers, or one per layer. Backward passes stay inside the
+    observed context."""
+
+    activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
+    """Of the cell `simple`; gated cells keep `tanh`."""
+
+    dropout: Share = 0.0
+    """Share of the features that is dropped after every recurrent and decoder layer, in training."""
+
+    normalise: Literal["window", "last", "none"] = "window"
+    """[How a window is normalized](networks.md#windowframe-and-normalise)."""
+
+    embedding: PositiveInt = 8
+    """Width of the vector of a static categorical."""
+
+    decoder: Widths = (32,)
+    """Widths of the layers that each step of the horizon passes."""
+
+    highway: int = Field(0, ge=0)
+    """Lags of the [linear path](networks.md#highway) beside the recurrent layers, at most the context; 0: no such path."""
+
+    def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
+        """A highway longer than the context, or on a grid, and a cell that cannot read one."""
+        if self.highway > context:
+            yield Fault("highway", f"{self.highway} lags are more than the context of {context} steps")
+        if on_grid and self.highway:
+            yield Fault("highway", f"a line or a grid has no highway, got {self.highway}; set it to 0")
+        if on_grid and self.cell not in CONVOLUTIONAL:
+            yield Fault("cell", f"{self.cell} cannot read a line or a grid; {' and '.join(CONVOLUTIONAL)} can")
+
+
+class Seq2Seq(Network):
+    """[`seq2seq`](networks/seq2seq.md): an encoder reads the context, a decoder with attention forecasts step by step.
+
+    Encoder and decoder have one recurrent layer per entry of `units`.
+    """
+
+    name: ClassVar[str] = "seq2seq"
+    step_by_step: ClassVar[bool] = True
+    activation: ClassVar[str] = "tanh"
+
+    cell: VectorCell = "gru"
+    """The recurrent cell, a name of [Cells](networks.md#cells) whose state is a vector."""
+
+    units: Widths = (48,)
+    """Width of each layer, of the encoder and of the decoder alike."""
+
+    bidirectional: bool = False
+    """Whether the encoder reads both ways, inside the observed context."""
+
+    attention: bool = True
+    """Whether the decoder looks back at all steps of the context; without, it knows the encoder's last state alone."""
+
+    dropout: Share = 0.0
+    """Share of the features that is dropped after every recurrent layer, in training."""
+
+    normalise: Literal["scale", "window", "last", "none"] = "window"
+    """[How a window is normalized](networks.md#windowframe-and-normalise)."""
+
+    embedding: PositiveInt = 8
+    """Width of the vector of a static categorical."""
+
+
+class DeepAR(Network):
+    """[`deepar`](networks/deepar.md): one recurrent stack reads the context and goes on, value by value.
+
+    The context has at least two steps.
+    """
+
+    name: ClassVar[str] = "deepar"
+    step_by_step: ClassVar[bool] = True
+    least_context: ClassVar[int] = 2  # the first step has none that leads to it
+    activation: ClassVar[str] = "tanh"
+
+    cell: VectorCell = "lstm"
+    """The recurrent cell, a name of [Cells](networks.md#cells) whose state is a vector."""
+
+    units: Widths = (40, 40)
+    """Width of each recurrent layer; as many layers as entries."""
+
+    dropout: Share = 0.0
+    """Share of the features that is dropped after every recurrent layer, in training."""
+
+    normalise: Literal["scale", "window", "last", "none"] = "scale"
+    """[How a window is normalized](networks.md#windowframe-and-normalise)."""
+
+    embedding: PositiveInt = 8
+    """Width of the vector of a static categorical."""
+
+
+class SegRNN(Network):
+    """[`segrnn`](networks/segrnn.md): a recurrent layer reads segments of the context, answers all segments ahead at once."""
+
+    name: ClassVar[str] = "segrnn"
+    activation: ClassVar[str] = "tanh"
+
+    segment: PositiveInt = 12
+    """Steps in a segment; context and horizon need not be multiples of it."""
+
+    units: PositiveInt = 64
+    """Width of the projected segments and of the recurrent layer."""
+
+    cell: VectorCell = "gru"
+    """The recurrent cell, a name of [Cells](networks.md#cells) that is not convolutional."""
+
+    dropout: Share = 0.0
+    """Share of the recurrent layer's answers that is dropped in training."""
+
+    normalise: Literal["window", "last", "none"] = "last"
+    """[How a window is normalized](networks.md#windowframe-and-normalise)."""
+
+    embedding: PositiveInt = 8
+    """Width of the vector of a static categorical."""
+
+
+class ConvLSTM(Network):
+    """[`conv_lstm`](networks/conv_lstm.md): an encoder and a forecaster of ConvLSTMs, frames in and frames out.
+
+    For lines of sensors and for grids; a single series is a line of one place.
+    """
+
+    name: ClassVar[str] = "conv_lstm"
+    reads_grids: ClassVar[bool] = True
+    activation: ClassVar[str] = "tanh"
+
+    cell: ConvolutionalCell = "conv_lstm"
+    """The recurrent cell, one that reads frames."""
+
+    filters: Widths = (16,)
+    """Filters of each layer of the encoder, and of the forecaster."""
+
+    bidirectional: bool = False
+    """Whether the encoder reads the context both ways; the forecaster then has twice the filters."""
+
+    patch: PositiveInt = 1
+    """Cells of the grid in each direction that become one place with as many times the channels."""
+
+    dropout: Share = 0.0
+    """Share of the features that is dropped between layers, in training."""
+
+    normalise: Literal["window", "last", "none"] = "last"
+    """[How the window of a cell is normalized](networks.md#windowframe-and-normalise)."""
+
+    embedding: PositiveInt = 8
+    """Width of the vector of a static categorical, for single series."""
+
+    width: PositiveInt = 16
+    """Features of each cell and step that the head gets."""
+
+
+class InStep(Network):
+    """[`in_step`](networks/in_step.md): at every step of a sequence, what comes next. The network of [symbols](symbols.md)."""
+
+    name: ClassVar[str] = "in_step"
+    step_by_step: ClassVar[bool] = True
+    RULES = (_activation_fits,)
+
+    cell: VectorCell = "lstm"
+    """The recurrent cell, a name of [Cells](networks.md#cells) that is not convolutional."""
+
+    units: Widths = (128,)
+    """Width of each recurrent layer; as many layers as entries."""
+
+    activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
+    """Of the cell `simple`; gated cells keep `tanh`."""
+
+    inputs: Literal["one_hot", "embedding"] = "embedding"
+    """How a symbol is read: as a learned vector, or as one that is 1 at its code and 0 elsewhere."""
+
+    width: PositiveInt = 32
+    """Width of the learned vector of a symbol."""
+
+    dropout: Share = 0.0
+    """Share of the features that is dropped after every recurrent layer, in training."""
+
+    carry: bool = True
+    """Whether states go on from chunk to chunk in training."""
+
+
+class StackedModel(Section):
+    """The network `stacked`, which is the default."""
+
+    name: Literal["stacked"] = "stacked"
+    params: Stacked = Stacked()
+
+
+class Seq2SeqModel(Section):
+    """The network `seq2seq`."""
+
+    model_config = tagged("name")
+    name: Literal["seq2seq"] = "seq2seq"
+    params: Seq2Seq = Seq2Seq()
+
+
+class DeepARModel(Section):
+    """The network `deepar`."""
+
+    model_config = tagged("name")
+    name: Literal["deepar"] = "deepar"
+    params: DeepAR = DeepAR()
+
+
+class SegRNNModel(Section):
+    """The network `segrnn`."""
+
+    model_config = tagged("name")
+    name: Literal["segrnn"] = "segrnn"
+    params: SegRNN = SegRNN()
+
+
+class ConvLSTMModel(Section):
+    """The network `conv_lstm`."""
+
+    model_config = tagged("name")
+    name: Literal["conv_lstm"] = "conv_lstm"
+    params: ConvLSTM = ConvLSTM()
+
+
+class InStepModel(Section):
+    """The network `in_step`."""
+
+    model_config = tagged("name")
+    name: Literal["in_step"] = "in_step"
+    params: InStep = InStep()
+
+
+Model: TypeAlias = Annotated[
+    StackedModel | Seq2SeqModel | DeepARModel | SegRNNModel | ConvLSTMModel | InStepModel,
+    Field(discriminator="name"),
+    by_default("name", "stacked"),
+]
+
+NETWORKS: Final[dict[str, type[Network]]] = {
+    each.name: each for each in (Stacked, Seq2Seq, DeepAR, SegRNN, ConvLSTM, InStep)
+}

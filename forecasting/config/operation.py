@@ -1,84 +1,101 @@
-"""How a job runs by itself: the sections of its configuration about intervals, schedule and watch."""
+"""How a job runs by itself: the sections of its configuration about forecasts, schedule, and monitoring."""
 
 from __future__ import annotations
 
-import re
-from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from forecasting.config.clock import CronLine, TimeZone
 from forecasting.config.section import Section
 
 __all__ = ["MIN_RESIDUALS", "Calibrate", "Forecast", "Monitor", "Schedule", "least_stamps"]
 
 MIN_RESIDUALS: Final = 50  # of each step, for intervals renewed from live forecasts
 _HORIZONS: Final = 4  # stamps of as many: one forecast that went wrong, or well, says little
-_FIELD = r"[\d*/,\-A-Za-z#?]+"
 
 
 class Calibrate(Section):
-    """Which residuals an interval is made of."""
+    """Which residuals the intervals are made of."""
 
-    by: str = "all"  # all series alike; series: each its own; a static label: those of the same label
-    half_life: int | None = Field(None, ge=1)  # steps after which a residual counts half; none: all count alike
+    by: str = Field("all", examples=["all", "series"])
+    """Those of `all` series; of its own alone (`series`); or of the series with the same label (the name of a static
+    label). A group with fewer than 50 residuals of a step has those of all; more than 400 series have fewer each, see
+    [Calibration](evaluation.md#calibration)."""
+
+    half_life: int | None = Field(None, ge=1)
+    """Steps after which a residual counts half, so that intervals follow a changing world; `null`: all count alike."""
 
 
 class Forecast(Section):
-    """What a forecast run gives besides the quantiles: prediction intervals of these levels, in per cent."""
+    """What a forecast gives."""
 
-    levels: tuple[int, ...] = (80,)
-    paths: int = Field(200, ge=10)  # sample paths of networks that go on from their own forecasts
-    temperature: float = Field(1.0, ge=0)  # of symbols that are drawn; 0: always the most probable one
-    top: int | None = Field(None, ge=1)  # symbols are drawn from so many of the most probable; none: from all
-    seed: int = 1  # of what is drawn
+    levels: tuple[Annotated[int, Field(gt=0, lt=100)], ...] = (80,)
+    """Prediction intervals in percent, besides the quantiles of the head."""
+
+    paths: int = Field(200, ge=10)
+    """Sample paths of each window, where a model goes on from its own forecasts."""
+
+    temperature: float = Field(1.0, ge=0)
+    """Temperature of symbols that are drawn; 0 always takes the most probable."""
+
+    top: int | None = Field(None, ge=1)
+    """Symbols are drawn from so many of the most probable; `null`: from all."""
+
+    seed: int = 1
+    """Seed of the symbols that are drawn."""
+
     calibrate: Calibrate = Calibrate()
-
-    @field_validator("levels")
-    @classmethod
-    def _percent(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
-        if any(not 0 < level < 100 for level in levels):
-            raise ValueError(f"{list(levels)} must lie between 0 and 100")
-        return levels
+    """Which residuals the intervals are made of."""
 
 
 class Monitor(Section):
-    """When a live model is watched with suspicion; what is left out comes from season and horizon, see the docs."""
+    """When a live model is found wanting: [Monitoring](monitoring.md) explains each rule."""
 
-    window: int | None = Field(None, ge=20)  # latest steps that are judged; none: see the docs
-    level: float = Field(0.01, gt=0, lt=0.5)  # chance that drift is seen where there is none
-    confidence: float = Field(0.99, gt=0.5, lt=1)  # that an error or a coverage is really another than promised
-    tolerance: float = Field(0.1, ge=0)  # share by which the error may exceed what the backtest promised
-    margin: float = Field(0.05, gt=0, lt=1)  # by which coverage may leave what was asked for and what was promised
-    silence: int | None = Field(None, ge=1)  # steps without any new reading that raise an alarm; none: two horizons
-    patience: int | None = Field(None, ge=1)  # steps until a retraining that did not help is repeated; none: the window
+    window: int | None = Field(None, ge=20)
+    """Latest steps that are judged: no fewer than four horizons, nor than the horizon and 50. `null`: 100, twice the
+    season, or four horizons, whichever is longest."""
+
+    level: float = Field(0.01, gt=0, lt=0.5)
+    """Chance that a check sees drift where there is none, all tests together."""
+
+    confidence: float = Field(0.99, gt=0.5, lt=1)
+    """Confidence with which an error or a coverage must differ from what was promised."""
+
+    tolerance: float = Field(0.1, ge=0)
+    """Share by which the live error may exceed that of the backtest."""
+
+    margin: float = Field(0.05, gt=0, lt=1)
+    """By how much the live coverage may leave what was asked for and what the backtest promised."""
+
+    silence: int | None = Field(None, ge=1)
+    """Steps without any new reading that raise an alarm; `null`: two horizons."""
+
+    patience: int | None = Field(None, ge=1)
+    """Steps until a retraining that did not help is repeated; `null`: the window."""
 
 
 class Schedule(Section):
-    """When the job's flows run by themselves: one cron line each, in local time; none: not by the clock."""
+    """When the job's flows run by themselves.
 
-    time_zone: str = "UTC"  # IANA name of the zone of all lines
-    ingest: str | None = None
-    training: str | None = None  # besides: whenever the monitor wants it
-    batch: str | None = None  # none: after an ingest that brought readings
-    monitor: str | None = None  # none: after an ingest that brought readings
+    `gatecast deploy` brings the schedule to Prefect: [Schedule](schedule.md). A job without a schedule runs only when
+    asked. Each line has the five fields of cron.
+    """
 
-    @field_validator("time_zone")
-    @classmethod
-    def _zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("no IANA time zone, such as UTC or Europe/Berlin") from None
-        return name
+    time_zone: TimeZone = "UTC"
+    """IANA name of the zone of all lines: [changes of the clock](schedule.md#changes-of-the-clock)."""
 
-    @field_validator("ingest", "training", "batch", "monitor")
-    @classmethod
-    def _five_fields(cls, line: str | None) -> str | None:
-        fields = (line or "* * * * *").split()
-        if len(fields) != 5 or not all(re.fullmatch(_FIELD, field) for field in fields):
-            raise ValueError("a cron line has five fields: minute, hour, day of month, month, day of week")
-        return line
+    ingest: CronLine | None = None
+    """When to ingest; `null`: not by the clock."""
+
+    training: CronLine | None = None
+    """When to train; besides, a training follows whenever the monitor wants one. `null`: not by the clock."""
+
+    batch: CronLine | None = None
+    """When to forecast; `null`: after every ingest that brought readings."""
+
+    monitor: CronLine | None = None
+    """When to look at the live model; `null`: after every ingest that brought readings."""
 
 
 def least_stamps(horizon: int) -> int:

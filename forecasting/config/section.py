@@ -1,13 +1,190 @@
-"""What every section of a configuration is."""
+"""What every section of a configuration is: frozen, closed, and judged as a whole, all faults at once."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeAlias, get_args
 
-__all__ = ["Section"]
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from typing_extensions import Self
+
+from forecasting.config import wording
+
+__all__ = ["Fault", "Rule", "Section", "by_default", "faults_of", "tagged"]
+
+
+class Fault(NamedTuple):
+    """What is wrong, and where: keys from the section on, with dots between them; empty for the whole section."""
+
+    place: str
+    sentence: str
+
+
+Rule: TypeAlias = Callable[[Any], Iterable[Fault]]
+
+
+class _UnjudgedError(Exception):
+    """A rule reads a key that is wrong itself, so nothing can be said of it yet."""
 
 
 class Section(BaseModel):
-    """Part of a configuration: frozen, and an unknown key is an error."""
+    """Part of a configuration.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+    Frozen, and an unknown key is an error. `RULES` say what its keys have against each other; a key that is wrong
+    silences only the rules that read it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    if not TYPE_CHECKING:  # a type checker would take any attribute for known
+
+        def __getattr__(self, name: str) -> Any:
+            """Only keys that are missing come here: those of a section of which some keys are wrong."""
+            if name in type(self).model_fields:
+                raise _UnjudgedError(name)
+            return super().__getattr__(name)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _judge(cls, content: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        content = cls._complete(content)
+        try:
+            section, found = handler(content), []
+        except ValidationError as error:
+            section, found = cls._right_part(content), _worded(cls, content, error)
+        if traps := _truth_values(cls, content, {fault.place for fault in found}):
+            section, found = cls._right_part(content), [*found, *traps]
+        for rule in cls.RULES:
+            with suppress(_UnjudgedError):
+                found.extend(rule(section))
+        if found:
+            raise ValidationError.from_exception_data(cls.__name__, [_detail(fault) for fault in found])
+        return section
+
+    @classmethod
+    def _complete(cls, content: Any) -> Any:
+        """The content with what is left out, where that depends on what is there."""
+        return content
+
+    @classmethod
+    def _right_part(cls, content: Any) -> Self:
+        """The section with those keys alone that are right by themselves."""
+        content = cls._complete(content)
+        given, right = content if isinstance(content, dict) else dict.fromkeys(cls.model_fields), {}
+        for name, field in cls.model_fields.items():
+            with suppress(ValidationError, _UnjudgedError):
+                if name in given:
+                    right[name] = _value(field, given[name])
+                elif not field.is_required():
+                    right[name] = field.get_default(call_default_factory=True)
+        section = cls.model_construct(**right)
+        for name in cls.model_fields.keys() - right.keys():
+            section.__dict__.pop(name, None)
+        return section
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """The faults that sections have found, each with its place from the top."""
+    return [Fault(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors(include_url=False)]
+
+
+def by_default(key: str, value: str) -> BeforeValidator:
+    """A section that does not say of which kind it is, is of this one."""
+    return BeforeValidator(lambda content: {key: value, **content} if isinstance(content, dict) else content)
+
+
+def tagged(key: str) -> ConfigDict:
+    """For a section that is one of several kinds: whoever writes it must write `key`, which says of which."""
+
+    def require(schema: dict[str, Any]) -> None:
+        schema["required"] = [key, *schema.get("required", ())]
+
+    return ConfigDict(json_schema_extra=require)
+
+
+_WORDED = "fault"  # the type of an error that has its sentence already
+
+
+def _detail(fault: Fault) -> InitErrorDetails:
+    error = PydanticCustomError(_WORDED, "{sentence}", {"sentence": fault.sentence})
+    return InitErrorDetails(type=error, loc=tuple(fault.place.split(".")) if fault.place else (), input=None)
+
+
+def _worded(cls: type[Section], content: Any, error: ValidationError) -> list[Fault]:
+    """The errors of pydantic in our words, one for each place."""
+    found: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        loc = item["loc"]
+        field = cls.model_fields.get(str(loc[0])) if loc else None
+        if item["type"] == _WORDED:  # from a part of this section; a kind is no key, so it is not part of the place
+            keys = loc if field is None or field.discriminator is None else (loc[0], *loc[2:])
+            found[".".join(map(str, keys))] = item["msg"]
+        else:
+            fault = Fault(*wording.fault(cls, content, item))
+            found.setdefault(fault.place, fault.sentence)
+    return [Fault(place, sentence) for place, sentence in found.items()]
+
+
+def _truth_values(cls: type[Section], content: Any, known: set[str]) -> list[Fault]:
+    """Keys that hold true or false where a number belongs: pydantic would read 1 or 0."""
+    return [
+        Fault(name, wording.unfit(cls, (name,), value))
+        for name, value in (content.items() if isinstance(content, dict) else ())
+        if name in cls.model_fields and name not in known and _is_trap(cls.model_fields[name], value)
+    ]
+
+
+def _is_trap(field: FieldInfo, value: Any) -> bool:
+    values = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(each, bool) for each in values) and not _mentions(field.annotation, bool)
+
+
+def _mentions(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_mentions(each, wanted) for each in get_args(annotation))
+
+
+def _value(field: FieldInfo, value: Any) -> Any:
+    """A value as the field takes it; of a section, the part that is right."""
+    if _is_trap(field, value):
+        raise _UnjudgedError
+    section = _section(field, value)
+    if section is not None and isinstance(value, dict):
+        return section._right_part(value)
+    return TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+
+
+def _section(field: FieldInfo, value: Any) -> type[Section] | None:
+    """The section that a field holds; of several kinds, the one that the value names, else the default."""
+    kinds = [each for each in (field.annotation, *get_args(field.annotation)) if _is_section(each)]
+    if len(kinds) < 2:
+        return kinds[0] if kinds else None
+    key = str(field.discriminator)
+    name = value.get(key, getattr(field.default, key, None)) if isinstance(value, dict) else None
+    return next((kind for kind in kinds if key in kind.model_fields and name in _names(kind, key)), None)
+
+
+def _names(kind: type[Section], key: str) -> tuple[Any, ...]:
+    return get_args(kind.model_fields[key].annotation)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)

@@ -2,39 +2,131 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import inf
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from forecasting.config.section import Section
+from forecasting.config.frequency import Frequency
+from forecasting.config.section import Fault, Section
 
-__all__ = ["Series", "Window"]
+__all__ = ["Series", "TimeFeature", "Window"]
+
+TimeFeature: TypeAlias = Literal[
+    "minute",
+    "hour",
+    "day_of_week",
+    "day_of_month",
+    "day_of_year",
+    "week_of_year",
+    "month",
+    "quarter",
+    "weekend",
+]
+
+
+def _covariates_are_of_one_kind(series: Any) -> Iterator[Fault]:
+    named = [*series.past, *series.future, *series.static]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        yield Fault("", f"{', '.join(twice)} must stand in one of past, future, and static, not in several")
+
+
+def _labels_are_covariates(series: Any) -> Iterator[Fault]:
+    known = {*series.past, *series.future, *series.static, "y"}
+    if unknown := sorted(set(series.categorical) - known):
+        yield Fault("categorical", f"{', '.join(unknown)} is not in past, future, or static")
+
+
+def _places_are_of_a_line(series: Any) -> Iterator[Fault]:
+    if series.places and series.layout != "line":
+        yield Fault("places", f"this is the order of a line, but layout is {series.layout}")
+    if twice := sorted({place for place in series.places if series.places.count(place) > 1}):
+        yield Fault("places", f"names {', '.join(twice)} more than once")
+
+
+def _bounds_are_in_order(series: Any) -> Iterator[Fault]:
+    if series.lower is not None and series.upper is not None and series.lower >= series.upper:
+        yield Fault("lower", f"must be below upper, which is {series.upper:g}, got {series.lower:g}")
+
+
+def _logarithm_is_defined(series: Any) -> Iterator[Fault]:
+    if series.transform == "log1p" and (series.lower is None or series.lower <= -1):
+        got = "none" if series.lower is None else f"{series.lower:g}"
+        yield Fault("lower", f"the transform log1p needs a bound above -1, for example 0, got {got}")
 
 
 class Series(Section):
-    """What the rows mean and how they are put in order."""
+    """What the rows mean, and how they are put in order."""
 
-    freq: str  # a pandas offset alias: 5min, h, D, B, W-SUN, ME, QS, …
-    season: int | None = Field(None, ge=1)  # steps in a season; none: the natural one of `freq`
-    past: tuple[str, ...] = ()  # covariates known up to now
-    future: tuple[str, ...] = ()  # covariates known ahead
-    static: tuple[str, ...] = ()  # one value per series
-    categorical: tuple[str, ...] = ()  # those of the covariates above, and of y, that are labels, not numbers
-    calendar: tuple[str, ...] = ()  # time features known ahead, see `gatecast check --help`
-    layout: Literal["none", "line", "grid"] = "none"  # series that a network reads together, as neighbours
-    places: tuple[str, ...] = ()  # the order of the series on a line; none: that of their names
+    RULES = (
+        _covariates_are_of_one_kind,
+        _labels_are_covariates,
+        _places_are_of_a_line,
+        _bounds_are_in_order,
+        _logarithm_is_defined,
+    )
+
+    freq: Frequency
+    """The step of the series, a pandas offset alias: 5min, h, D, B, W-SUN, ME, QS, …"""
+
+    season: int | None = Field(None, ge=1)
+    """Steps in a season, for seasonal naive and MASE; `null` takes the natural one of `freq`."""
+
+    past: tuple[str, ...] = ()
+    """Covariates that are known up to now only."""
+
+    future: tuple[str, ...] = ()
+    """Covariates that are known ahead: a forecast needs their values over the horizon."""
+
+    static: tuple[str, ...] = ()
+    """Covariates with one value per series."""
+
+    categorical: tuple[str, ...] = ()
+    """Those of the covariates above, and of `y`, that are labels, not numbers. A label never seen in training has its own
+    bucket."""
+
+    calendar: tuple[TimeFeature, ...] = ()
+    """[Time features](#time-features), known ahead for every stamp."""
+
+    layout: Literal["none", "line", "grid"] = "none"
+    """Series that a network reads together, as neighbors: see [Frames and lines](frames.md)."""
+
+    places: tuple[str, ...] = ()
+    """The order of the series on a line; empty: that of their names."""
+
     gaps: Literal["mask", "fill", "refuse"] = "mask"
-    max_gap: int | None = Field(None, ge=0)  # longer gaps split a series; none: the window's context
+    """`mask`: missing steps are marked for the network; `fill`: they take the last reading; `refuse`: an error."""
+
+    max_gap: int | None = Field(None, ge=0)
+    """No window that is learned from or calibrated on reaches across a longer gap; `null`: the length of the context."""
+
     duplicates: Literal["mean", "first", "last", "sum", "refuse"] = "refuse"
-    lower: float | None = None  # readings below are treated as missing, forecasts are clipped
+    """What becomes of two readings of one series at one stamp; `refuse`: an error."""
+
+    lower: float | None = None
+    """Readings below count as missing, and forecasts are clipped."""
+
     upper: float | None = None
+    """Readings above count as missing, and forecasts are clipped."""
+
     integer: bool = False
+    """Whether forecasts are whole numbers."""
+
     transform: Literal["none", "log1p"] = "none"
+    """`log1p`: the network sees log(1 + y); needs `lower` above -1."""
+
     scale: Literal["standard", "robust", "none"] = "standard"
-    start: str | None = None  # rows before are left out
-    end: str | None = None  # rows after are left out
-    min_length: int = Field(2, ge=1)  # shorter series are left out and reported
+    """How each series is scaled: `standard` by mean and standard deviation, `robust` by median and quartiles."""
+
+    start: str | None = Field(None, examples=["2024-03-31"])
+    """Rows before this stamp are left out."""
+
+    end: str | None = Field(None, examples=["2024-03"])
+    """Rows after this stamp are left out; a day, a month, or a year stands for all of it: `2024-03` keeps March."""
+
+    min_length: int = Field(2, ge=1)
+    """Shorter series are left out, and reported."""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -46,44 +138,31 @@ class Series(Section):
         """Whether the readings are labels."""
         return "y" in self.categorical
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Series:
-        named = [*self.past, *self.future, *self.static]
-        twice = sorted({name for name in named if named.count(name) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)} stands in more than one of past, future and static")
-        unknown = sorted(set(self.categorical) - {*named, "y"})
-        if unknown:
-            raise ValueError(f"categorical names {', '.join(unknown)}, not among past, future or static")
-        if self.places and self.layout != "line":
-            raise ValueError(f"places is the order of a line, but layout is {self.layout}")
-        if len(set(self.places)) < len(self.places):
-            raise ValueError(
-                f"places names {', '.join(sorted({p for p in self.places if self.places.count(p) > 1}))} twice"
-            )
-        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
-            raise ValueError(f"lower {self.lower} is not below upper {self.upper}")
-        if self.transform == "log1p" and self.lower is None:
-            raise ValueError("transform log1p needs a lower bound above -1, for example lower: 0")
-        if self.transform == "log1p" and self.lower is not None and self.lower <= -1:
-            raise ValueError(f"transform log1p needs a lower bound above -1, not {self.lower}")
-        return self
+
+def _block_is_within_the_horizon(window: Any) -> Iterator[Fault]:
+    if window.block is not None and window.block > window.horizon:
+        yield Fault("block", f"must be at most the horizon of {window.horizon} steps, got {window.block}")
 
 
 class Window(Section):
-    """How much of the past the network reads and how far ahead it forecasts, in steps."""
+    """How much of the past the network reads and how far ahead it forecasts, in steps of `series.freq`."""
 
-    context: int = Field(ge=1, le=100_000)
-    horizon: int = Field(ge=1, le=10_000)
-    block: int | None = Field(None, ge=1)  # steps that the network gives at once, then goes on from its own; none: all
+    RULES = (_block_is_within_the_horizon,)
+
+    context: int = Field(ge=1, le=100_000, examples=[72])
+    """Steps that the network reads."""
+
+    horizon: int = Field(ge=1, le=10_000, examples=[12])
+    """Steps that it forecasts."""
+
+    block: int | None = Field(None, ge=1)
+    """Steps that a direct network gives at once, at most the horizon; `null`: all of them."""
+
     stride: int = Field(1, ge=1)
-    min_observed: float = Field(0.5, gt=0, le=1)  # share of the context that must be real readings
+    """Steps between the starts of neighboring training windows."""
 
-    @model_validator(mode="after")
-    def _within(self) -> Window:
-        if self.block is not None and self.block > self.horizon:
-            raise ValueError(f"block {self.block} is longer than the horizon {self.horizon}")
-        return self
+    min_observed: float = Field(0.5, gt=0, le=1)
+    """Share of the context that must be real readings."""
 
     @property
     def at_once(self) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from forecasting.config.section import Section
+from forecasting.config.frequency import Frequency
+from forecasting.config.section import Fault, Section, tagged
+from forecasting.config.clock import TimeZone
 
 __all__ = [
     "FileColumns",
@@ -18,90 +21,189 @@ __all__ = [
     "TextSource",
 ]
 
+Paths: TypeAlias = str | tuple[str, ...]
+
 
 class FileColumns(Section):
-    """Which columns of a file become `unique_id, ds, y`; all other columns that `series` names keep their names."""
+    """Which columns become what. All other columns that `series` names keep their names."""
 
     layout: Literal["long", "wide"] = "long"
-    ds: str | tuple[str, ...] = "ds"  # several columns (date and time, or year, month, day, hour) are joined
-    y: str | tuple[str, ...] | None = None  # long: default "y"; wide: the listed columns, default every other one
-    unique_id: str | tuple[str, ...] | None = None  # none: the column unique_id, or one series named like the job
+    """`long`: a row is one reading of one series; `wide`: a row is one stamp, and a column is one series."""
+
+    ds: str | tuple[str, ...] = "ds"
+    """The column of the stamp; several (date and time, or year, month, day, hour) are joined."""
+
+    y: str | tuple[str, ...] | None = None
+    """Long: the column of the reading; `null`: `y`. Wide: the columns that are series; `null`: all others."""
+
+    unique_id: str | tuple[str, ...] | None = None
+    """The column (or columns, joined with `/`) that names the series; `null`: the column `unique_id` if there is one,
+    else each file is one series with the name of the job."""
 
 
 class FileSource(Section):
-    """CSV (also compressed), Parquet or JSON-lines files; `path` is one glob or several."""
+    """CSV, Parquet, or JSON-lines files, also compressed; the ending of the name tells which.
+
+    [Data](data.md) has examples.
+    """
+
+    model_config = tagged("kind")
 
     kind: Literal["file"] = "file"
-    path: str | tuple[str, ...]
+
+    path: Paths = Field(examples=["data/glucose/*.csv.gz"])
+    """One glob or a list of them; the files that match are read in the order of their names. `${NAME}` and
+    `${NAME:-default}` are environment variables."""
+
     columns: FileColumns = FileColumns()
+    """Which columns become what."""
+
     separator: str = ","
+    """Between the cells of a CSV file; one blank stands for any run of blanks."""
+
     decimal: str = "."
-    header: bool = True  # without a header the columns are named "0", "1", …
-    missing: tuple[str | float, ...] = ()  # codes that mean "no value", besides the empty cell and NaN
-    start: str | None = None  # of a text file that has no time: the stamp of its first row, the others a step apart
-    date_format: str | tuple[str, ...] | None = None  # strptime layouts, step, unix or unix_ms; none: ISO 8601
-    time_zone: str | None = None  # IANA name of local stamps; they are stored in UTC
+    """The decimal sign of a CSV file."""
+
+    header: bool = True
+    """Whether the first row names the columns; without, they are called `"0"`, `"1"`, …"""
+
+    missing: tuple[str | float, ...] = ()
+    """Codes that mean "no value", such as -200, besides the empty cell and NaN."""
+
+    start: str | None = Field(None, examples=["2024-03-31"])
+    """For a CSV file without any column of time: the stamp of its first row. The others are a step of `series.freq`
+    apart."""
+
+    date_format: str | tuple[str, ...] | None = Field(None, examples=["%d.%m.%Y %H:%M", "unix", "step"])
+    """strptime layouts, tried in order; `null` reads ISO 8601; `unix` and `unix_ms` count from 1970; `step` counts steps
+    of `series.freq` where there are no dates."""
+
+    time_zone: TimeZone | None = None
+    """IANA name of the zone of local stamps. They are stored in UTC, those of days or longer steps as local dates."""
 
 
 class SqlSource(Section):
-    """A query on any database that SQLAlchemy knows; `url` may name environment variables as `${NAME}`."""
+    """A query on any database that SQLAlchemy knows.
+
+    The driver must be installed; that of PostgreSQL comes with the extra `postgres`.
+    """
+
+    model_config = tagged("kind")
 
     kind: Literal["sql"] = "sql"
-    url: str
-    query: str
+
+    url: str = Field(examples=["postgresql+psycopg://${DB_USER}:${DB_PASSWORD}@host/name"])
+    """SQLAlchemy URL; `${NAME}` is an environment variable."""
+
+    query: str = Field(examples=["SELECT unique_id, ds, y FROM readings"])
+    """The query that gives the rows."""
+
     columns: FileColumns = FileColumns()
+    """Which columns become what."""
+
     missing: tuple[str | float, ...] = ()
-    time_zone: str | None = None
+    """Codes that mean "no value", besides NULL and NaN."""
+
+    time_zone: TimeZone | None = None
+    """IANA name of the zone of local stamps. They are stored in UTC, those of days or longer steps as local dates."""
+
+
+def _spans_are_sensible(source: Any) -> Iterator[Fault]:
+    for name in ("rows", "columns"):
+        span = getattr(source, name)
+        if span is not None and not 0 <= span[0] < span[1]:
+            yield Fault(name, f"must be [first, one after the last], counted from 0, got {list(span)}")
 
 
 class FramesSource(Section):
-    """Frames of a grid over time: NetCDF files, arrays (npz, npy) or pictures; `path` is one glob or several.
+    """Frames of a grid over time: see [Frames and lines](frames.md). Needs the extra `frames`.
 
-    Every cell becomes a series, called by its row and column; the first channel becomes `y`, others may be covariates.
+    Every cell becomes a series, called by its row and column. The first channel becomes `y`, others may be covariates.
     """
 
-    kind: Literal["frames"] = "frames"
-    path: str | tuple[str, ...]
-    variable: str | tuple[str, ...] | None = None  # in NetCDF and npz files; several are channels; none: the only one
-    start: str | None = None  # when the first frame was taken, a step of `series.freq` apart; NetCDF has its own time
-    time: str = "time"  # the coordinate of time in NetCDF files
-    colour: Literal["gray", "rgb"] = "gray"  # of pictures; their values become 0 to 1
-    missing: tuple[float, ...] = ()  # values that mean "no value", besides NaN and what the file declares
-    rows: tuple[int, int] | None = None  # first row and the one after the last; none: all
-    columns: tuple[int, int] | None = None
-    coarsen: tuple[int, int] = (1, 1)  # rows and columns of a block that become one cell, the mean of what is read
+    model_config = tagged("kind")
+    RULES = (_spans_are_sensible,)
 
-    @model_validator(mode="after")
-    def _sensible(self) -> FramesSource:
-        for name, span in (("rows", self.rows), ("columns", self.columns)):
-            if span is not None and not 0 <= span[0] < span[1]:
-                raise ValueError(f"{name} {list(span)} must be [first, one after the last], counted from 0")
-        if min(self.coarsen) < 1:
-            raise ValueError(f"coarsen {list(self.coarsen)} must be at least 1 each")
-        return self
+    kind: Literal["frames"] = "frames"
+
+    path: Paths = Field(examples=["data/radar/*.nc"])
+    """A glob, or a list of globs: NetCDF (`.nc .nc4 .h5`), arrays (`.npz .npy`), or pictures (`.png` and others)."""
+
+    variable: str | tuple[str, ...] | None = None
+    """The variable of NetCDF and npz files; of several, the first is `y` and the others are covariates; `null`: the only
+    one."""
+
+    start: str | None = Field(None, examples=["2024-03-31"])
+    """When the first frame was taken, where files have no time. Frames are a step of `series.freq` apart."""
+
+    time: str = "time"
+    """The coordinate of time in NetCDF files."""
+
+    colour: Literal["gray", "rgb"] = "gray"
+    """Of pictures: `gray`, or `rgb` for `red` as `y`, `green` and `blue`. Values become 0 to 1."""
+
+    missing: tuple[float, ...] = ()
+    """Values that mean "no value", besides NaN and what a NetCDF file declares."""
+
+    rows: tuple[int, int] | None = None
+    """The first row and the one after the last, counted from 0; `null`: all."""
+
+    columns: tuple[int, int] | None = None
+    """The first column and the one after the last, counted from 0; `null`: all."""
+
+    coarsen: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 1)
+    """Rows and columns of a block that becomes one cell, the mean of what is read in it."""
 
 
 class SyntheticSource(Section):
-    """Made-up seasonal series with trend and noise, the same for the same seed."""
+    """Made-up seasonal series with trend and noise: the same for the same seed."""
+
+    model_config = tagged("kind")
 
     kind: Literal["synthetic"] = "synthetic"
+
     series: int = Field(3, ge=1)
+    """Number of series."""
+
     length: int = Field(1000, ge=1)
-    freq: str = "h"
+    """Steps of each series."""
+
+    freq: Frequency = "h"
+    """Their frequency."""
+
     season: int = Field(24, ge=1)
-    trend: float = 0.0  # per step, in units of the seasonal amplitude
+    """Steps in a season."""
+
+    trend: float = 0.0
+    """Rise per step, in units of the seasonal amplitude."""
+
     noise: float = Field(0.1, ge=0)
-    missing: float = Field(0.0, ge=0, lt=1)  # share of readings that are dropped
-    intermittent: bool = False  # counts with many zeros, whose logarithmic rate is the series described above
+    """Standard deviation of the noise, in units of the seasonal amplitude."""
+
+    missing: float = Field(0.0, ge=0, lt=1)
+    """Share of the readings that is left out."""
+
+    intermittent: bool = False
+    """Counts with many zeros: Poisson, with a rate whose logarithm is the series described above."""
+
     seed: int = 1
+    """Seed of the random numbers."""
 
 
 class TextSource(Section):
-    """Texts whose symbols are the readings of one series each; `path` is one glob or several, also of .gz files."""
+    """Texts whose symbols are the readings: see [Symbols](symbols.md). One series per file, with the name of the file."""
+
+    model_config = tagged("kind")
 
     kind: Literal["text"] = "text"
-    path: str | tuple[str, ...]
-    unit: Literal["character", "word", "line"] = "character"  # what a symbol is
+
+    path: Paths = Field(examples=["data/books/*.txt.gz"])
+    """One glob or several, also of `.gz` files; `${NAME}` and `${NAME:-default}` are environment variables."""
+
+    unit: Literal["character", "word", "line"] = "character"
+    """What a symbol is."""
 
 
-Source = Annotated[FileSource | SqlSource | FramesSource | SyntheticSource | TextSource, Field(discriminator="kind")]
+Source: TypeAlias = Annotated[
+    FileSource | SqlSource | FramesSource | SyntheticSource | TextSource, Field(discriminator="kind")
+]

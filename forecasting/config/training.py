@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from forecasting.config.section import Section
 
@@ -19,36 +19,66 @@ STARTS: Final = {
 }
 
 
+def _start(init: str) -> str:
+    if init not in STARTS and not re.fullmatch("[0-9a-f]{32}", init):
+        valid = ", ".join(STARTS)
+        raise ValueError(f"must be one of {valid}, or the id of a run (32 digits and letters a to f), got {init!r}")
+    return init
+
+
+def _span(validation: int | float) -> int | float:
+    if (isinstance(validation, float) and not 0 < validation < 1) or validation <= 0:
+        raise ValueError(f"must be a share between 0 and 1, or a whole number of steps, got {validation}")
+    return validation
+
+
 class Train(Section):
     """How the network is fitted."""
 
     epochs: int = Field(10, ge=1)
+    """Passes over the training windows, at most."""
+
     batch_size: int = Field(256, ge=1)
+    """Windows in a training step."""
+
     learning_rate: float = Field(0.001, gt=0)
-    decay: Literal["constant", "cosine"] = "cosine"  # of the learning rate over all epochs
+    """Learning rate of AdamW, at its highest."""
+
+    decay: Literal["constant", "cosine"] = "cosine"
+    """How the learning rate goes down over all epochs; `constant`: not at all."""
+
     weight_decay: float = Field(0.0001, ge=0)
+    """Weight decay of AdamW."""
+
     clip_norm: float = Field(1.0, gt=0)
-    patience: int = Field(3, ge=1)  # epochs without a better validation loss
-    validation: int | float = 0.15  # last part of the training span: a share, or a number of steps
-    windows_per_epoch: int | None = Field(None, ge=1)  # none: all of them
+    """Longest global norm of the gradient."""
+
+    patience: int = Field(3, ge=1)
+    """Epochs without a better validation loss before training ends; the best weights are kept."""
+
+    validation: Annotated[int | float, AfterValidator(_span)] = 0.15
+    """The last part of the training span, which only judges: a share between 0 and 1, or a number of steps."""
+
+    windows_per_epoch: int | None = Field(None, ge=1)
+    """Windows drawn for an epoch; `null`: all of them."""
+
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    jit: bool = False  # XLA
+    """Precision of the layers; the mixed ones help on a GPU."""
+
+    jit: bool = False
+    """Compile with XLA."""
+
     seed: int = 1
-    timeout: float | None = Field(None, gt=0)  # seconds
-    init: str = "scratch"  # the weights to begin with, see STARTS; or the id of a run, whose weights then all learn
-    replay: float = Field(1.0, ge=0, le=1)  # share of what the first weights have learned from that is read again
-    final_fit: bool = False  # a challenger that passed is fitted once more, on all readings, before it goes on serving
+    """The same seed gives the same network on a CPU."""
 
-    @field_validator("init")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in STARTS and not re.fullmatch("[0-9a-f]{32}", value):
-            raise ValueError(f"must be one of {', '.join(STARTS)}, or the id of a run: 32 digits and letters a to f")
-        return value
+    timeout: float | None = Field(None, gt=0)
+    """Seconds after which training is stopped with an error; `null`: never."""
 
-    @field_validator("validation")
-    @classmethod
-    def _sensible(cls, value: int | float) -> int | float:
-        if (isinstance(value, float) and not 0 < value < 1) or value <= 0:
-            raise ValueError(f"{value} must be a share between 0 and 1, or a whole number of steps")
-        return value
+    init: Annotated[str, AfterValidator(_start)] = "scratch"
+    """The first weights: `scratch`, `champion`, `encoder`, `head`, or the id of a run: [Retraining](retraining.md)."""
+
+    replay: float = Field(1.0, ge=0, le=1)
+    """The share of what the first weights have learned from that is read again; 0: only what is new."""
+
+    final_fit: bool = False
+    """Fit a challenger that passed once more, on all readings, before it goes on serving."""

@@ -1,0 +1,80 @@
+"""Recurrent cells by name, and the settings of those that have any."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+
+from forecasting.config.section import Section
+
+__all__ = [
+    "CELLS",
+    "CONVOLUTIONAL",
+    "OPTIONS",
+    "Cell",
+    "CellOptions",
+    "ConvLSTMOptions",
+    "ConvLSTMPeepholeOptions",
+    "ConvolutionalCell",
+    "PeepholeLSTMOptions",
+    "Recurrent",
+    "VectorCell",
+]
+
+VectorCell: TypeAlias = Literal["simple", "lstm", "gru", "peephole_lstm", "coupled_lstm"]
+ConvolutionalCell: TypeAlias = Literal["conv_lstm", "conv_lstm_peephole"]
+Cell: TypeAlias = Literal[VectorCell, ConvolutionalCell]
+
+CELLS: Final[tuple[str, ...]] = get_args(Cell)
+CONVOLUTIONAL: Final[tuple[str, ...]] = get_args(ConvolutionalCell)
+
+
+class PeepholeLSTMOptions(Section):
+    """`cell_options` of the cell `peephole_lstm`."""
+
+    squash: Literal["tanh", "identity"] = "tanh"
+    """What the cell state passes on its way out of the cell; `identity` lets it out as it is."""
+
+
+class ConvLSTMOptions(Section):
+    """`cell_options` of the cell `conv_lstm`."""
+
+    kernel: PositiveInt = 3
+    """Width of the convolutions: how many neighbors a place sees, itself included, in each direction of the grid."""
+
+
+class ConvLSTMPeepholeOptions(ConvLSTMOptions):
+    """`cell_options` of the cell `conv_lstm_peephole`."""
+
+    output_gate: Literal["new", "old"] = "new"
+    """The cell state that the output gate sees: `new` as published (Shi et al. 2015), or `old`, that of the step before."""
+
+
+CellOptions: TypeAlias = PeepholeLSTMOptions | ConvLSTMOptions | ConvLSTMPeepholeOptions
+
+OPTIONS: Final[dict[str, type[CellOptions]]] = {
+    "peephole_lstm": PeepholeLSTMOptions,
+    "conv_lstm": ConvLSTMOptions,
+    "conv_lstm_peephole": ConvLSTMPeepholeOptions,
+}
+
+
+class Recurrent(Section):
+    """What the parameters of every network have: a cell, and the settings of that cell."""
+
+    cell: Cell = "lstm"
+    """The recurrent cell, a name of [Cells](networks.md#cells)."""
+
+    cell_options: CellOptions | None = Field(None, examples=[{"kernel": 5}])
+    """Settings of a [cell](#cell_options) that has any; `null`: its defaults."""
+
+    @field_validator("cell_options", mode="plain", json_schema_input_type=CellOptions | None)
+    @classmethod
+    def _of_the_cell(cls, values: Any, info: ValidationInfo) -> Any:
+        cell = info.data.get("cell")
+        if values is None or cell is None:  # a cell that is wrong itself says nothing about its options
+            return None
+        if cell not in OPTIONS:
+            raise ValueError(f"{cell} has no options; the cells that have some are {', '.join(OPTIONS)}")
+        return OPTIONS[cell].model_validate(values)

@@ -1,0 +1,172 @@
+"""What the sections of a job have against each other: every rule that needs neither data nor a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from forecasting.config.evaluation import Baseline, Ngram, PrimaryMetric, PrimarySymbolMetric
+from forecasting.config.operation import least_stamps
+from forecasting.config.section import Fault, Rule
+
+if TYPE_CHECKING:
+    from forecasting.config.job import Job
+
+__all__ = ["RULES"]
+
+
+def _network_fits_windows(job: Job) -> Iterator[Fault]:
+    for place, sentence in job.model.params.objections(job.window.context, on_grid=job.series.layout != "none"):
+        yield Fault(f"model.params.{place}" if place else "model.name", sentence)
+
+
+def _block_is_for_direct_networks(job: Job) -> Iterator[Fault]:
+    if job.window.block is not None and job.model.params.step_by_step:
+        name, block = job.model.name, job.window.block
+        yield Fault("window.block", f"{name} goes step by step and gives one at a time, got {block}; leave it out")
+
+
+def _block_is_for_single_series(job: Job) -> Iterator[Fault]:
+    if job.window.block is not None and job.series.layout != "none":
+        yield Fault("window.block", f"blocks are for single series, and series.layout is {job.series.layout}; leave it out")
+
+
+def _block_knows_what_it_reads(job: Job) -> Iterator[Fault]:
+    """Where a network goes on from its own forecasts, nobody has the covariates that come up to now only."""
+    block, horizon, past = job.window.block, job.window.horizon, job.series.past
+    if block is not None and block < horizon and past:
+        yield Fault(
+            "window.block",
+            f"to go on after {block} of {horizon} steps, a network needs later values of {', '.join(past)}, which are"
+            " known up to now only; leave block out, or leave them out of series.past",
+        )
+
+
+def _grid_has_no_static_labels(job: Job) -> Iterator[Fault]:
+    labels = sorted({*job.series.static} & {*job.series.categorical})
+    if job.series.layout != "none" and labels:
+        yield Fault("series.categorical", f"a {job.series.layout} takes static numbers, not labels, got {', '.join(labels)}")
+
+
+def _residuals_have_their_label(job: Job) -> Iterator[Fault]:
+    valid = ("all", "series", *sorted({*job.series.static} & {*job.series.categorical}))
+    if job.forecast.calibrate.by not in valid:
+        got = job.forecast.calibrate.by
+        yield Fault("forecast.calibrate.by", f"must be one of {', '.join(valid)}, got {got!r}; others must be static labels")
+
+
+def _monitor_can_judge(job: Job) -> Iterator[Fault]:
+    window, horizon = job.monitor.window, job.window.horizon
+    least = least_stamps(horizon)
+    if window is not None and window < least:
+        yield Fault(
+            "monitor.window",
+            f"{window} steps are too few to judge error and coverage of forecasts of {horizon} steps; set {least} or"
+            " more, or leave it out",
+        )
+
+
+def _metric_is_of_its_kind(job: Job) -> Iterator[Fault]:
+    kind, valid = _kind(job, PrimaryMetric, PrimarySymbolMetric)
+    if job.gate.primary not in valid:
+        yield Fault("gate.primary", f"models of {kind} are ranked by one of {', '.join(valid)}, got {job.gate.primary!r}")
+
+
+def _baselines_are_of_their_kind(job: Job) -> Iterator[Fault]:
+    kind, valid = _kind(job, Baseline, Ngram)
+    if foreign := [name for name in job.gate.baselines if name not in valid]:
+        yield Fault("gate.baselines", f"the baselines of {kind} are {', '.join(valid)}, got {', '.join(foreign)}")
+
+
+def _symbols_are_read_whole(job: Job) -> Iterator[Fault]:
+    if job.symbolic and job.train.windows_per_epoch is not None:
+        yield Fault("train.windows_per_epoch", f"sequences of symbols are read whole, got {job.train.windows_per_epoch}; leave it out")
+
+
+def _replay_is_for_single_series_of_numbers(job: Job) -> Iterator[Fault]:
+    if job.train.replay < 1 and (job.symbolic or job.series.layout != "none"):
+        yield Fault("train.replay", f"symbols and layouts are read whole, got {job.train.replay}; leave it out")
+
+
+def _last_fit_is_for_numbers(job: Job) -> Iterator[Fault]:
+    if job.train.final_fit and job.symbolic:
+        yield Fault("train.final_fit", "a network of symbols stays as it was judged; leave it out")
+
+
+def _monitoring_is_for_numbers(job: Job) -> Iterator[Fault]:
+    if job.schedule is not None and job.schedule.monitor is not None and job.symbolic:
+        yield Fault("schedule.monitor", "forecasts of symbols are not monitored; leave it out")
+
+
+def _labels_have_their_head(job: Job) -> Iterator[Fault]:
+    if job.series.symbolic and not job.symbolic:
+        yield Fault("head.name", f"series.categorical names y, and labels need the head categorical, got {job.head.name}")
+
+
+def _network_of_symbols_has_its_head(job: Job) -> Iterator[Fault]:
+    if job.model.name == "in_step" and not job.symbolic:
+        yield Fault("head.name", f"the network in_step forecasts symbols and needs the head categorical, got {job.head.name}")
+
+
+def _symbols_have_their_network(job: Job) -> Iterator[Fault]:
+    if job.symbolic and job.model.name != "in_step":
+        yield Fault("model.name", f"the head categorical needs in_step, the network of symbols, got {job.model.name}")
+
+
+def _symbols_have_no_settings_of_numbers(job: Job) -> Iterator[Fault]:
+    """Codes have no level, so nothing that belongs to one applies to them."""
+    if not job.symbolic:
+        return
+    series = job.series
+    given = {name: bool(getattr(series, name)) for name in ("past", "future", "static", "calendar", "integer")}
+    given |= {name: getattr(series, name) is not None for name in ("lower", "upper")}
+    given |= {name: getattr(series, name) != "none" for name in ("transform", "layout")}
+    for name in (name for name, there in given.items() if there):
+        yield Fault(f"series.{name}", "this is for numbers, and the head is categorical; leave it out")
+    if series.gaps != "refuse":
+        yield Fault("series.gaps", f"symbols need refuse, got {series.gaps}; leave it out")
+    if series.duplicates in ("mean", "sum"):
+        yield Fault("series.duplicates", f"symbols cannot be added, got {series.duplicates}; use first, last, or refuse")
+
+
+def _counts_are_counts(job: Job) -> Iterator[Fault]:
+    """The negative binomial distribution is one of counts, as they are."""
+    if job.head.name != "negative_binomial":
+        return
+    series, head = job.series, "the head negative_binomial"
+    if not series.integer:
+        yield Fault("series.integer", f"{head} needs true, since it counts whole numbers, got false")
+    if series.lower is None or series.lower < 0:
+        got = "none" if series.lower is None else f"{series.lower:g}"
+        yield Fault("series.lower", f"{head} needs 0 or more, since counts are not negative, got {got}")
+    if series.scale != "none":
+        yield Fault("series.scale", f"{head} needs none, since scaled values are no longer counts, got {series.scale}")
+    if series.transform != "none":
+        yield Fault("series.transform", f"{head} needs none, since transformed values are no longer counts, got {series.transform}")
+
+
+def _kind(job: Job, numbers: Any, symbols: Any) -> tuple[str, tuple[str, ...]]:
+    """What the job forecasts, and the names that go with it."""
+    return ("symbols", get_args(symbols)) if job.symbolic else ("numbers", get_args(numbers))
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _network_fits_windows,
+    _block_is_for_direct_networks,
+    _block_is_for_single_series,
+    _block_knows_what_it_reads,
+    _grid_has_no_static_labels,
+    _residuals_have_their_label,
+    _monitor_can_judge,
+    _metric_is_of_its_kind,
+    _baselines_are_of_their_kind,
+    _symbols_are_read_whole,
+    _replay_is_for_single_series_of_numbers,
+    _last_fit_is_for_numbers,
+    _monitoring_is_for_numbers,
+    _labels_have_their_head,
+    _network_of_symbols_has_its_head,
+    _symbols_have_their_network,
+    _symbols_have_no_settings_of_numbers,
+    _counts_are_counts,
+)
