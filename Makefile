@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-jax test-stack lint bench lock
+.PHONY: help setup run test test-jax test-stack lint docs-config bench lock
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done
@@ -56,6 +56,10 @@ lint: setup  ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict forecasting pipelines
 	$(BIN)/lint-imports
+
+docs-config: setup  ## write docs/configuration.md and configs/job.schema.json anew: the configuration explains itself
+	$(BIN)/python -m forecasting.config.reference docs
+	$(BIN)/gatecast schema > configs/job.schema.json
 
 bench: setup  ## the measurements of docs/benchmarks.md, those on public data where GATECAST_DATASETS names it: hours
 	@for job in quickstart sensors stocks $${GATECAST_DATASETS:+ett}; do \

@@ -26,7 +26,9 @@ import numpy as np
 from benchmarks.harness.command_line import parser, publish
 from benchmarks.harness.memory import peak_mb, peak_of_children_mb, resident_mb
 from benchmarks.harness.readings import long_table, walks
+from forecasting.config.head import NumberHead
 from forecasting.config.job import parse_job
+from forecasting.config.network import Stacked
 from forecasting.config.series import Window
 from forecasting.series.features import Features
 from forecasting.series.panel import Panel, build, join
@@ -127,9 +129,9 @@ def train(panel: Panel, windows: object, batches: int) -> float:
     from forecasting.nn import heads, models
     from forecasting.training.batches import Batches
 
-    head = heads.build("quantile", (0.1, 0.5, 0.9))
+    head = heads.build(NumberHead())
     shapes = models.Shapes(context=CONTEXT, horizon=HORIZON, past=len(panel.features.inputs))
-    network = models.build("stacked", {"units": [32]}, shapes, head)
+    network = models.build(Stacked(units=(32,)), shapes, head)
     network.compile(optimizer="adamw", loss=head.loss)
     epoch = Batches(windows, BATCH, seed=1, most=batches * BATCH)  # type: ignore[arg-type]
     return float(network.fit(epoch, verbose=0).history["loss"][0])

@@ -17,7 +17,7 @@ from forecasting import sources
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.generation import Generator, Sampling
 from forecasting.config.job import load_job
-from forecasting.config.network import Model
+from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary
 from forecasting.training.devices import make_deterministic
@@ -39,7 +39,7 @@ def main() -> None:
     """Print the mean nats of the last tenth, and how the network goes on from there."""
     job = load_job(CONFIG)
     text = split(sources.read(job)["y"].tolist())
-    model = fit(text, job.model, job.train, steps=job.window.context)
+    model = fit(text, InStep.model_validate(job.model.params), job.train, steps=job.window.context)
     print(f"nats per character of the last tenth, {len(text.test):,} characters: {nats(model, text):.3f}")
     for temperature in TEMPERATURES:
         told = model.extend(text.test[-200:], 200, Sampling(temperature, seed=job.forecast.seed)).symbols
@@ -52,12 +52,12 @@ def split(characters: list[str]) -> Text:
     return Text(characters[:begin], characters[begin:end], characters[end:])
 
 
-def fit(text: Text, model: Model, train: Train, *, steps: int) -> Generator:
+def fit(text: Text, params: InStep, train: Train, *, steps: int) -> Generator:
     """A network that has learned from the training part, states carried over chunks of so many steps."""
     make_deterministic(train.seed)
     vocabulary = learn_vocabulary(text.train)
     taught, valid = vocabulary.encode(text.train), vocabulary.encode(text.valid)
-    network = network_of(model, vocabulary.size, steps=steps)
+    network = network_of(params, vocabulary.size, steps=steps)
     learn_symbols(network, lessons([taught], [valid], train, steps=steps), train)
     return Generator(vocabulary, Engine(chunk_graph(network, taught[None, :steps])[0].model))
 

@@ -17,7 +17,7 @@ import numpy as np
 from forecasting.bundle.distributions import DISTRIBUTIONS
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.generation import Generator
-from forecasting.config.network import Model
+from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary
 from forecasting.training.devices import make_deterministic
@@ -44,22 +44,22 @@ def main() -> None:
 
 def one_word(config: Train) -> Generator:
     """A simple recurrent network that begins from zero at every word."""
-    model = Model(name="in_step", params={"cell": "simple", "units": [8], "inputs": "one_hot"})
+    params = InStep(cell="simple", units=(8,), inputs="one_hot")
     # with eight lanes for each story, a batch holds as many names that see as names that are seen
     config = config.model_copy(update={"batch_size": 8 * len(STORIES), "decay": "cosine"})
-    return _learn(model, config, 1, steps=1)
+    return _learn(params, config, 1, steps=1)
 
 
 def lstm(config: Train, rounds: int) -> Generator:
     """An LSTM that reads whole stories."""
-    model = Model(name="in_step", params={"cell": "lstm", "units": [64], "inputs": "one_hot"})
-    return _learn(model, config, rounds, steps=len(STORIES[0]))
+    params = InStep(cell="lstm", units=(64,), inputs="one_hot")
+    return _learn(params, config, rounds, steps=len(STORIES[0]))
 
 
-def _learn(model: Model, config: Train, rounds: int, *, steps: int) -> Generator:
+def _learn(params: InStep, config: Train, rounds: int, *, steps: int) -> Generator:
     make_deterministic(config.seed)
     stories = [VOCABULARY.encode(story) for story in STORIES]
-    network = network_of(model, VOCABULARY.size, steps=steps)
+    network = network_of(params, VOCABULARY.size, steps=steps)
     # a lane holds one story again and again, so every batch holds all stories
     again = [story for story in stories for _ in range(REPEATED)]
     given = lessons(again, stories, config, steps=steps, carry=False)

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 
 from forecasting.bundle.engine import Engine
+from forecasting.config.head import SymbolHead
+from forecasting.config.network import Stacked
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.training.devices import make_deterministic
@@ -56,9 +58,9 @@ def fortnights(patterns: np.ndarray) -> Arrays:
 def fit(config: Train) -> keras.Model:
     """An LSTM that has learned from 1,300 patterns, of which some remember nearly all and some hardly anything."""
     make_deterministic(config.seed)
-    head = heads.build("categorical", (0.5,), classes=len(MENU))
+    head = heads.build(SymbolHead(), classes=len(MENU))
     shapes = models.Shapes(context=DAYS, horizon=1, past=len(MENU))
-    network = models.build("stacked", {"units": [16], "normalise": "none"}, shapes, head)
+    network = models.build(Stacked(units=(16,), normalise="none"), shapes, head)
     draw = np.random.default_rng(config.seed)
     chosen = draw.random((1500, DAYS)) < draw.random((1500, 1))
     learn_in_memory(network, head.loss, fortnights(chosen[200:]), fortnights(chosen[:200]), config)

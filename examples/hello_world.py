@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.generation import Generator, Sampling
-from forecasting.config.network import Model
+from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary
 from forecasting.training.devices import make_deterministic
 from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of
 
 TEXT = "Hello world!"
-MODEL = Model(name="in_step", params={"cell": "simple", "units": [5], "inputs": "one_hot"})
+NETWORK = InStep(cell="simple", units=(5,), inputs="one_hot")
 TRAIN = Train(epochs=3, batch_size=1, learning_rate=0.02, weight_decay=0.0, seed=1)
 REPEATED = 400  # times that the string is read in an epoch
 
@@ -34,7 +34,7 @@ def fit(config: Train) -> Generator:
     make_deterministic(config.seed)
     vocabulary = learn_vocabulary(TEXT)
     codes = vocabulary.encode(list(TEXT))
-    network = network_of(MODEL, vocabulary.size, steps=len(TEXT))
+    network = network_of(NETWORK, vocabulary.size, steps=len(TEXT))
     learn_symbols(network, lessons([codes] * REPEATED, [codes], config, steps=len(TEXT)), config)
     graphs, _ = chunk_graph(network, codes[None])
     return Generator(vocabulary, Engine(graphs.model))

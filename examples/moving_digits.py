@@ -16,6 +16,8 @@ from keras import ops
 from sklearn.datasets import load_digits
 
 from forecasting.bundle.engine import Engine
+from forecasting.config.head import NumberHead
+from forecasting.config.network import ConvLSTM, Network, Stacked
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.training.devices import make_deterministic
@@ -25,8 +27,8 @@ SIDE, DIGIT = 32, 8
 CONTEXT, HORIZON = 10, 5
 FASTEST = 2.0  # cells per step, in each direction
 SPLIT = (0.6, 0.8)  # of the handwritten digits: before it trained on, between validated on, after it tested on
-CONV_LSTM: dict[str, Any] = {"filters": [32], "patch": 4, "normalise": "none"}
-PIXEL_LSTM: dict[str, Any] = {"cell": "lstm", "units": [16], "normalise": "none"}
+CONV_LSTM = ConvLSTM(filters=(32,), patch=4, normalise="none")
+PIXEL_LSTM = Stacked(cell="lstm", units=(16,), normalise="none")
 TRAIN = Train(epochs=12, batch_size=16, learning_rate=0.003, patience=3, seed=1)
 SEQUENCES = (2000, 200, 400)  # trained, validated and tested on
 PIXELS = 50  # of each sequence, on average, that the LSTM of single pixels learns from
@@ -44,10 +46,10 @@ def errors(config: Train, sequences: tuple[int, int, int]) -> dict[str, float]:
     train, valid, test = (moving(part, count, config.seed) for part, count in enumerate(sequences))
     actual = test[:, CONTEXT:].reshape(len(test), -1)
     field = models.Shapes(CONTEXT, HORIZON, past=1, grid=(SIDE, SIDE))
-    whole = fit("conv_lstm", CONV_LSTM, field, frames(train), frames(valid), config)
+    whole = fit(CONV_LSTM, field, frames(train), frames(valid), config)
     single = models.Shapes(CONTEXT, HORIZON, past=1)
     larger = config.model_copy(update={"batch_size": PIXELS * config.batch_size})
-    alone = fit("stacked", PIXEL_LSTM, single, pixels(train, config.seed), pixels(valid, config.seed), larger)
+    alone = fit(PIXEL_LSTM, single, pixels(train, config.seed), pixels(valid, config.seed), larger)
     every = forecast(alone, one_by_one(test)).reshape(len(test), SIDE * SIDE, HORIZON).swapaxes(1, 2)
     rivals = {
         "conv_lstm": forecast(whole, frames(test)),
@@ -100,11 +102,9 @@ def pixels(sequences: np.ndarray, seed: int) -> Arrays:
     return Arrays(every.batch(chosen), every.targets(chosen))
 
 
-def fit(
-    name: str, params: dict[str, Any], shapes: models.Shapes, train: Arrays, valid: Arrays, config: Train
-) -> keras.Model:
+def fit(params: Network, shapes: models.Shapes, train: Arrays, valid: Arrays, config: Train) -> keras.Model:
     """The network with the weights of its best epoch by squared error, for that is what it is judged by."""
-    network = models.build(name, params, shapes, heads.build("quantile", (0.5,)))
+    network = models.build(params, shapes, heads.build(NumberHead(quantiles=(0.5,))))
     learn_in_memory(network, squared_error, train, valid, config)
     return network
 

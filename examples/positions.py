@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from forecasting.bundle.engine import Engine
+from forecasting.config.head import SymbolHead
 from forecasting.config.training import Train
 from forecasting.nn import export, heads
 from forecasting.nn.cells import CELLS
@@ -64,7 +65,7 @@ def fit(config: Train, *, both: bool) -> keras.Model:
     past = keras.Input((LENGTH, len(WORDS)), name="past")
     layer = CELLS["lstm"](16, activation="tanh", sequences=True, name="lstm")
     features = (keras.layers.Bidirectional(layer, name="both_ways") if both else layer)(past)
-    head = heads.build("categorical", (0.5,), classes=len(LABELS))
+    head = heads.build(SymbolHead(), classes=len(LABELS))
     network = keras.Model({"past": past}, head([features, Frameless(name="frameless")(features)]), name="labels")
     learn_in_memory(network, head.loss, texts(1000, seed=1), texts(100, seed=2), config)
     return network

@@ -15,6 +15,8 @@ import keras
 import numpy as np
 
 from forecasting.bundle.engine import Engine
+from forecasting.config.head import NumberHead
+from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.series.windows import Batch
@@ -62,9 +64,9 @@ def waves() -> np.ndarray:
 def fit(config: Train) -> keras.Model:
     """An LSTM that tells, at each step of a chunk of the first STEPS steps of 97 waves, the next value."""
     make_deterministic(config.seed)
-    head = heads.build("normal", (0.5,))
+    head = heads.build(NumberHead(name="normal"))
     shapes = models.Shapes(context=CHUNK, horizon=CHUNK, past=1)
-    network = models.build("in_step", {"cell": "lstm", "units": [51]}, shapes, head)
+    network = models.build(InStep(cell="lstm", units=(51,)), shapes, head)
     chunks = np.lib.stride_tricks.sliding_window_view(waves()[:LEARNED, :STEPS], CHUNK + 1, axis=1)[:, ::STRIDE]
     held_out = LEARNED // 10
     learn_in_memory(network, head.loss, examples(chunks[held_out:]), examples(chunks[:held_out]), config)

@@ -19,6 +19,8 @@ import numpy as np
 from sklearn.linear_model import RidgeClassifierCV
 
 from forecasting.bundle.engine import Engine
+from forecasting.config.head import SymbolHead
+from forecasting.config.network import Stacked
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.training.devices import make_deterministic
@@ -80,10 +82,10 @@ def linear(train: Utterances, test: Utterances) -> dict[str, float]:
 def recurrent(train: Utterances, test: Utterances, config: Train) -> float:
     """The share that is right after training on four fifths of what there is to learn from; one fifth validates."""
     make_deterministic(config.seed)
-    head = heads.build("categorical", (0.5,), classes=9)
+    head = heads.build(SymbolHead(), classes=9)
     shapes = models.Shapes(context=STEPS, horizon=1, past=13, mask=True)
-    params = {"cell": "gru", "units": [64], "bidirectional": True, "dropout": 0.5, "normalise": "none"}
-    network = models.build("stacked", params, shapes, head)
+    params = Stacked(cell="gru", units=(64,), bidirectional=True, dropout=0.5, normalise="none")
+    network = models.build(params, shapes, head)
     held_out = np.arange(len(train.past)) % 5 == 0
     taught, valid = (_examples(train.past[part], train.speaker[part]) for part in (~held_out, held_out))
     learn_in_memory(network, head.loss, taught, valid, config)

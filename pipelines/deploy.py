@@ -61,8 +61,8 @@ def register(jobs: Sequence[Job], pool: str, *, only: bool = False) -> list[Regi
     """Deployments and automations of these jobs, for the workers of `pool`; where `only`, those of other jobs go.
 
     A deployment is known by its content: one that stands there unchanged keeps its schedule, its coming runs and
-    whatever a person has paused. Raises ConfigError where two jobs have one name or a line is no cron line, and
-    GatecastError where the server does not answer.
+    whatever a person has paused. Raises ConfigError where two jobs have one name, and GatecastError where the
+    server does not answer.
     """
     names = Counter(job.name for job in jobs)
     if twice := sorted(name for name, count in names.items() if count > 1):
@@ -90,11 +90,7 @@ def _told(plan: _Plan, changed: bool) -> Registered:
 
 
 def _plan(job: Job, name: str, pool: str) -> _Plan:
-    flow = FLOWS[name]
-    try:
-        when = schedules(job, name)
-    except ValueError as error:
-        raise ConfigError(f"{job.name}: schedule.{name}: {cron(job, name)!r} is no cron line: {error}") from error
+    flow, when = FLOWS[name], schedules(job, name)
     content: dict[str, Any] = {
         "description": flow.description,
         "entrypoint": f"{flow.__module__}.{flow.fn.__name__}",  # from the installed package: nothing is fetched

@@ -45,7 +45,7 @@ def cron(job: Job, flow: str) -> str | None:
 
 
 def schedules(job: Job, flow: str) -> list[DeploymentScheduleCreate]:
-    """When the flow runs by the clock, in the job's time zone; raises ValidationError where a line is no cron line."""
+    """When the flow runs by the clock, in the job's time zone."""
     line, zone = cron(job, flow), job.schedule.time_zone if job.schedule else "UTC"
     return [DeploymentScheduleCreate(schedule=CronSchedule(cron=line, timezone=zone))] if line else []
 

@@ -48,7 +48,6 @@ from forecasting.training.start import Start
 
 __all__ = [
     "alone",
-    "check",
     "clean",
     "conclude",
     "decide",
@@ -97,12 +96,6 @@ def step(title: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
 def alone(job: Job) -> AbstractContextManager[None]:
     """Only one run of a job at a time in this home; a second one says so and waits."""
     return run_lock(open_home().workspace.locks, job.name, waiting=_say)
-
-
-@step("checking the network's parameters")
-def check(job: Job) -> None:
-    """Raises ConfigError before any data is read; in a process of its own, which alone needs Keras."""
-    child.call("forecasting.nn.check:check", job)
 
 
 @step("reading the source", retries=2, retry_delay_seconds=[2, 20])

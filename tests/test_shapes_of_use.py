@@ -9,7 +9,7 @@ import pytest
 from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job, load_job
-from forecasting.config.network import Model
+from forecasting.config.network import SegRNN, SegRNNModel
 from forecasting.evaluation.backtest import candidate, find_origins
 from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
@@ -56,7 +56,7 @@ def errors(job: Job, place: Path) -> dict[str, float]:
 
 def test_segments_do_what_steps_do(tmp_path: Path) -> None:
     """The job that tells a day after reading two is learned by SegRNN as well, with half a day in a segment."""
-    model = Model(name="segrnn", params={"segment": 12, "units": 16})
+    model = SegRNNModel(params=SegRNN(segment=12, units=16))
     job = load_job(SHAPES / "after_reading.yaml").model_copy(update={"model": model})
     error, wanted = errors(job, tmp_path), WANTED["after_reading"]
     assert error["network"] < wanted.of_naive * error["naive"], error

@@ -53,7 +53,7 @@ class Origin(BaseModel):
     seed: int = 0
     parity: float = 0.0  # max abs difference between the trained network and its ONNX graph
     steps: int = 0  # optimiser steps
-    params: dict[str, Any] = {}  # of the network, as configured
+    params: dict[str, Any] = {}  # of the network, defaults included
     precision: str = "float32"  # it was trained in
     fit_until: datetime | None = None  # the last reading that its weights were fitted to; none: not known
     seen_until: datetime | None = None  # the last reading that chose among them, in validation

@@ -23,9 +23,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The job, which is als
 
 def read_job(path: Path) -> Job:
     """The job of a YAML file, checked; raises ConfigError."""
-    from forecasting.lifecycle.checks import configuration
+    from forecasting.config.job import load_job
 
-    return configuration(path)
+    return load_job(path)
 
 
 def in_process(flow: Any, *args: Any, **named: Any) -> Any:

@@ -36,12 +36,10 @@ app = typer.Typer(
 @app.command()
 def run(config: Config, as_json: Json = False) -> None:
     """The main job: ingest, train, backtest, gate, register, forecast, report."""
-    from pipelines import tasks
+    job = read_job(config)  # before anything heavy is imported: a mistake in it is answered at once
     from pipelines.ingest import ingest
     from pipelines.training import training
 
-    job = read_job(config)
-    tasks.check(job)
     in_process(ingest, job)
     _show_outcome(in_process(training, job), as_json)
 
@@ -49,11 +47,11 @@ def run(config: Config, as_json: Json = False) -> None:
 @app.command()
 def ingest(config: Config, as_json: Json = False) -> None:
     """Read the source, validate, clean, and merge the readings into the job's table."""
+    job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.lifecycle.home import open_home
     from pipelines.ingest import ingest as flow
 
-    job = read_job(config)
     merged = in_process(flow, job)
     result = {"name": job.name, "version": merged.version, "inserted": merged.inserted, "updated": merged.updated}
     if as_json:
@@ -71,12 +69,11 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read the source and list every violation; with --leakage, change the future and see that the past stays."""
+    job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
     from pipelines import tasks
 
-    job = read_job(config)
-    tasks.check(job)
     findings = checks.leakage(job, tasks.live_bundle(job)) if leakage else checks.source(job)
     if as_json:
         print_json(findings.to_dict())
@@ -97,10 +94,12 @@ def train(
 ) -> None:
     """Train a challenger on the stored observations, judge it, and promote it only if it is better."""
     from forecasting.config.job import beginning_with
-    from pipelines.training import training
 
     job = read_job(config)
-    _show_outcome(in_process(training, beginning_with(job, init) if init else job), as_json)
+    job = beginning_with(job, init) if init else job
+    from pipelines.training import training
+
+    _show_outcome(in_process(training, job), as_json)
 
 
 @app.command()
@@ -110,12 +109,13 @@ def backtest(
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all tables to FILE.")] = None,
 ) -> None:
     """Judge live models and baselines on the job's rolling origins."""
+    job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
     from forecasting.lifecycle.home import open_home
     from forecasting.runtime.files import write_text
 
-    job, home = read_job(config), open_home()
+    home = open_home()
     tables = checks.standings(home.store, home.registry, job, model or [])
     if output:
         write_text(output, json.dumps(tables, allow_nan=False))
@@ -146,11 +146,11 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
     as_json: Json = False,
 ) -> None:
     """Forecast every stored series with the live model and keep the vintage."""
+    job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.storage.outlets import outlet
     from pipelines.batch import batch
 
-    job = read_job(config)
     if prompt is not None:
         typer.echo(_continued(job, prompt, length, temperature, seed, model))
         return
@@ -223,6 +223,14 @@ def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
     else:
         for job, rows in tables.items():
             show(job, [_version_row(row) for row in rows])
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a job, for editors that complete and check YAML."""
+    from forecasting.config.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)
 
 
 app.command()(deploy)

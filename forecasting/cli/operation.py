@@ -38,9 +38,10 @@ def deploy(
     paths = config or sorted(Settings().jobs.glob("*.y*ml"))
     if not paths:
         raise ConfigError(f"no job to deploy: name CONFIG files, or put them into {Settings().jobs} (GATECAST_JOBS)")
+    jobs = [read_job(path) for path in paths]
     from pipelines.deploy import register
 
-    made = register([read_job(path) for path in paths], pool, only=not config)
+    made = register(jobs, pool, only=not config)
     rows = [each._asdict() for each in made]
     if as_json:
         print_json({"pool": pool, "deployments": rows})
@@ -62,12 +63,12 @@ def monitor(
 
     A verdict is acted on once. Where PREFECT_API_URL names a server, a training is asked for by an event.
     """
+    job = read_job(config)
     from forecasting.cli.tables import show
     from pipelines import tasks
     from pipelines.monitor import monitor as flow
     from pipelines.training import training
 
-    job = read_job(config)
     findings = in_process(flow, job, act=act)
     trained = None
     if act and findings.due and findings.verdict == "retrain" and not os.environ.get("PREFECT_API_URL"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
 
 from forecasting.config.section import Section
 
@@ -48,7 +48,7 @@ class ConvLSTMPeepholeOptions(ConvLSTMOptions):
     """`cell_options` of the cell `conv_lstm_peephole`."""
 
     output_gate: Literal["new", "old"] = "new"
-    """The cell state that the output gate sees: `new` as published (Shi et al. 2015), or `old`, that of the step before."""
+    """The cell state that the output gate sees: `new` as published (Shi et al. 2015), or `old`, of the step before."""
 
 
 CellOptions: TypeAlias = PeepholeLSTMOptions | ConvLSTMOptions | ConvLSTMPeepholeOptions
@@ -60,8 +60,20 @@ OPTIONS: Final[dict[str, type[CellOptions]]] = {
 }
 
 
+def _options_by_cell(schema: dict[str, Any]) -> None:
+    """In JSON Schema, what `_of_the_cell` checks; without references, since every generator places those elsewhere."""
+    chosen = schema["properties"]["cell"]
+    for cell in chosen["enum"]:
+        keys = list(OPTIONS[cell].model_fields) if cell in OPTIONS else []
+        known = {"propertyNames": {"enum": keys}} if keys else {"type": "null"}
+        condition = {"properties": {"cell": {"const": cell}}, "required": [] if cell == chosen["default"] else ["cell"]}
+        schema.setdefault("allOf", []).append({"if": condition, "then": {"properties": {"cell_options": known}}})
+
+
 class Recurrent(Section):
     """What the parameters of every network have: a cell, and the settings of that cell."""
+
+    model_config = ConfigDict(json_schema_extra=_options_by_cell)
 
     cell: Cell = "lstm"
     """The recurrent cell, a name of [Cells](networks.md#cells)."""

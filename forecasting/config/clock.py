@@ -52,8 +52,8 @@ def _cron_line(line: str) -> str:
         if not all(field.accepts(item) for item in entry.split(",")):
             names = f" or {field.names[0]} to {field.names[-1]}" if field.names else ""
             raise ValueError(
-                f"{entry!r} cannot be the {field.name} of a cron line, which is {field.first} to {field.last}{names}, *,"
-                " or a list, a range, or a step of these"
+                f"{entry!r} cannot be the {field.name} of a cron line, which is {field.first} to {field.last}{names},"
+                " *, or a list, a range, or a step of these"
             )
     return line
 

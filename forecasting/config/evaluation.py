@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
@@ -43,8 +43,8 @@ class Gate(Section):
     """When a challenger goes live: [Evaluation](evaluation.md) explains each rule."""
 
     primary: PrimaryMetric | PrimarySymbolMetric = "wql"
-    """The [metric](evaluation.md#metrics) that decides; `nats` and `bits` are for [symbols](symbols.md), where `nats` is
-    the default."""
+    """The [metric](evaluation.md#metrics) that decides. `nats` and `bits` are for [symbols](symbols.md), where `nats`
+    is the default."""
 
     margin: float = Field(0.0, ge=0)
     """Share by which the champion must be beaten."""
@@ -56,7 +56,8 @@ class Gate(Section):
     """Band for the share of actuals inside the widest interval of the head."""
 
     baselines: tuple[Baseline | Ngram, ...] = ("naive", "seasonal_naive", "ridge")
-    """[Baselines](baselines.md) that a network must beat; for [symbols](symbols.md) they are n-grams, by default all three."""
+    """[Baselines](baselines.md) that a network must beat. For [symbols](symbols.md) they are n-grams, by default all
+    three."""
 
     max_revision: float = Field(2.0, gt=0)
     """Largest revision between neighboring forecasts, as a multiple of that of naive."""

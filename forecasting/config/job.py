@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -95,19 +94,15 @@ class Job(Section):
     def _complete(cls, content: Any) -> Any:
         """What is left out in a job of symbols has the values that fit them."""
         match content:
-            case {"head": {"name": "categorical"}, "series": {"categorical": list() | tuple() as labels, **others}}:
-                return cls._with_symbols(content, others, labels)
-            case {"head": {"name": "categorical"}, "series": {**others}} if "categorical" not in others:
-                return cls._with_symbols(content, others, ())
+            case {"head": {"name": "categorical"}, "series": dict() as given}:
+                labels, gate = given.get("categorical", []), content.get("gate", {})
+                series = {"gaps": "refuse", **given}
+                if isinstance(labels, list | tuple) and "y" not in labels:
+                    series["categorical"] = [*labels, "y"]
+                if isinstance(gate, dict):
+                    gate = {"primary": "nats", "baselines": list(get_args(Ngram)), **gate}
+                return {**content, "series": series, "gate": gate}
         return content
-
-    @staticmethod
-    def _with_symbols(content: dict[str, Any], series: dict[str, Any], labels: Sequence[Any]) -> dict[str, Any]:
-        gate = content.get("gate", {})
-        if isinstance(gate, dict):
-            gate = {"primary": "nats", "baselines": get_args(Ngram), **gate}
-        series = {"gaps": "refuse", **series, "categorical": [*labels, *(() if "y" in labels else ("y",))]}
-        return {**content, "series": series, "gate": gate}
 
 
 def beginning_with(job: Job, init: str) -> Job:
@@ -137,5 +132,5 @@ def parse_job(content: dict[str, Any], *, name: str = "configuration") -> Job:
         return Job.model_validate(content)
     except ValidationError as error:
         faults = faults_of(error)
-        lines = "\n".join(f"  - {fault.place}: {fault.sentence}" for fault in faults)
+        lines = "\n".join(f"  - {fault}" for fault in faults)
         raise ConfigError(f"{name} has {len(faults)} violation{'s' * (len(faults) > 1)}:\n{lines}") from error

@@ -51,7 +51,7 @@ def _activation_fits(params: Any) -> Iterator[Fault]:
 def _one_direction_per_layer(params: Any) -> Iterator[Fault]:
     both, layers = params.bidirectional, len(params.units)
     if not isinstance(both, bool) and len(both) != layers:
-        yield Fault("bidirectional", f"has {len(both)} entries, but units has {layers}: give one for each layer, or one value")
+        yield Fault("bidirectional", f"must be one value, or one for each of the {layers} layers, got {len(both)}")
 
 
 class Stacked(Network):
@@ -87,7 +87,7 @@ class Stacked(Network):
     """Widths of the layers that each step of the horizon passes."""
 
     highway: int = Field(0, ge=0)
-    """Lags of the [linear path](networks.md#highway) beside the recurrent layers, at most the context; 0: no such path."""
+    """Lags of the [linear path](networks.md#highway) beside the recurrent layers, at most the context; 0: no path."""
 
     def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
         """A highway longer than the context, or on a grid, and a cell that cannot read one."""
@@ -159,7 +159,7 @@ class DeepAR(Network):
 
 
 class SegRNN(Network):
-    """[`segrnn`](networks/segrnn.md): a recurrent layer reads segments of the context, answers all segments ahead at once."""
+    """[`segrnn`](networks/segrnn.md): a recurrent layer reads the context in segments and answers all those ahead."""
 
     name: ClassVar[str] = "segrnn"
     activation: ClassVar[str] = "tanh"
@@ -219,7 +219,7 @@ class ConvLSTM(Network):
 
 
 class InStep(Network):
-    """[`in_step`](networks/in_step.md): at every step of a sequence, what comes next. The network of [symbols](symbols.md)."""
+    """[`in_step`](networks/in_step.md): at every step, what comes next; the network of [symbols](symbols.md)."""
 
     name: ClassVar[str] = "in_step"
     step_by_step: ClassVar[bool] = True

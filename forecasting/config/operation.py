@@ -53,7 +53,7 @@ class Monitor(Section):
     """When a live model is found wanting: [Monitoring](monitoring.md) explains each rule."""
 
     window: int | None = Field(None, ge=20)
-    """Latest steps that are judged: no fewer than four horizons, nor than the horizon and 50. `null`: 100, twice the
+    """Latest steps that are judged, at least four horizons and at least one horizon and 50. `null`: 100, twice the
     season, or four horizons, whichever is longest."""
 
     level: float = Field(0.01, gt=0, lt=0.5)

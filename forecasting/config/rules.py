@@ -28,7 +28,7 @@ def _block_is_for_direct_networks(job: Job) -> Iterator[Fault]:
 
 def _block_is_for_single_series(job: Job) -> Iterator[Fault]:
     if job.window.block is not None and job.series.layout != "none":
-        yield Fault("window.block", f"blocks are for single series, and series.layout is {job.series.layout}; leave it out")
+        yield Fault("window.block", f"it is for single series, but series.layout is {job.series.layout}; leave it out")
 
 
 def _block_knows_what_it_reads(job: Job) -> Iterator[Fault]:
@@ -45,14 +45,14 @@ def _block_knows_what_it_reads(job: Job) -> Iterator[Fault]:
 def _grid_has_no_static_labels(job: Job) -> Iterator[Fault]:
     labels = sorted({*job.series.static} & {*job.series.categorical})
     if job.series.layout != "none" and labels:
-        yield Fault("series.categorical", f"a {job.series.layout} takes static numbers, not labels, got {', '.join(labels)}")
+        layout, got = job.series.layout, ", ".join(labels)
+        yield Fault("series.categorical", f"a {layout} takes static numbers, not labels, got {got}")
 
 
 def _residuals_have_their_label(job: Job) -> Iterator[Fault]:
-    valid = ("all", "series", *sorted({*job.series.static} & {*job.series.categorical}))
-    if job.forecast.calibrate.by not in valid:
-        got = job.forecast.calibrate.by
-        yield Fault("forecast.calibrate.by", f"must be one of {', '.join(valid)}, got {got!r}; others must be static labels")
+    by, valid = job.forecast.calibrate.by, ["all", "series", *sorted({*job.series.static} & {*job.series.categorical})]
+    if by not in valid:
+        yield Fault("forecast.calibrate.by", f"must be one of {', '.join(valid)}, or another static label, got {by!r}")
 
 
 def _monitor_can_judge(job: Job) -> Iterator[Fault]:
@@ -69,7 +69,7 @@ def _monitor_can_judge(job: Job) -> Iterator[Fault]:
 def _metric_is_of_its_kind(job: Job) -> Iterator[Fault]:
     kind, valid = _kind(job, PrimaryMetric, PrimarySymbolMetric)
     if job.gate.primary not in valid:
-        yield Fault("gate.primary", f"models of {kind} are ranked by one of {', '.join(valid)}, got {job.gate.primary!r}")
+        yield Fault("gate.primary", f"the metrics of {kind} are {', '.join(valid)}, got {job.gate.primary}")
 
 
 def _baselines_are_of_their_kind(job: Job) -> Iterator[Fault]:
@@ -79,8 +79,9 @@ def _baselines_are_of_their_kind(job: Job) -> Iterator[Fault]:
 
 
 def _symbols_are_read_whole(job: Job) -> Iterator[Fault]:
-    if job.symbolic and job.train.windows_per_epoch is not None:
-        yield Fault("train.windows_per_epoch", f"sequences of symbols are read whole, got {job.train.windows_per_epoch}; leave it out")
+    windows = job.train.windows_per_epoch
+    if job.symbolic and windows is not None:
+        yield Fault("train.windows_per_epoch", f"sequences of symbols are read whole, got {windows}; leave it out")
 
 
 def _replay_is_for_single_series_of_numbers(job: Job) -> Iterator[Fault]:
@@ -100,12 +101,12 @@ def _monitoring_is_for_numbers(job: Job) -> Iterator[Fault]:
 
 def _labels_have_their_head(job: Job) -> Iterator[Fault]:
     if job.series.symbolic and not job.symbolic:
-        yield Fault("head.name", f"series.categorical names y, and labels need the head categorical, got {job.head.name}")
+        yield Fault("head.name", f"series.categorical names y, and labels need categorical, got {job.head.name}")
 
 
 def _network_of_symbols_has_its_head(job: Job) -> Iterator[Fault]:
     if job.model.name == "in_step" and not job.symbolic:
-        yield Fault("head.name", f"the network in_step forecasts symbols and needs the head categorical, got {job.head.name}")
+        yield Fault("head.name", f"the network in_step forecasts symbols and needs categorical, got {job.head.name}")
 
 
 def _symbols_have_their_network(job: Job) -> Iterator[Fault]:
@@ -126,7 +127,7 @@ def _symbols_have_no_settings_of_numbers(job: Job) -> Iterator[Fault]:
     if series.gaps != "refuse":
         yield Fault("series.gaps", f"symbols need refuse, got {series.gaps}; leave it out")
     if series.duplicates in ("mean", "sum"):
-        yield Fault("series.duplicates", f"symbols cannot be added, got {series.duplicates}; use first, last, or refuse")
+        yield Fault("series.duplicates", f"symbols need first, last, or refuse, got {series.duplicates}")
 
 
 def _counts_are_counts(job: Job) -> Iterator[Fault]:
@@ -134,15 +135,16 @@ def _counts_are_counts(job: Job) -> Iterator[Fault]:
     if job.head.name != "negative_binomial":
         return
     series, head = job.series, "the head negative_binomial"
+    scaled = "since scaled or transformed values are no longer counts"
     if not series.integer:
         yield Fault("series.integer", f"{head} needs true, since it counts whole numbers, got false")
     if series.lower is None or series.lower < 0:
         got = "none" if series.lower is None else f"{series.lower:g}"
         yield Fault("series.lower", f"{head} needs 0 or more, since counts are not negative, got {got}")
     if series.scale != "none":
-        yield Fault("series.scale", f"{head} needs none, since scaled values are no longer counts, got {series.scale}")
+        yield Fault("series.scale", f"{head} needs none, {scaled}, got {series.scale}")
     if series.transform != "none":
-        yield Fault("series.transform", f"{head} needs none, since transformed values are no longer counts, got {series.transform}")
+        yield Fault("series.transform", f"{head} needs none, {scaled}, got {series.transform}")
 
 
 def _kind(job: Job, numbers: Any, symbols: Any) -> tuple[str, tuple[str, ...]]:

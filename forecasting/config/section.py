@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -17,7 +17,6 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
-from typing_extensions import Self
 
 from forecasting.config import wording
 
@@ -29,6 +28,10 @@ class Fault(NamedTuple):
 
     place: str
     sentence: str
+
+    def __str__(self) -> str:
+        """As one line."""
+        return f"{self.place}: {self.sentence}" if self.place else self.sentence
 
 
 Rule: TypeAlias = Callable[[Any], Iterable[Fault]]
@@ -67,8 +70,9 @@ class Section(BaseModel):
     @classmethod
     def _judge(cls, content: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         content = cls._complete(content)
+        found: list[Fault] = []
         try:
-            section, found = handler(content), []
+            section: Self = handler(content)
         except ValidationError as error:
             section, found = cls._right_part(content), _worded(cls, content, error)
         if traps := _truth_values(cls, content, {fault.place for fault in found}):
@@ -88,16 +92,15 @@ class Section(BaseModel):
     @classmethod
     def _right_part(cls, content: Any) -> Self:
         """The section with those keys alone that are right by themselves."""
-        content = cls._complete(content)
-        given, right = content if isinstance(content, dict) else dict.fromkeys(cls.model_fields), {}
-        for name, field in cls.model_fields.items():
+        given, right = cls._complete(content), {}
+        for name, field in cls.model_fields.items() if isinstance(given, dict) else ():
             with suppress(ValidationError, _UnjudgedError):
                 if name in given:
                     right[name] = _value(field, given[name])
                 elif not field.is_required():
                     right[name] = field.get_default(call_default_factory=True)
-        section = cls.model_construct(**right)
-        for name in cls.model_fields.keys() - right.keys():
+        section = cast(Self, cls.model_construct(**right))
+        for name in cls.model_fields.keys() - right.keys():  # its default, which is not what was written
             section.__dict__.pop(name, None)
         return section
 
@@ -169,7 +172,9 @@ def _value(field: FieldInfo, value: Any) -> Any:
     section = _section(field, value)
     if section is not None and isinstance(value, dict):
         return section._right_part(value)
-    return TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+    annotation: Any = Annotated[field.annotation, field]
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    return adapter.validate_python(value)
 
 
 def _section(field: FieldInfo, value: Any) -> type[Section] | None:

@@ -83,8 +83,8 @@ class Series(Section):
     """Covariates with one value per series."""
 
     categorical: tuple[str, ...] = ()
-    """Those of the covariates above, and of `y`, that are labels, not numbers. A label never seen in training has its own
-    bucket."""
+    """Those of the covariates above, and of `y`, that are labels, not numbers. A label never seen in training has its
+    own bucket."""
 
     calendar: tuple[TimeFeature, ...] = ()
     """[Time features](#time-features), known ahead for every stamp."""
@@ -99,7 +99,8 @@ class Series(Section):
     """`mask`: missing steps are marked for the network; `fill`: they take the last reading; `refuse`: an error."""
 
     max_gap: int | None = Field(None, ge=0)
-    """No window that is learned from or calibrated on reaches across a longer gap; `null`: the length of the context."""
+    """No window that is learned from or calibrated on reaches across a longer gap; `null`: one as long as the
+    context."""
 
     duplicates: Literal["mean", "first", "last", "sum", "refuse"] = "refuse"
     """What becomes of two readings of one series at one stamp; `refuse`: an error."""
@@ -117,7 +118,8 @@ class Series(Section):
     """`log1p`: the network sees log(1 + y); needs `lower` above -1."""
 
     scale: Literal["standard", "robust", "none"] = "standard"
-    """How each series is scaled: `standard` by mean and standard deviation, `robust` by median and quartiles."""
+    """How each series is scaled: `standard` by mean and standard deviation, `robust` by median and quartiles, or
+    `none`."""
 
     start: str | None = Field(None, examples=["2024-03-31"])
     """Rows before this stamp are left out."""

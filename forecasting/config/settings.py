@@ -22,14 +22,28 @@ def _directory(path: Path) -> Path:
 class Settings(BaseSettings):
     """Frozen settings, read from `GATECAST_…` environment variables; raise ConfigError where home is a file."""
 
-    model_config = SettingsConfigDict(env_prefix="GATECAST_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="GATECAST_", env_ignore_empty=True, frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     home: Annotated[Path, AfterValidator(_directory)] = Field(Path(".gatecast"), validate_default=True)
+    """The folder of everything that Gatecast keeps."""
+
     tracking_uri: str = Field(default_factory=lambda data: f"sqlite:///{Workspace(data['home']).database}")
-    locks: Path = Field(default_factory=lambda data: Workspace(data["home"]).locks)  # homes of one registry share them
-    jobs: Path = Path("configs")  # the jobs that `gatecast deploy` brings to Prefect
-    datasets: Path = Path("../shared/datasets")  # public data of tests and benchmarks
-    dask: str | None = None  # the scheduler for --runner dask, such as tcp://host:8786; none: a cluster of this machine
+    """The MLflow tracking server; by default a SQLite file in the home."""
+
+    locks: Path = Field(default_factory=lambda data: Workspace(data["home"]).locks)
+    """The folder of the locks that serialize promotions, by default in the home; homes of one registry share it."""
+
+    jobs: Path = Path("configs")
+    """The folder of the jobs that [`gatecast deploy`](cli.md#gatecast-deploy) brings to Prefect."""
+
+    datasets: Path = Path("../shared/datasets")
+    """Larger public data of some jobs, tests, and benchmarks."""
+
+    dask: str | None = None
+    """The Dask scheduler of [`--runner dask`](batch.md), such as `tcp://scheduler:8786`; by default a cluster on this
+    machine."""
 
 
 class ServeSettings(BaseSettings):
@@ -37,22 +51,59 @@ class ServeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATECAST_SERVE_", env_ignore_empty=True, frozen=True, extra="ignore")
 
-    names: tuple[str, ...] = ()  # registered models, `name` or `name@version`; none: all that have a champion
-    keys: SecretStr | None = None  # JSON list of API keys, see docs/serve.md; none: everyone may read and forecast
-    keys_file: Path | None = None  # the same in a file
-    origins: tuple[str, ...] = ()  # web pages of other hosts that may call
-    poll_seconds: float = Field(5.0, gt=0)  # between two looks at the registry
-    batch_windows: int = Field(64, ge=1)  # most windows in one batch
-    batch_wait_ms: float = Field(0.0, ge=0, le=1000)  # how long a request may wait for company
-    queue: int = Field(256, ge=1)  # requests that may wait for a model; more are answered 429
-    timeout_seconds: float = Field(10.0, gt=0)  # of one request
-    body_seconds: float = Field(20.0, gt=0)  # that a client may take to send a request
-    notice_seconds: float = Field(1.0, ge=0)  # after SIGTERM: not ready any more, but still answering
-    drain_seconds: float = Field(20.0, gt=0)  # after SIGTERM: until the service has ended, whatever is under way
-    threads: int = Field(1, ge=0)  # by which one batch is forecast; 0: all cores
-    max_body_mb: float = Field(16.0, gt=0)  # of one request
-    max_bodies_mb: float = Field(256.0, gt=0)  # of all requests under way; more are answered 503
-    max_rows: int = Field(200_000, ge=1)  # of one request
+    names: tuple[str, ...] = ()
+    """Registered models, `name` or `name@version`; empty: all that have a champion."""
+
+    keys: SecretStr | None = None
+    """JSON list of API keys, see docs/serve.md; none: everyone may read and forecast."""
+
+    keys_file: Path | None = None
+    """The same in a file."""
+
+    origins: tuple[str, ...] = ()
+    """Web pages of other hosts that may call."""
+
+    poll_seconds: float = Field(5.0, gt=0)
+    """Between two looks at the registry."""
+
+    batch_windows: int = Field(64, ge=1)
+    """Most windows in one batch."""
+
+    batch_wait_ms: float = Field(0.0, ge=0, le=1000)
+    """How long a request may wait for company."""
+
+    queue: int = Field(256, ge=1)
+    """Requests that may wait for a model; more are answered 429."""
+
+    timeout_seconds: float = Field(10.0, gt=0)
+    """For one request."""
+
+    body_seconds: float = Field(20.0, gt=0)
+    """For a client to send a request."""
+
+    notice_seconds: float = Field(1.0, ge=0)
+    """After SIGTERM: no longer ready, but still answering."""
+
+    drain_seconds: float = Field(20.0, gt=0)
+    """After SIGTERM: until the service has ended, whatever is under way."""
+
+    threads: int = Field(1, ge=0)
+    """That forecast one batch; 0: all cores."""
+
+    max_body_mb: float = Field(16.0, gt=0)
+    """Of one request."""
+
+    max_bodies_mb: float = Field(256.0, gt=0)
+    """Of all requests under way; more are answered 503."""
+
+    max_rows: int = Field(200_000, ge=1)
+    """Of one request."""
+
     max_series: int = Field(1_000, ge=1)
-    max_symbols: int = Field(10_000, ge=1)  # that one request to a model of symbols may ask for, or prompt
-    max_bundle_mb: float = Field(200.0, gt=0)  # larger ones are refused
+    """Of one request."""
+
+    max_symbols: int = Field(10_000, ge=1)
+    """That one request to a model of symbols may ask for, or prompt."""
+
+    max_bundle_mb: float = Field(200.0, gt=0)
+    """Larger ones are refused."""

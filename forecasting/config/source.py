@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from forecasting.config.clock import TimeZone
 from forecasting.config.frequency import Frequency
 from forecasting.config.section import Fault, Section, tagged
-from forecasting.config.clock import TimeZone
 
 __all__ = [
     "FileColumns",
@@ -75,8 +75,8 @@ class FileSource(Section):
     apart."""
 
     date_format: str | tuple[str, ...] | None = Field(None, examples=["%d.%m.%Y %H:%M", "unix", "step"])
-    """strptime layouts, tried in order; `null` reads ISO 8601; `unix` and `unix_ms` count from 1970; `step` counts steps
-    of `series.freq` where there are no dates."""
+    """strptime layouts, tried in order; `null` reads ISO 8601; `unix` and `unix_ms` count from 1970; `step` counts
+    steps of `series.freq` where there are no dates."""
 
     time_zone: TimeZone | None = None
     """IANA name of the zone of local stamps. They are stored in UTC, those of days or longer steps as local dates."""
@@ -130,8 +130,8 @@ class FramesSource(Section):
     """A glob, or a list of globs: NetCDF (`.nc .nc4 .h5`), arrays (`.npz .npy`), or pictures (`.png` and others)."""
 
     variable: str | tuple[str, ...] | None = None
-    """The variable of NetCDF and npz files; of several, the first is `y` and the others are covariates; `null`: the only
-    one."""
+    """The variable of NetCDF and npz files; of several, the first is `y` and the others are covariates; `null`: the
+    only one."""
 
     start: str | None = Field(None, examples=["2024-03-31"])
     """When the first frame was taken, where files have no time. Frames are a step of `series.freq` apart."""
@@ -191,7 +191,7 @@ class SyntheticSource(Section):
 
 
 class TextSource(Section):
-    """Texts whose symbols are the readings: see [Symbols](symbols.md). One series per file, with the name of the file."""
+    """Texts whose symbols are the readings: see [Symbols](symbols.md). One series per file, called by its name."""
 
     model_config = tagged("kind")
 

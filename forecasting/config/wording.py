@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-__all__ = ["allowed", "close_match", "fault", "unfit"]
+__all__ = ["allowed", "choices", "close_match", "fault", "unfit"]
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -28,7 +28,7 @@ def fault(section: type[BaseModel], content: Any, item: Any) -> tuple[str, str]:
     if kind == "value_error":  # a validator of our own, whose sentence says what came
         return ".".join(map(str, loc)), str(item["ctx"]["error"])
     if kind.startswith("union_tag_"):
-        return _without_kind(loc[0], content[loc[0]], item["ctx"])
+        return _without_kind(section, loc[0], content[loc[0]])
     path = _within(loc if kind != "missing" else loc[:-1])
     value = content
     for part in path:
@@ -42,16 +42,16 @@ def unfit(section: type[BaseModel], path: tuple[Any, ...], value: Any) -> str:
     wanted: Schema = schema["properties"][path[0]]
     for index in path[1:]:
         wanted = _item(wanted, index)
-    return _wrong(allowed(wanted, schema), value, _choices(wanted))
+    return _wrong(allowed(wanted, schema), value, choices(wanted))
 
 
 def allowed(wanted: Schema, schema: Schema) -> str:
     """What a value may be, in words: `a whole number of at least 1`, `one of mean, first, last`."""
-    if choices := _choices(wanted):
-        return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
+    if names := choices(wanted):
+        return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
     if "discriminator" in wanted:
-        key, kinds = wanted["discriminator"]["propertyName"], wanted["discriminator"]["mapping"]
-        return f"a section whose {key} is one of {', '.join(kinds)}"
+        key = wanted["discriminator"]["propertyName"]
+        return f"a section whose {key} is one of {', '.join(_kinds(wanted, schema))}"
     if "$ref" in wanted:
         return _a_section(schema["$defs"][wanted["$ref"].rpartition("/")[2]])
     if "anyOf" in wanted:
@@ -62,6 +62,15 @@ def allowed(wanted: Schema, schema: Schema) -> str:
     if wanted["type"] in ("integer", "number"):
         return f"a {'whole number' if wanted['type'] == 'integer' else 'number'}{_range(wanted)}"
     return "true or false" if wanted["type"] == "boolean" else "text"
+
+
+def choices(wanted: Schema) -> list[str]:
+    """The values of a key that takes one of a few."""
+    found = [*wanted.get("enum", ()), *([wanted["const"]] if "const" in wanted else ())]
+    options = [each for each in wanted.get("anyOf", ()) if each.get("type") != "null"]
+    if options and all(map(choices, options)):
+        found += [choice for each in options for choice in choices(each)]
+    return list(map(str, found))
 
 
 def close_match(value: Any, names: Iterable[str]) -> str:
@@ -87,15 +96,6 @@ def _item(wanted: Schema, index: int) -> Schema:
     return found
 
 
-def _choices(wanted: Schema) -> list[str]:
-    """The values of a key that takes one of a few."""
-    found = [*wanted.get("enum", ()), *([wanted["const"]] if "const" in wanted else ())]
-    options = [each for each in wanted.get("anyOf", ()) if each.get("type") != "null"]
-    if options and all(map(_choices, options)):
-        found += [choice for each in options for choice in _choices(each)]
-    return list(map(str, found))
-
-
 def _a_section(schema: Schema) -> str:
     return f"a section with the keys {', '.join(schema['properties'])}"
 
@@ -104,7 +104,7 @@ def _a_list(wanted: Schema, schema: Schema) -> str:
     if "prefixItems" in wanted:
         return f"a list of {len(wanted['prefixItems'])}, each {allowed(wanted['prefixItems'][0], schema)}"
     one = allowed(wanted["items"], schema)
-    several = re.sub(r"^a (whole number|number)", r"\1s", one).replace("text", "texts").replace("one of", "any of")
+    several = re.sub(r"\ba (whole number|number)", r"\1s", one).replace("text", "texts").replace("one of", "any of")
     return f"a list of {'one or more ' if wanted.get('minItems') else ''}{several}"
 
 
@@ -123,16 +123,25 @@ def _range(wanted: Schema) -> str:
 
 
 def _unknown(key: Any, keys: list[str]) -> tuple[str, str]:
-    trap = "" if isinstance(key, str) else "; YAML reads a word such as on or no as true or false, unless it is in quotes"
+    trap = "" if isinstance(key, str) else "; YAML reads a word such as on as true, unless it is in quotes"
     return _yaml(key), f"unknown key{close_match(key, keys)}{trap}; valid keys: {', '.join(keys)}"
 
 
-def _without_kind(name: str, value: Any, context: dict[str, Any]) -> tuple[str, str]:
+def _without_kind(section: type[BaseModel], name: str, value: Any) -> tuple[str, str]:
     """The kind of a section, such as `source.kind`, is missing or unknown."""
-    key, kinds = context["discriminator"].strip("'"), re.findall("'([^']*)'", context.get("expected_tags", ""))
-    if not kinds:
-        return f"{name}.{key}", "this key is required"
+    schema = _schema(section)
+    wanted: Schema = schema["properties"][name]
+    key, kinds = wanted["discriminator"]["propertyName"], _kinds(wanted, schema)
+    if key not in value:
+        return f"{name}.{key}", f"this key is required; it is one of {', '.join(kinds)}"
     return f"{name}.{key}", _wrong(f"one of {', '.join(kinds)}", value[key], kinds)
+
+
+def _kinds(wanted: Schema, schema: Schema) -> list[str]:
+    """The names of the sections of which a key takes one."""
+    key = wanted["discriminator"]["propertyName"]
+    parts = [schema["$defs"][each["$ref"].rpartition("/")[2]] for each in wanted["oneOf"]]
+    return [name for part in parts for name in choices(part["properties"][key])]
 
 
 def _example(section: type[BaseModel], name: str) -> str:
@@ -140,8 +149,8 @@ def _example(section: type[BaseModel], name: str) -> str:
     return f", for example {name}: {_yaml(examples[0])}" if examples else ""
 
 
-def _wrong(wanted: str, value: Any, choices: Iterable[str] = ()) -> str:
-    return f"must be {wanted}, got {_shown(value)}{close_match(value, choices)}{_hint(wanted, value)}"
+def _wrong(wanted: str, value: Any, names: Iterable[str] = ()) -> str:
+    return f"must be {wanted}, got {_shown(value)}{close_match(value, names)}{_hint(wanted, value)}"
 
 
 def _hint(wanted: str, value: Any) -> str:
@@ -156,7 +165,9 @@ def _hint(wanted: str, value: Any) -> str:
         return '; YAML reads yes, no, on, and off as true or false: put the word into quotes, as in "no"'
     if isinstance(value, date):  # a stamp is one, too
         return f'; YAML reads this as a date: put it into quotes, as in "{value}"'
-    return f'; YAML reads this as a number: put it into quotes, as in "{value}"' if isinstance(value, int | float) else ""
+    if isinstance(value, int | float):
+        return f'; YAML reads this as a number: put it into quotes, as in "{value}"'
+    return ""
 
 
 def _shown(value: Any) -> str:

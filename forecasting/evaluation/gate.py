@@ -73,7 +73,7 @@ def judge(
         raise GatecastError(
             f"the gate compares with {', '.join(missing)}, which was not backtested; backtested: {', '.join(named)}"
         )
-    rivals = [(name, named[name].scored, 0.0) for name in gate.baselines]
+    rivals: list[tuple[str, Judged, float]] = [(name, named[name].scored, 0.0) for name in gate.baselines]
     if champion:
         rivals.append(("champion", champion.scored, gate.margin))
     rules = [

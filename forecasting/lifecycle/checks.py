@@ -1,9 +1,9 @@
-"""What `gatecast check` and `gatecast backtest` look at: the configuration, the source, leaks, and standings."""
+"""What `gatecast check` and `gatecast backtest` look at: the source, leaks, and standings."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,18 @@ from typing import Any
 from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.columns import records
-from forecasting.config.job import Job, load_job
-from forecasting.config.operation import least_stamps
-from forecasting.errors import ConfigError
+from forecasting.config.job import Job
 from forecasting.evaluation import metrics
 from forecasting.evaluation.judging import CHAMPION, as_challenger, fit_baselines
 from forecasting.evaluation.problem import problem_of
 from forecasting.registry.registry import Registry
-from forecasting.series.calendar import channel_names
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
-from forecasting.series.frequency import offset_of
 from forecasting.series.validate import validate
 from forecasting.storage import snapshot
 from forecasting.storage.store import Store
 
-__all__ = ["CheckResult", "configuration", "leakage", "source", "standings"]
+__all__ = ["CheckResult", "leakage", "source", "standings"]
 
 
 @dataclass(frozen=True)
@@ -40,31 +36,6 @@ class CheckResult:
     def to_dict(self) -> dict[str, Any]:
         """As one JSON object."""
         return {"title": self.title, "findings": self.rows, "failed": self.failed}
-
-
-def configuration(path: Path) -> Job:
-    """The job in a YAML file, with every name in it looked up; raises ConfigError that lists all violations.
-
-    The network's own parameters are checked where Keras is, see `forecasting.nn.check`.
-    """
-    job = load_job(path)
-    lookups: tuple[Callable[[], object], ...] = (
-        lambda: offset_of(job.series.freq),
-        lambda: channel_names(job.series.calendar),
-        lambda: metrics.primary_metric(job.gate.primary, problem_of(job).metrics),
-        lambda: _known_baselines(job),
-        lambda: _can_roll(job),
-        lambda: _can_judge(job),
-    )
-    violations = []
-    for look_up in lookups:
-        try:
-            look_up()
-        except ConfigError as error:
-            violations.append(f"  - {error}")
-    if violations:
-        raise ConfigError("\n".join([f"{path} has {len(violations)} violation(s):", *violations]))
-    return job
 
 
 def source(job: Job) -> CheckResult:
@@ -118,28 +89,3 @@ def standings(store: Store, registry: Registry, job: Job, names: Sequence[str]) 
             scored.append(backtest(bundles, name).scored)
     tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}
     return {"name": job.name, "leaderboard": tables.pop("model"), **tables}
-
-
-def _can_roll(job: Job) -> None:
-    block, horizon = job.window.block, job.window.horizon
-    if block is not None and block < horizon and job.series.past:
-        raise ConfigError(
-            f"window.block: to go on after {block} of {horizon} steps, a network needs later values of"
-            f" {', '.join(job.series.past)}, known up to now only; leave out block, or leave these out of series.past"
-        )
-
-
-def _can_judge(job: Job) -> None:
-    window, least = job.monitor.window, least_stamps(job.window.horizon)
-    if window is not None and window < least:
-        raise ConfigError(
-            f"monitor.window: {window} steps are too few to judge error and coverage of forecasts of"
-            f" {job.window.horizon} steps; give {least} or more, or leave it out"
-        )
-
-
-def _known_baselines(job: Job) -> None:
-    valid = problem_of(job).baselines
-    unknown = sorted(set(job.gate.baselines) - set(valid))
-    if unknown:
-        raise ConfigError(f"gate.baselines: unknown {', '.join(unknown)}; valid baselines: {', '.join(valid)}")

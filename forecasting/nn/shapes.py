@@ -7,7 +7,7 @@ import keras
 
 from forecasting.errors import ConfigError
 
-__all__ = ["Shapes", "inputs", "refuse_grid"]
+__all__ = ["Shapes", "inputs"]
 
 
 class Shapes(NamedTuple):
@@ -34,12 +34,6 @@ class Shapes(NamedTuple):
     def places(self) -> int:
         """Places of the grid; 1 for a single series."""
         return math.prod(self.grid)
-
-
-def refuse_grid(name: str, shapes: Shapes) -> None:
-    """Raises ConfigError on a grid, for the network of that name that reads single series."""
-    if shapes.grid:
-        raise ConfigError(f"{name} reads single series, not a grid of {shapes.grid}; take a network that reads grids")
 
 
 def inputs(shapes: Shapes) -> dict[str, Any]:

@@ -83,8 +83,7 @@ def lessons(
 
 def build_network(job: Job, data: Prepared, start: Start, older: Bundle | None) -> keras.Model:
     """The job's network with its first weights, frozen where they are to stay; raises ConfigError, TrainingError."""
-    head = heads.build(job.head.name, job.head.quantiles)
-    network = models.build(job.model.name, job.model.params, shapes(job, data.features, data.layout), head)
+    network = models.build(job.model.params, shapes(job, data.features, data.layout), heads.build(job.head))
     if older is not None:
         begin_with(network, older)
         freeze(network, start.init)

@@ -19,7 +19,7 @@ def origin_of(origin: Origin, job: Job, fold: Fold, *, steps: int) -> Origin:
         update={
             "steps": steps,
             "seed": job.train.seed,
-            "params": job.model.params,
+            "params": job.model.params.model_dump(mode="json"),
             "precision": job.train.precision,
             "fit_until": fold.fit_until.to_pydatetime(),
             "seen_until": fold.seen_until.to_pydatetime(),

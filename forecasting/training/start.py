@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle
 from forecasting.config.job import Job
+from forecasting.config.network import Network
 from forecasting.series.folds import Fold
 from forecasting.series.layout import learn_layout
 
@@ -60,7 +61,6 @@ def _other_network(bundle: Bundle, job: Job) -> list[str]:
     spec, quantiles = bundle.spec, job.head.quantiles
     pairs = {
         "model": (spec.model, job.model.name),
-        "model.params": (bundle.manifest.origin.params, job.model.params),
         "train.precision": (bundle.manifest.origin.precision, job.train.precision),
         "window.context": (spec.context, job.window.context),
         "window.horizon": (spec.horizon, job.window.horizon),
@@ -69,7 +69,15 @@ def _other_network(bundle: Bundle, job: Job) -> list[str]:
         "head.quantiles": (quantiles if job.symbolic else spec.quantiles, quantiles),
         **{f"series.{name}": (getattr(spec.series, name), getattr(job.series, name)) for name in _READ},
     }
+    if spec.model == job.model.name:
+        pairs |= _params(bundle.manifest.origin.params, job.model.params)
     return [f"its {name} is {its}, the job's {asked}" for name, (its, asked) in pairs.items() if its != asked]
+
+
+def _params(recorded: dict[str, Any], params: Network) -> dict[str, tuple[Any, Any]]:
+    """Each parameter of a bundle's network and of the job's; one that is not recorded had its default."""
+    its, asked = type(params)().model_dump(mode="json") | recorded, params.model_dump(mode="json")
+    return {f"model.params.{name}": (its.get(name), asked.get(name)) for name in its | asked}
 
 
 def _knows_too_much(bundle: Bundle, job: Job, folds: Sequence[Fold]) -> list[str]:

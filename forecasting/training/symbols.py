@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import keras
 import numpy as np
@@ -13,11 +13,12 @@ import pandas as pd
 from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.symbol_forecaster import assemble_symbols, symbol_spec
+from forecasting.config.head import SymbolHead
 from forecasting.config.job import Job
-from forecasting.config.network import Model
+from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
-from forecasting.nn.models import many_to_many as in_step
+from forecasting.nn.models import many_to_many
 from forecasting.nn.shapes import Shapes
 from forecasting.series.folds import Fold
 from forecasting.series.vocabulary import prepare_symbols
@@ -58,13 +59,13 @@ def fit_symbols(
     older = open_bundle(start.bundle) if start.bundle else None
     known = older.spec.symbols.vocabulary if older and older.spec.symbols else None
     data, steps = prepare_symbols(table, job, fold, vocabulary=known), job.window.context
-    network = network_of(job.model, data.vocabulary.size, steps=steps)
+    params = cast(InStep, job.model.params)  # a job of symbols has no other network
+    network = network_of(params, data.vocabulary.size, steps=steps)
     if older:
         begin_with(network, older)
         freeze(network, start.init)
-    carry = in_step.Config.model_validate(job.model.params).carry
-    given = lessons(data.train, data.valid, job.train, steps=steps, carry=carry)
-    config, learner = in_lanes(job.train, given), in_step.carrying(network, given.train.lanes)
+    given = lessons(data.train, data.valid, job.train, steps=steps, carry=params.carry)
+    config, learner = in_lanes(job.train, given), many_to_many.carrying(network, given.train.lanes)
     compile_network(learner, network.get_layer("head").loss, config, len(given.train))
     devices, checkpoint = describe(network), Checkpoint(work)
     learn(learner, given.train, given.valid, config, checkpoint, title=job.model.name, notes=devices)
@@ -78,10 +79,10 @@ def fit_symbols(
     return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))
 
 
-def network_of(model: Model, classes: int, *, steps: int) -> keras.Model:
-    """The job's network for this many codes; raises ConfigError for what it cannot be built with."""
+def network_of(params: InStep, classes: int, *, steps: int) -> keras.Model:
+    """The network of symbols for this many codes; raises ConfigError if it cannot be built."""
     shapes = Shapes(context=steps, horizon=steps, past=0, symbols=classes)
-    return models.build(model.name, model.params, shapes, heads.build("categorical", (0.5,), classes=classes))
+    return models.build(params, shapes, heads.build(SymbolHead(), classes=classes))
 
 
 def lessons(
@@ -101,7 +102,7 @@ def learn_symbols(network: keras.Model, given: Lessons, config: Train) -> list[E
     """
     head = network.get_layer("head")
     return learn_in_memory(
-        in_step.carrying(network, given.train.lanes), head.loss, given.train, given.valid, in_lanes(config, given)
+        many_to_many.carrying(network, given.train.lanes), head.loss, given.train, given.valid, in_lanes(config, given)
     )
 
 

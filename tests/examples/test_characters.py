@@ -10,6 +10,7 @@ from examples import characters
 from forecasting import sources
 from forecasting.bundle.generation import Sampling
 from forecasting.config.job import load_job
+from forecasting.config.network import InStep
 
 
 def test_a_little_training_beats_the_frequencies_of_characters(datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +18,7 @@ def test_a_little_training_beats_the_frequencies_of_characters(datasets: Path, m
     monkeypatch.setenv("GATECAST_DATASETS", str(datasets))
     job = load_job(characters.CONFIG)
     text = characters.split(sources.read(job)["y"].tolist()[:100_000])
-    small = job.model.model_copy(update={"params": {"units": [64], "width": 32}})
+    small = InStep(units=(64,), width=32)
     train = job.train.model_copy(update={"epochs": 3, "batch_size": 16, "learning_rate": 0.01})
     model = characters.fit(text, small, train, steps=job.window.context)
     counts = Counter(text.train)

@@ -10,4 +10,4 @@ def test_hello_world_is_reproduced_by_five_units() -> None:
     assert said == "Hello world!"
     assert probability > 0.9
     assert model.vocabulary.size == 9 + 1
-    assert hello_world.MODEL.params["units"] == [5]
+    assert hello_world.NETWORK.units == (5,)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forecasting.config.head import NumberHead
+from forecasting.config.network import Stacked
 from forecasting.nn import heads, models
 from forecasting.nn.models import Shapes
 
@@ -34,7 +36,7 @@ def network(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
     """A `stacked` network with random weights."""
 
     def make(shapes: Shapes, **params: Any) -> Any:
-        return randomise(models.build("stacked", params, shapes, heads.build("quantile", LEVELS)))
+        return randomise(models.build(Stacked(**params), shapes, heads.build(NumberHead(quantiles=LEVELS))))
 
     return make
 

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pytest
 from keras import ops
 
+from forecasting.config.cells import CONVOLUTIONAL
+from forecasting.config.network import Stacked
 from forecasting.nn import cells
-from forecasting.nn.cells import CELLS, CONVOLUTIONAL, OPTIONS
-from forecasting.nn.models import stacked
+from forecasting.nn.cells import CELLS
 
 Array = npt.NDArray[np.float64]
 UNITS, STEPS, FEATURES, WINDOWS = 3, 5, 2, 4
@@ -157,7 +158,7 @@ def made(
 ) -> Any:
     """A layer of this cell."""
     cell, activation, options, grid = case
-    choice = stacked.Config(cell=cell, activation=activation, cell_options=options or None)
+    choice = Stacked(cell=cell, activation=activation, cell_options=options or None)
     return cells.layer(choice, UNITS, sequences=sequences, states=states, name=cell, rank=len(grid))
 
 
@@ -339,18 +340,3 @@ def test_forget_gate_starts_open(cell: str) -> None:
     gates = bias.reshape(-1, UNITS)
     assert [list(gate) for gate in gates if gate.any()] == [[1.0] * UNITS]
     assert gates[0 if cell == "coupled_lstm" else 1].all()
-
-
-@pytest.mark.parametrize(
-    ("cell", "values", "sentence"),
-    [
-        ("gru", {"kernel": 3}, f"gru has no options; cells that have: {', '.join(OPTIONS)}"),
-        ("peephole_lstm", {"squash": "relu"}, "squash: Input should be 'tanh' or 'identity'"),
-        ("conv_lstm", {"kernel": 0, "size": 3}, "options of conv_lstm: kernel"),
-    ],
-)
-def test_wrong_options_are_named(cell: str, values: dict[str, Any], sentence: str) -> None:
-    """What is wrong with the options of a cell is said together with those that there are."""
-    with pytest.raises(ValueError, match="option") as caught:
-        cells.options(cell, values)
-    assert sentence in str(caught.value)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from forecasting.config.head import NumberHead, SymbolHead
+from forecasting.config.network import Stacked
 from forecasting.nn import heads, models
 from forecasting.nn.cells import CELLS
 from forecasting.nn.export import parity, to_onnx
@@ -25,9 +27,10 @@ def test_cell_and_head_keep_the_contract(
     cell: str, bidirectional: bool, name: str, randomise: Any, batch: Any, tmp_path: Path
 ) -> None:
     """Shape, finite forecasts and loss, no covariate read ahead of its step, the same from the file and the graph."""
-    head = heads.build(name, (0.1, 0.5, 0.9), classes=4 if name == "categorical" else None)
+    symbols = name == "categorical"
+    head = heads.build(SymbolHead(), classes=4) if symbols else heads.build(NumberHead(name=name))
     params = {"cell": cell, "units": [3, 2], "bidirectional": bidirectional, "decoder": [4]}
-    model = randomise(models.build("stacked", params, SHAPES, head))
+    model = randomise(models.build(Stacked(**params), SHAPES, head))
     arrays = batch(SHAPES, 3)
     twice = {key: np.concatenate([array, array]) for key, array in arrays.items()}
     twice["future"][3:, 1] += 5.0  # the same windows with another future at step 1

@@ -1,7 +1,6 @@
 """The encoder–forecaster against a plain NumPy loop, what reaches what, its export and its file."""
 
 import itertools
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy.typing as npt
 import pytest
 from keras import ops
 
-from forecasting.errors import ConfigError
+from forecasting.config.head import NumberHead
+from forecasting.config.network import ConvLSTM
 from forecasting.nn import heads, models
 from forecasting.nn.export import parity, to_onnx
 from forecasting.nn.layers.frames import Patches, Places
@@ -24,7 +24,6 @@ EXPORTS = [
     *itertools.product(["conv_lstm"], [False, True], [(), (5,), (3, 4)]),
     *itertools.product(["conv_lstm_peephole"], [False, True], [(3, 4)]),
 ]
-PAGE = Path(__file__).parents[2] / "docs" / "networks" / "conv_lstm.md"
 
 
 def shapes_of(grid: tuple[int, ...]) -> Shapes:
@@ -39,7 +38,7 @@ def conv_lstm(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
 
     def make(shapes: Shapes, **params: Any) -> Any:
         chosen = {"filters": [3, 2], "width": 4, "normalise": "none", "embedding": 2, **params}
-        return randomise(models.build("conv_lstm", chosen, shapes, heads.build("quantile", LEVELS)))
+        return randomise(models.build(ConvLSTM(**chosen), shapes, heads.build(NumberHead(quantiles=LEVELS))))
 
     return make
 
@@ -159,26 +158,3 @@ def test_cells_keep_their_own_level(conv_lstm: Callable[..., Any], batch: Any) -
     expected = np.zeros(6)
     expected[3] = 7.0
     np.testing.assert_allclose(shift, np.broadcast_to(expected[:, None], shift.shape), atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("params", "sentence"),
-    [
-        ({"cell": "lstm"}, "cannot read frames; cells that can: conv_lstm, conv_lstm_peephole"),
-        ({"filters": []}, "params.filters"),
-        ({"cell_options": {"size": 3}}, "options of conv_lstm: kernel"),
-    ],
-)
-def test_wrong_parameter_is_named(params: dict[str, object], sentence: str) -> None:
-    """Each gives a sentence that says what is expected."""
-    with pytest.raises(ConfigError, match="violation") as caught:
-        models.check("conv_lstm", params)
-    assert sentence in str(caught.value)
-
-
-def test_page_states_every_parameter_and_its_default() -> None:
-    """The table of the page is the Config."""
-    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE))
-    fields = models.MODELS["conv_lstm"].Config.model_fields
-    shown = {name: str(list(f.default) if isinstance(f.default, tuple) else f.default) for name, f in fields.items()}
-    assert {key: value.lower() for key, value in shown.items()} == rows

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from forecasting.config.head import NumberHead
+from forecasting.config.network import DeepAR
 from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
 from forecasting.nn.export import parity, to_onnx
@@ -29,7 +31,7 @@ def deepar(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
 
     def make(shapes: Shapes, head: str = "normal", **params: Any) -> Any:
         chosen = {"units": [5], "embedding": 2, **params}
-        return randomise(models.build("deepar", chosen, shapes, heads.build(head, (0.1, 0.5, 0.9))))
+        return randomise(models.build(DeepAR(**chosen), shapes, heads.build(NumberHead(name=head))))
 
     return make
 
@@ -157,8 +159,8 @@ def test_forecast_grows_with_its_context(deepar: Any, told: Any) -> None:
 
 def test_counts_of_nothing_train_without_a_nan(told: Any) -> None:
     """Contexts of zeros and targets that are missing give a finite loss and weights."""
-    head = heads.build("negative_binomial", (0.1, 0.5, 0.9))
-    model, arrays = models.build("deepar", {"units": [4]}, FULL, head), told(FULL, 4)
+    head = heads.build(NumberHead(name="negative_binomial"))
+    model, arrays = models.build(DeepAR(units=[4]), FULL, head), told(FULL, 4)
     model.compile(optimizer=keras.optimizers.SGD(0.01), loss=head.loss)
     arrays["past"][:, :, 0], arrays["previous"][:] = 0.0, 0.0
     arrays["past"][1, :, -1] = 0.0
@@ -178,11 +180,9 @@ def test_file_gives_the_same_parts_back(tmp_path: Path, deepar: Any, told: Any) 
 
 
 def test_what_it_cannot_read_is_refused() -> None:
-    """A grid, a cell of grids, and a context of a single step."""
-    head = heads.build("normal", (0.5,))
-    with pytest.raises(ConfigError, match=r"not a cell that reads single series; valid cells: simple, lstm, gru"):
-        models.check("deepar", {"cell": "conv_lstm"})
-    with pytest.raises(ConfigError, match=r"not a grid of \(4, 5\)"):
-        models.build("deepar", {}, Shapes(6, 3, 1, grid=(4, 5)), head)
-    with pytest.raises(ConfigError, match=r"at least two steps of context, got window\.context: 1"):
-        models.build("deepar", {}, Shapes(1, 3, 1), head)
+    """A grid, and a context of a single step."""
+    head = heads.build(NumberHead(name="normal"))
+    with pytest.raises(ConfigError, match="deepar reads single series, not a line or a grid"):
+        models.build(DeepAR(), Shapes(6, 3, 1, grid=(4, 5)), head)
+    with pytest.raises(ConfigError, match="needs a context of at least 2 steps, got 1"):
+        models.build(DeepAR(), Shapes(1, 3, 1), head)

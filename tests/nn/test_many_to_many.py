@@ -6,12 +6,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from forecasting.config.job import parse_job
+from forecasting.config.head import NumberHead, SymbolHead
+from forecasting.config.network import InStep
 from forecasting.errors import ConfigError
 from forecasting.nn import export, heads, models
-from forecasting.nn.check import check
-from forecasting.nn.models import Shapes
-from forecasting.nn.models import many_to_many as in_step
+from forecasting.nn.models import Shapes, many_to_many
 from forecasting.training.devices import make_deterministic
 
 CLASSES = 7
@@ -21,8 +20,8 @@ def network(**params: Any) -> Any:
     """A small network of symbols."""
     make_deterministic(3)
     shapes = Shapes(context=5, horizon=5, past=0, symbols=CLASSES)
-    head = heads.build("categorical", (0.5,), classes=CLASSES)
-    return models.build("in_step", {"units": [6, 5], "width": 4, **params}, shapes, head)
+    head = heads.build(SymbolHead(), classes=CLASSES)
+    return models.build(InStep(units=[6, 5], width=4, **params), shapes, head)
 
 
 def codes(batch: int = 3, steps: int = 9) -> np.ndarray:
@@ -76,7 +75,7 @@ def test_no_output_depends_on_a_later_symbol() -> None:
 def test_lanes_go_on_from_the_batch_before_unless_fresh() -> None:
     """Two calls of the learner give what one call on the whole gives; where fresh, a lane begins at zero."""
     model, read = network(), codes(batch=2, steps=8)
-    learner = in_step.carrying(model, lanes=2)
+    learner = many_to_many.carrying(model, lanes=2)
     fresh = np.zeros((2, 1), np.float32)
     parts = [np.asarray(learner({"symbols": part, "fresh": fresh})) for part in np.split(read, 2, axis=1)]
     whole = np.asarray(model({"symbols": read}))
@@ -89,7 +88,7 @@ def test_lanes_go_on_from_the_batch_before_unless_fresh() -> None:
 def test_numbers_are_read_alike() -> None:
     """With a head of numbers the network maps `past` (B, T, D) to quantiles (B, T, Q), in Keras as in the graph."""
     make_deterministic(1)
-    model = models.build("in_step", {"units": [4]}, Shapes(6, 6, 2), heads.build("quantile", (0.1, 0.5, 0.9)))
+    model = models.build(InStep(units=[4]), Shapes(6, 6, 2), heads.build(NumberHead()))
     past = np.random.default_rng(2).normal(size=(3, 8, 2)).astype(np.float32)
     assert np.asarray(model({"past": past})).shape == (3, 8, 3)
     chunk = models.parts("in_step", model)["model"]
@@ -97,34 +96,7 @@ def test_numbers_are_read_alike() -> None:
     assert export.parity(chunk, export.to_onnx(chunk), batch) < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("params", "sentence"),
-    [
-        ({"cell": "conv_lstm"}, "not a cell that reads single series"),
-        ({"activation": "relu"}, "is for cell simple; lstm is built with tanh"),
-        ({"inputs": "both"}, "params.inputs"),
-    ],
-)
-def test_parameters_out_of_range_are_refused(params: dict[str, Any], sentence: str) -> None:
-    """Each wrong parameter is named."""
-    with pytest.raises(ConfigError, match=sentence):
-        network(**params)
-
-
 def test_what_it_cannot_read_is_refused() -> None:
     """Known-ahead covariates have no place in a network without a horizon."""
     with pytest.raises(ConfigError, match="got covariates known ahead"):
-        models.build("in_step", {}, Shapes(5, 5, 1, future=2), heads.build("quantile", (0.5,)))
-
-
-def test_jobs_that_do_not_fit_symbols_are_refused_all_at_once() -> None:
-    """Another network, a bound on windows, settings of numbers, and labels without their head are named at once."""
-    content: dict[str, Any] = {"name": "a", "source": {"kind": "synthetic"}, "series": {"freq": "s"}}
-    content |= {"window": {"context": 4, "horizon": 2}, "train": {"windows_per_epoch": 5}}
-    with pytest.raises(ConfigError, match="needs 2 other setting"):
-        check(parse_job({**content, "head": {"name": "categorical"}}))
-    numbers = {"freq": "s", "past": ["p"], "lower": 0}
-    with pytest.raises(ConfigError, match=r"(?s)no series.past, .*no series.lower, "):
-        check(parse_job({**content, "head": {"name": "categorical"}, "series": numbers}))
-    with pytest.raises(ConfigError, match=r"(?s)names y: labels need head.*in_step forecasts symbols in a job"):
-        check(parse_job({**content, "model": {"name": "in_step"}, "series": {"freq": "s", "categorical": ["y"]}}))
+        models.build(InStep(), Shapes(5, 5, 1, future=2), heads.build(NumberHead(quantiles=(0.5,))))

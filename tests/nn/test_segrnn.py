@@ -1,6 +1,5 @@
 """SegRNN against a plain NumPy loop, what reaches what, its export and its file."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import onnx
 import pytest
 from keras import ops
 
+from forecasting.config.head import NumberHead
+from forecasting.config.network import SegRNN
 from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
 from forecasting.nn.export import parity, to_onnx
@@ -32,7 +33,7 @@ def segrnn(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
 
     def make(shapes: Shapes, **params: Any) -> Any:
         chosen = {"segment": 3, "units": 5, "embedding": 2, **params}
-        return randomise(models.build("segrnn", chosen, shapes, heads.build("quantile", LEVELS)))
+        return randomise(models.build(SegRNN(**chosen), shapes, heads.build(NumberHead(quantiles=LEVELS))))
 
     return make
 
@@ -186,8 +187,8 @@ def test_export_agrees_with_keras(cell: str, shapes: Shapes, segrnn: Any, batch:
 @pytest.mark.parametrize("name", [name for name in heads.HEADS if name != "categorical"])
 def test_every_head_of_numbers_works(name: str, randomise: Any, batch: Any) -> None:
     """Each distribution has a finite loss, missing targets left out, and exports to 1e-5."""
-    head = heads.build(name, LEVELS)
-    model = randomise(models.build("segrnn", {"segment": 3, "units": 5, "normalise": "window"}, FULL, head))
+    head = heads.build(NumberHead(name=name, quantiles=LEVELS))
+    model = randomise(models.build(SegRNN(segment=3, units=5, normalise="window"), FULL, head))
     arrays = batch(FULL)
     targets = np.tile(np.array([0.0, 3.0, np.nan, 1.0, 0.0, 2.0, 5.0], "float32"), (5, 1))
     assert np.isfinite(float(head.loss(ops.convert_to_tensor(targets), model(arrays, training=False))))
@@ -223,8 +224,8 @@ def test_mixed_precision_is_close_and_exports_in_fp32(policy: str, segrnn: Any, 
 
 def test_degenerate_windows_train_without_a_nan(batch: Any) -> None:
     """Constant contexts, contexts without a reading and missing targets leave loss and weights finite."""
-    head = heads.build("quantile", (0.1, 0.5, 0.9))
-    model = models.build("segrnn", {"segment": 3, "units": 4}, FULL, head)
+    head = heads.build(NumberHead())
+    model = models.build(SegRNN(segment=3, units=4), FULL, head)
     model.compile(optimizer=keras.optimizers.SGD(0.01), loss=head.loss)
     arrays = batch(FULL, 4)
     arrays["past"][0, :, 0], arrays["past"][0, :, -1] = 2.0, 1.0
@@ -240,26 +241,13 @@ def test_degenerate_windows_train_without_a_nan(batch: Any) -> None:
 def test_network_learns_a_sine(rng: np.random.Generator) -> None:
     """After a few passes its median beats repeating the last value ten times over."""
     wave = np.sin(np.arange(24) * 0.5 + rng.uniform(0, 6.3, (256, 1))).astype("float32")
-    head = heads.build("quantile", (0.1, 0.5, 0.9))
+    head = heads.build(NumberHead())
     keras.utils.set_random_seed(1)
-    model = models.build("segrnn", {"segment": 4, "units": 16}, Shapes(16, 8, 1), head)
+    model = models.build(SegRNN(segment=4, units=16), Shapes(16, 8, 1), head)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=head.loss)
     model.fit({"past": wave[:, :16, None]}, wave[:, 16:], batch_size=64, epochs=30, verbose=0)
     error = np.abs(forecast(model, {"past": wave[:, :16, None]})[:, :, 1] - wave[:, 16:]).mean()
     assert error < np.abs(wave[:, 15:16] - wave[:, 16:]).mean() / 10
-
-
-def test_wrong_parameters_are_all_named() -> None:
-    """One message says what is wrong with each."""
-    with pytest.raises(ConfigError, match=r"4 violation\(s\)") as caught:
-        models.check("segrnn", {"segment": 0, "cell": "rnn", "normalise": "min", "unit": 3})
-    for words in (
-        "params.segment",
-        "valid cells: simple, lstm, gru",
-        "'window', 'last' or 'none'",
-        "did you mean units?",
-    ):
-        assert words in str(caught.value)
 
 
 def test_options_reach_the_cell(segrnn: Any, batch: Any) -> None:
@@ -271,16 +259,8 @@ def test_options_reach_the_cell(segrnn: Any, batch: Any) -> None:
 
 def test_grid_is_refused() -> None:
     """A frame is no segment."""
-    with pytest.raises(ConfigError, match=r"segrnn reads single series, not a grid of \(2, 3\)"):
-        models.build("segrnn", {}, Shapes(6, 3, 1, grid=(2, 3)), heads.build("quantile", LEVELS))
-
-
-def test_documented_parameters_are_the_real_ones() -> None:
-    """The page of the network lists every key of its Config with its default."""
-    page = (Path(__file__).parents[2] / "docs" / "networks" / "segrnn.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", page, flags=re.MULTILINE))
-    defaults = {key: field.default for key, field in models.MODELS["segrnn"].Config.model_fields.items()}
-    assert rows == {key: "none" if value is None else str(value) for key, value in defaults.items()}
+    with pytest.raises(ConfigError, match="segrnn reads single series, not a line or a grid"):
+        models.build(SegRNN(), Shapes(6, 3, 1, grid=(2, 3)), heads.build(NumberHead(quantiles=LEVELS)))
 
 
 def test_layers_survive_serialisation() -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from forecasting.config.head import NumberHead
+from forecasting.config.network import Seq2Seq
 from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
 from forecasting.nn.export import parity, to_onnx
@@ -27,7 +29,7 @@ def seq2seq(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
 
     def make(shapes: Shapes, head: str = "normal", **params: Any) -> Any:
         chosen = {"units": [5], "embedding": 2, **params}
-        return randomise(models.build("seq2seq", chosen, shapes, heads.build(head, (0.1, 0.5, 0.9))))
+        return randomise(models.build(Seq2Seq(**chosen), shapes, heads.build(NumberHead(name=head))))
 
     return make
 
@@ -143,9 +145,7 @@ def test_file_gives_the_same_parts_back(tmp_path: Path, seq2seq: Any, told: Any)
     np.testing.assert_array_equal(by_steps(again, arrays), expected)
 
 
-def test_grids_and_their_cells_are_refused() -> None:
-    """It reads single series, cell by cell."""
-    with pytest.raises(ConfigError, match=r"not a cell that reads single series; valid cells: simple, lstm, gru"):
-        models.check("seq2seq", {"cell": "conv_lstm"})
-    with pytest.raises(ConfigError, match=r"not a grid of \(4, 5\)"):
-        models.build("seq2seq", {}, Shapes(6, 3, 1, grid=(4, 5)), heads.build("normal", (0.5,)))
+def test_grids_are_refused() -> None:
+    """It reads single series."""
+    with pytest.raises(ConfigError, match="seq2seq reads single series, not a line or a grid"):
+        models.build(Seq2Seq(), Shapes(6, 3, 1, grid=(4, 5)), heads.build(NumberHead(name="normal")))

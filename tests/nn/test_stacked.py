@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from forecasting.config.head import NumberHead
+from forecasting.config.network import Stacked
 from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
-from forecasting.nn.cells import CELLS, CONVOLUTIONAL
+from forecasting.nn.cells import CONVOLUTIONAL
 from forecasting.nn.export import parity, to_onnx
 from forecasting.nn.models import Shapes
 
@@ -99,8 +101,8 @@ def test_windows_of_a_batch_do_not_touch_each_other(network: Any, batch: Any) ->
 @pytest.mark.parametrize("normalise", ["window", "last", "none"])
 def test_degenerate_windows_train_without_a_nan(normalise: str, batch: Any) -> None:
     """Constant contexts, contexts without a reading and missing targets give finite forecasts, loss and weights."""
-    head = heads.build("quantile", (0.1, 0.5, 0.9))
-    model = models.build("stacked", {"units": [4], "normalise": normalise, "highway": 4}, FULL, head)
+    head = heads.build(NumberHead())
+    model = models.build(Stacked(units=[4], normalise=normalise, highway=4), FULL, head)
     model.compile(optimizer=keras.optimizers.SGD(0.01), loss=head.loss)
     arrays = batch(FULL, 4)
     arrays["past"][0, :, 0], arrays["past"][0, :, -1] = 2.0, 1.0  # constant
@@ -144,11 +146,11 @@ def test_file_gives_the_same_network_back(tmp_path: Path, network: Any, batch: A
 
 def test_network_learns_a_sine_with_gaps(rng: np.random.Generator) -> None:
     """After a few passes over a masked sine its median beats repeating the last value ten times over."""
-    shapes, head = Shapes(16, 6, 2, mask=True), heads.build("quantile", (0.1, 0.5, 0.9))
+    shapes, head = Shapes(16, 6, 2, mask=True), heads.build(NumberHead())
     wave = np.sin(np.arange(22) * 0.5 + rng.uniform(0, 6.3, (256, 1))).astype("float32")
     past = np.stack([wave[:, :16], np.ones((256, 16), "float32")], axis=-1)
     keras.utils.set_random_seed(1)
-    model = models.build("stacked", {"cell": "gru", "units": [16]}, shapes, head)
+    model = models.build(Stacked(cell="gru", units=[16]), shapes, head)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=head.loss)
     model.fit({"past": past}, wave[:, 16:], batch_size=64, epochs=25, verbose=0)
     error = np.abs(forecast(model, {"past": past})[:, :, 1] - wave[:, 16:]).mean()
@@ -226,13 +228,13 @@ def test_channels_are_a_line_where_there_is_no_grid(network: Any) -> None:
 
 def test_what_a_grid_cannot_have_is_refused_all_at_once() -> None:
     """A highway, and a cell that keeps no frame."""
-    head = heads.build("quantile", (0.5,))
+    head = heads.build(NumberHead(quantiles=(0.5,)))
     with pytest.raises(ConfigError) as caught:
-        models.build("stacked", {"cell": "gru", "highway": 2}, LINE, head)
+        models.build(Stacked(cell="gru", highway=2), LINE, head)
     assert "a grid has no highway" in str(caught.value)
-    assert f"params.cell gru cannot read a grid; cells that can: {', '.join(CONVOLUTIONAL)}" in str(caught.value)
+    assert f"cell: gru cannot read a line or a grid; {' and '.join(CONVOLUTIONAL)} can" in str(caught.value)
     with pytest.raises(ConfigError, match="a grid takes no static categoricals, got 1"):
-        models.build("stacked", {"cell": "conv_lstm"}, LINE._replace(codes=(3,)), head)
+        models.build(Stacked(cell="conv_lstm"), LINE._replace(codes=(3,)), head)
 
 
 def test_options_of_a_cell_reach_it(network: Any) -> None:
@@ -244,10 +246,3 @@ def test_options_of_a_cell_reach_it(network: Any) -> None:
         == "identity"
     )
     assert network(BARE, cell="conv_lstm", cell_options={"kernel": 5}).get_layer("conv_lstm_1").kernel_size == (5,)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_options_that_a_cell_does_not_have_are_refused(cell: str) -> None:
-    """The error stands with the key of the configuration."""
-    with pytest.raises(ConfigError, match=r"params.cell_options: .*(no options|options of)"):
-        models.check("stacked", {"cell": cell, "cell_options": {"colour": "blue"}})

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from forecasting.config.head import NumberHead
+from forecasting.config.network import Stacked
 from forecasting.config.training import Train
 from forecasting.errors import DataError
 from forecasting.nn import heads, models
@@ -55,9 +57,9 @@ def test_learning_ends_with_the_best_epoch_and_leaves_no_files(
     """The weights are those of the lowest validation loss in the history, and the folder of the fit is gone."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     make_deterministic(1)
-    head = heads.build("quantile", (0.5,))
+    head = heads.build(NumberHead(quantiles=(0.5,)))
     shapes = models.Shapes(context=3, horizon=1, past=1)
-    network = models.build("stacked", {"units": [2], "cell": "simple", "decoder": [4]}, shapes, head)
+    network = models.build(Stacked(units=[2], cell="simple", decoder=[4]), shapes, head)
     # so fast that the loss jumps about: the last epoch is not the best
     config = Train(epochs=6, patience=6, batch_size=8, learning_rate=0.3, decay="constant", seed=1)
     history = learn_in_memory(network, head.loss, ramps, ramps, config)

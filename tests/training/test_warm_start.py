@@ -13,7 +13,9 @@ import pytest
 
 from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.forecaster import open_forecaster
+from forecasting.config.head import NumberHead
 from forecasting.config.job import Job
+from forecasting.config.network import Stacked
 from forecasting.errors import DataError, TrainingError
 from forecasting.nn import heads, models
 from forecasting.series.folds import Fold, folds
@@ -252,7 +254,7 @@ def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_
     """Layers that would fit by chance, a damaged file, a missing array: each raises, and no code of a file runs."""
     bundle = open_bundle(world.champion)
     shapes = models.Shapes(context=12, horizon=4, past=1)
-    smaller = models.build("stacked", {"cell": "gru", "units": [4]}, shapes, heads.build("quantile", (0.1, 0.5, 0.9)))
+    smaller = models.build(Stacked(cell="gru", units=[4]), shapes, heads.build(NumberHead()))
     with pytest.raises(TrainingError, match="those of another network"):
         begin_with(smaller, bundle)
 

@@ -2,16 +2,15 @@
 
 Every `layer(units, *, activation, sequences, states, name)` maps (B, T, D) to (B, T, U) with `sequences`, to the last
 state (B, U) without; with `states` the last states follow, h (B, U) first. Such a layer can start from states that
-are given as `initial_state=[…]`. A cell with settings of its own has `Options` and takes them as `options`.
+are given as `initial_state=[…]`. A cell that `forecasting.config.cells` has settings of takes them as `options`.
 Convolutional cells take the `rank` of a grid as well, read (B, T, *grid, D) and keep a frame (B, *grid, U).
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
-
+from forecasting.config.cells import CONVOLUTIONAL, CellOptions
 from forecasting.nn.cells import (
     conv_lstm,
     conv_lstm_peephole,
@@ -22,7 +21,7 @@ from forecasting.nn.cells import (
     simple,
 )
 
-__all__ = ["CELLS", "CONVOLUTIONAL", "OF_VECTORS", "OPTIONS", "Choice", "Options", "Params", "layer", "options"]
+__all__ = ["CELLS", "Choice", "layer"]
 
 CELLS: Final[dict[str, Callable[..., Any]]] = {
     "simple": simple.layer,
@@ -33,39 +32,6 @@ CELLS: Final[dict[str, Callable[..., Any]]] = {
     "conv_lstm": conv_lstm.layer,
     "conv_lstm_peephole": conv_lstm_peephole.layer,
 }
-CONVOLUTIONAL: Final = ("conv_lstm", "conv_lstm_peephole")
-OF_VECTORS: Final = tuple(name for name in CELLS if name not in CONVOLUTIONAL)
-
-Options: TypeAlias = peephole_lstm.Options | conv_lstm.Options | conv_lstm_peephole.Options
-OPTIONS: Final[dict[str, type[Options]]] = {
-    "peephole_lstm": peephole_lstm.Options,
-    "conv_lstm": conv_lstm.Options,
-    "conv_lstm_peephole": conv_lstm_peephole.Options,
-}
-
-
-class Params(BaseModel):
-    """What the parameters of every network have: nothing unknown, a cell that it can use, and settings of that cell."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    usable: ClassVar[tuple[str, ...]] = tuple(CELLS)
-    refusal: ClassVar[str] = "there is no such cell; valid cells"  # goes on with their names
-
-    cell: str = "lstm"
-    cell_options: Options | None = None  # of the cells that have any
-
-    @field_validator("cell")
-    @classmethod
-    def _known(cls, cell: str) -> str:
-        if cell not in cls.usable:
-            raise ValueError(f"{cls.refusal}: {', '.join(cls.usable)}")
-        return cell
-
-    @field_validator("cell_options", mode="before")
-    @classmethod
-    def _options(cls, values: Any, info: ValidationInfo) -> Options | None:
-        return options(info.data.get("cell", ""), values)
 
 
 class Choice(Protocol):
@@ -80,7 +46,7 @@ class Choice(Protocol):
         """Of the state; cuDNN runs tanh only."""
 
     @property
-    def cell_options(self) -> Options | None:
+    def cell_options(self) -> CellOptions | None:
         """Settings of the cell, None for its defaults."""
 
 
@@ -92,17 +58,3 @@ def layer(choice: Choice, units: int, *, sequences: bool, states: bool = False, 
     if choice.cell in CONVOLUTIONAL:
         make = partial(make, rank=rank)
     return make(units, activation=choice.activation, sequences=sequences, states=states, name=name)
-
-
-def options(cell: str, values: Any) -> Options | None:
-    """What came as `cell_options`, checked; raises ValueError that lists every violation."""
-    if values is None or cell not in CELLS:
-        return None
-    if cell not in OPTIONS:
-        raise ValueError(f"{cell} has no options; cells that have: {', '.join(OPTIONS)}")
-    try:
-        return OPTIONS[cell].model_validate(values)
-    except ValidationError as error:
-        valid = ", ".join(OPTIONS[cell].model_fields)
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise ValueError(f"{'; '.join(lines)}; options of {cell}: {valid}") from error

@@ -3,20 +3,12 @@
 from typing import Any, Final
 
 import keras
-from pydantic import BaseModel, ConfigDict, PositiveInt
 
-__all__ = ["Options", "layer"]
+from forecasting.config.cells import ConvLSTMOptions
 
+__all__ = ["layer"]
 
-class Options(BaseModel):
-    """What `cell_options` may say: how many neighbouring places a convolution sees, in each direction of the grid."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kernel: PositiveInt = 3
-
-
-DEFAULT: Final = Options()
+DEFAULT: Final = ConvLSTMOptions()
 LAYERS: Final[dict[int, type[Any]]] = {1: keras.layers.ConvLSTM1D, 2: keras.layers.ConvLSTM2D}
 
 
@@ -27,7 +19,7 @@ def layer(
     sequences: bool,
     states: bool = False,
     name: str,
-    options: Options = DEFAULT,
+    options: ConvLSTMOptions = DEFAULT,
     rank: int = 1,
 ) -> keras.layers.Layer:
     """ConvLSTM over lines (B, T, L, D) for `rank` 1 or frames (B, T, R, C, D) for 2; the grid keeps its size."""

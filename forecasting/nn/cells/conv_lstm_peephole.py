@@ -1,29 +1,16 @@
 """The ConvLSTM whose gates also see the cell state, through weights as large as a frame (Shi et al. 2015, eq. 3)."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import keras
 from keras import ops
-from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from forecasting.config.cells import ConvLSTMPeepholeOptions
 from forecasting.nn.wiring import open_gate
 
-__all__ = ["ConvLSTMPeephole", "ConvLSTMPeepholeCell", "Options", "layer"]
+__all__ = ["ConvLSTMPeephole", "ConvLSTMPeepholeCell", "layer"]
 
-
-class Options(BaseModel):
-    """What `cell_options` may say: the width of the kernel, and which cell state the output gate sees.
-
-    `output_gate` is "new" for C_t (Shi et al. 2015) or "old" for C_{t-1}.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kernel: PositiveInt = 3
-    output_gate: Literal["new", "old"] = "new"
-
-
-DEFAULT: Final = Options()
+DEFAULT: Final = ConvLSTMPeepholeOptions()
 
 
 def layer(
@@ -33,7 +20,7 @@ def layer(
     sequences: bool,
     states: bool = False,
     name: str,
-    options: Options = DEFAULT,
+    options: ConvLSTMPeepholeOptions = DEFAULT,
     rank: int = 1,
 ) -> keras.layers.Layer:
     """Peephole ConvLSTM over lines (B, T, L, D) for `rank` 1 or frames (B, T, R, C, D) for 2."""

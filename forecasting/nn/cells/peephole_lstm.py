@@ -1,29 +1,26 @@
 """The LSTM whose gates also see the cell state (Gers & Schmidhuber 2000)."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import keras
 from keras import ops
-from pydantic import BaseModel, ConfigDict
 
+from forecasting.config.cells import PeepholeLSTMOptions
 from forecasting.nn.wiring import open_gate
 
-__all__ = ["Options", "PeepholeLSTMCell", "layer"]
+__all__ = ["PeepholeLSTMCell", "layer"]
 
-
-class Options(BaseModel):
-    """What `cell_options` may say: how the cell state is squashed on its way out, σ_h."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    squash: Literal["tanh", "identity"] = "tanh"
-
-
-DEFAULT: Final = Options()
+DEFAULT: Final = PeepholeLSTMOptions()
 
 
 def layer(
-    units: int, *, activation: str, sequences: bool, states: bool = False, name: str, options: Options = DEFAULT
+    units: int,
+    *,
+    activation: str,
+    sequences: bool,
+    states: bool = False,
+    name: str,
+    options: PeepholeLSTMOptions = DEFAULT,
 ) -> keras.layers.Layer:
     """Peephole LSTM over (B, T, D); `activation` is that of the candidate."""
     cell = PeepholeLSTMCell(units, activation, options.squash, name="cell")

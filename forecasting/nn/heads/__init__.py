@@ -8,6 +8,7 @@ A head is a layer called with [features (B, N, W), frame (B, N, 2)]; it offers `
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from forecasting.config.head import Head
 from forecasting.errors import ConfigError
 from forecasting.nn.heads.categorical import CategoricalHead
 from forecasting.nn.heads.negative_binomial import NegativeBinomialHead
@@ -17,9 +18,9 @@ from forecasting.nn.heads.student_t import StudentTHead
 
 __all__ = ["HEADS", "build"]
 
-# each from the levels of the quantiles and the number of classes
+# each from the quantiles and the number of classes
 HEADS: Final[dict[str, Callable[[Sequence[float], int], Any]]] = {
-    "quantile": lambda levels, _: QuantileHead(levels, name="head"),
+    "quantile": lambda quantiles, _: QuantileHead(quantiles, name="head"),
     "normal": lambda _, __: NormalHead(name="head"),
     "student_t": lambda _, __: StudentTHead(name="head"),
     "negative_binomial": lambda _, __: NegativeBinomialHead(name="head"),
@@ -27,21 +28,13 @@ HEADS: Final[dict[str, Callable[[Sequence[float], int], Any]]] = {
 }
 
 
-def build(name: str, quantiles: Sequence[float], *, classes: int | None = None) -> Any:
-    """The head of that name for these quantile levels; `classes` is how many codes a categorical head tells apart.
+def build(head: Head, *, classes: int | None = None) -> Any:
+    """The head as a layer; `classes` is how many codes a categorical one tells apart.
 
-    Raises ConfigError for an unknown name, wrong levels, or a number of classes where none belongs.
+    Raises ConfigError for a number of classes that is too small, or where none belongs.
     """
-    if name not in HEADS:
-        raise ConfigError(f"there is no head {name!r}; valid heads: {', '.join(HEADS)}")
-    levels = [float(level) for level in quantiles]
-    wrong = []
-    if not levels or any(not 0 < level < 1 for level in levels) or levels != sorted(set(levels)):
-        wrong.append(f"quantiles {levels} must increase strictly and lie between 0 and 1")
-    if name == "categorical" and (classes is None or classes < 2):
-        wrong.append(f"head categorical tells at least 2 classes apart, got {classes}")
-    if name != "categorical" and classes is not None:
-        wrong.append(f"head {name} has no classes, got {classes}; head categorical has")
-    if wrong:
-        raise ConfigError("; ".join(wrong))
-    return HEADS[name](levels, classes or 0)
+    if head.name == "categorical" and (classes is None or classes < 2):
+        raise ConfigError(f"head categorical tells at least 2 classes apart, got {classes}")
+    if head.name != "categorical" and classes is not None:
+        raise ConfigError(f"head {head.name} has no classes, got {classes}; head categorical has")
+    return HEADS[head.name](head.quantiles, classes or 0)

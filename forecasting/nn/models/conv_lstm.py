@@ -1,10 +1,10 @@
 """The encoder–forecaster of ConvLSTMs (Shi et al. 2015, figure 3): frames in, all cells of the frames ahead out."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import keras
-from pydantic import Field, PositiveInt
 
+from forecasting.config.network import ConvLSTM
 from forecasting.nn import cells
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
@@ -12,60 +12,43 @@ from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
 from forecasting.nn.shapes import Shapes, inputs
 from forecasting.nn.wiring import dropped, joined
 
-__all__ = ["Config", "build"]
+__all__ = ["build"]
 
 
-class Config(cells.Params):
-    """The parameters of `conv_lstm`."""
-
-    usable: ClassVar[tuple[str, ...]] = cells.CONVOLUTIONAL
-    refusal: ClassVar[str] = "this cell cannot read frames; cells that can"
-    activation: ClassVar[str] = "tanh"  # of the cells' states
-
-    cell: str = "conv_lstm"
-    filters: tuple[PositiveInt, ...] = Field((16,), min_length=1)  # of the layers of the encoder, and of the forecaster
-    bidirectional: bool = False  # the encoder reads the context both ways, and the forecaster has twice the filters
-    patch: PositiveInt = 1  # cells in each direction that become one, of as many times the channels
-    dropout: float = Field(0.0, ge=0, lt=1)  # after every layer
-    normalise: Literal["window", "last", "none"] = "last"
-    embedding: PositiveInt = 8  # width of the vector of a static categorical, for single series
-    width: PositiveInt = 16  # features of each cell and step that the head gets
-
-
-def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
+def build(params: ConvLSTM, shapes: Shapes, head: Any) -> keras.Model:
     """The network: frames → patches → encoder → its states → forecaster → cells of all steps (B, N, W) → head.
 
     The forecaster is told the newest frame at every step, and what is known ahead of that step. A single series is a
     line of one place.
     """
     arrays = inputs(shapes)
-    frame = WindowFrame(config.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, *grid, 2)
+    frame = WindowFrame(params.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, *grid, 2)
     past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, *grid, D)
     grid = shapes.grid or (1,)
     if not shapes.grid:
         past = keras.layers.Reshape((shapes.context, 1, shapes.past), name="place")(past)
-    known = _static(config, shapes, arrays)
+    known = _static(params, shapes, arrays)
     read = joined([past, *(EveryStep(shapes.context, name="static_read")(part) for part in known)], "read")
-    patches = Patches(config.patch, name="patches")(read)
-    states = _encode(config, patches, len(grid))
+    patches = Patches(params.patch, name="patches")(read)
+    states = _encode(params, patches, len(grid))
     asked = [EveryStep(shapes.horizon, name="newest")(LastFrame(name="last")(patches))]
     if shapes.future:
         cut = tuple(int(size) for size in patches.shape[2:-1])
         asked.append(EveryPlace(cut, name="everywhere")(arrays["future"]))
-    ahead = _forecast(config, joined(asked, "asked"), states, len(grid))
-    ahead = keras.layers.Dense(config.patch ** len(grid) * config.width, activation="relu", name="features")(ahead)
-    features = Places(grid, config.patch, name="places")(ahead)  # (B, N, W)
+    ahead = _forecast(params, joined(asked, "asked"), states, len(grid))
+    ahead = keras.layers.Dense(params.patch ** len(grid) * params.width, activation="relu", name="features")(ahead)
+    features = Places(grid, params.patch, name="places")(ahead)  # (B, N, W)
     frames = keras.layers.Reshape((2 * shapes.places,), name="frame_places", dtype="float32")(frame)
     frames = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frames)
     frames = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(frames)  # (B, N, 2)
     return keras.Model(arrays, head([features, frames]), name="conv_lstm")
 
 
-def _static(config: Config, shapes: Shapes, arrays: dict[str, Any]) -> list[Any]:
+def _static(params: ConvLSTM, shapes: Shapes, arrays: dict[str, Any]) -> list[Any]:
     """What is known of each place (B, *grid, S), at most one tensor."""
     known = [arrays["static"]] if shapes.static else []
     if shapes.codes:  # a single series: grids have none
-        known.append(CodeEmbedding(shapes.codes, config.embedding, name="embedding")(arrays["codes"]))
+        known.append(CodeEmbedding(shapes.codes, params.embedding, name="embedding")(arrays["codes"]))
     if not known:
         return []
     beside = joined(known, "static_known")
@@ -73,28 +56,28 @@ def _static(config: Config, shapes: Shapes, arrays: dict[str, Any]) -> list[Any]
     return [beside if shapes.grid else keras.layers.Reshape((1, width), name="static_place")(beside)]
 
 
-def _encode(config: Config, hidden: Any, rank: int) -> list[list[Any]]:
+def _encode(params: ConvLSTM, hidden: Any, rank: int) -> list[list[Any]]:
     """The last states h and c of each layer over the context, (B, *cut, U) each."""
     states = []
-    for index, filters in enumerate(config.filters, start=1):
-        layer = cells.layer(config, filters, sequences=True, states=True, name=f"encoder_{index}", rank=rank)
-        if config.bidirectional:
+    for index, filters in enumerate(params.filters, start=1):
+        layer = cells.layer(params, filters, sequences=True, states=True, name=f"encoder_{index}", rank=rank)
+        if params.bidirectional:
             hidden, *last = keras.layers.Bidirectional(layer, name=f"both_{index}")(hidden)
             pairs = zip(last[:2], last[2:], strict=True)
             last = [joined(list(pair), f"{part}_{index}") for part, pair in zip("hc", pairs, strict=True)]
         else:
             hidden, *last = layer(hidden)
         states.append(last)
-        hidden = dropped(config.dropout, hidden, f"dropout_encoder_{index}") if index < len(config.filters) else hidden
+        hidden = dropped(params.dropout, hidden, f"dropout_encoder_{index}") if index < len(params.filters) else hidden
     return states
 
 
-def _forecast(config: Config, hidden: Any, states: list[list[Any]], rank: int) -> Any:
+def _forecast(params: ConvLSTM, hidden: Any, states: list[list[Any]], rank: int) -> Any:
     """The hidden states of all layers at all steps ahead, side by side (B, H, *cut, ΣU)."""
     every = []
-    for index, (filters, initial) in enumerate(zip(config.filters, states, strict=True), start=1):
-        count = 2 * filters if config.bidirectional else filters
-        layer = cells.layer(config, count, sequences=True, name=f"forecaster_{index}", rank=rank)
-        hidden = dropped(config.dropout, layer(hidden, initial_state=initial), f"dropout_forecaster_{index}")
+    for index, (filters, initial) in enumerate(zip(params.filters, states, strict=True), start=1):
+        count = 2 * filters if params.bidirectional else filters
+        layer = cells.layer(params, count, sequences=True, name=f"forecaster_{index}", rank=rank)
+        hidden = dropped(params.dropout, layer(hidden, initial_state=initial), f"dropout_forecaster_{index}")
         every.append(hidden)
     return joined(every, "every_layer")

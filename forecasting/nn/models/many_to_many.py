@@ -1,61 +1,38 @@
 """Many to many in step: at every step of a sequence, what comes next; of symbols, or of numbers."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import keras
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
+from forecasting.config.network import InStep
 from forecasting.errors import ConfigError
-from forecasting.nn import autoregressive as stepping
-from forecasting.nn import cells
+from forecasting.nn import autoregressive
 from forecasting.nn.layers.symbols import Carried, Frameless
 from forecasting.nn.shapes import Shapes
 
-__all__ = ["Config", "build", "carrying", "parts"]
+__all__ = ["build", "carrying", "parts"]
 
 
-class Config(cells.Params):
-    """The parameters of `in_step`; `units` has one entry per recurrent layer."""
-
-    usable: ClassVar[tuple[str, ...]] = cells.OF_VECTORS
-    refusal: ClassVar[str] = "not a cell that reads single series; valid cells"
-
-    units: tuple[PositiveInt, ...] = Field((128,), min_length=1)
-    activation: Literal["tanh", "relu", "sigmoid"] = "tanh"  # of the simple cell; gated cells keep tanh
-    inputs: Literal["one_hot", "embedding"] = "embedding"  # how a symbol is read
-    width: PositiveInt = 32  # of the vector of a symbol
-    dropout: float = Field(0.0, ge=0, lt=1)  # after every recurrent layer
-    carry: bool = True  # states go on from chunk to chunk while symbols are learned
-
-    @field_validator("activation")
-    @classmethod
-    def _of_the_simple_cell(cls, activation: str, info: ValidationInfo) -> str:
-        cell = info.data.get("cell", "simple")
-        if activation != "tanh" and cell != "simple":
-            raise ValueError(f"is for cell simple; {cell} is built with tanh")
-        return activation
-
-
-def build(config: Config, shapes: Shapes, head: Any) -> keras.Model:
+def build(params: InStep, shapes: Shapes, head: Any) -> keras.Model:
     """The network from states of zero: `symbols` (B, T) codes, or `past` (B, T, D), to the head's output (B, T, P).
 
-    T is free. Raises ConfigError for what it cannot read: grids, covariates known ahead, what is known of a series.
+    T is free. Raises ConfigError for what it cannot read: covariates known ahead, what is known of a series.
     """
     _check(shapes)
     layers: dict[str, Any] = {"head": head, "frameless": Frameless(name="frameless", dtype="float32")}
     if shapes.symbols:
         arrays = {"symbols": keras.Input((None,), name="symbols", dtype="int32")}
-        one_hot = config.inputs == "one_hot"
+        one_hot = params.inputs == "one_hot"
         layers["vectors"] = keras.layers.Embedding(
             shapes.symbols,
-            shapes.symbols if one_hot else config.width,
+            shapes.symbols if one_hot else params.width,
             embeddings_initializer="identity" if one_hot else "uniform",
             trainable=not one_hot,
             name="vectors",
         )
     else:
         arrays = {"past": keras.Input((None, shapes.past), name="past")}
-    layers |= stepping.stack(config, config.units, name="recurrent", dropout=config.dropout)
+    layers |= autoregressive.stack(params, params.units, name="recurrent", dropout=params.dropout)
     output, _ = _tell(layers, arrays, None)
     return keras.Model(arrays, output, name="in_step")
 
@@ -89,7 +66,6 @@ def carrying(network: keras.Model, lanes: int) -> keras.Model:
 
 def _check(shapes: Shapes) -> None:
     foreign = {
-        "a grid": bool(shapes.grid),
         "covariates known ahead": bool(shapes.future),
         "what is known of a whole series": bool(shapes.static or shapes.codes),
         "covariates beside symbols": bool(shapes.symbols and shapes.past),
@@ -101,19 +77,21 @@ def _check(shapes: Shapes) -> None:
         )
 
 
-def _tell(layers: stepping.Layers, arrays: stepping.Arrays, states: list[Any] | None) -> tuple[Any, list[Any]]:
+def _tell(
+    layers: autoregressive.Layers, arrays: autoregressive.Arrays, states: list[Any] | None
+) -> tuple[Any, list[Any]]:
     read = layers["vectors"](arrays["symbols"]) if "symbols" in arrays else arrays["past"]
-    features, after = stepping.run(layers, "recurrent", read, states)
+    features, after = autoregressive.run(layers, "recurrent", read, states)
     return layers["head"]([features, layers["frameless"](features)]), [
         state for of_layer in after for state in of_layer
     ]
 
 
-def _sizes(layers: stepping.Layers) -> list[int]:
+def _sizes(layers: autoregressive.Layers) -> list[int]:
     """The widths of all states, layer by layer."""
     found: list[int] = []
     for index in range(1, len(layers)):
         if f"recurrent_{index}" not in layers:
             break
-        found += stepping.state_sizes(layers[f"recurrent_{index}"])
+        found += autoregressive.state_sizes(layers[f"recurrent_{index}"])
     return found
