@@ -81,9 +81,9 @@ class Recurrent(Section):
     cell_options: CellOptions | None = Field(None, examples=[{"kernel": 5}])
     """Settings of a [cell](#cell_options) that has any; `null`: its defaults."""
 
-    @field_validator("cell_options", mode="plain", json_schema_input_type=CellOptions | None)
+    @field_validator("cell_options", mode="wrap")
     @classmethod
-    def _of_the_cell(cls, values: Any, info: ValidationInfo) -> Any:
+    def _of_the_cell(cls, values: Any, _any_cell: object, info: ValidationInfo) -> Any:
         cell = info.data.get("cell")
         if values is None or cell is None:  # a cell that is wrong itself says nothing about its options
             return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -77,9 +78,7 @@ class Section(BaseModel):
             section, found = cls._right_part(content), _worded(cls, content, error)
         if traps := _truth_values(cls, content, {fault.place for fault in found}):
             section, found = cls._right_part(content), [*found, *traps]
-        for rule in cls.RULES:
-            with suppress(_UnjudgedError):
-                found.extend(rule(section))
+        found += _broken(cls.RULES, section)
         if found:
             raise ValidationError.from_exception_data(cls.__name__, [_detail(fault) for fault in found])
         return section
@@ -96,7 +95,7 @@ class Section(BaseModel):
         for name, field in cls.model_fields.items() if isinstance(given, dict) else ():
             with suppress(ValidationError, _UnjudgedError):
                 if name in given:
-                    right[name] = _value(field, given[name])
+                    right[name] = _value(cls, name, given[name])
                 elif not field.is_required():
                     right[name] = field.get_default(call_default_factory=True)
         section = cast(Self, cls.model_construct(**right))
@@ -127,24 +126,35 @@ def tagged(key: str) -> ConfigDict:
 _WORDED = "fault"  # the type of an error that has its sentence already
 
 
+def _broken(rules: Iterable[Rule], section: Section) -> list[Fault]:
+    """What the rules say of a section, of which some keys may be missing."""
+    found: list[Fault] = []
+    for rule in rules:
+        with suppress(_UnjudgedError):
+            found.extend(rule(section))
+    return found
+
+
 def _detail(fault: Fault) -> InitErrorDetails:
     error = PydanticCustomError(_WORDED, "{sentence}", {"sentence": fault.sentence})
     return InitErrorDetails(type=error, loc=tuple(fault.place.split(".")) if fault.place else (), input=None)
 
 
 def _worded(cls: type[Section], content: Any, error: ValidationError) -> list[Fault]:
-    """The errors of pydantic in our words, one for each place."""
-    found: dict[str, str] = {}
+    """The errors of pydantic in our words."""
+    found: list[Fault] = []
     for item in error.errors(include_url=False):
         loc = item["loc"]
-        field = cls.model_fields.get(str(loc[0])) if loc else None
-        if item["type"] == _WORDED:  # from a part of this section; a kind is no key, so it is not part of the place
-            keys = loc if field is None or field.discriminator is None else (loc[0], *loc[2:])
-            found[".".join(map(str, keys))] = item["msg"]
-        else:
-            fault = Fault(*wording.fault(cls, content, item))
-            found.setdefault(fault.place, fault.sentence)
-    return [Fault(place, sentence) for place, sentence in found.items()]
+        if item["type"] == _WORDED:  # by a part of this section; what picks its kind is not part of the place
+            field = cls.model_fields[str(loc[0])]
+            keys = loc if field.discriminator is None else (loc[0], *loc[2:])
+            found.append(Fault(".".join(map(str, keys)), item["msg"]))
+            continue
+        fault = Fault(*wording.fault(cls, content, item))
+        # pydantic tells each member of a union, and a list without its wrong items may be too short besides
+        if not any(f"{known.place}.".startswith(f"{fault.place}.") for known in found):
+            found.append(fault)
+    return found
 
 
 def _truth_values(cls: type[Section], content: Any, known: set[str]) -> list[Fault]:
@@ -165,16 +175,22 @@ def _mentions(annotation: Any, wanted: type) -> bool:
     return annotation is wanted or any(_mentions(each, wanted) for each in get_args(annotation))
 
 
-def _value(field: FieldInfo, value: Any) -> Any:
-    """A value as the field takes it; of a section, the part that is right."""
+def _value(cls: type[Section], name: str, value: Any) -> Any:
+    """A value as the key takes it; of a section, the part that is right."""
+    field = cls.model_fields[name]
     if _is_trap(field, value):
         raise _UnjudgedError
     section = _section(field, value)
     if section is not None and isinstance(value, dict):
         return section._right_part(value)
+    return _adapter(cls, name).validate_python(value)
+
+
+@cache
+def _adapter(cls: type[Section], name: str) -> TypeAdapter[Any]:
+    field = cls.model_fields[name]
     annotation: Any = Annotated[field.annotation, field]
-    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-    return adapter.validate_python(value)
+    return TypeAdapter(annotation)
 
 
 def _section(field: FieldInfo, value: Any) -> type[Section] | None:
