@@ -192,6 +192,20 @@ def _is_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
             HEAVY | {"pandas", "onnxruntime"},
             id="command line",
         ),
+        pytest.param(
+            [
+                "from pathlib import Path",
+                "from forecasting.cli.arguments import read_job",
+                "assert read_job(Path('configs/quickstart.yaml')).name == 'glucose'",
+            ],
+            HEAVY | {"numpy", "pandas", "pyarrow", "onnxruntime", "plotly"},
+            id="reading a job",
+        ),
+        pytest.param(
+            ["from forecasting.config.schema import schema_text", "assert schema_text()"],
+            HEAVY | {"numpy", "pandas", "plotly"},
+            id="schema",
+        ),
         pytest.param(["import forecasting.bundle.forecaster", "import forecasting.series.windows"], HEAVY, id="bundle"),
         pytest.param(["import forecasting.registry.registry"], HEAVY - {"mlflow"}, id="registry"),
         pytest.param(["import forecasting.serve.app", "import forecasting.serve.client"], HEAVY, id="service"),

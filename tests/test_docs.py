@@ -1,24 +1,15 @@
-"""Everything that a person can name is documented: registry entries, commands, options, configuration keys."""
+"""Everything that a person can name is documented: registry entries, commands, options, shipped jobs."""
 
 import ast
 import re
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import typer
-from pydantic import BaseModel
 
-from forecasting.config.evaluation import Backtest, Gate
-from forecasting.config.job import Job, load_job
-from forecasting.config.network import Head, Model
-from forecasting.config.operation import Calibrate, Forecast, Monitor, Schedule
-from forecasting.config.section import Section
-from forecasting.config.series import Series, Window
-from forecasting.config.source import FileColumns, FileSource, FramesSource, SqlSource, SyntheticSource, TextSource
-from forecasting.config.training import Train
+from forecasting.config.job import load_job
 from forecasting.errors import GatecastError
 
 ROOT = Path(__file__).parents[1]
@@ -35,28 +26,6 @@ REGISTRIES = {
     "NGRAMS": ("forecasting/evaluation/ngrams.py", "symbols.md"),
     "SYMBOL_METRICS": ("forecasting/evaluation/symbols.py", "symbols.md"),
     "BASELINES": ("forecasting/evaluation/baselines.py", "baselines.md"),
-}
-
-# part of a job: the heading of docs/configuration.md under which its keys stand
-SECTIONS: dict[str, type[BaseModel]] = {
-    "The job": Job,
-    "source: file": FileSource,
-    "source.columns": FileColumns,
-    "source: sql": SqlSource,
-    "source: frames": FramesSource,
-    "source: text": TextSource,
-    "source: synthetic": SyntheticSource,
-    "series": Series,
-    "window": Window,
-    "model": Model,
-    "head": Head,
-    "train": Train,
-    "backtest": Backtest,
-    "gate": Gate,
-    "forecast": Forecast,
-    "forecast.calibrate": Calibrate,
-    "schedule": Schedule,
-    "monitor": Monitor,
 }
 
 
@@ -98,46 +67,6 @@ def test_every_registry_entry_is_documented(registry: str) -> None:
     page = REGISTRIES[registry][1]
     headings = set(re.findall(r"^#+ `?([\w-]+)`?", PAGES[page], flags=re.MULTILINE))
     assert set(names) - code_words(PAGES[page]) - headings == set()
-
-
-@pytest.mark.parametrize("heading", SECTIONS)
-def test_every_configuration_key_is_documented(heading: str) -> None:
-    """Every key of every section has its row, and no row tells of a key that does not exist."""
-    assert table_keys(section("configuration.md", heading)) == set(SECTIONS[heading].model_fields)
-
-
-@pytest.mark.parametrize("heading", SECTIONS)
-def test_documented_defaults_are_the_real_ones(heading: str) -> None:
-    """The second column of each table is the default, written as in YAML; a required key says so."""
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", section("configuration.md", heading), flags=re.MULTILINE)
-    wrong = {}
-    for key, shown in rows:
-        field = SECTIONS[heading].model_fields[key]
-        expected = "required" if field.is_required() else f"`{_yaml(field.default)}`"
-        if not isinstance(field.default, BaseModel) and shown != expected:
-            wrong[key] = (shown, expected)
-    assert wrong == {}
-
-
-def _yaml(value: object) -> str:
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(_yaml(item) for item in value)}]"
-    words: dict[object, str] = {True: "true", False: "false"}
-    return words[value] if isinstance(value, bool) else "none" if value is None else "{}" if value == {} else str(value)
-
-
-def test_every_section_of_the_configuration_is_covered() -> None:
-    """No part of a job is missing from the table of sections above."""
-    parts = {
-        item
-        for path in (ROOT / "forecasting/config").glob("*.py")
-        for item in vars(import_module(f"forecasting.config.{path.stem}")).values()
-        if path.stem != "settings"
-        and isinstance(item, type)
-        and issubclass(item, BaseModel)
-        and not item.__name__.startswith("_")
-    }
-    assert parts - {BaseModel, Section} == set(SECTIONS.values())
 
 
 def test_every_command_and_option_is_documented() -> None:

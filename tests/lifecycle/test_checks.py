@@ -1,4 +1,4 @@
-"""What `gatecast check` and `gatecast backtest` find: names, rows, leaks, standings."""
+"""What `gatecast check` and `gatecast backtest` find: rows, leaks, standings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from forecasting import sources
 from forecasting.config.job import Job, parse_job
-from forecasting.errors import ConfigError, DataError, RegistryError
+from forecasting.errors import DataError, RegistryError
 from forecasting.evaluation import leakage
 from forecasting.lifecycle import checks
 from forecasting.registry.registry import Registry
@@ -27,39 +26,6 @@ def make(tmp_path: Path, csv: str | None = None, **sections: Any) -> dict[str, A
         source = {"kind": "file", "path": str(tmp_path / "data.csv"), "columns": {"unique_id": "unique_id"}}
     base = {"name": "buoy", "source": source, "series": {"freq": "h"}, "window": {"context": 24, "horizon": 4}}
     return {**base, "backtest": {"windows": 6}, **sections}
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
-    """Writes a job as YAML."""
-
-    def call(content: dict[str, Any]) -> Path:
-        path = tmp_path / "job.yaml"
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
-        return path
-
-    return call
-
-
-def test_configuration_looks_every_name_up(tmp_path: Path, write: Callable[..., Path]) -> None:
-    """A good one comes back as a job; of a bad one all unknown names are listed, each with the valid ones."""
-    assert checks.configuration(write(make(tmp_path))) == parse_job(make(tmp_path))
-
-    gate = {"primary": "coverage", "baselines": ["prophet", "naive"]}
-    with pytest.raises(ConfigError, match=r"has 4 violation\(s\)") as caught:
-        checks.configuration(write(make(tmp_path, series={"freq": "x", "calendar": ["tide"]}, gate=gate)))
-    lines = str(caught.value).splitlines()[1:]
-    assert len(lines) == 4
-    for word, line in zip(("x", "tide", "coverage", "prophet"), lines, strict=True):
-        assert word in line
-    assert "valid baselines: naive, seasonal_naive, drift, ridge" in lines[3]
-
-
-def test_window_too_short_for_a_verdict_is_refused(tmp_path: Path, write: Callable[..., Path]) -> None:
-    """Rules that could never be judged would be kept for ever; one step more and they can."""
-    with pytest.raises(ConfigError, match=r"monitor\.window: 53 steps are too few .* give 54 or more"):
-        checks.configuration(write(make(tmp_path, monitor={"window": 53})))
-    checks.configuration(write(make(tmp_path, monitor={"window": 54})))
 
 
 def test_source_tells_what_cleaning_would_do_and_keeps_nothing(tmp_path: Path, home: Path) -> None:

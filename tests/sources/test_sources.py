@@ -307,12 +307,6 @@ def test_dates_of_days_keep_their_date_in_any_time_zone(tmp_path: Path) -> None:
     assert stamps(table) == ["2024-07-01 00:00:00", "2024-07-02 00:00:00"]
 
 
-def test_unknown_time_zone_is_refused(tmp_path: Path) -> None:
-    """One sentence instead of a traceback."""
-    with pytest.raises(SourceError, match="'Berlin' is no IANA time zone"):
-        read(tmp_path / "a.csv", CONTENT, time_zone="Berlin")
-
-
 def test_file_without_header_has_numbered_columns(tmp_path: Path) -> None:
     """Blank separated, trailing blanks, columns "0", "1", …; rows count from 1."""
     columns = {"ds": "1", "y": "2", "unique_id": "0"}

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +11,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from forecasting.bundle.artifact import Origin
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.config.job import Job
-from forecasting.errors import ConfigError, DataError
-from forecasting.lifecycle import checks
-from forecasting.nn.check import check
+from forecasting.errors import DataError
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
@@ -163,24 +159,6 @@ def test_killed_fit_goes_on_as_if_nothing_had_happened(
     again = fit(table, job, fold, tmp_path / "killed", origin=ORIGIN).bundle
     for graph in ("model.onnx", "step.onnx"):
         assert (again / graph).read_bytes() == (peace / graph).read_bytes()
-
-
-def test_blocks_that_cannot_roll_are_refused(make_job: Callable[..., Job], tmp_path: Path) -> None:
-    """A block with covariates known up to now only, and a block of a network that goes step by step."""
-    content = {
-        "name": "job",
-        "source": {"kind": "synthetic"},
-        "series": {"freq": "h", "past": ["wind"]},
-        "window": {"context": 6, "horizon": 4, "block": 2},
-    }
-    path = tmp_path / "job.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"after 2 of 4 steps, a network needs later values of wind"):
-        checks.configuration(path)
-    path.write_text(yaml.safe_dump(content | {"window": {"context": 6, "horizon": 4, "block": 4}}), encoding="utf-8")
-    assert checks.configuration(path).window.block == 4
-    with pytest.raises(ConfigError, match=r"window\.block: deepar goes step by step and gives one at a time \(got 2\)"):
-        check(make_job(window={"context": 6, "horizon": 3, "block": 2}, model={"name": "deepar"}))
 
 
 def run(command: list[str], home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

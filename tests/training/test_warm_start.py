@@ -81,7 +81,8 @@ def test_a_bundle_says_until_when_it_has_learned(world: World) -> None:
     assert origin.fit_until is not None
     assert origin.seen_until is not None
     assert origin.fit_until < origin.seen_until < last
-    assert origin.params == {"cell": "gru", "units": [4, 3]}
+    assert origin.params == world.job.model.params.model_dump(mode="json")
+    assert (origin.params["cell"], origin.params["units"], origin.params["dropout"]) == ("gru", [4, 3], 0.0)
 
 
 def test_a_warm_fit_that_learns_nothing_is_the_champion(world: World, tmp_path: Path) -> None:
@@ -227,11 +228,7 @@ def test_a_champion_that_knows_the_backtest_is_no_first_weight(world: World) -> 
     [
         ("window", {"context": 13}, "its window.context is 12, the job's 13"),
         ("model", {"name": "segrnn"}, "its model is stacked, the job's segrnn"),
-        (
-            "model",
-            {"params": {"units": [4]}},
-            "its model.params is {'cell': 'gru', 'units': [4, 3]}, the job's {'units': [4]}",
-        ),
+        ("model", {"params": Stacked(cell="gru", units=(4,))}, "its model.params.units is [4, 3], the job's [4]"),
         (
             "head",
             {"quantiles": (0.05, 0.5, 0.95)},
@@ -248,6 +245,20 @@ def test_weights_of_another_network_are_refused_in_a_sentence(
     """Before anything is trained."""
     other = world.job.model_copy(update={section: getattr(world.job, section).model_copy(update=update)})
     assert objections(open_bundle(world.champion), other, [world.fold], world.table) == [expected]
+
+
+def test_parameters_that_are_not_recorded_had_their_defaults(world: World) -> None:
+    """A bundle that tells only what was written is the same network; one with another value is not."""
+    bundle = verify(world.champion)
+
+    def recorded(**params: Any) -> list[str]:
+        origin = bundle.manifest.origin.model_copy(update={"params": params})
+        older = bundle._replace(manifest=bundle.manifest.model_copy(update={"origin": origin}))
+        return objections(older, world.job, [world.fold], world.table)
+
+    assert recorded(cell="gru", units=[4, 3]) == []
+    assert recorded(units=[4, 3]) == ["its model.params.cell is lstm, the job's gru"]
+    assert recorded(cell="gru", units=[4, 3], depth=2) == ["its model.params.depth is 2, the job's None"]
 
 
 def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_path: Path) -> None:

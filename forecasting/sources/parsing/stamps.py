@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from dataclasses import dataclass
 
 import pandas as pd
 
-from forecasting.errors import SourceError
 from forecasting.series.frequency import is_calendar, offset_of
 
 __all__ = ["Clock", "as_text", "concatenate", "examples", "join", "steps", "to_utc"]
@@ -26,10 +24,6 @@ class Clock:
     formats: tuple[str, ...]
     time_zone: str | None
     freq: str
-
-    def __post_init__(self) -> None:
-        if self.time_zone is not None and self.time_zone not in zoneinfo.available_timezones():
-            raise SourceError(f"source.time_zone {self.time_zone!r} is no IANA time zone such as Europe/Berlin")
 
 
 def join(parts: list[pd.Series], clock: Clock) -> tuple[pd.Series, Clock]:
