@@ -164,6 +164,7 @@ def test_two_faults_of_one_key_are_both_told() -> None:
         ),
         ({"series": {"freq": "h", "categorical": ["a"]}}, "series.categorical: a is not in past, future, or static"),
         ({"series": {"freq": "h", "places": ["a"]}}, "series.places: this is the order of a line, but layout is none"),
+        ({"series": {"freq": "h", "places": ["a", "b", "a"]}}, "series.places: names a more than once"),
         (
             {"series": {"freq": "h", "transform": "log1p"}},
             "series.lower: the transform log1p needs a bound above -1, for example 0, got none",

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from forecasting.config.job import Job
+from forecasting.config.network import Stacked
 from forecasting.report.results import Outcome, parameters, records, summary
 
 
@@ -89,7 +90,7 @@ def test_parameters_are_flat_and_leave_the_schedule_out(make_job: Callable[..., 
     job = make_job(schedule={"training": "0 6 * * *"}, model={"name": "stacked", "params": {"units": [4]}})
     flat = parameters(job)
     assert (flat["name"], flat["window.horizon"], flat["source.kind"]) == ("job", 3, "synthetic")
-    assert json.loads(str(flat["model.params"])) == {"units": [4]}
+    assert json.loads(str(flat["model.params"])) == Stacked(units=(4,)).model_dump(mode="json")
     assert flat["head.quantiles"] == "[0.1, 0.5, 0.9]"
     assert not [key for key in flat if "schedule" in key]
     assert all(isinstance(value, str | int | float) for value in flat.values())

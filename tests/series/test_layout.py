@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.config.job import Job, parse_job
+from forecasting.config.job import Job
 from forecasting.config.series import Series
-from forecasting.errors import ConfigError, DataError
+from forecasting.errors import DataError
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import learn_features
 from forecasting.series.layout import FrameWindows, Layout, asked, cell_names, joint, learn_layout
@@ -171,18 +171,3 @@ def test_a_missing_series_needs_a_mask(make_table: Callable[..., pd.DataFrame], 
         frames = joint(windows, Layout(shape=(len(names),), unique_id=names))
         with pytest.raises(DataError, match=sentence):
             frames.batch(np.arange(1))
-
-
-@pytest.mark.parametrize(
-    ("series", "window", "sentence"),
-    [
-        ({"layout": "grid", "places": ["a"]}, {}, "places is the order of a line, but layout is grid"),
-        ({"layout": "line", "places": ["a", "a"]}, {}, "places names a twice"),
-        ({"layout": "grid"}, {"block": 1}, "window.block is for single series"),
-    ],
-)
-def test_contradicting_layouts_are_refused(series: dict[str, object], window: dict[str, object], sentence: str) -> None:
-    """The configuration says what does not go together."""
-    content = {"name": "j", "source": {"kind": "synthetic"}, "series": {"freq": "h", **series}}
-    with pytest.raises(ConfigError, match=sentence):
-        parse_job({**content, "window": {"context": 6, "horizon": 3, **window}})

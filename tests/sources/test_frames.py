@@ -150,7 +150,10 @@ def test_unusable_files_are_refused(netcdf: np.ndarray, tmp_path: Path, read: Re
 
 @pytest.mark.parametrize(
     ("source", "sentence"),
-    [({"rows": [3, 3]}, r"rows \[3, 3\] must be"), ({"coarsen": [0, 1]}, r"coarsen \[0, 1\] must be at least 1")],
+    [
+        ({"rows": [3, 3]}, r"rows: must be \[first, one after the last\], counted from 0, got \[3, 3\]"),
+        ({"coarsen": [0, 1]}, r"coarsen\.0: must be a whole number of at least 1, got 0"),
+    ],
 )
 def test_senseless_crops_are_refused(source: dict[str, Any], sentence: str, read: Read) -> None:
     """The configuration says so before a file is opened."""

@@ -14,7 +14,7 @@ from forecasting import sources
 from forecasting.config.job import Job, parse_job
 from forecasting.config.series import Series
 from forecasting.config.source import FileSource, SyntheticSource
-from forecasting.errors import ConfigError, SourceError
+from forecasting.errors import SourceError
 
 
 def read(path: Path | str, text: str | None = None, *, series: dict[str, Any] | None = None, **source: Any):
@@ -317,12 +317,6 @@ def test_file_without_header_has_numbered_columns(tmp_path: Path) -> None:
     assert table["y"].tolist() == [0.5, 0.6]
     with pytest.raises(SourceError, match="row 2 'x'"):
         read(tmp_path / "a.txt", "7 1 0.5\n7 2 x\n", header=False, separator=" ", date_format="step", columns=columns)
-
-
-def test_unknown_frequency_is_a_configuration_error(tmp_path: Path) -> None:
-    """The message repeats what was written and what is meant."""
-    with pytest.raises(ConfigError, match=r"'H' is no pandas frequency.*mean h"):
-        read(tmp_path / "a.csv", "ds,y\n1,1\n", series={"freq": "H"}, date_format="step")
 
 
 def test_synthetic_series_follow_their_formula() -> None:

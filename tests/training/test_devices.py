@@ -15,7 +15,7 @@ from forecasting.training import devices
 def network(**params: Any) -> keras.Model:
     """A `stacked` network over 6 steps of one input."""
     shapes = Shapes(context=6, horizon=2, past=1, future=0, static=0, codes=(), mask=False)
-    return models.build(Stacked(units=[4], **params), shapes, heads.build(NumberHead(quantiles=(0.5,))))
+    return models.build(Stacked(**{"units": [4], **params}), shapes, heads.build(NumberHead(quantiles=(0.5,))))
 
 
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
