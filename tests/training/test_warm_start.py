@@ -249,7 +249,7 @@ def test_weights_of_another_network_are_refused_in_a_sentence(
 
 def test_parameters_that_are_not_recorded_had_their_defaults(world: World) -> None:
     """A bundle that tells only what was written is the same network; one with another value is not."""
-    bundle = verify(world.champion)
+    bundle = open_bundle(world.champion)
 
     def recorded(**params: Any) -> list[str]:
         origin = bundle.manifest.origin.model_copy(update={"params": params})
