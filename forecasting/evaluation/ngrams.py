@@ -18,7 +18,7 @@ from forecasting.nn.exporters.graph import Graph
 from forecasting.series.folds import Fold
 from forecasting.series.vocabulary import Spans, prepare_symbols
 
-__all__ = ["NGRAMS", "Table", "contexts", "fit_all", "fit_ngram", "fit_table", "table_to_onnx"]
+__all__ = ["NGRAMS", "NgramTable", "contexts", "fit_all", "fit_ngram", "fit_table", "table_to_onnx"]
 
 NGRAMS: Final[dict[str, int]] = {"unigram": 1, "bigram": 2, "trigram": 3}  # symbols that are counted together
 
@@ -29,7 +29,7 @@ _END: Final = 2**62  # of a slice that goes to the end
 Array = np.ndarray
 
 
-class Table(NamedTuple):
+class NgramTable(NamedTuple):
     """Log-probabilities (R, C) and, for every context of `length` codes, oldest first, its row (C ** length,)."""
 
     rows: Array
@@ -53,13 +53,13 @@ def fit_all(
         fit_ngram(name, spans, job, paths[name], origin=origin)
 
 
-def fit_table(order: int, data: Spans) -> Table:
+def fit_table(order: int, data: Spans) -> NgramTable:
     """Counts of the training span, smoothed with the strength that the validation span prefers."""
     tables = [_smoothed(order, data.train, data.vocabulary.size, strength) for strength in STRENGTHS]
     return min(tables, key=lambda table: _nats(table, data.valid))
 
 
-def _smoothed(order: int, sequences: Sequence[Array], classes: int, strength: float) -> Table:
+def _smoothed(order: int, sequences: Sequence[Array], classes: int, strength: float) -> NgramTable:
     """p(c | context) = (n(context, c) + s p(c | shorter context)) / (n(context) + s), MacKay and Peto (1995), eq. 6.
 
     The shortest, p(c), counts every code once more, the unknown too. Contexts are as long as a table of all of them
@@ -83,7 +83,7 @@ def _smoothed(order: int, sequences: Sequence[Array], classes: int, strength: fl
         index[seen[kept]] = len(rows) + np.arange(len(kept))
         total = often_next.sum(axis=1, keepdims=True)
         rows = np.concatenate([rows, (often_next + strength * shorter) / (total + strength)])
-    return Table(np.log(rows).astype(np.float32), index, length)
+    return NgramTable(np.log(rows).astype(np.float32), index, length)
 
 
 def contexts(sequence: Array, length: int, classes: int) -> Array:
@@ -95,13 +95,13 @@ def contexts(sequence: Array, length: int, classes: int) -> Array:
     return found
 
 
-def _nats(table: Table, sequences: Sequence[Array]) -> float:
+def _nats(table: NgramTable, sequences: Sequence[Array]) -> float:
     classes = table.rows.shape[1]
     rows = [table.row_of[contexts(sequence, table.length, classes)] for sequence in sequences]
     return -float(table.rows[np.concatenate(rows), np.concatenate(sequences)].mean())
 
 
-def table_to_onnx(table: Table) -> bytes:
+def table_to_onnx(table: NgramTable) -> bytes:
     """The table as a model of symbols: `symbols` (B, T) and `state_0` (B, length) to `parameters` (B, T, C)."""
     graph = Graph()
     codes = graph.add("Cast", graph.input("symbols", (None, None), "int32"), to=TensorProto.INT64)
@@ -110,7 +110,7 @@ def table_to_onnx(table: Table) -> bytes:
     return bytes(graph.model().SerializeToString())
 
 
-def _row(graph: Graph, codes: str, table: Table) -> str:
+def _row(graph: Graph, codes: str, table: NgramTable) -> str:
     """The row (B, T) of the context up to each of the codes (B, T); what was read before comes and goes as a state."""
     length, classes = table.length, graph.constant(table.rows.shape[1])
     context = graph.add("Mul", codes, graph.constant(0))

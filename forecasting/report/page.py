@@ -88,7 +88,7 @@ class Card(NamedTuple):
     note: str = ""
 
 
-class Key(NamedTuple):
+class LegendEntry(NamedTuple):
     """A color and what it stands for."""
 
     color: str
@@ -98,7 +98,7 @@ class Key(NamedTuple):
 class Panels(NamedTuple):
     """Some forecasts, one a card, and how many are not drawn."""
 
-    legend: list[Key]
+    legend: list[LegendEntry]
     cards: list[Card]
     left_out: int
 
@@ -120,10 +120,10 @@ def _panels(content: Report, forecasts: pd.DataFrame, name: str) -> Panels | Non
     return Panels(_legend(forecasts), cards, total - len(cards))
 
 
-def _legend(forecasts: pd.DataFrame) -> list[Key]:
+def _legend(forecasts: pd.DataFrame) -> list[LegendEntry]:
     levels = " and ".join(f"{level:.4g} %" for *_, level in interval_columns(quantile_columns(forecasts)))
-    keys = [Key(figures.READINGS, "readings"), Key(figures.FORECAST, "forecast")]
-    return [*keys, Key(figures.INTERVAL, f"interval ({levels})")] if levels else keys
+    keys = [LegendEntry(figures.READINGS, "readings"), LegendEntry(figures.FORECAST, "forecast")]
+    return [*keys, LegendEntry(figures.INTERVAL, f"interval ({levels})")] if levels else keys
 
 
 def _frames(shown: Sequence[Shown]) -> list[Card]:

@@ -6,7 +6,7 @@ import pytest
 from forecasting.bundle.engine import Engine
 from forecasting.bundle.generation import Generator, Sampling
 from forecasting.errors import GatecastError
-from forecasting.evaluation.ngrams import Table, table_to_onnx
+from forecasting.evaluation.ngrams import NgramTable, table_to_onnx
 from forecasting.series.vocabulary import UNKNOWN, Vocabulary
 
 # after nothing or the unknown: a; after a: b with 3/4, c with 1/4; after b: c; after c: a or b evenly
@@ -17,7 +17,7 @@ CHANCES = np.array([[0.1, 0.9, 0.0, 0.0], [0.2, 0.0, 0.6, 0.2], [0.2, 0.0, 0.0, 
 def chain() -> Generator:
     """A Markov chain over a, b and c; the unknown has a chance that must never be drawn."""
     rows = np.log(np.maximum(CHANCES, 1e-30)).astype(np.float32)
-    return Generator(Vocabulary(symbols=("a", "b", "c")), Engine(table_to_onnx(Table(rows, np.arange(4), 1))))
+    return Generator(Vocabulary(symbols=("a", "b", "c")), Engine(table_to_onnx(NgramTable(rows, np.arange(4), 1))))
 
 
 def test_temperature_zero_takes_the_most_probable(chain: Generator) -> None:

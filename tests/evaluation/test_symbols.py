@@ -18,7 +18,7 @@ from forecasting.evaluation.bootstrap import better
 from forecasting.evaluation.judging import Candidate, fit_baselines, judge_challenger
 from forecasting.evaluation.leakage import audit_symbols, perturb_future
 from forecasting.evaluation.metrics import summarise
-from forecasting.evaluation.ngrams import NGRAMS, Table, contexts, fit_table, table_to_onnx
+from forecasting.evaluation.ngrams import NGRAMS, NgramTable, contexts, fit_table, table_to_onnx
 from forecasting.evaluation.symbols import SYMBOL_METRICS, ScoredSymbols, backtest, find_origins
 from forecasting.series.folds import folds
 from forecasting.series.vocabulary import Spans, Vocabulary, learn_vocabulary, prepare_symbols
@@ -73,7 +73,7 @@ def test_the_graph_of_a_table_reads_what_the_table_says() -> None:
     """Logits along a sequence are the rows of its contexts."""
     draw = np.random.default_rng(2)
     rows, codes = draw.normal(size=(16, 4)).astype(np.float32), draw.integers(0, 4, (1, 12)).astype(np.int32)
-    table = Table(rows, draw.permutation(16), 2)
+    table = NgramTable(rows, draw.permutation(16), 2)
     logits, _ = Generator(Vocabulary(symbols=("a", "b", "c")), Engine(table_to_onnx(table))).read(codes)
     after = contexts(np.append(codes[0], 0), 2, 4)[1:]  # of what comes after each code
     np.testing.assert_array_equal(logits[0], rows[table.row_of[after]])
