@@ -214,9 +214,9 @@ def _is_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
             [
                 "import numpy as np",
                 "from forecasting.evaluation.baselines import Linear, to_onnx",
-                "from forecasting.evaluation.ngrams import Table, table_to_onnx",
+                "from forecasting.evaluation.ngrams import NgramTable, table_to_onnx",
                 "to_onnx(Linear(2, np.ones((2, 1)), np.empty((0, 1)), np.zeros(1)), inputs=1, ahead=0)",
-                "table_to_onnx(Table(np.zeros((2, 2)), np.arange(2), 1))",
+                "table_to_onnx(NgramTable(np.zeros((2, 2)), np.arange(2), 1))",
             ],
             HEAVY,
             id="baselines",

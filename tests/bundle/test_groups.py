@@ -112,5 +112,6 @@ def test_recalibration_with_a_half_life_follows_the_newest_errors(
 
 def test_a_group_that_is_no_label_is_refused_with_the_valid_ones(make_job: Callable[..., Job]) -> None:
     """Numbers are no groups, and unknown columns neither."""
-    with pytest.raises(ConfigError, match=r"forecast.calibrate.by is floor; valid here: all, series, room"):
+    sentence = "forecast.calibrate.by: must be one of all, series, room, or another static label, got 'floor'"
+    with pytest.raises(ConfigError, match=sentence):
         job_by(make_job, "floor")

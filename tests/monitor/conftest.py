@@ -95,7 +95,7 @@ def born(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Home:
     cut = folds(known, home.job)
     fitted = {one.name: one for one in fit_baselines(known, home.job, cut, path / "fits", origin=Origin())}
     candidates: tuple[Candidate, ...] = tuple(fitted[name] for name in ("ridge", "naive", "seasonal_naive", "drift"))
-    run = home.registry.start_run("buoy", "key", {})
+    run = home.registry.runs.start("buoy", "key", {})
     decision = decide(home.registry, Judging(home.job, run.run_id, known, cut, candidates, path / "work"))
     assert decision.promoted == "ridge", decision.judgment.verdict
     return home
