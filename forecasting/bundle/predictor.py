@@ -14,7 +14,7 @@ from forecasting.bundle.engine import Engine, Graphs, pieces
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ConfigError
 from forecasting.runtime.processes import cores
-from forecasting.series.layout import asked
+from forecasting.series.frame_windows import place_windows
 from forecasting.series.windows import Batch, Windows
 
 __all__ = ["Predictor", "path_draws"]
@@ -86,7 +86,7 @@ class Predictor:
         """What the graphs read of windows of a panel: the windows, or the frames that they are part of."""
         if self.spec.layout is None:
             return windows.batch(indices)
-        frames = asked(windows, indices, self.spec.layout).frames
+        frames = place_windows(windows, indices, self.spec.layout).frames
         return frames.batch(np.arange(len(frames)))
 
     def windows(self, windows: Windows, indices: Array) -> Array:
@@ -94,7 +94,7 @@ class Predictor:
         layout = self.spec.layout
         if layout is None:
             return self.quantiles(windows.batch(indices))
-        frames, frame, place = asked(windows, indices, layout)
+        frames, frame, place = place_windows(windows, indices, layout)
         found = np.empty((len(indices), self.spec.horizon, len(self.spec.quantiles)), dtype=np.float32)
         size = max(1, _PLACES // layout.places)
         for begin in range(0, len(frames), size):
@@ -107,7 +107,7 @@ class Predictor:
         """The quantiles (B, H, Q) of windows out of those of the `batch` of the same windows."""
         if self.spec.layout is None:
             return quantiles
-        _, frame, place = asked(windows, indices, self.spec.layout)
+        _, frame, place = place_windows(windows, indices, self.spec.layout)
         mine: Array = self.apart(quantiles)[frame * self.spec.layout.places + place]
         return mine
 

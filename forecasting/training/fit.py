@@ -15,7 +15,8 @@ from forecasting.config.job import Job
 from forecasting.nn import export, heads, models
 from forecasting.series.features import Features
 from forecasting.series.folds import Fold
-from forecasting.series.layout import Layout, joint
+from forecasting.series.frame_windows import joint
+from forecasting.series.layout import Layout
 from forecasting.series.prepare import Learned, Prepared, prepare
 from forecasting.series.windows import Batch, Windows
 from forecasting.storage.snapshot import take
