@@ -1,8 +1,4 @@
-"""Column names of the long table and the axis letters of every array.
-
-Axis letters: B batch (windows), T context steps, H horizon steps, D input features, F known-future
-features, S static features, C target channels, Q quantiles, U units, N series.
-"""
+"""Column names of the long table and the axis letters of every array."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "AXES",
     "CREATED",
     "CUTOFF",
     "DS",
@@ -50,6 +47,31 @@ SYMBOL: Final = "symbol"  # that was forecast, in a job of symbols
 PROBABILITY: Final = "probability"  # of that symbol, after all that stand before it
 UNKNOWN_READ: Final = "unknown"  # symbols of the context that are not in the vocabulary
 
+# What each axis of a shape such as (B, T, D) counts; a shape names any other axis by a word.
+AXES: Final = {
+    "A": "quantiles asked for",
+    "B": "windows or examples of a batch",
+    "D": "input features",
+    "E": "units of an encoder",
+    "F": "features known ahead",
+    "G": "paths or continuations drawn",
+    "H": "horizon steps",
+    "J": "residuals kept for each step",
+    "K": "columns of codes",
+    "M": "values that a network gives at once: steps times places",
+    "N": "series of a panel",
+    "P": "parameters of a distribution",
+    "Q": "quantiles of a model",
+    "R": "rows of a panel, or stamps",
+    "S": "static features",
+    "T": "context or sequence steps",
+    "U": "units of a layer",
+    "V": "symbols of the vocabulary",
+    "W": "features that a head reads",
+    "X": "columns of a grid, or places of a line",
+    "Y": "rows of a grid",
+}
+
 _QUANTILE: Final = re.compile(r"q\d*\.?\d+(e-\d+)?")
 
 
@@ -81,7 +103,7 @@ def interval_columns(columns: Sequence[str]) -> list[tuple[str, str, float]]:
 
 
 def check_axes(array: Any, axes: str, sizes: dict[str, int] | None = None, *, name: str = "array") -> None:
-    """Raise GatecastError unless `array` has one dimension per letter of `axes`, of the given `sizes`.
+    """Raise GatecastError unless `array` has one dimension per letter of `axes` (see AXES), of the given `sizes`.
 
     Example: `check_axes(past, "BTD", {"T": 72})`.
     """

@@ -21,7 +21,7 @@ _REMEMBERED = 32  # lists of wanted quantiles whose moves are kept
 
 
 class _Move(NamedTuple):
-    """The way to W wanted quantiles: from which base quantiles (W,), by how much (H, W)."""
+    """The way to A wanted quantiles: from which base quantiles (A,), by how much (H, A)."""
 
     nearest: npt.NDArray[np.intp]
     shift: npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ class Calibration:
     """
 
     quantiles: tuple[float, ...]  # of the base forecast, increasing
-    residuals: npt.NDArray[np.float32]  # (H, Q, R) actual minus base quantile, sorted along R, NaN last
+    residuals: npt.NDArray[np.float32]  # (H, Q, J) actual minus base quantile, sorted along J, NaN last
     groups: Mapping[str, Calibration] = field(default_factory=dict)  # of windows with enough residuals of their own
 
     @cached_property
@@ -47,18 +47,18 @@ class Calibration:
     def apply(
         self, base: npt.NDArray[Any], wanted: Sequence[float], groups: Sequence[str] | None = None
     ) -> npt.NDArray[Any]:
-        """The `wanted` quantiles (N, H, W) of the base forecast (N, H, Q); they never cross.
+        """The `wanted` quantiles (B, H, A) of the base forecast (B, H, Q); they never cross.
 
         `groups` names the group of each window; one that is not known has the residuals of all. The base's median
         stays where it is, so that calibration moves no point forecast, and bounds the quantiles on either side. Raises
         GatecastError where `wanted` does not increase within (0, 1), or where a step without residuals is asked for a
         quantile that the base does not hold.
         """
-        check_axes(base, "NHQ", {"H": len(self.residuals), "Q": len(self.quantiles)}, name="base forecast")
+        check_axes(base, "BHQ", {"H": len(self.residuals), "Q": len(self.quantiles)}, name="base forecast")
         nearest, shift = self._moves(tuple(wanted))
         if groups is not None and self.groups:
             shift = np.stack([self.groups.get(group, self)._moves(tuple(wanted)).shift for group in groups])
-        moved = base[..., nearest] + shift  # (N, H, W)
+        moved = base[..., nearest] + shift  # (B, H, A)
         middle, has_median = self._median
         return _outward(moved, base[..., middle, None], wanted) if has_median else np.sort(moved, axis=-1)
 
@@ -92,14 +92,14 @@ class Calibration:
         if residuals.ndim != 3 or quantiles.shape != residuals.shape[1:2]:
             raise ArtifactError(
                 f"the calibration holds quantiles {quantiles.shape} and residuals {residuals.shape},"
-                " expected (Q,) and (H, Q, R); save the bundle again"
+                " expected (Q,) and (H, Q, J); save the bundle again"
             )
         levels = tuple(float(tau) for tau in quantiles)
         names, grouped = arrays.get("groups", np.empty(0, np.str_)), arrays.get("grouped", np.empty((0, 0, 0, 0)))
         if grouped.shape[:1] != names.shape or (len(names) and grouped.shape[1:3] != residuals.shape[:2]):
             raise ArtifactError(
-                f"the calibration holds {names.shape} groups with residuals {grouped.shape}, expected (G,) and"
-                f" (G, {residuals.shape[0]}, {residuals.shape[1]}, R); save the bundle again"
+                f"the calibration holds {names.shape} groups with residuals {grouped.shape}, expected (groups,) and"
+                f" (groups, {residuals.shape[0]}, {residuals.shape[1]}, J); save the bundle again"
             )
         parts = zip(names.tolist(), np.asarray(grouped, np.float32), strict=True)
         return cls(levels, residuals, {str(name): cls(levels, part) for name, part in parts})
@@ -156,7 +156,7 @@ def identity(quantiles: tuple[float, ...], horizon: int) -> Calibration:
 
 
 def _outward(values: npt.NDArray[Any], median: npt.NDArray[Any], wanted: Sequence[float]) -> npt.NDArray[Any]:
-    """`values` (N, H, W) made monotone from the median (N, H, 1) outwards: intervals only ever widen."""
+    """`values` (B, H, A) made monotone from the median (B, H, 1) outwards: intervals only ever widen."""
     below = bisect_left(wanted, 0.5)
     ordered = np.empty_like(values)
     low, high = np.minimum(values[..., :below], median), np.maximum(values[..., below:], median)

@@ -25,20 +25,20 @@ def calibrate(
     groups: Sequence[str] | None = None,
     weights: npt.NDArray[np.float64] | None = None,
 ) -> Calibration:
-    """Residuals of the `base` forecasts (N, H, Q) against the actuals `y` (N, H, NaN where missing), per step.
+    """Residuals of the `base` forecasts (B, H, Q) against the actuals `y` (B, H), NaN where missing, per step.
 
     Both in the scaled space of the network, and from windows that were not trained on. A step keeps at most
     `limit` residuals, drawn from all its windows with a fixed seed: every series and season stays represented,
     and the same input gives the same calibration. A window whose forecast is not finite gives no residual.
     `groups` names the group of each window: one with at least LEAST residuals of every step has residuals of its own,
-    the others those of all. With `weights` (N,) a step keeps as many as those weights are worth, the heavy more often.
+    the others those of all. With `weights` (B,) a step keeps as many as those weights are worth, the heavy more often.
     """
-    check_axes(y, "NH", name="y")
-    check_axes(base, "NHQ", {"N": len(y), "H": y.shape[1], "Q": len(quantiles)}, name="base")
+    check_axes(y, "BH", name="y")
+    check_axes(base, "BHQ", {"B": len(y), "H": y.shape[1], "Q": len(quantiles)}, name="base")
     if list(quantiles) != sorted(set(quantiles)) or not quantiles:
         raise GatecastError(f"quantiles {list(quantiles)} must increase strictly")
     with np.errstate(over="ignore", invalid="ignore"):  # such a residual is not finite and left out below
-        residuals = (y[..., None] - base).transpose(1, 2, 0).astype(np.float32)  # (H, Q, N)
+        residuals = (y[..., None] - base).transpose(1, 2, 0).astype(np.float32)  # (H, Q, B)
     whole = Calibration(quantiles, _kept(residuals, weights, limit))
     if groups is None:
         return whole
@@ -59,7 +59,7 @@ def calibrate(
 def _kept(
     residuals: npt.NDArray[np.float32], weights: npt.NDArray[np.float64] | None, limit: int
 ) -> npt.NDArray[np.float32]:
-    """The residuals (H, Q, R) of (H, Q, N) that are kept, sorted along R, NaN last."""
+    """The residuals (H, Q, J) of (H, Q, B) that are kept, sorted along J, NaN last."""
     steps = []
     for step in residuals:
         there = np.isfinite(step).all(axis=0)
@@ -73,7 +73,7 @@ def _kept(
 def _sample(
     residuals: npt.NDArray[np.float32], weights: npt.NDArray[np.float64] | None, limit: int
 ) -> npt.NDArray[np.float32]:
-    """At most `limit` columns of (Q, N)."""
+    """At most `limit` columns of (Q, B)."""
     count = residuals.shape[1]
     if weights is not None and count:
         return residuals[:, _systematic(weights, limit)]

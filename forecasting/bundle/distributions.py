@@ -135,20 +135,20 @@ class NegativeBinomial:
 
 
 class Categorical:
-    """Logits (..., C) of classes; values are the codes of classes, whose order means nothing."""
+    """Logits (..., V) of classes; values are the codes of classes, whose order means nothing."""
 
     def quantile(self, output: Array, levels: Array) -> Array:
-        """(..., C) to (..., Q): codes in their own order."""
+        """(..., V) to (..., Q): codes in their own order."""
         return _each(self, output, levels)
 
     def at(self, output: Array, draws: Array) -> Array:
-        """(..., C) and (...) to (...): the first code at which the probabilities add up to the level."""
+        """(..., V) and (...) to (...): the first code at which the probabilities add up to the level."""
         reached = np.cumsum(softmax(output.astype(np.float64)), axis=-1)[..., :-1]
         codes = (reached < np.asarray(draws)[..., None]).sum(axis=-1)
         return np.asarray(codes, dtype=output.dtype)
 
     def mean(self, output: Array) -> Array:
-        """(..., C) to (...): the most probable code, since codes have no mean."""
+        """(..., V) to (...): the most probable code, since codes have no mean."""
         return np.asarray(output.argmax(axis=-1), dtype=output.dtype)
 
 

@@ -15,6 +15,8 @@ __all__ = ["Engine", "Graphs", "pieces"]
 
 _WINDOWS = 32  # in one call: all steps of a recurrent layer stay in the caches, a third faster than 1,024
 
+_AXES = {"past": "BTD", "future": "BHF", "static": "BS", "codes": "BK", "symbols": "BT", "memory": "BTE"}  # else states
+
 
 class Graphs(NamedTuple):
     """The serialised ONNX models of a bundle: all at once, or a reader of the context and one step after it."""
@@ -63,6 +65,7 @@ def pieces(batch: Batch, size: int = _WINDOWS) -> Iterator[Batch]:
 
 
 def _axes(name: str, shape: list[int | str]) -> tuple[str, dict[str, int]]:
-    """The axis letters of an input, and the sizes of those that are fixed."""
-    axes = "BTD" if name == "past" and len(shape) == 3 else "BHFUVWX"[: len(shape)]
+    """The axis letters of an input, a grid before the last one, and the sizes of those that are fixed."""
+    axes = _AXES.get(name.partition("_")[0], "BU")
+    axes = axes[:-1] + "YX"[max(0, 2 + len(axes) - len(shape)) :] + axes[-1]
     return axes, {axis: size for axis, size in zip(axes, shape, strict=True) if isinstance(size, int)}

@@ -26,21 +26,21 @@ class Forecasts(Protocol):
 
     @property
     def ds(self) -> np.ndarray:
-        """(N, H) the stamps that are forecast."""
+        """(B, H) the stamps that are forecast."""
 
     def columns(self) -> dict[str, np.ndarray]:
-        """One entry (N * H,) per window and step: unique_id, ds, cutoff, step and what was forecast."""
+        """One entry (B * H,) per window and step: unique_id, ds, cutoff, step and what was forecast."""
 
     def table(self) -> pd.DataFrame:
         """The same as a long table."""
 
 
 class QuantileForecasts(NamedTuple):
-    """Quantiles (N, H, Q) in units of the target."""
+    """Quantiles (B, H, Q) in units of the target."""
 
-    unique_id: np.ndarray  # (N,)
-    cutoff: np.ndarray  # (N,)
-    ds: np.ndarray  # (N, H)
+    unique_id: np.ndarray  # (B,)
+    cutoff: np.ndarray  # (B,)
+    ds: np.ndarray  # (B, H)
     values: np.ndarray
     quantiles: tuple[float, ...]
 
@@ -59,11 +59,11 @@ class QuantileForecasts(NamedTuple):
 
 
 class SymbolForecasts(NamedTuple):
-    """Symbols (N, H), the probability (N, H) of each after all before it, and the unknown ones that were read (N,)."""
+    """Symbols (B, H), the probability (B, H) of each after all before it, and the unknown ones that were read (B,)."""
 
-    unique_id: np.ndarray  # (N,)
-    cutoff: np.ndarray  # (N,)
-    ds: np.ndarray  # (N, H)
+    unique_id: np.ndarray  # (B,)
+    cutoff: np.ndarray  # (B,)
+    ds: np.ndarray  # (B, H)
     symbols: np.ndarray
     probability: np.ndarray
     unknown: np.ndarray

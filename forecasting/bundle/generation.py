@@ -27,14 +27,14 @@ class Sampling(NamedTuple):
 
 
 class Generated(NamedTuple):
-    """What follows a history: symbols (…, L) and the probability (…, L) of each under the model, at temperature 1."""
+    """What follows a history: symbols (…, H) and the probability (…, H) of each under the model, at temperature 1."""
 
     symbols: Array
     probability: Array
 
 
 class Generator:
-    """A model of symbols: codes (B, T) and states in, logits (B, T, C) of what comes next and states out.
+    """A model of symbols: codes (B, T) and states in, logits (B, T, V) of what comes next and states out.
 
     Every sequence is read from states of zero. The unknown, code 0, may be read but is never given.
     """
@@ -45,12 +45,12 @@ class Generator:
         self._states = {name: shape[1:] for name, shape in engine.inputs.items() if name.startswith("state_")}
 
     def extend(self, history: Sequence[str], length: int, sampling: Sampling = Sampling()) -> Generated:  # noqa: B008
-        """The `length` symbols (L,) that follow a history, which may be empty."""
+        """The `length` symbols (H,) that follow a history, which may be empty."""
         found = self.sample(history, length, 1, sampling)
         return Generated(found.symbols[0], found.probability[0])
 
     def sample(self, history: Sequence[str], length: int, count: int, sampling: Sampling = Sampling()) -> Generated:  # noqa: B008
-        """`count` continuations (S, L) of one history, each drawn by itself."""
+        """`count` continuations (G, H) of one history, each drawn by itself."""
         if length < 1 or sampling.temperature < 0 or (sampling.top is not None and sampling.top < 1):
             raise GatecastError(
                 f"length {length} and top {sampling.top} must be 1 or more, and temperature {sampling.temperature:g}"
@@ -89,7 +89,7 @@ class Generator:
         return np.asarray(chosen[..., 0]), np.asarray(logits[..., 1:].argmax(axis=-1) + 1)
 
     def read(self, codes: Array, states: Batch | None = None) -> tuple[Array, Batch]:
-        """Logits (B, T, C) after each of the codes (B, T), and the states after the last; without states, from zero."""
+        """Logits (B, T, V) after each of the codes (B, T), and the states after the last; without states, from zero."""
         begin = states or {name: np.zeros((len(codes), *shape), np.float32) for name, shape in self._states.items()}
         outputs = self._engine.run({"symbols": codes.astype(np.int32), **begin})
         after = {name: outputs[f"next_{name}"] for name in self._states}
@@ -97,7 +97,7 @@ class Generator:
 
 
 def _draw(logits: Array, draws: Array, sampling: Sampling) -> Array:
-    """A code (B,) of each row of logits (B, C), the unknown never; by inverse distribution function at draws (B,)."""
+    """A code (B,) of each row of logits (B, V), the unknown never; by inverse distribution function at draws (B,)."""
     known = logits[:, 1:].astype(np.float64)
     if sampling.temperature == 0:
         return np.asarray(known.argmax(axis=-1) + 1)

@@ -68,13 +68,13 @@ def negative_binomial_quantile(mean: Array, dispersion: Array, level: Array, abo
 
 
 def softmax(logits: Array) -> Array:
-    """Probabilities (..., C) of logits (..., C)."""
+    """Probabilities (..., V) of logits (..., V)."""
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
 
 def log_softmax(logits: Array) -> Array:
-    """Logarithms (..., C) of the probabilities of logits (..., C)."""
+    """Logarithms (..., V) of the probabilities of logits (..., V)."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 

@@ -112,14 +112,14 @@ class Predictor:
         return mine
 
     def apart(self, quantiles: Array) -> Array:
-        """The quantiles (E, H * places, Q) of frames as those of series (E * places, H, Q); others as they are."""
+        """The quantiles (B, M, Q) of frames as those of series (B * places, H, Q); others as they are."""
         if self.spec.layout is None:
             return quantiles
         steps = quantiles.reshape(-1, self.spec.horizon, self.spec.layout.places, quantiles.shape[-1])
         return steps.swapaxes(1, 2).reshape(-1, self.spec.horizon, quantiles.shape[-1])
 
     def quantiles(self, batch: Batch) -> Array:
-        """The quantiles (B, H, Q) of a batch, at the levels of the spec; (E, H * places, Q) of frames."""
+        """The quantiles (B, H, Q) of a batch, at the levels of the spec; (B, M, Q) of frames."""
         levels = np.asarray(self.spec.quantiles)
         if not self.feeds_back:
             parts = [batch] if self.spec.layout else pieces(batch)
@@ -158,7 +158,7 @@ class Predictor:
         return outputs["quantiles" if self.spec.head == "quantile" else "parameters"]
 
     def _of_paths(self, batch: Batch, draws: Array, levels: Array) -> Array:
-        """The quantiles (B, H, Q) of paths with these draws (S, H)."""
+        """The quantiles (B, H, Q) of paths with these draws (G, H)."""
         found: list[Array] = []
         for output, values in self.follow(batch, draws):
             later = np.moveaxis(np.quantile(values, levels, axis=1), 0, -1) if found else None  # (B, steps, Q)
@@ -173,14 +173,14 @@ class Predictor:
         return pieces(batch, max(1, rows // paths))
 
     def follow(self, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
-        """Outputs (B, S, steps, P) and values (B, S, steps) of S paths, block by block; without draws of the mean."""
+        """Outputs (B, G, steps, P) and values (B, G, steps) of G paths, block by block; without draws of the mean."""
         return self._roll(batch, draws) if self._step is None else self._unroll(self._step, batch, draws)
 
     def _values(self, output: Array, draws: Array | None, begin: int) -> Array:
-        """What the paths are (B, S, steps) from step `begin` on; what lies beyond the last draw is not drawn."""
+        """What the paths are (B, G, steps) from step `begin` on; what lies beyond the last draw is not drawn."""
         if draws is None:
             return self._distribution.mean(output)
-        drawn = draws[:, begin : begin + output.shape[2]]  # (S, steps)
+        drawn = draws[:, begin : begin + output.shape[2]]  # (G, steps)
         return self._distribution.at(output[:, :, : drawn.shape[1]], drawn)
 
     def _roll(self, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
@@ -189,7 +189,7 @@ class Predictor:
         batch = {name: values for name, values in batch.items() if name in self.inputs}
         ahead = _padded(batch["future"], block) if "future" in batch else None
         first = batch if ahead is None else {**batch, "future": ahead[:, :block]}
-        output = np.repeat(self._output(self._model.run(first))[:, None], paths, axis=1)  # (B, S, block, P)
+        output = np.repeat(self._output(self._model.run(first))[:, None], paths, axis=1)  # (B, G, block, P)
         values = self._values(output, draws, 0)
         yield output, values
         rolled = {name: np.repeat(part, paths, axis=0) for name, part in batch.items()}
@@ -216,14 +216,14 @@ class Predictor:
         paths = 1 if draws is None else len(draws)
         read = self._model.run(batch)
         carried = {name: np.repeat(values, paths, axis=0) for name, values in read.items() if name in step.inputs}
-        previous = np.repeat(batch["past"][:, -1:, 0], paths, axis=0)  # (B * S, 1)
+        previous = np.repeat(batch["past"][:, -1:, 0], paths, axis=0)  # (B * G, 1)
         for number in range(self.spec.horizon):
             inputs = {**carried, "previous": previous}
             if "future" in step.inputs:
                 inputs["future"] = np.repeat(batch["future"][:, number : number + 1], paths, axis=0)
             outputs = step.run(inputs)
             carried |= {name: outputs[f"next_{name}"] for name in carried if f"next_{name}" in outputs}
-            flat = self._output(outputs)  # (B * S, 1, P)
+            flat = self._output(outputs)  # (B * G, 1, P)
             output = flat.reshape(-1, paths, *flat.shape[1:])
             values = self._values(output, draws, number)
             yield output, values
@@ -237,7 +237,7 @@ def _padded(ahead: Array, block: int) -> Array:
 
 
 def path_draws(paths: int, horizon: int) -> Array:
-    """Draws (S, H) from the unit interval, one in each S-th part of it at every step, in an order of its own."""
+    """Draws (G, H) from the unit interval, one in each G-th part of it at every step, in an order of its own."""
     order = np.random.default_rng(_SEED).permuted(np.tile(np.arange(paths), (horizon, 1)), axis=1)
     draws: Array = (order.T + 0.5) / paths
     return draws

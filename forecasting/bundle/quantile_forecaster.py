@@ -152,7 +152,7 @@ class QuantileForecaster:
     def finish(
         self, base: np.ndarray, windows: Windows, indices: np.ndarray, quantiles: tuple[float, ...]
     ) -> np.ndarray:
-        """From the model's own quantiles (B, H, Q) to calibrated ones (B, H, W) in units of the target."""
+        """From the model's own quantiles (B, H, Q) to calibrated ones (B, H, A) in units of the target."""
         spec, panel = self.spec, windows.panel
         scaled = self.bundle.calibration.apply(base, quantiles, groups_of(spec, windows, indices))
         series = panel.series_of(windows.rows(indices))

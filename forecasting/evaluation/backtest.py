@@ -31,13 +31,13 @@ __all__ = ["Origins", "backtest", "backtester", "find_origins", "score"]
 
 
 class Origins(NamedTuple):
-    """The N windows that all candidates are judged on, and what happened (N, H), NaN where nothing was read."""
+    """The windows that all candidates are judged on, and what happened (B, H), NaN where nothing was read."""
 
     unique_id: np.ndarray
     cutoff: np.ndarray
     y: np.ndarray
-    scale: np.ndarray  # (N,) mean absolute seasonal difference of the series before the first cutoff
-    squared_scale: np.ndarray  # (N,) its mean square
+    scale: np.ndarray  # (B,) mean absolute seasonal difference of the series before the first cutoff
+    squared_scale: np.ndarray  # (B,) its mean square
     folds: tuple[Fold, ...]
     quantiles: tuple[float, ...]  # that everyone is asked for
 

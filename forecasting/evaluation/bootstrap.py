@@ -38,7 +38,7 @@ def better(challenger: Judged, other: Judged, *, metric: str, confidence: float,
     measure = primary_metric(metric, challenger.metrics)
     _check_same_windows(challenger, other)
     by_cutoff = len(np.unique(challenger.cutoff)) > 1
-    units = np.column_stack([_unit_sums(scored, measure, by_cutoff) for scored in (challenger, other)])  # (C, 4)
+    units = np.column_stack([_unit_sums(scored, measure, by_cutoff) for scored in (challenger, other)])  # (units, 4)
     mean = float(_improvement(units.sum(axis=0, keepdims=True), measure)[0])
     if len(units) < 2 or not isfinite(mean):
         return Improvement(mean if isfinite(mean) else nan, nan, nan)
@@ -53,14 +53,14 @@ def better(challenger: Judged, other: Judged, *, metric: str, confidence: float,
 
 
 def _unit_sums(scored: Judged, metric: Metric, by_cutoff: bool) -> npt.NDArray[np.float64]:
-    """Numerator and denominator (C, 2) of each cutoff, or of each series."""
+    """Numerator and denominator (units, 2) of each cutoff, or of each series."""
     codes, labels = pd.factorize(scored.cutoff if by_cutoff else scored.unique_id, sort=True)
     parts = [np.bincount(codes, weights=part.sum(axis=1), minlength=len(labels)) for part in sums(scored, metric)]
     return np.column_stack(parts)
 
 
 def _improvement(totals: npt.NDArray[np.float64], metric: Metric) -> npt.NDArray[np.float64]:
-    """1 - challenger's metric / other's, from sums (R, 4)."""
+    """1 - challenger's metric / other's, from sums (resamples, 4)."""
     ours, theirs = ratio(totals[:, 0], totals[:, 1], metric), ratio(totals[:, 2], totals[:, 3], metric)
     with np.errstate(divide="ignore", invalid="ignore"):
         return 1 - ours / theirs
@@ -72,7 +72,7 @@ def _block_length(cutoffs: int, overlap: int) -> int:
 
 
 def _resample(units: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
-    """Totals (R, 4) of resamples of the rows of `units` (C, 4), drawn in blocks of `length` on a circle."""
+    """Totals (resamples, 4) of resamples of the rows of `units` (units, 4), drawn in blocks of `length` on a circle."""
     count = len(units)
     blocks = ceil(count / length)
     starts = np.random.default_rng(_SEED).integers(0, count, (_RESAMPLES, blocks))

@@ -43,19 +43,19 @@ class Judged(Protocol):
 
     @property
     def unique_id(self) -> npt.NDArray[np.str_]:
-        """(N,) the series of each window."""
+        """(B,) the series of each window."""
 
     @property
     def cutoff(self) -> npt.NDArray[np.datetime64]:
-        """(N,) the last timestamp the forecast was allowed to see."""
+        """(B,) the last timestamp the forecast was allowed to see."""
 
     @property
     def y(self) -> Floats:
-        """(N, H) what happened, NaN where there is no actual."""
+        """(B, H) what happened, NaN where there is no actual."""
 
     @property
     def forecast(self) -> Floats:
-        """(N, H, Q) what was forecast."""
+        """(B, H, Q) what was forecast."""
 
     @property
     def quantiles(self) -> tuple[float, ...]:
@@ -63,11 +63,11 @@ class Judged(Protocol):
 
     @property
     def observed(self) -> Bools:
-        """(N, H) where there is an actual."""
+        """(B, H) where there is an actual."""
 
     @property
     def finite(self) -> Bools:
-        """(N, H) where the forecast is finite."""
+        """(B, H) where the forecast is finite."""
 
     @property
     def metrics(self) -> Mapping[str, "Metric"]:
@@ -83,13 +83,13 @@ class Scored:
     """
 
     model: str
-    unique_id: npt.NDArray[np.str_]  # (N,)
-    cutoff: npt.NDArray[np.datetime64]  # (N,) the last timestamp the forecast was allowed to see
-    y: Floats  # (N, H) NaN where there is no actual
-    forecast: Floats  # (N, H, Q)
+    unique_id: npt.NDArray[np.str_]  # (B,)
+    cutoff: npt.NDArray[np.datetime64]  # (B,) the last timestamp the forecast was allowed to see
+    y: Floats  # (B, H) NaN where there is no actual
+    forecast: Floats  # (B, H, Q)
     quantiles: tuple[float, ...]  # increasing, 0.5 is among them
-    scale: Floats  # (N,) mean absolute error of the seasonal naive forecast on the training data of the series
-    squared_scale: Floats  # (N,) its mean squared error
+    scale: Floats  # (B,) mean absolute error of the seasonal naive forecast on the training data of the series
+    squared_scale: Floats  # (B,) its mean squared error
 
     def __post_init__(self) -> None:
         windows, horizon = self.y.shape if self.y.ndim == 2 else (len(self.y), -1)
@@ -110,12 +110,12 @@ class Scored:
 
     @cached_property
     def observed(self) -> Bools:
-        """(N, H) where there is an actual."""
+        """(B, H) where there is an actual."""
         return ~np.isnan(self.y)
 
     @cached_property
     def finite(self) -> Bools:
-        """(N, H) where every quantile of the forecast is a finite number."""
+        """(B, H) where every quantile of the forecast is a finite number."""
         return np.asarray(np.isfinite(self.forecast).all(axis=-1))
 
     @property
@@ -125,15 +125,15 @@ class Scored:
 
     @property
     def point(self) -> Floats:
-        """(N, H) the median forecast."""
+        """(B, H) the median forecast."""
         return self.forecast[..., self.quantiles.index(0.5)]
 
 
 class Metric(NamedTuple):
     """`finish(sum of numerator / sum of denominator)` over the windows and steps of a group."""
 
-    numerator: Callable[[Any], Floats]  # (N, H) of what was judged
-    denominator: Callable[[Any], Floats]  # (N, H)
+    numerator: Callable[[Any], Floats]  # (B, H) of what was judged
+    denominator: Callable[[Any], Floats]  # (B, H)
     finish: Callable[[Floats], Floats]
     lower_is_better: bool | None  # none: neither small nor large is good by itself
     title: str
@@ -157,7 +157,7 @@ def _squared_error(scored: Scored) -> Floats:
 
 
 def count_readings(scored: Judged) -> Floats:
-    """1 for every forecast (N, H)."""
+    """1 for every forecast (B, H)."""
     return np.ones(scored.y.shape)
 
 
@@ -166,7 +166,7 @@ def _absolute_actual(scored: Scored) -> Floats:
 
 
 def _per_scale(values: Floats, scale: Floats) -> Floats:
-    """`values` (N, H) over the scale (N,) of their series; 0 where it has none: constant in training, too short."""
+    """`values` (B, H) over the scale (B,) of their series; 0 where it has none: constant in training, too short."""
     return np.where(scale[:, None] > 0, values / scale[:, None], 0.0)
 
 
@@ -245,7 +245,7 @@ def summarise(scored: Judged) -> dict[str, float]:
 
 
 def sums(scored: Judged, metric: Metric) -> tuple[Floats, Floats]:
-    """Numerator and denominator (N, H): 0 where there is no actual, NaN where the forecast is not finite."""
+    """Numerator and denominator (B, H): 0 where there is no actual, NaN where the forecast is not finite."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         parts = metric.numerator(scored), metric.denominator(scored)
     numerator, denominator = (np.where(scored.finite, np.where(scored.observed, part, 0.0), np.nan) for part in parts)
@@ -283,7 +283,7 @@ def revision(scored: Scored, *, freq_step: int) -> float:
 
 
 def _successors(scored: Scored) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.timedelta64]]:
-    """Rows (P, 2) of each window and the next one of the same series, and the time between their cutoffs (P,)."""
+    """Each window and the next one of its series as rows (pairs, 2), and the time (pairs,) between their cutoffs."""
     series, _ = pd.factorize(scored.unique_id)
     order = np.lexsort((scored.cutoff, series))
     pairs = np.stack([order[:-1], order[1:]], axis=1)
@@ -301,7 +301,7 @@ def _table(scored: Judged, by: By) -> pd.DataFrame:
 
 
 def _grouping(scored: Judged, by: By) -> tuple[dict[str, Any], Callable[[Floats], Floats]]:
-    """The label column of a table and how (N, H) values add up to its rows."""
+    """The label column of a table and how (B, H) values add up to its rows."""
     if by == "model":
         return {}, lambda values: values.sum(keepdims=True)[0]
     if by == "step":

@@ -30,7 +30,7 @@ Array = np.ndarray
 
 
 class NgramTable(NamedTuple):
-    """Log-probabilities (R, C) and, for every context of `length` codes, oldest first, its row (C ** length,)."""
+    """Log-probabilities (contexts, V), and the row (V ** length,) of every context of `length` codes, oldest first."""
 
     rows: Array
     row_of: Array
@@ -102,7 +102,7 @@ def _nats(table: NgramTable, sequences: Sequence[Array]) -> float:
 
 
 def table_to_onnx(table: NgramTable) -> bytes:
-    """The table as a model of symbols: `symbols` (B, T) and `state_0` (B, length) to `parameters` (B, T, C)."""
+    """The table as a model of symbols: `symbols` (B, T) and `state_0` (B, length) to `parameters` (B, T, V)."""
     graph = Graph()
     codes = graph.add("Cast", graph.input("symbols", (None, None), "int32"), to=TensorProto.INT64)
     parameters = graph.add("Gather", graph.constant(table.rows), _row(graph, codes, table), axis=0)

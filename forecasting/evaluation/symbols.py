@@ -33,15 +33,15 @@ class ScoredSymbols:
     """What a model gave the symbols that came, one row per window (a series at a cutoff)."""
 
     model: str
-    unique_id: npt.NDArray[np.str_]  # (N,)
-    cutoff: npt.NDArray[np.datetime64]  # (N,) the last step that the first symbol of the window was given
-    y: Floats  # (N, H) the symbols that came, numbered in the order of their labels
-    log_probability: Floats  # (N, H) of each, given all before it
-    hit: Bools  # (N, H) whether it was the most probable one
+    unique_id: npt.NDArray[np.str_]  # (B,)
+    cutoff: npt.NDArray[np.datetime64]  # (B,) the last step that the first symbol of the window was given
+    y: Floats  # (B, H) the symbols that came, numbered in the order of their labels
+    log_probability: Floats  # (B, H) of each, given all before it
+    hit: Bools  # (B, H) whether it was the most probable one
 
     @property
     def forecast(self) -> Floats:
-        """(N, H, 1) the log-probabilities."""
+        """(B, H, 1) the log-probabilities."""
         return self.log_probability[..., None]
 
     @property
@@ -51,12 +51,12 @@ class ScoredSymbols:
 
     @property
     def observed(self) -> Bools:
-        """(N, H) every step has a symbol."""
+        """(B, H) every step has a symbol."""
         return np.ones(self.y.shape, dtype=bool)
 
     @property
     def finite(self) -> Bools:
-        """(N, H) where the model gave a probability above zero."""
+        """(B, H) where the model gave a probability above zero."""
         return np.isfinite(self.log_probability)
 
     @property
@@ -89,9 +89,9 @@ class SymbolOrigins(NamedTuple):
 
     unique_id: npt.NDArray[np.str_]
     cutoff: npt.NDArray[np.datetime64]
-    position: npt.NDArray[np.intp]  # (N,) of the first symbol after the cutoff, in its series
-    y: Floats  # (N, H)
-    fold: npt.NDArray[np.intp]  # (N,)
+    position: npt.NDArray[np.intp]  # (B,) of the first symbol after the cutoff, in its series
+    y: Floats  # (B, H)
+    fold: npt.NDArray[np.intp]  # (B,)
     labels: dict[str, pd.Series]  # of every series, from its beginning
     context: int
 
@@ -164,7 +164,7 @@ def _alike(origins: SymbolOrigins, fold: int, classes: int) -> list[npt.NDArray[
 
 
 def _score(origins: SymbolOrigins, forecaster: SymbolForecaster, rows: npt.NDArray[np.intp]) -> tuple[Floats, Bools]:
-    """Log-probability and hits (N, H) of windows that read equally many symbols before their cutoff."""
+    """Log-probability and hits (B, H) of windows that read equally many symbols before their cutoff."""
     horizon, read = origins.y.shape[1], int(min(origins.position[rows[0]], origins.context))
     encode: Callable[[Any], Any] = forecaster.symbols.vocabulary.encode
     codes = np.stack(

@@ -25,10 +25,10 @@ class Mean(NamedTuple):
 
 
 def mean_of(values: npt.NDArray[np.float64], overlap: int) -> Mean:
-    """The mean of `values` (N,), of which neighbours up to `overlap` apart share what they tell.
+    """The mean of `values` (B,), of which neighbours up to `overlap` apart share what they tell.
 
     Its error is from the long-run variance with Bartlett's weights (Newey and West 1987) over twice the overlap or, if
-    more, twice the cube root of N; a third of N at most. There are as many independent blocks as such stretches.
+    more, twice the cube root of B; a third of B at most. There are as many independent blocks as such stretches.
     """
     count = len(values)
     if count < 6:

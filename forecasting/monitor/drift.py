@@ -40,7 +40,7 @@ class Drift(NamedTuple):
 
 
 def find_drift(values: Floats, since: int, *, season: int, latest: int | None = None) -> Drift:
-    """Hold the `latest` rows of `values` (P, K) from `since` on against those before `since`; NaN: nothing was read.
+    """Hold the `latest` rows of `values` (R, D) from `since` on against those before `since`; NaN: nothing was read.
 
     Seasons are no drift: means of each phase of the reference are taken away. Neither is what follows from the rows
     before: an autoregression of the reference takes it away, so that a random walk may wander. What is left is
@@ -100,7 +100,7 @@ class _Statistics(NamedTuple):
     level: Floats
     shape: Floats
     onset: int  # the recent row where a step would begin
-    white: Floats  # (P,) what could not be foretold
+    white: Floats  # (R,) what could not be foretold
 
 
 def _statistics(flat: Floats, since: int, start: int, draws: npt.NDArray[np.intp]) -> _Statistics:
@@ -166,7 +166,7 @@ def _normal_scores(white: Floats, since: int) -> Floats:
 
 
 def _scan(stretches: Floats, weights: Floats) -> Floats:
-    """Standardised size (R, onsets) of a step that begins at each row and lasts: the weights say what it leaves."""
+    """Standardized size (stretches, onsets) of a step that begins at each row and lasts, by `weights` of its trace."""
     known = ~np.isnan(stretches)
     response = np.cumsum(weights)
     total = _following(np.where(known, stretches, 0.0), response)
@@ -175,7 +175,7 @@ def _scan(stretches: Floats, weights: Floats) -> Floats:
 
 
 def _following(stretches: Floats, response: Floats) -> Floats:
-    """Sums (R, onsets) of what follows each onset, weighted by the response, whose last value goes on for ever."""
+    """Sums (stretches, onsets) of the rows after each onset, weighted by the response; the last weight goes on."""
     rows = stretches.shape[1]
     onsets = max(1, rows - SHORTEST + 1)
     total: Floats = response[-1] * np.cumsum(stretches[:, ::-1], axis=1)[:, ::-1][:, :onsets]
@@ -186,7 +186,7 @@ def _following(stretches: Floats, response: Floats) -> Floats:
 
 
 def _distance(stretches: Floats, reference: Floats) -> Floats:
-    """Cramér distance (R,) of each stretch to the reference; its cube root, which is nearly normal."""
+    """Cramér distance (stretches,) of each stretch to the reference; its cube root, which is nearly normal."""
     levels = np.nanquantile(reference, _LEVELS)
     count = np.maximum((~np.isnan(stretches)).sum(axis=1), 1)
     distance = np.zeros(len(stretches))
@@ -197,7 +197,7 @@ def _distance(stretches: Floats, reference: Floats) -> Floats:
 
 
 def _strongest(statistics: Floats) -> tuple[float, int]:
-    """Of (1 + draws, K): how often a draw is as far off as the first row anywhere, and the column where that is."""
+    """Of (1 + draws, D): how often a draw is as far off as the first row anywhere, and the column where that is."""
     drawn = statistics[1:]
     spread = drawn.std(axis=0)
     usual = np.where(spread > 0, (statistics - drawn.mean(axis=0)) / np.where(spread > 0, spread, 1.0), 0.0)

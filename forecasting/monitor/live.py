@@ -87,7 +87,7 @@ def parts(both: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The parts of every metric of forecasts beside their readings, and the keys of both."""
     quantiles = [column_quantile(name) for name in names]
     y = both[Y].to_numpy(dtype=np.float64)
-    values = both[names].to_numpy(dtype=np.float64)  # (N, Q)
+    values = both[names].to_numpy(dtype=np.float64)  # (R, Q)
     error = both[_MEDIAN].to_numpy(dtype=np.float64) - y
     covered = inside(y, values)
     sums = {

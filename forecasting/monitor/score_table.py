@@ -62,7 +62,7 @@ def _wanted(made: pd.DataFrame, came: pd.DataFrame, before: pd.DataFrame, job: J
 
 
 def _digest(groups: pd.DataFrame, came: pd.DataFrame, job: Job) -> np.ndarray:
-    """One number (G,) for the readings of each group's stamp and of the one that the naive forecast takes."""
+    """One number (groups,) for the readings of each group's stamp and of the one that the naive forecast takes."""
     grid = Grid.around(pd.concat([came[DS], groups[DS]]), job.series.freq)
     hashed = pd.util.hash_pandas_object(came[[UNIQUE_ID, Y]], index=False).to_numpy().view(np.int64)
     sums = pd.Series(hashed).groupby(list(grid.locate(came[DS]))).sum()  # wraps around: any order gives the same
@@ -76,7 +76,7 @@ def _digest(groups: pd.DataFrame, came: pd.DataFrame, job: Job) -> np.ndarray:
 
 
 def _season_back(step: pd.Series, job: Job) -> np.ndarray:
-    """Steps (N,) from each forecast back to the last reading before its cutoff in the same phase of the season."""
+    """Steps (B,) from each forecast back to the last reading before its cutoff in the same phase of the season."""
     season = season_of(job.series)
     return -(-step.to_numpy() // season) * season
 

@@ -28,7 +28,7 @@ _LEAST: Final = 5 * SHORTEST  # rows that a reference must have
 
 
 class Columns(NamedTuple):
-    """Values (P, K) on one regular grid, NaN where nothing is known."""
+    """Values (R, D) on one regular grid, NaN where nothing is known."""
 
     names: tuple[str, ...]
     stamps: pd.DatetimeIndex
@@ -99,7 +99,7 @@ def residuals(
     both = made.merge(known[[UNIQUE_ID, DS, Y]], on=[UNIQUE_ID, DS], how="left")
     location, scale = spec.scaler.of(both[UNIQUE_ID])
     y, point = (spec.scaler.apply(both[name].to_numpy(dtype=np.float64), location, scale) for name in (Y, _MEDIAN))
-    ahead = (y - point).reshape(-1, spec.horizon)  # (N, H)
+    ahead = (y - point).reshape(-1, spec.horizon)  # (B, H)
     keys = both.loc[:: spec.horizon, [CUTOFF, UNIQUE_ID]]
     long = keys.assign(first=ahead[:, 0], all=ahead.mean(axis=1))
     wide = long.pivot(index=CUTOFF, columns=UNIQUE_ID, values=["first", "all"]).reindex(stamps[:-1])
@@ -120,7 +120,7 @@ def _some(table: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def _together(readings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The mean (P,) of the series' readings (P, N), each in units of its own spread."""
+    """The mean (R,) of the series' readings (R, N), each in units of its own spread."""
     known = ~np.isnan(readings)
     count = np.maximum(known.sum(axis=0), 1)
     centred = np.where(known, readings - np.where(known, readings, 0.0).sum(axis=0) / count, 0.0)

@@ -25,7 +25,7 @@ _TITLES = ("last frame", "forecast", "actual", "error")
 
 
 class Shown(NamedTuple):
-    """One forecast of a frame (R, C), or of a line over its horizon (H, L), with the actual; NaN where unknown."""
+    """One forecast of a frame (Y, X), or of a line over its horizon (H, X), with the actual; NaN where unknown."""
 
     cutoff: pd.Timestamp
     step: int  # of the frame

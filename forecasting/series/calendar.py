@@ -16,54 +16,54 @@ from forecasting.series.frequency import offset_of
 
 __all__ = ["TIME_FEATURES", "calendar", "channel_names", "season_length"]
 
-Stamps = np.ndarray  # (N,) datetime64: whole numbers, where the fields of a pandas Index take ten times as long
+Stamps = np.ndarray  # (R,) datetime64: whole numbers, where the fields of a pandas Index take ten times as long
 
 
 def minute(ds: Stamps) -> np.ndarray:
-    """Position within the hour, seconds included, (N, 2)."""
+    """Position within the hour, seconds included, (R, 2)."""
     within = _seconds(ds) % 3600
     return _circle(within // 60 + within % 60 / 60, 60)
 
 
 def hour(ds: Stamps) -> np.ndarray:
-    """Position within the day, minutes included, (N, 2)."""
+    """Position within the day, minutes included, (R, 2)."""
     within = _seconds(ds) % 86_400
     return _circle(within // 3600 + within // 60 % 60 / 60 + within % 60 / 3600, 24)
 
 
 def day_of_week(ds: Stamps) -> np.ndarray:
-    """Day of the week from Monday, (N, 2)."""
+    """Day of the week from Monday, (R, 2)."""
     return _circle(_weekday(ds), 7)
 
 
 def day_of_month(ds: Stamps) -> np.ndarray:
-    """Day of the month over the length of that month, (N, 2)."""
+    """Day of the month over the length of that month, (R, 2)."""
     return _circle(*_days_into(ds, "M"))
 
 
 def day_of_year(ds: Stamps) -> np.ndarray:
-    """Day of the year over the length of that year, (N, 2)."""
+    """Day of the year over the length of that year, (R, 2)."""
     return _circle(*_days_into(ds, "Y"))
 
 
 def week_of_year(ds: Stamps) -> np.ndarray:
-    """ISO week of the year, which is that of its Thursday, (N, 2)."""
+    """ISO week of the year, which is that of its Thursday, (R, 2)."""
     thursday = ds.astype("datetime64[D]") + (3 - _weekday(ds))
     return _circle(_days_into(thursday, "Y")[0] // 7, 365.25 / 7)
 
 
 def month(ds: Stamps) -> np.ndarray:
-    """Month of the year, (N, 2)."""
+    """Month of the year, (R, 2)."""
     return _circle(_months(ds), 12)
 
 
 def quarter(ds: Stamps) -> np.ndarray:
-    """Quarter of the year, (N, 2)."""
+    """Quarter of the year, (R, 2)."""
     return _circle(_months(ds) // 3, 4)
 
 
 def weekend(ds: Stamps) -> np.ndarray:
-    """1 on Saturday and Sunday, else 0, (N, 1)."""
+    """1 on Saturday and Sunday, else 0, (R, 1)."""
     return (_weekday(ds) >= 5).astype(float)[:, None]
 
 
@@ -88,7 +88,7 @@ def channel_names(names: Sequence[str]) -> list[str]:
 
 
 def calendar(ds: Stamps | pd.DatetimeIndex, names: Sequence[str], *, time_zone: str | None = None) -> np.ndarray:
-    """The features `names` of every stamp, (N, F) float32; with `time_zone` the UTC stamps are read as local time."""
+    """The features `names` of every stamp, (R, F) float32; with `time_zone` the UTC stamps are read as local time."""
     _check(names)
     if time_zone is not None:
         ds = pd.DatetimeIndex(ds).tz_localize("UTC").tz_convert(time_zone).tz_localize(None)

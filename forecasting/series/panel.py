@@ -23,10 +23,10 @@ _BLOCK = 4_000_000  # rows
 
 @dataclass(frozen=True)
 class Panel:
-    """All series, one after the other; series i owns the rows `offsets[i]:offsets[i + 1]` (P rows in all).
+    """All series, one after the other; series i owns the rows `offsets[i]:offsets[i + 1]` (R rows in all).
 
-    `observed` (P, 1 + past channels) holds the scaled target and past covariates, missing values filled with the
-    last reading; `target` (P,) the scaled target with NaN where there was no reading; `ahead` (P, F) what is known
+    `observed` (R, 1 + past channels) holds the scaled target and past covariates, missing values filled with the
+    last reading; `target` (R,) the scaled target with NaN where there was no reading; `ahead` (R, F) what is known
     ahead, NaN where it was not given; `static` (N, S) and `codes` (N, K) one row a series; `start` (N,) the stamp
     of each first row; `location`, `scale` (N,) what was subtracted and divided.
     """
@@ -66,7 +66,7 @@ class Panel:
 
     @cached_property
     def stamps(self) -> np.ndarray:
-        """The stamp of every row (P,), datetime64."""
+        """The stamp of every row (R,), datetime64."""
         return _stamps(self.start, self.lengths, self.features.freq)
 
 

@@ -83,7 +83,7 @@ class Windows:
 
 
 def _gather(values: np.ndarray, begin: np.ndarray, length: int) -> np.ndarray:
-    """Rows `begin[b]` to `begin[b] + length` of `values` (P, …) as (B, length, …)."""
+    """Rows `begin[b]` to `begin[b] + length` of `values` (R, …) as (B, length, …)."""
     if not len(begin):
         return np.empty((0, length, *values.shape[1:]), dtype=values.dtype)
     # every window as a view; NumPy's `sliding_window_view` takes the time of a small network to say the same

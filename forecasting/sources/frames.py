@@ -32,7 +32,7 @@ def read(source: FramesSource, series: Series, _name: str) -> pd.DataFrame:
     )
     steps, rows, columns, channels = values.shape
     stamps = _stamps(frames, source, series)
-    cells = values.reshape(steps, rows * columns, channels).swapaxes(0, 1)  # (places, T, K)
+    cells = values.reshape(steps, rows * columns, channels).swapaxes(0, 1)  # (places, T, D)
     full = np.flatnonzero(~np.isnan(cells[:, :, 0]).all(axis=1))
     if not len(full):
         raise SourceError(f"no cell of {frames.channels[0]} in {source.path} has any value")
@@ -68,7 +68,7 @@ def _shaped(frames: Frames, source: FramesSource) -> Frames:
 
 
 def _means(values: np.ndarray, block: tuple[int, int]) -> np.ndarray:
-    """(T, R, C, K) with every block of cells as the mean of those that are read; blocks at the ends may be smaller."""
+    """(T, Y, X, D) with every block of cells as the mean of those that are read; blocks at the ends may be smaller."""
     if block == (1, 1):
         return values
     steps, rows, columns, channels = values.shape
@@ -101,7 +101,7 @@ def _stamps(frames: Frames, source: FramesSource, series: Series) -> np.ndarray:
 
 
 def _known(frames: Frames) -> dict[str, np.ndarray]:
-    """What is known of every cell (R, C): its coordinates, and where it stands."""
+    """What is known of every cell (Y, X): its coordinates, and where it stands."""
     row, column = np.unravel_index(np.arange(frames.values[0, :, :, 0].size), frames.values.shape[1:3])
     stand = {"row": row.astype(np.float64), "column": column.astype(np.float64)}
     return {name: values.reshape(frames.values.shape[1:3]) for name, values in (stand | frames.places).items()}

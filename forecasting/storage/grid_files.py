@@ -18,7 +18,7 @@ _AXES = {1: ("place",), 2: ("row", "column")}
 
 
 class Cube(NamedTuple):
-    """Values (T, *grid, K) of K columns at T stamps; NaN at places without a series, and where a table has no row."""
+    """Values (T, *grid, D) of D columns at T stamps; NaN at places without a series, and where a table has no row."""
 
     values: np.ndarray
     stamps: np.ndarray  # (T,) datetime64[us]

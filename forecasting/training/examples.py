@@ -20,9 +20,9 @@ __all__ = ["Arrays", "learn_in_memory"]
 
 
 class Arrays:
-    """Examples held in memory: the inputs by name (E, …) and what the network is to give for them (E, N).
+    """Examples held in memory: the inputs by name (B, …) and what the network is to give for them (B, M).
 
-    A network that is told the value before each target reads it from the input `previous` (E, N).
+    A network that is told the value before each target reads it from the input `previous` (B, M).
     Raises DataError unless every array has one row per example.
     """
 
@@ -43,11 +43,11 @@ class Arrays:
         return {name: values[indices] for name, values in self.inputs.items()}
 
     def targets(self, indices: np.ndarray) -> np.ndarray:
-        """What the network is to give for them (B, N), NaN where that is not known."""
+        """What the network is to give for them (B, M), NaN where that is not known."""
         return np.asarray(self.wanted[indices])
 
     def previous(self, indices: np.ndarray) -> np.ndarray:
-        """The value before each target of some of them (B, N); raises DataError where it was not given."""
+        """The value before each target of some of them (B, M); raises DataError where it was not given."""
         if "previous" not in self.inputs:
             raise DataError(
                 f"the network is told the value before each target; add it to {sorted(self.inputs)} as "

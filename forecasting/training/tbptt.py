@@ -51,7 +51,7 @@ class Lanes:
         return self._read[indices]
 
     def _apart(self, chunks: np.ndarray, filler: float) -> np.ndarray:
-        """Chunks (N, …) of all sequences as (rounds * lanes, …), those of one round together."""
+        """Chunks (B, …) of all sequences as (rounds * lanes, …), those of one round together."""
         lacking = self.rounds * self.lanes - len(chunks)
         filled = np.concatenate([chunks, np.full((lacking, *chunks.shape[1:]), filler, chunks.dtype)])
         by_lane = filled.reshape(self.lanes, self.rounds, *chunks.shape[1:])
@@ -59,7 +59,7 @@ class Lanes:
 
 
 def _chunks(sequence: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One sequence of codes as chunks of what is read (N, T), what is wanted (N, T) and which begin anew (N, 1)."""
+    """One sequence of codes as chunks of what is read (B, T), what is wanted (B, T) and which begin anew (B, 1)."""
     count = math.ceil(len(sequence) / steps)
     read = np.zeros(count * steps, np.int32)
     read[1 : len(sequence)] = sequence[:-1]

@@ -1,4 +1,4 @@
-"""What files of frames hold: NetCDF, NumPy arrays and pictures as one array (T, R, C, K) with its stamps."""
+"""What files of frames hold: NetCDF, NumPy arrays and pictures as one array (T, Y, X, D) with its stamps."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHOWN = 10  # files in a message
 
 
 class Frames(NamedTuple):
-    """Values (T, R, C, K), the names of their K channels, and what files say of time and place.
+    """Values (T, Y, X, D), the names of their D channels, and what files say of time and place.
 
-    `stamps` is none where a file has no time; `places` holds numbers (R, C) of each cell, such as its latitude.
+    `stamps` is none where a file has no time; `places` holds numbers (Y, X) of each cell, such as its latitude.
     """
 
     values: np.ndarray
@@ -88,7 +88,7 @@ def _thin(array: DataArray, time: str) -> DataArray:
 
 
 def _places(array: DataArray) -> dict[str, np.ndarray]:
-    """The coordinates of rows and columns that are numbers, each as (R, C)."""
+    """The coordinates of rows and columns that are numbers, each as (Y, X)."""
     _, row, column = array.dims
     found = {str(name): array[name] for name in (row, column) if name in array.coords}
     shape = array.shape[1:]
