@@ -140,7 +140,7 @@ def test_apply_refuses_quantiles_out_of_order_or_range(wanted: tuple[float, ...]
 
 def test_apply_refuses_a_base_of_another_shape() -> None:
     """The error says which shape came and which was expected."""
-    with pytest.raises(GatecastError, match=r"\(1, 2, 3\), expected \(N, 1, 3\)"):
+    with pytest.raises(GatecastError, match=r"\(1, 2, 3\), expected \(B, 1, 3\)"):
         calibration().apply(np.zeros((1, 2, 3)), (0.5,))
 
 
