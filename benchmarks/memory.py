@@ -34,7 +34,7 @@ from forecasting.series.features import Features
 from forecasting.series.panel import Panel, build, join
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import slide
-from forecasting.training.start import Start
+from forecasting.training.records import Start
 
 LENGTH = 100_000  # readings of one series
 CONTEXT, HORIZON, BATCH = 96, 24, 256

@@ -24,11 +24,12 @@ from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
 from forecasting.evaluation import judging as contest
 from forecasting.evaluation.judging import Candidate
-from forecasting.lifecycle import retraining
+from forecasting.lifecycle import first_weights, last_fit
+from forecasting.lifecycle.attempts import Attempt, candidates
 from forecasting.lifecycle.home import open_home
+from forecasting.lifecycle.last_fit import FinalFit
 from forecasting.lifecycle.promotion import Decision, Judging
 from forecasting.lifecycle.promotion import decide as decide_under_lock
-from forecasting.lifecycle.retraining import Attempt, FinalFit
 from forecasting.monitor import check as watch
 from forecasting.monitor import findings as memory
 from forecasting.monitor import recalibration as repair
@@ -43,8 +44,7 @@ from forecasting.series import validate as validation
 from forecasting.storage import ingestion, snapshot
 from forecasting.storage.observations import Merged
 from forecasting.storage.snapshot import Snapshot
-from forecasting.training.fitted import Fitted
-from forecasting.training.start import Start
+from forecasting.training.records import Fitted, Start
 
 __all__ = [
     "alone",
@@ -163,7 +163,7 @@ def fit_finally(job: Job, data: Snapshot, attempt: Attempt) -> Fitted | str:
 @step("choosing the first weights")
 def find_start(job: Job, data: Snapshot) -> Start:
     """Those of the live model where they are asked for and may be had."""
-    return retraining.find_start(open_home().registry, job, data, work=_work(job, data))
+    return first_weights.find_start(open_home().registry, job, data, work=_work(job, data))
 
 
 @step("fitting the baselines")
@@ -184,7 +184,7 @@ def replace_twin(
     job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], *, decision: Decision, last: Fitted | str
 ) -> FinalFit:
     """It serves if it is sane, in the place of its judged twin."""
-    return retraining.replace_twin(open_home().registry, _judging(job, data, run, attempts, ()), decision, last)
+    return last_fit.replace_twin(open_home().registry, _judging(job, data, run, attempts, ()), decision, last)
 
 
 @step("laying the stored tables out for reading")
@@ -273,8 +273,8 @@ def _key(job: Job, data: Snapshot) -> str:
 
 
 def _judging(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: Sequence[Candidate]) -> Judging:
-    candidates = retraining.candidates(job, attempts, rivals)
-    return Judging(job, run.run_id, data.table, data.folds, candidates, _work(job, data), again=attempts[-1].start.warm)
+    judged = candidates(job, attempts, rivals)
+    return Judging(job, run.run_id, data.table, data.folds, judged, _work(job, data), again=attempts[-1].start.warm)
 
 
 def _work(job: Job, data: Snapshot) -> Path:

@@ -3,10 +3,10 @@
 from prefect import flow
 
 from forecasting.config.job import Job
-from forecasting.lifecycle.retraining import Attempt
+from forecasting.lifecycle.attempts import Attempt
 from forecasting.report.results import Outcome
 from forecasting.storage.snapshot import Snapshot
-from forecasting.training.start import SCRATCH, Start
+from forecasting.training.records import SCRATCH, Start
 from pipelines import notices, tasks
 
 __all__ = ["training"]

@@ -207,6 +207,7 @@ def _is_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
             id="schema",
         ),
         pytest.param(["import forecasting.bundle.forecaster", "import forecasting.series.windows"], HEAVY, id="bundle"),
+        pytest.param(["import forecasting.training.records"], HEAVY, id="records of a fit"),
         pytest.param(["import forecasting.registry.registry"], HEAVY - {"mlflow"}, id="registry"),
         pytest.param(["import forecasting.serve.app", "import forecasting.serve.client"], HEAVY, id="service"),
         pytest.param(["import pipelines"], HEAVY, id="flows"),

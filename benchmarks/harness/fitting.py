@@ -15,7 +15,7 @@ from forecasting.evaluation.metrics import Judged
 from forecasting.evaluation.problem import Backtester
 from forecasting.runtime import child
 from forecasting.series.folds import Fold
-from forecasting.training.fitted import Fitted
+from forecasting.training.records import Fitted
 
 __all__ = ["fit", "scored_baselines", "with_training"]
 

@@ -20,8 +20,10 @@ from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, records
 from forecasting.config.job import Job
 from forecasting.evaluation.judging import Judgment
+from forecasting.lifecycle.attempts import Attempt
+from forecasting.lifecycle.costs import costs
+from forecasting.lifecycle.last_fit import FinalFit, rules_of
 from forecasting.lifecycle.promotion import Decision
-from forecasting.lifecycle.retraining import Attempt, FinalFit, costs, rules_of
 from forecasting.registry.registry import Registry
 from forecasting.report import frames
 from forecasting.report.page import Report, write
@@ -30,7 +32,7 @@ from forecasting.runtime.workspace import Workspace
 from forecasting.series.vocabulary import unit_of
 from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot
-from forecasting.training.fitted import Fitted
+from forecasting.training.records import Fitted
 
 __all__ = ["Finished", "Outcome", "conclude", "parameters", "summary"]
 

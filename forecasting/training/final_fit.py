@@ -18,11 +18,10 @@ from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
+from forecasting.training.export import origin_of, save_network
 from forecasting.training.fit import build_network, export_graphs, learned_by, lessons
-from forecasting.training.fitted import Fitted
 from forecasting.training.loop import batches_in, compile_network, learn
-from forecasting.training.origin import origin_of, save_network
-from forecasting.training.start import SCRATCH, Start
+from forecasting.training.records import SCRATCH, Fitted, Start
 
 __all__ = ["fit_finally", "fit_finally_stored"]
 

@@ -24,11 +24,9 @@ from forecasting.storage.store import Store
 from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
-from forecasting.training.fitted import Fitted
+from forecasting.training.export import check_parity, origin_of, save_network
 from forecasting.training.loop import batches_in, compile_network, learn
-from forecasting.training.origin import origin_of, save_network
-from forecasting.training.parity import accepted
-from forecasting.training.start import SCRATCH, Start
+from forecasting.training.records import SCRATCH, Fitted, Start
 from forecasting.training.symbols import fit_symbols
 from forecasting.training.warm_start import begin_with, freeze, replayed
 
@@ -129,7 +127,7 @@ def export_graphs(network: keras.Model, job: Job, example: Batch) -> tuple[Graph
         parity = max(
             parity, export.parity(parts["step"], graphs.step, {t.name: told[t.name] for t in parts["step"].inputs})
         )
-    return graphs, accepted(parity)
+    return graphs, check_parity(parity)
 
 
 def write_bundle(network: keras.Model, graphs: Graphs, data: Prepared, job: Job, work: Path, *, origin: Origin) -> Path:

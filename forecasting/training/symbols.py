@@ -25,11 +25,9 @@ from forecasting.series.vocabulary import prepare_symbols
 from forecasting.training.checkpoint import Checkpoint, Epoch
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.examples import learn_in_memory
-from forecasting.training.fitted import Fitted
+from forecasting.training.export import check_parity, origin_of, save_network
 from forecasting.training.loop import batches_in, compile_network, learn
-from forecasting.training.origin import origin_of, save_network
-from forecasting.training.parity import accepted
-from forecasting.training.start import SCRATCH, Start
+from forecasting.training.records import SCRATCH, Fitted, Start
 from forecasting.training.tbptt import Lanes
 from forecasting.training.warm_start import begin_with, freeze
 
@@ -120,4 +118,4 @@ def chunk_graph(network: keras.Model, codes: np.ndarray) -> tuple[Graphs, float]
     content = export.to_onnx(chunk, "parameters")
     states = {t.name: np.zeros((len(codes), t.shape[1]), np.float32) for t in chunk.inputs if t.name != "symbols"}
     parity = export.parity(chunk, content, {"symbols": codes.astype(np.int32), **states})
-    return Graphs(content), accepted(parity)
+    return Graphs(content), check_parity(parity)

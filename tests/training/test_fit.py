@@ -17,8 +17,8 @@ from forecasting.series.prepare import prepare
 from forecasting.storage.store import Store
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.fit import fit, fit_stored
-from forecasting.training.fitted import Fitted
 from forecasting.training.progress import FitProgress
+from forecasting.training.records import Fitted
 
 # Keras reads its TensorFlow variables in a way that NumPy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

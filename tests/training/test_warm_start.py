@@ -21,7 +21,7 @@ from forecasting.nn import heads, models
 from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
 from forecasting.training.fit import fit
-from forecasting.training.start import SCRATCH, Start, objections
+from forecasting.training.records import SCRATCH, Start, objections
 from forecasting.training.warm_start import begin_with, replayed
 
 NEW = 40  # steps that have come since the champion's fit

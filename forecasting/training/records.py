@@ -1,4 +1,4 @@
-"""With which weights a fit begins, and when those of an older fit may be taken; light, it needs no Keras."""
+"""A fit's records: its first weights, when those of an older fit may be taken, and what it leaves; without Keras."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ from forecasting.config.network import Network
 from forecasting.series.folds import Fold
 from forecasting.series.layout import learn_layout
 
-__all__ = ["SCRATCH", "Start", "objections"]
+__all__ = ["SCRATCH", "Fitted", "Start", "objections"]
+
+
+class Fitted(NamedTuple):
+    """A finished fit: where its bundle is, how the loss went, and what trained it."""
+
+    bundle: Path
+    curves: pd.DataFrame  # epoch, loss, val_loss, seconds
+    devices: tuple[str, ...]
 
 
 class Start(NamedTuple):
     """The first weights of a fit."""
 
-    init: str  # what was asked for, an entry of STARTS or the id of a run
+    init: str  # as in `train.init`: an entry of STARTS or the id of a run
     bundle: Path | None = None  # whose weights they are; none: drawn at random
     version: int | None = None  # of that bundle in the registry
-    note: str = ""  # why it is not what was asked for
+    note: str = ""  # why they are not those of `train.init`
 
     @property
     def warm(self) -> bool:

@@ -1,0 +1,34 @@
+"""The attempts of a run: each challenger with its first weights and its fits, and who is judged because of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from forecasting.config.job import Job
+from forecasting.evaluation.judging import Candidate
+from forecasting.training.records import Fitted, Start
+
+__all__ = ["Attempt", "candidates"]
+
+
+class Attempt(NamedTuple):
+    """A challenger: its first weights, and its fit of each fold."""
+
+    start: Start
+    fits: tuple[Fitted, ...]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the last fold's fit, counted from 1, that validation chose."""
+        return int(self.fits[-1].curves["val_loss"].to_numpy().argmin()) + 1
+
+
+def candidates(job: Job, attempts: Sequence[Attempt], rivals: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The last challenger, then the baselines, then the challengers that were refused before, for the leaderboard."""
+    names = [*(f"{job.model.name}:{attempt.start.init}" for attempt in attempts[:-1]), job.model.name]
+    tried = [
+        Candidate(name, tuple(fitted.bundle for fitted in attempt.fits))
+        for name, attempt in zip(names, attempts, strict=True)
+    ]
+    return (tried[-1], *rivals, *tried[:-1])

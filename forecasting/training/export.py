@@ -1,0 +1,48 @@
+"""What a fit leaves behind: the origin of its weights, the network itself, and a graph that agrees with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import keras
+
+from forecasting.bundle.artifact import Origin
+from forecasting.config.job import Job
+from forecasting.errors import TrainingError
+from forecasting.series.folds import Fold
+
+__all__ = ["check_parity", "origin_of", "save_network"]
+
+PARITY: Final = 1e-5  # in the scaled space; in logits above 1 relatively
+
+
+def origin_of(origin: Origin, job: Job, fold: Fold, *, steps: int) -> Origin:
+    """The origin, completed with the settings of this fit and with how much of the data it may know."""
+    return origin.model_copy(
+        update={
+            "steps": steps,
+            "seed": job.train.seed,
+            "params": job.model.params.model_dump(mode="json"),
+            "precision": job.train.precision,
+            "fit_until": fold.fit_until.to_pydatetime(),
+            "seen_until": fold.seen_until.to_pydatetime(),
+        }
+    )
+
+
+def save_network(network: keras.Model, work: Path) -> Path:
+    """Save the network as a Keras file with nothing frozen, so that the next fit may learn all of it."""
+    network.trainable = True
+    network.save(work / "model.keras")
+    return work / "model.keras"
+
+
+def check_parity(parity: float) -> float:
+    """The largest difference between network and graph, as given; raises TrainingError if it is far in float32.
+
+    Networks of lower precision compute with fewer digits than their graphs, which are float32.
+    """
+    if not parity <= PARITY and keras.config.dtype_policy().name == "float32":
+        raise TrainingError(f"the exported graph differs from the network by {parity:.2g}, more than {PARITY:g}")
+    return parity
