@@ -17,7 +17,7 @@ from forecasting.config.head import SymbolHead
 from forecasting.config.training import Train
 from forecasting.nn import export, heads
 from forecasting.nn.cells import CELLS
-from forecasting.nn.layers.symbols import Frameless
+from forecasting.nn.layers.symbols import Unscaled
 from forecasting.training.devices import make_deterministic
 from forecasting.training.examples import Arrays, learn_in_memory
 
@@ -66,7 +66,7 @@ def fit(config: Train, *, both: bool) -> keras.Model:
     layer = CELLS["lstm"](16, activation="tanh", sequences=True, name="lstm")
     features = (keras.layers.Bidirectional(layer, name="both_ways") if both else layer)(past)
     head = heads.build(SymbolHead(), classes=len(LABELS))
-    network = keras.Model({"past": past}, head([features, Frameless(name="frameless")(features)]), name="labels")
+    network = keras.Model({"past": past}, head([features, Unscaled(name="unscaled")(features)]), name="labels")
     learn_in_memory(network, head.loss, texts(1000, seed=1), texts(100, seed=2), config)
     return network
 

@@ -78,7 +78,7 @@ class Stacked(Network):
     """Share of the features that is dropped after every recurrent and decoder layer, in training."""
 
     normalise: Literal["window", "last", "none"] = "window"
-    """[How a window is normalized](networks.md#windowframe-and-normalise)."""
+    """[How a window is normalized](networks.md#locationscale-and-normalise)."""
 
     embedding: PositiveInt = 8
     """Width of the vector of a static categorical."""
@@ -125,7 +125,7 @@ class Seq2Seq(Network):
     """Share of the features that is dropped after every recurrent layer, in training."""
 
     normalise: Literal["scale", "window", "last", "none"] = "window"
-    """[How a window is normalized](networks.md#windowframe-and-normalise)."""
+    """[How a window is normalized](networks.md#locationscale-and-normalise)."""
 
     embedding: PositiveInt = 8
     """Width of the vector of a static categorical."""
@@ -152,7 +152,7 @@ class DeepAR(Network):
     """Share of the features that is dropped after every recurrent layer, in training."""
 
     normalise: Literal["scale", "window", "last", "none"] = "scale"
-    """[How a window is normalized](networks.md#windowframe-and-normalise)."""
+    """[How a window is normalized](networks.md#locationscale-and-normalise)."""
 
     embedding: PositiveInt = 8
     """Width of the vector of a static categorical."""
@@ -177,7 +177,7 @@ class SegRNN(Network):
     """Share of the recurrent layer's answers that is dropped in training."""
 
     normalise: Literal["window", "last", "none"] = "last"
-    """[How a window is normalized](networks.md#windowframe-and-normalise)."""
+    """[How a window is normalized](networks.md#locationscale-and-normalise)."""
 
     embedding: PositiveInt = 8
     """Width of the vector of a static categorical."""
@@ -209,7 +209,7 @@ class ConvLSTM(Network):
     """Share of the features that is dropped between layers, in training."""
 
     normalise: Literal["window", "last", "none"] = "last"
-    """[How the window of a cell is normalized](networks.md#windowframe-and-normalise)."""
+    """[How the window of a cell is normalized](networks.md#locationscale-and-normalise)."""
 
     embedding: PositiveInt = 8
     """Width of the vector of a static categorical, for single series."""

@@ -14,7 +14,7 @@ import keras
 
 from forecasting.nn import cells
 from forecasting.nn.layers.code_embedding import CodeEmbedding
-from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.shapes import Shapes, inputs
 from forecasting.nn.wiring import joined
 
@@ -58,9 +58,9 @@ def parts(network: keras.Model, read: Read, tell: Tell) -> dict[str, keras.Model
 
 
 def common(normalise: str, embedding: int, shapes: Shapes, head: Any) -> dict[str, Any]:
-    """The layers that every such network has: the frame of its windows, vectors of its categories, its head."""
+    """The layers of every such network: normalization of its windows, vectors of its categories, its head."""
     found = {
-        "frame": WindowFrame(normalise, mask=shapes.mask, name="frame"),
+        "loc_scale": LocationScale(normalise, mask=shapes.mask, name="loc_scale"),
         "normalise": Normalise(name="normalise"),
         "head": head,
     }
@@ -111,16 +111,16 @@ def of_series(layers: Layers, arrays: Arrays) -> list[Any]:
     return [joined(known, "series")] if known else []
 
 
-def steps(layers: Layers, arrays: Arrays, frame: Any, constant: list[Any]) -> tuple[Any, Any]:
-    """What each of N steps is told (B, N, W), and its frame (B, N, 2).
+def steps(layers: Layers, arrays: Arrays, loc_scale: Any, constant: list[Any]) -> tuple[Any, Any]:
+    """What each of N steps is told (B, N, W), and its location and scale (B, N, 2).
 
-    The value before it inside the frame (B, 2), what is known ahead, and what is the same at all steps (B, S).
+    The value before it normalized by `loc_scale` (B, 2), what is known ahead, and what is the same at all steps (B, S).
     """
     count = arrays["previous"].shape[1]
     before = keras.layers.Reshape((count, 1), name="before", dtype="float32")(arrays["previous"])
-    told = [layers["normalise"]([before, frame]), *([arrays["future"]] if "future" in arrays else [])]
+    told = [layers["normalise"]([before, loc_scale]), *([arrays["future"]] if "future" in arrays else [])]
     told += [keras.layers.RepeatVector(count, name="constant")(part) for part in constant]
-    return joined(told, "told"), keras.layers.RepeatVector(count, name="frames", dtype="float32")(frame)
+    return joined(told, "told"), keras.layers.RepeatVector(count, name="loc_scales", dtype="float32")(loc_scale)
 
 
 def _as_inputs(tensors: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,19 @@ import onnxruntime
 
 from forecasting.errors import GatecastError
 from forecasting.nn.cells.conv_lstm_peephole import ConvLSTMPeephole
-from forecasting.nn.exporters import attention, builtin, convolutional, frames, heads, own, recurrent, segments, symbols
+from forecasting.nn.exporters import (
+    attention,
+    builtin,
+    code_embedding,
+    convolutional,
+    frames,
+    heads,
+    highway,
+    recurrent,
+    reversible_norm,
+    segments,
+    symbols,
+)
 from forecasting.nn.exporters.graph import Graph
 from forecasting.nn.heads.categorical import CategoricalHead
 from forecasting.nn.heads.negative_binomial import NegativeBinomialHead
@@ -21,9 +33,9 @@ from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
 from forecasting.nn.layers.highway import Highway
 from forecasting.nn.layers.lagged import Held, Lagged
-from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
-from forecasting.nn.layers.symbols import Frameless
+from forecasting.nn.layers.symbols import Unscaled
 
 __all__ = ["EXPORTERS", "parity", "to_onnx"]
 
@@ -46,10 +58,10 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     keras.layers.RepeatVector: builtin.repeat_vector,
     keras.layers.Reshape: builtin.reshape,
     keras.layers.UpSampling1D: builtin.repeat_steps,
-    WindowFrame: own.window_frame,
-    Normalise: own.normalise,
-    Highway: own.highway,
-    CodeEmbedding: own.code_embedding,
+    LocationScale: reversible_norm.location_scale,
+    Normalise: reversible_norm.normalise,
+    Highway: highway.highway,
+    CodeEmbedding: code_embedding.code_embedding,
     Segments: segments.segments,
     SharedRecurrence: segments.shared_recurrence,
     Steps: segments.steps,
@@ -61,7 +73,7 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     Attention: attention.attention,
     Lagged: attention.lagged,
     Held: attention.held,
-    Frameless: symbols.frameless,
+    Unscaled: symbols.unscaled,
     QuantileHead: heads.quantile_head,
     NormalHead: heads.normal_head,
     StudentTHead: heads.student_t_head,

@@ -15,7 +15,7 @@ from forecasting.errors import ConfigError
 from forecasting.nn import heads, models
 from forecasting.nn.export import parity, to_onnx
 from forecasting.nn.layers.lagged import Held, Lagged
-from forecasting.nn.layers.reversible_norm import WindowFrame
+from forecasting.nn.layers.reversible_norm import LocationScale
 from forecasting.nn.models import Shapes
 
 # channels of the context: target, two covariates known up to now, two known ahead, the mask
@@ -100,11 +100,11 @@ def test_steps_are_told_what_was_known(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(ops.convert_to_numpy(Held(3)(past)), [[19, 20]])
 
 
-def test_frame_of_scale_is_the_mean_absolute_value() -> None:
+def test_loc_scale_of_scale_is_the_mean_absolute_value() -> None:
     """Of the readings alone; a context of zeros has the floor."""
     past = np.array([[[-2.0, 1.0], [4.0, 1.0], [99.0, 0.0]], [[0.0, 1.0]] * 3], "float32")
-    frame = ops.convert_to_numpy(WindowFrame("scale", mask=True)(past))
-    np.testing.assert_allclose(frame, [[0.0, 3.0], [0.0, 0.01]], rtol=1e-6)
+    loc_scale = ops.convert_to_numpy(LocationScale("scale", mask=True)(past))
+    np.testing.assert_allclose(loc_scale, [[0.0, 3.0], [0.0, 0.01]], rtol=1e-6)
 
 
 def by_steps(network: Any, arrays: Any) -> Any:

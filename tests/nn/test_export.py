@@ -54,7 +54,7 @@ def test_export_agrees_with_each_input_alone(job: str, network: Any, batch: Any)
 @pytest.mark.parametrize(
     ("normalise", "highway", "mask"), list(itertools.product(["window", "last", "none"], [0, 7], [False, True]))
 )
-def test_export_agrees_in_every_frame(normalise: str, highway: int, mask: bool, network: Any, batch: Any) -> None:
+def test_export_agrees_in_every_case(normalise: str, highway: int, mask: bool, network: Any, batch: Any) -> None:
     """Normalisation, highway and mask in all combinations, constant and unobserved contexts among the windows."""
     shapes = Shapes(8, 4, 3, mask=mask)
     arrays = batch(shapes)

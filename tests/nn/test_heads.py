@@ -1,4 +1,4 @@
-"""Every head: its equations, inside its frame, trainable on missing targets, and its exported form."""
+"""Every head: its equations, with location and scale, trainable on missing targets, and its exported form."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,21 +26,21 @@ def make(name: str, levels: tuple[float, ...] = LEVELS) -> Any:
     return heads.build(NumberHead(name=name, quantiles=levels))
 
 
-def called(head: Any, features: Any, frame: Any) -> Any:
+def called(head: Any, features: Any, loc_scale: Any) -> Any:
     """The head's output as NumPy."""
-    arrays = [ops.convert_to_tensor(np.asarray(array, "float32")) for array in (features, frame)]
+    arrays = [ops.convert_to_tensor(np.asarray(array, "float32")) for array in (features, loc_scale)]
     return ops.convert_to_numpy(head(arrays))
 
 
 def neutral(windows: int, steps: int) -> Any:
-    """The frame that changes nothing."""
+    """Location and scale that change nothing."""
     return np.tile([0.0, 1.0], (windows, steps, 1))
 
 
 def network(head: Any, steps: int = 1, width: int = 1) -> Any:
     """A network of nothing but a head."""
-    features, frame = keras.Input((steps, width), name="features"), keras.Input((steps, 2), name="frame")
-    return keras.Model({"features": features, "frame": frame}, head([features, frame]))
+    features, loc_scale = keras.Input((steps, width), name="features"), keras.Input((steps, 2), name="loc_scale")
+    return keras.Model({"features": features, "loc_scale": loc_scale}, head([features, loc_scale]))
 
 
 def softplus(values: Any) -> Any:
@@ -68,7 +68,7 @@ def test_quantile_head_steps_outwards_from_its_anchor(
     """A loop: the level nearest to the median is r itself, its neighbours are softplus(r) further out."""
     head = QuantileHead(levels)
     head.build([(None, 2, 3), (None, 2, 2)])
-    features, frame = rng.normal(size=(4, 2, 3)), np.abs(rng.normal(size=(4, 2, 2)))
+    features, loc_scale = rng.normal(size=(4, 2, 3)), np.abs(rng.normal(size=(4, 2, 2)))
     kernel, bias = randomise(head).get_weights()
     raw = features @ kernel + bias
     anchor = int(np.argmin(np.abs(np.array(levels) - 0.5)))
@@ -77,8 +77,8 @@ def test_quantile_head_steps_outwards_from_its_anchor(
         expected[..., level] = expected[..., level - 1] + softplus(raw[..., level])
     for level in reversed(range(anchor)):
         expected[..., level] = expected[..., level + 1] - softplus(raw[..., level])
-    expected = expected * frame[..., 1:] + frame[..., :1]
-    np.testing.assert_allclose(called(head, features, frame), expected, atol=1e-5)
+    expected = expected * loc_scale[..., 1:] + loc_scale[..., :1]
+    np.testing.assert_allclose(called(head, features, loc_scale), expected, atol=1e-5)
 
 
 def _normal(r: Any, location: Any, scale: Any) -> list[Any]:
@@ -112,18 +112,18 @@ def test_parameters_follow_the_equations(name: str, randomise: Any, rng: np.rand
     """Window by window and step by step, the documented equations of each head."""
     head = make(name)
     head.build([(None, 2, 3), (None, 2, 2)])
-    features, frame = rng.normal(0, 2, (4, 2, 3)), np.abs(rng.normal(0, 3, (4, 2, 2)))
+    features, loc_scale = rng.normal(0, 2, (4, 2, 3)), np.abs(rng.normal(0, 3, (4, 2, 2)))
     kernel, bias = randomise(head).get_weights()
-    output = called(head, features, frame)
+    output = called(head, features, loc_scale)
     for window, step in np.ndindex(4, 2):
-        expected = EQUATIONS[name](features[window, step] @ kernel + bias, *frame[window, step])
+        expected = EQUATIONS[name](features[window, step] @ kernel + bias, *loc_scale[window, step])
         np.testing.assert_allclose(output[window, step], expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("level", [0.0, 3.0, 1e4, 1e6])
 @pytest.mark.parametrize("spread", [0.01, 1.0, 1e3])
 def test_counts_start_near_the_level_of_their_context(level: float, spread: float) -> None:
-    """Before any training the mean is the frame's location, up to a width or so, also after zeros alone."""
+    """Before any training the mean is the location, up to a width or so, also after zeros alone."""
     head = heads.build(NumberHead(name="negative_binomial"))
     mean, dispersion = called(head, np.zeros((1, 1, 2)), [[[level, spread]]])[0, 0]
     assert 0 < mean < level + spread + 1
@@ -141,10 +141,10 @@ def test_head_learns_the_quantiles_of_noise(name: str, rng: np.random.Generator)
     counts = name == "negative_binomial"
     targets = (rng.negative_binomial(2, 0.2, (1500, 1)) if counts else rng.normal(size=(1500, 1))).astype("float32")
     targets[::3] = np.nan
-    frame = np.tile([np.nanmean(targets), np.nanstd(targets)], (1500, 1, 1)).astype("float32")
+    loc_scale = np.tile([np.nanmean(targets), np.nanstd(targets)], (1500, 1, 1)).astype("float32")
     for _ in range(150):
-        model.train_on_batch({"features": np.ones((1500, 1, 1), "float32"), "frame": frame}, targets)
-    learned = distribution(name, levels).quantile(called(head, np.ones((1, 1, 1)), frame[:1]), levels)[0, 0]
+        model.train_on_batch({"features": np.ones((1500, 1, 1), "float32"), "loc_scale": loc_scale}, targets)
+    learned = distribution(name, levels).quantile(called(head, np.ones((1, 1, 1)), loc_scale[:1]), levels)[0, 0]
     np.testing.assert_allclose(learned, np.nanquantile(targets, levels), atol=1.0 if counts else 0.1)
 
 
@@ -155,7 +155,7 @@ def test_categorical_head_learns_the_shares_of_codes(rng: np.random.Generator) -
     model.compile(optimizer=keras.optimizers.SGD(1.0), loss=head.loss)
     targets = rng.choice(4, p=[0.5, 0.3, 0.15, 0.05], size=(900, 1)).astype("float32")
     targets[::3] = np.nan
-    inputs = {"features": np.ones((900, 1, 1), "float32"), "frame": neutral(900, 1).astype("float32")}
+    inputs = {"features": np.ones((900, 1, 1), "float32"), "loc_scale": neutral(900, 1).astype("float32")}
     for _ in range(200):
         model.train_on_batch(inputs, targets)
     logits = called(head, np.ones((1, 1, 1)), neutral(1, 1))[0, 0]
@@ -170,7 +170,7 @@ def test_export_agrees_with_keras(name: str, steps: int, randomise: Any, rng: np
     model = randomise(network(make(name), steps, 3))
     batch = {
         "features": rng.normal(0, 2, (6, steps, 3)).astype("float32"),
-        "frame": np.abs(rng.normal(0, 2, (6, steps, 2))).astype("float32"),
+        "loc_scale": np.abs(rng.normal(0, 2, (6, steps, 2))).astype("float32"),
     }
     assert parity(model, to_onnx(model), batch) <= 1e-5 * max(1.0, float(np.abs(model(batch)).max()))
 
@@ -204,7 +204,7 @@ def test_median_alone_trains_although_keras_squeezes_it() -> None:
     head = heads.build(NumberHead(quantiles=(0.5,)))
     model = network(head, 3)
     model.compile(optimizer="sgd", loss=head.loss)
-    inputs = {"features": np.zeros((2, 3, 1), "float32"), "frame": neutral(2, 3).astype("float32")}
+    inputs = {"features": np.zeros((2, 3, 1), "float32"), "loc_scale": neutral(2, 3).astype("float32")}
     loss = model.test_on_batch(inputs, np.array([[1.0, 2.0, np.nan], [-1.0, -2.0, -6.0]], "float32"))
     assert float(loss) == pytest.approx(12.0 / 5.0)
 

@@ -56,13 +56,15 @@ def test_forecast_moves_with_level_and_scale_of_the_context(
     np.testing.assert_allclose(forecast(model, moved), 3.0 * forecast(model, arrays) + 5.0, atol=1e-4)
 
 
-def test_frame_inside_the_network_ignores_what_fills_a_gap(network: Any, batch: Any) -> None:
-    """The network tells its frame which channel is the mask."""
+def test_location_and_scale_inside_the_network_ignores_what_fills_a_gap(network: Any, batch: Any) -> None:
+    """The network tells the normalization which channel is the mask."""
     model, arrays = network(FULL, units=[4]), batch(FULL)
     changed = {**arrays, "past": arrays["past"].copy()}
     changed["past"][..., 0] += 100.0 * (changed["past"][..., -1] == 0)
-    frame = keras.Model(model.inputs, model.get_layer("frame").output)
-    before, after = (forecast(frame, [given[tensor.name] for tensor in model.inputs]) for given in (arrays, changed))
+    loc_scale = keras.Model(model.inputs, model.get_layer("loc_scale").output)
+    before, after = (
+        forecast(loc_scale, [given[tensor.name] for tensor in model.inputs]) for given in (arrays, changed)
+    )
     np.testing.assert_array_equal(before, after)
 
 
@@ -191,7 +193,7 @@ def test_covariate_ahead_of_a_grid_reaches_all_places_of_its_step(network: Any, 
 
 
 @pytest.mark.parametrize("normalise", ["window", "last"])
-def test_every_place_of_a_grid_has_a_frame_of_its_own(normalise: str, network: Any, batch: Any) -> None:
+def test_every_place_of_a_grid_has_a_loc_scale_of_its_own(normalise: str, network: Any, batch: Any) -> None:
     """Shifting and stretching one place's readings does so to its own forecasts and leaves all others alone."""
     arrays, model = batch(LINE), network(LINE, cell="conv_lstm", units=[3], normalise=normalise)
     moved = {"past": arrays["past"].copy()}
@@ -204,7 +206,7 @@ def test_every_place_of_a_grid_has_a_frame_of_its_own(normalise: str, network: A
 @pytest.mark.parametrize("shapes", [FRAMES, LINE], ids=["frames", "line"])
 @pytest.mark.parametrize("normalise", ["window", "last", "none"])
 def test_grid_exports_like_keras(shapes: Shapes, normalise: str, network: Any, batch: Any) -> None:
-    """Stacked, the second layer both ways, in every frame, with gaps."""
+    """Stacked, the second layer both ways, in every loc_scale, with gaps."""
     options = {"kernel": 2, "output_gate": "old"}
     model = network(
         shapes,
@@ -227,7 +229,7 @@ def test_channels_are_a_line_where_there_is_no_grid(network: Any) -> None:
 
 
 def test_what_a_grid_cannot_have_is_refused_all_at_once() -> None:
-    """A highway, and a cell that keeps no frame."""
+    """A highway, and a cell that keeps no loc_scale."""
     head = heads.build(NumberHead(quantiles=(0.5,)))
     with pytest.raises(ConfigError) as caught:
         models.build(Stacked(cell="gru", highway=2), LINE, head)

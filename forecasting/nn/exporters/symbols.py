@@ -4,10 +4,10 @@ from typing import Any
 
 from forecasting.nn.exporters.graph import Graph
 
-__all__ = ["frameless"]
+__all__ = ["unscaled"]
 
 
-def frameless(graph: Graph, _layer: Any, inputs: list[str]) -> str:
+def unscaled(graph: Graph, _layer: Any, inputs: list[str]) -> str:
     """(B, N, W) to (B, N, 2)."""
     zero = graph.add("Mul", graph.slice(inputs[0], 2, 0, 1), graph.constant(0.0))
     return graph.add("Concat", zero, graph.add("Add", zero, graph.constant(1.0)), axis=2)

@@ -12,7 +12,7 @@ __all__ = ["CategoricalHead"]
 
 @keras.saving.register_keras_serializable("gatecast")
 class CategoricalHead(Head):
-    """Features (B, N, W) to logits (B, N, C) of the codes 0 … C - 1; a code has no level, so the frame is not used."""
+    """Features (B, N, W) to logits (B, N, C) of the codes 0 … C - 1; codes are not scaled."""
 
     def __init__(
         self, classes: int, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32"
@@ -20,7 +20,7 @@ class CategoricalHead(Head):
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.size = classes
 
-    def parameters(self, raw: Any, frame: Any) -> Any:
+    def parameters(self, raw: Any, loc_scale: Any) -> Any:
         """(B, N, C) to itself."""
         return raw
 

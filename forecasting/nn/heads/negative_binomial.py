@@ -15,9 +15,9 @@ FLOOR = 1e-6  # least mean and dispersion
 
 @keras.saving.register_keras_serializable("gatecast")
 class NegativeBinomialHead(Head):
-    """Features (B, N, W) in a frame (B, N, 2) to mean m and dispersion a (B, N, 2); the variance is m + a m².
+    """Features (B, N, W) and loc_scale (B, N, 2) to mean m and dispersion a (B, N, 2); the variance is m + a m².
 
-    The frame's location μ and scale s are in counts. With the width w = s + 1:
+    Location μ and scale s of `loc_scale` are in counts. With the width w = s + 1:
     m = w softplus(r_1 + μ / w) + 1e-6, which is nearly μ + w r_1 at large counts and exponential in r_1 near zero;
     a = softplus(r_2) (w / (w + m))² + 1e-6, so that large counts deviate by about w, whatever their level.
     A count is whole, so w is never below one: a context of zeros alone has the width one.
@@ -25,10 +25,10 @@ class NegativeBinomialHead(Head):
 
     size = 2
 
-    def parameters(self, raw: Any, frame: Any) -> Any:
+    def parameters(self, raw: Any, loc_scale: Any) -> Any:
         """(B, N, 2) and (B, N, 2) to (B, N, 2)."""
-        width = frame[..., 1:] + 1.0
-        mean = width * ops.softplus(raw[..., :1] + frame[..., :1] / width) + FLOOR
+        width = loc_scale[..., 1:] + 1.0
+        mean = width * ops.softplus(raw[..., :1] + loc_scale[..., :1] / width) + FLOOR
         dispersion = ops.softplus(raw[..., 1:]) * ops.square(width / (width + mean)) + FLOOR
         return ops.concatenate([mean, dispersion], axis=-1)
 

@@ -10,22 +10,22 @@ from forecasting.nn.losses import normal
 
 __all__ = ["NormalHead"]
 
-FLOOR = 1e-4  # least scale, as a share of the frame's: a network that is sure must not divide by nothing
+FLOOR = 1e-4  # least scale, as a share of the window's: a network that is sure must not divide by nothing
 
 
 @keras.saving.register_keras_serializable("gatecast")
 class NormalHead(Head):
-    """Features (B, N, W) in a frame (B, N, 2) to location and scale (B, N, 2) in the scaled space.
+    """Features (B, N, W) and loc_scale (B, N, 2) to location and scale (B, N, 2) in the scaled space.
 
-    With the frame's location μ and scale s: location = μ + s r_1, scale = s (softplus(r_2) + 1e-4).
+    With location μ and scale s of `loc_scale`: location = μ + s r_1, scale = s (softplus(r_2) + 1e-4).
     """
 
     size = 2
 
-    def parameters(self, raw: Any, frame: Any) -> Any:
+    def parameters(self, raw: Any, loc_scale: Any) -> Any:
         """(B, N, 2) and (B, N, 2) to (B, N, 2)."""
-        location = raw[..., :1] * frame[..., 1:] + frame[..., :1]
-        return ops.concatenate([location, (ops.softplus(raw[..., 1:]) + FLOOR) * frame[..., 1:]], axis=-1)
+        location = raw[..., :1] * loc_scale[..., 1:] + loc_scale[..., :1]
+        return ops.concatenate([location, (ops.softplus(raw[..., 1:]) + FLOOR) * loc_scale[..., 1:]], axis=-1)
 
     def loss(self, y_true: Any, output: Any) -> Any:
         """The masked negative log likelihood of (B, N) targets, NaN where missing; a scalar."""

@@ -15,10 +15,10 @@ __all__ = ["QuantileHead"]
 
 @keras.saving.register_keras_serializable("gatecast")
 class QuantileHead(Head):
-    """Features (B, N, W) in a frame (B, N, 2) to quantiles (B, N, Q) in the scaled space, increasing along Q.
+    """Features (B, N, W) and loc_scale (B, N, 2) to quantiles (B, N, Q) in the scaled space, increasing along Q.
 
     The level nearest to the median is the anchor m: q_m = r_m, q_{j+1} = q_j + softplus(r_{j+1}) above it and
-    q_{j-1} = q_j - softplus(r_{j-1}) below it, with r = W features + b. Then scale and location of the frame.
+    q_{j-1} = q_j - softplus(r_{j-1}) below it, with r = W features + b. Then times scale plus location.
     """
 
     output_name: ClassVar[str] = "quantiles"
@@ -31,13 +31,13 @@ class QuantileHead(Head):
         self.levels = tuple(float(level) for level in levels)
         self.anchor = min(range(len(self.levels)), key=lambda index: abs(self.levels[index] - 0.5))
 
-    def parameters(self, raw: Any, frame: Any) -> Any:
+    def parameters(self, raw: Any, loc_scale: Any) -> Any:
         """(B, N, Q) and (B, N, 2) to (B, N, Q)."""
         steps = ops.softplus(raw)
         median = raw[:, :, self.anchor : self.anchor + 1]
         above = median + ops.cumsum(steps[:, :, self.anchor + 1 :], axis=-1)
         below = median - ops.flip(ops.cumsum(ops.flip(steps[:, :, : self.anchor], axis=-1), axis=-1), axis=-1)
-        return denormalise(ops.concatenate([below, median, above], axis=-1), frame)
+        return denormalise(ops.concatenate([below, median, above], axis=-1), loc_scale)
 
     def loss(self, y_true: Any, output: Any) -> Any:
         """The masked pinball loss of (B, N) targets, NaN where missing, under quantiles (B, N, Q); a scalar."""

@@ -10,25 +10,25 @@ from forecasting.nn.losses import student_t
 
 __all__ = ["StudentTHead"]
 
-FLOOR = 1e-4  # least scale, as a share of the frame's
+FLOOR = 1e-4  # least scale, as a share of the window's
 LEAST_DF = 2.0  # above it the variance exists
 
 
 @keras.saving.register_keras_serializable("gatecast")
 class StudentTHead(Head):
-    """Features (B, N, W) in a frame (B, N, 2) to degrees of freedom, location and scale (B, N, 3) in the scaled space.
+    """Features (B, N, W) and loc_scale (B, N, 2) to freedom, location and scale (B, N, 3) in the scaled space.
 
-    With the frame's location μ and scale s: df = 2 + softplus(r_1) + 1e-4, location = μ + s r_2,
+    With location μ and scale s of `loc_scale`: df = 2 + softplus(r_1) + 1e-4, location = μ + s r_2,
     scale = s (softplus(r_3) + 1e-4).
     """
 
     size = 3
 
-    def parameters(self, raw: Any, frame: Any) -> Any:
+    def parameters(self, raw: Any, loc_scale: Any) -> Any:
         """(B, N, 3) and (B, N, 2) to (B, N, 3)."""
         degrees = LEAST_DF + (ops.softplus(raw[..., :1]) + FLOOR)
-        location = raw[..., 1:2] * frame[..., 1:] + frame[..., :1]
-        return ops.concatenate([degrees, location, (ops.softplus(raw[..., 2:]) + FLOOR) * frame[..., 1:]], axis=-1)
+        location = raw[..., 1:2] * loc_scale[..., 1:] + loc_scale[..., :1]
+        return ops.concatenate([degrees, location, (ops.softplus(raw[..., 2:]) + FLOOR) * loc_scale[..., 1:]], axis=-1)
 
     def loss(self, y_true: Any, output: Any) -> Any:
         """The masked negative log likelihood of (B, N) targets, NaN where missing; a scalar."""

@@ -9,10 +9,10 @@ __all__ = ["Head"]
 
 
 class Head(keras.layers.Layer):
-    """Features (B, N, W) in a frame (B, N, 2) to the parameters (B, N, P) of N distributions in the scaled space.
+    """Features (B, N, W) and loc_scale (B, N, 2) to the parameters (B, N, P) of N distributions in the scaled space.
 
     N is whatever is forecast at once: horizon steps, time steps, or all cells of all steps. A head adds
-    `parameters(raw, frame)`, with raw = features · kernel + bias (B, N, size), and `loss(y_true, output)`, a scalar
+    `parameters(raw, loc_scale)`, with raw = features · kernel + bias (B, N, size), and `loss(y_true, output)`, a scalar
     over targets (B, N) that leaves out those that are NaN.
     """
 
@@ -36,11 +36,11 @@ class Head(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """[(B, N, W), (B, N, 2)] to (B, N, P)."""
-        features, frame = inputs
-        return self.parameters(ops.matmul(features, self.kernel) + self.bias, frame)
+        features, loc_scale = inputs
+        return self.parameters(ops.matmul(features, self.kernel) + self.bias, loc_scale)
 
-    def parameters(self, raw: Any, frame: Any) -> Any:
-        """Raw values (B, N, size) in a frame (B, N, 2) as parameters (B, N, P)."""
+    def parameters(self, raw: Any, loc_scale: Any) -> Any:
+        """Raw values (B, N, size) and loc_scale (B, N, 2) as parameters (B, N, P)."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:

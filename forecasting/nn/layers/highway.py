@@ -14,8 +14,8 @@ __all__ = ["Highway"]
 class Highway(keras.layers.Layer):
     """Moves the location of each horizon step by a linear function of the last `steps` target values.
 
-    Takes the normalised context (B, T, D) and its frame (B, H, 2), gives a frame (B, H, 2) whose location is
-    location + scale * (W y + b). It starts at zero, so an untrained highway forecasts the plain frame.
+    Takes the normalised context (B, T, D) and its pair `loc_scale` (B, H, 2), gives a pair (B, H, 2) whose location is
+    location + scale * (W y + b). It starts at zero, so an untrained highway forecasts the plain location.
     """
 
     def __init__(self, steps: int, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
@@ -30,13 +30,13 @@ class Highway(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """[(B, T, D), (B, H, 2)] to (B, H, 2)."""
-        past, frame = inputs
+        past, loc_scale = inputs
         shift = ops.matmul(past[:, -self.steps :, 0], self.kernel) + self.bias  # (B, H)
-        location = denormalise(ops.expand_dims(shift, -1), frame)
-        return ops.concatenate([location, frame[:, :, 1:]], axis=-1)
+        location = denormalise(ops.expand_dims(shift, -1), loc_scale)
+        return ops.concatenate([location, loc_scale[:, :, 1:]], axis=-1)
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        """The shape of the frame."""
+        """The shape of `loc_scale`."""
         return tuple(input_shape[1])
 
     def get_config(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reversible in-window normalisation (Kim et al. 2022): a window is shifted and scaled by its own context.
 
-The pair (location, scale) that is taken off the context and given back to the output is called a *frame*.
+`loc_scale` is the pair (location, scale) that is taken off the context and given back to the output.
 """
 
 from typing import Any, Final
@@ -10,21 +10,21 @@ from keras import ops
 
 from forecasting.errors import ConfigError
 
-__all__ = ["METHODS", "Normalise", "WindowFrame", "denormalise"]
+__all__ = ["METHODS", "LocationScale", "Normalise", "denormalise"]
 
 METHODS: Final = ("window", "last", "none", "scale")
 FLOOR: Final = 1e-4  # smallest variance that is divided by: a constant context must not blow up its window
 
 
 @keras.saving.register_keras_serializable("gatecast")
-class WindowFrame(keras.layers.Layer):
-    """The frame of each context: location and scale of channel 0, from its observed steps alone.
+class LocationScale(keras.layers.Layer):
+    """Location and scale of channel 0 of each context, from its observed steps alone.
 
-    A context (B, T, D) has a frame (B, 2); on a grid (B, T, *grid, D) every place has its own, (B, *grid, 2).
+    A context (B, T, D) has a pair (B, 2); on a grid (B, T, *grid, D) every place has its own, (B, *grid, 2).
     `method` is "window" (mean, standard deviation), "last" (last reading, standard deviation), "scale"
     (0, mean absolute value; Salinas et al. 2020) or "none" (0, 1).
     With `mask` the last channel tells which steps were observed; fewer than two have no spread, so their scale is
-    1, and without any the frame is (0, 1): the scaled space itself.
+    1, and without any the pair is (0, 1): the scaled space itself.
     Raises ConfigError for another method.
     """
 
@@ -73,16 +73,16 @@ class WindowFrame(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("gatecast")
 class Normalise(keras.layers.Layer):
-    """Channel 0 of (B, T, *grid, D) inside its frame (B, *grid, 2): (y - location) / scale; other channels pass."""
+    """Channel 0 of (B, T, *grid, D) as (y - location) / scale with loc_scale (B, *grid, 2); other channels pass."""
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
 
     def call(self, inputs: Any) -> Any:
         """[(B, T, *grid, D), (B, *grid, 2)] to (B, T, *grid, D)."""
-        past, frame = inputs
-        frame = ops.expand_dims(frame, 1)  # (B, 1, *grid, 2)
-        target = (past[..., :1] - frame[..., :1]) / frame[..., 1:]
+        past, loc_scale = inputs
+        loc_scale = ops.expand_dims(loc_scale, 1)  # (B, 1, *grid, 2)
+        target = (past[..., :1] - loc_scale[..., :1]) / loc_scale[..., 1:]
         return target if past.shape[-1] == 1 else ops.concatenate([target, past[..., 1:]], axis=-1)
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
@@ -90,9 +90,9 @@ class Normalise(keras.layers.Layer):
         return tuple(input_shape[0])
 
 
-def denormalise(values: Any, frame: Any) -> Any:
-    """Values (B, H, Q) out of their frame (B, H, 2), back into the scaled space: value * scale + location."""
-    return values * frame[:, :, 1:] + frame[:, :, :1]
+def denormalise(values: Any, loc_scale: Any) -> Any:
+    """Values (B, H, Q) normalized by loc_scale (B, H, 2), back in the scaled space: value * scale + location."""
+    return values * loc_scale[:, :, 1:] + loc_scale[:, :, :1]
 
 
 def _last(target: Any, observed: Any) -> Any:

@@ -1,16 +1,16 @@
-"""What networks that answer at every step add: no frame, and states that are carried from batch to batch."""
+"""What networks that answer at every step add: no normalization, and states that are carried from batch to batch."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-__all__ = ["Carried", "Frameless"]
+__all__ = ["Carried", "Unscaled"]
 
 
 @keras.saving.register_keras_serializable("gatecast")
-class Frameless(keras.layers.Layer):
-    """Features (B, N, W) to the frame (B, N, 2) of location 0 and scale 1: one of all steps would know the future."""
+class Unscaled(keras.layers.Layer):
+    """Features (B, N, W) to location 0 and scale 1 (B, N, 2): a pair of all steps would know the future."""
 
     def call(self, features: Any) -> Any:
         """(B, N, W) to (B, N, 2)."""

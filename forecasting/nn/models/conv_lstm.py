@@ -8,7 +8,7 @@ from forecasting.config.network import ConvLSTM
 from forecasting.nn import cells
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
-from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.shapes import Shapes, inputs
 from forecasting.nn.wiring import dropped, joined
 
@@ -22,8 +22,8 @@ def build(params: ConvLSTM, shapes: Shapes, head: Any) -> keras.Model:
     line of one place.
     """
     arrays = inputs(shapes)
-    frame = WindowFrame(params.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, *grid, 2)
-    past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, *grid, D)
+    loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(arrays["past"])  # (B, *grid, 2)
+    past = Normalise(name="normalise")([arrays["past"], loc_scale])  # (B, T, *grid, D)
     grid = shapes.grid or (1,)
     if not shapes.grid:
         past = keras.layers.Reshape((shapes.context, 1, shapes.past), name="place")(past)
@@ -38,10 +38,10 @@ def build(params: ConvLSTM, shapes: Shapes, head: Any) -> keras.Model:
     ahead = _forecast(params, joined(asked, "asked"), states, len(grid))
     ahead = keras.layers.Dense(params.patch ** len(grid) * params.width, activation="relu", name="features")(ahead)
     features = Places(grid, params.patch, name="places")(ahead)  # (B, N, W)
-    frames = keras.layers.Reshape((2 * shapes.places,), name="frame_places", dtype="float32")(frame)
-    frames = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frames)
-    frames = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(frames)  # (B, N, 2)
-    return keras.Model(arrays, head([features, frames]), name="conv_lstm")
+    loc_scales = keras.layers.Reshape((2 * shapes.places,), name="loc_scale_places", dtype="float32")(loc_scale)
+    loc_scales = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scales)
+    loc_scales = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(loc_scales)  # (B, N, 2)
+    return keras.Model(arrays, head([features, loc_scales]), name="conv_lstm")
 
 
 def _static(params: ConvLSTM, shapes: Shapes, arrays: dict[str, Any]) -> list[Any]:

@@ -29,22 +29,22 @@ def parts(network: keras.Model) -> dict[str, keras.Model]:
 
 
 def _read(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple[list[Any], list[Any]]:
-    frame = layers["frame"](arrays["past"])  # (B, 2)
-    past = layers["normalise"]([arrays["past"], frame])
+    loc_scale = layers["loc_scale"](arrays["past"])  # (B, 2)
+    past = layers["normalise"]([arrays["past"], loc_scale])
     rows = layers["lagged"](past)  # (B, T - 1, D)
     series = autoregressive.of_series(layers, arrays)
     beside = [keras.layers.RepeatVector(rows.shape[1], name="beside")(part) for part in series]
     _, states = autoregressive.run(layers, "recurrent", joined([rows, *beside], "rows"))
     kept = [layers["held"](past)] if "held" in layers else []
     kept += series
-    memory = [frame, *([joined(kept, "kept")] if kept else [])]
+    memory = [loc_scale, *([joined(kept, "kept")] if kept else [])]
     return [state for of_layer in states for state in of_layer], memory
 
 
 def _tell(
     layers: autoregressive.Layers, arrays: autoregressive.Arrays, states: list[Any], memory: list[Any]
 ) -> tuple[Any, list[Any]]:
-    frame, *kept = memory
-    told, frames = autoregressive.steps(layers, arrays, frame, kept)
+    loc_scale, *kept = memory
+    told, loc_scales = autoregressive.steps(layers, arrays, loc_scale, kept)
     features, after = autoregressive.run(layers, "recurrent", told, states)
-    return layers["head"]([features, frames]), [state for of_layer in after for state in of_layer]
+    return layers["head"]([features, loc_scales]), [state for of_layer in after for state in of_layer]

@@ -7,7 +7,7 @@ import keras
 from forecasting.config.network import InStep
 from forecasting.errors import ConfigError
 from forecasting.nn import autoregressive
-from forecasting.nn.layers.symbols import Carried, Frameless
+from forecasting.nn.layers.symbols import Carried, Unscaled
 from forecasting.nn.shapes import Shapes
 
 __all__ = ["build", "carrying", "parts"]
@@ -19,7 +19,7 @@ def build(params: InStep, shapes: Shapes, head: Any) -> keras.Model:
     T is free. Raises ConfigError for what it cannot read: covariates known ahead, what is known of a series.
     """
     _check(shapes)
-    layers: dict[str, Any] = {"head": head, "frameless": Frameless(name="frameless", dtype="float32")}
+    layers: dict[str, Any] = {"head": head, "unscaled": Unscaled(name="unscaled", dtype="float32")}
     if shapes.symbols:
         arrays = {"symbols": keras.Input((None,), name="symbols", dtype="int32")}
         one_hot = params.inputs == "one_hot"
@@ -82,9 +82,7 @@ def _tell(
 ) -> tuple[Any, list[Any]]:
     read = layers["vectors"](arrays["symbols"]) if "symbols" in arrays else arrays["past"]
     features, after = autoregressive.run(layers, "recurrent", read, states)
-    return layers["head"]([features, layers["frameless"](features)]), [
-        state for of_layer in after for state in of_layer
-    ]
+    return layers["head"]([features, layers["unscaled"](features)]), [state for of_layer in after for state in of_layer]
 
 
 def _sizes(layers: autoregressive.Layers) -> list[int]:

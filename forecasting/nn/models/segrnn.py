@@ -7,7 +7,7 @@ import keras
 from forecasting.config.network import SegRNN
 from forecasting.nn import cells
 from forecasting.nn.layers.code_embedding import CodeEmbedding
-from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
 from forecasting.nn.shapes import Shapes, inputs
 from forecasting.nn.wiring import dropped, joined
@@ -20,8 +20,8 @@ WIDTH = 8  # features of each step that the head gets: as many as any head needs
 def build(params: SegRNN, shapes: Shapes, head: Any) -> keras.Model:
     """The network: context → segments → recurrent layer → one answer per segment ahead → steps → head."""
     arrays = inputs(shapes)
-    frame = WindowFrame(params.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, 2)
-    past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, D)
+    loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(arrays["past"])  # (B, 2)
+    past = Normalise(name="normalise")([arrays["past"], loc_scale])  # (B, T, D)
     segments = Segments(params.segment, name="segments")(past)  # (B, n, w * D)
     segments = keras.layers.Dense(params.units, activation="relu", name="projection")(segments)
     ahead = -(-shapes.horizon // params.segment)  # m
@@ -31,8 +31,8 @@ def build(params: SegRNN, shapes: Shapes, head: Any) -> keras.Model:
     answers = dropped(params.dropout, answers, "dropout")
     answers = keras.layers.Dense(params.segment * WIDTH, name="steps")(answers)
     features = Steps(shapes.horizon, WIDTH, name="horizon")(answers)  # (B, H, W)
-    frames = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frame)  # (B, H, 2)
-    return keras.Model(arrays, head([features, frames]), name="segrnn")
+    loc_scales = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scale)  # (B, H, 2)
+    return keras.Model(arrays, head([features, loc_scales]), name="segrnn")
 
 
 def _known(params: SegRNN, shapes: Shapes, arrays: dict[str, Any], ahead: int) -> list[Any]:

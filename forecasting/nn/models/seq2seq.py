@@ -42,10 +42,12 @@ def _encoder(params: Seq2Seq) -> dict[str, Any]:
 
 
 def _read(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple[list[Any], list[Any]]:
-    frame = layers["frame"](arrays["past"])  # (B, 2)
-    encoded, found = autoregressive.run(layers, "encoder", layers["normalise"]([arrays["past"], frame]))  # (B, T, V)
+    loc_scale = layers["loc_scale"](arrays["past"])  # (B, 2)
+    encoded, found = autoregressive.run(
+        layers, "encoder", layers["normalise"]([arrays["past"], loc_scale])
+    )  # (B, T, V)
     states = [state for index, of_layer in enumerate(found, start=1) for state in _bridged(layers, index, of_layer)]
-    memory = [frame, *([encoded] if "attention" in layers else []), *autoregressive.of_series(layers, arrays)]
+    memory = [loc_scale, *([encoded] if "attention" in layers else []), *autoregressive.of_series(layers, arrays)]
     return states, memory
 
 
@@ -64,10 +66,10 @@ def _bridged(layers: autoregressive.Layers, index: int, states: list[Any]) -> li
 def _tell(
     layers: autoregressive.Layers, arrays: autoregressive.Arrays, states: list[Any], memory: list[Any]
 ) -> tuple[Any, list[Any]]:
-    frame, *rest = memory
+    loc_scale, *rest = memory
     encoded, series = (rest[:1], rest[1:]) if "attention" in layers else ([], rest)
-    told, frames = autoregressive.steps(layers, arrays, frame, series)
+    told, loc_scales = autoregressive.steps(layers, arrays, loc_scale, series)
     features, after = autoregressive.run(layers, "decoder", told, states)
     if encoded:
         features = layers["attention"]([features, *encoded])  # (B, N, U)
-    return layers["head"]([features, frames]), [state for of_layer in after for state in of_layer]
+    return layers["head"]([features, loc_scales]), [state for of_layer in after for state in of_layer]

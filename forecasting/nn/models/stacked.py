@@ -9,7 +9,7 @@ from forecasting.config.network import Stacked
 from forecasting.nn import cells
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.highway import Highway
-from forecasting.nn.layers.reversible_norm import Normalise, WindowFrame
+from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.shapes import Shapes, inputs
 from forecasting.nn.wiring import dropped, joined
 
@@ -22,18 +22,19 @@ def build(params: Stacked, shapes: Shapes, head: Any) -> keras.Model:
     On a grid every place has a state, and the vectors N = H * places come step by step, each in the order of the grid.
     """
     arrays = inputs(shapes)
-    frame = WindowFrame(params.normalise, mask=shapes.mask, name="frame")(arrays["past"])  # (B, *grid, 2)
-    past = Normalise(name="normalise")([arrays["past"], frame])  # (B, T, *grid, D)
+    loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(arrays["past"])  # (B, *grid, 2)
+    past = Normalise(name="normalise")([arrays["past"], loc_scale])  # (B, T, *grid, D)
     if shapes.grid:
-        frame = keras.layers.Reshape((2 * shapes.places,), name="places", dtype="float32")(frame)
-    frame = keras.layers.RepeatVector(shapes.horizon, name="frames", dtype="float32")(frame)  # (B, H, 2 * places)
+        loc_scale = keras.layers.Reshape((2 * shapes.places,), name="places", dtype="float32")(loc_scale)
+    # (B, H, 2 * places)
+    loc_scale = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scale)
     if shapes.grid:
-        frame = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(frame)  # (B, N, 2)
+        loc_scale = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(loc_scale)  # (B, N, 2)
     if params.highway:
-        frame = Highway(params.highway, name="highway")([past, frame])
+        loc_scale = Highway(params.highway, name="highway")([past, loc_scale])
     state = _encode(params, shapes, past)
     features = _decode(params, shapes, arrays, state)
-    return keras.Model(arrays, head([features, frame]), name="stacked")
+    return keras.Model(arrays, head([features, loc_scale]), name="stacked")
 
 
 def _encode(params: Stacked, shapes: Shapes, past: Any) -> Any:
