@@ -24,6 +24,20 @@ __all__ = [
 Paths: TypeAlias = str | tuple[str, ...]
 
 
+def _numbers_are_readable(source: Any) -> Iterator[Fault]:
+    for name in ("decimal", "thousands"):
+        sign = getattr(source, name)
+        if sign is not None and (len(sign) != 1 or sign.isalnum() or sign in "+-"):
+            yield Fault(name, f"must be one sign, such as '.' or ',', got {sign!r}")
+    if source.thousands == source.decimal:
+        yield Fault("thousands", f"must differ from source.decimal, which is {source.decimal!r}, too")
+
+
+def _cells_are_apart(source: Any) -> Iterator[Fault]:
+    if len(source.separator) != 1:
+        yield Fault("separator", f"must be one character, got {source.separator!r}; one blank is any run of blanks")
+
+
 class FileColumns(Section):
     """Which columns become what. All other columns that `series` names keep their names."""
 
@@ -48,6 +62,7 @@ class FileSource(Section):
     """
 
     model_config = tagged("kind")
+    RULES = (_numbers_are_readable, _cells_are_apart)
 
     kind: Literal["file"] = "file"
 
@@ -59,16 +74,20 @@ class FileSource(Section):
     """Which columns become what."""
 
     separator: str = ","
-    """Between the cells of a CSV file; one blank stands for any run of blanks."""
+    """Between the cells of a CSV file; one blank stands for any run of blanks. Every row has as many cells as the
+    first one."""
 
     decimal: str = "."
-    """The decimal sign of a CSV file."""
+    """The decimal sign of numbers that are text. A number that is not written so is an error that names its row."""
+
+    thousands: str | None = Field(None, examples=["."])
+    """The sign between thousands, as in 1.234.567; `null`: there is none."""
 
     header: bool = True
     """Whether the first row names the columns; without, they are called `"0"`, `"1"`, …"""
 
     missing: tuple[str | float, ...] = ()
-    """Codes that mean "no value", such as -200, besides the empty cell and NaN."""
+    """Codes that mean "no value", such as -200 or `"-"`, besides the empty cell and NaN."""
 
     start: str | None = Field(None, examples=["2024-03-31"])
     """For a CSV file without any column of time: the stamp of its first row. The others are a step of `series.freq`
@@ -89,6 +108,7 @@ class SqlSource(Section):
     """
 
     model_config = tagged("kind")
+    RULES = (_numbers_are_readable,)
 
     kind: Literal["sql"] = "sql"
 
@@ -100,6 +120,12 @@ class SqlSource(Section):
 
     columns: FileColumns = FileColumns()
     """Which columns become what."""
+
+    decimal: str = "."
+    """The decimal sign of numbers that are text. A number that is not written so is an error that names its row."""
+
+    thousands: str | None = Field(None, examples=["."])
+    """The sign between thousands, as in 1.234.567; `null`: there is none."""
 
     missing: tuple[str | float, ...] = ()
     """Codes that mean "no value", besides NULL and NaN."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import lzma
 import zipfile
 import zlib
@@ -16,6 +17,8 @@ from forecasting.config.source import FileSource
 from forecasting.errors import SourceError
 from forecasting.series.frequency import offset_of
 from forecasting.sources.parsing import columns as named
+from forecasting.sources.parsing.cells import check_cells, header_of
+from forecasting.sources.parsing.numbers import EMPTY
 from forecasting.sources.parsing.paths import matching
 
 __all__ = ["read"]
@@ -24,8 +27,7 @@ _TEXT = (".csv", ".txt", ".tsv", ".data")
 _JSON = (".jsonl", ".ndjson", ".json")
 _PARQUET = (".parquet", ".pq")
 _PACKED = (".gz", ".zip", ".xz", ".bz2")
-_EMPTY = ("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "#N/A", "null", "NULL", "None", "<NA>")
-_BROKEN = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
+_BROKEN = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, csv.Error)
 
 
 def read(source: FileSource, series: Series, name: str) -> pd.DataFrame:
@@ -70,7 +72,11 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
     named.check([*counted, *available], columns, series, name=str(path))
     labels = named.labels(columns, series)
     wanted = named.wanted(columns, series)
-    empty = {column: [""] if column in labels else list(_EMPTY) for column in available}
+    if source.header:
+        named.check_distinct(header_of(path, source.separator), wanted, name=str(path))
+    codes = [*EMPTY, *map(str, source.missing)]
+    empty = {column: [""] if column in labels else codes for column in available}
+    check_cells(path, source.separator, len(available))
     frame = pd.read_csv(
         path,
         sep=separator,

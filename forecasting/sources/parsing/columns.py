@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,9 +14,12 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.config.source import FileColumns, FileSource, SqlSource
 from forecasting.errors import SourceError
-from forecasting.sources.parsing.stamps import Clock, as_text, concatenate, examples, join, to_utc
+from forecasting.sources.parsing.numbers import Notation, read_numbers
+from forecasting.sources.parsing.stamps import Clock, as_text, concatenate, join, to_utc
 
-__all__ = ["check", "covariates", "labels", "long_table", "wanted"]
+__all__ = ["check", "check_distinct", "covariates", "labels", "long_table", "wanted"]
+
+_UNNAMED = re.compile(r"Unnamed: \d+|__index_level_\d+__|")  # what pandas calls columns and indexes without a name
 
 Codes = Sequence[str | float]
 
@@ -66,6 +71,13 @@ def check(available: Sequence[str], columns: FileColumns, series: Series, *, nam
         raise SourceError(f"{name} has no column {', '.join(hints)}; its columns are: {shown}")
 
 
+def check_distinct(header: Sequence[str], wanted: Sequence[str] | None, *, name: str) -> None:
+    """Raise SourceError where a column that is wanted (none: any of them) stands twice in the header of `name`."""
+    counts = Counter(column for column in header if column.strip() and (wanted is None or column in wanted))
+    if twice := [column for column, count in counts.items() if count > 1]:
+        raise SourceError(f"{name} has several columns called {', '.join(twice)}; give each a name of its own")
+
+
 def long_table(
     frame: pd.DataFrame, source: FileSource | SqlSource, series: Series, *, name: str
 ) -> tuple[pd.DataFrame, list[str]]:
@@ -80,7 +92,11 @@ def long_table(
     values = _value_columns(frame, columns, series)
     categorical = _categorical(columns, series)
     numeric = [column for column in dict.fromkeys([*values, *covariates(series)]) if column not in categorical]
-    read = {column: _numbers(frame[column], source.missing, problems) for column in numeric}
+    notation = Notation(source.decimal, source.thousands, source.missing)
+    read = {}
+    for column in numeric:
+        read[column], faults = read_numbers(frame[column], notation)
+        problems += faults
     read |= {column: _labels(frame[column], source.missing) for column in categorical}
     if columns.layout == "wide":
         prefix = ids + "/" if columns.unique_id else pd.Series("", index=frame.index, dtype="str")
@@ -113,34 +129,26 @@ def _value_columns(frame: pd.DataFrame, columns: FileColumns, series: Series) ->
     if columns.layout == "long" or columns.y is not None:
         return _names(columns.y) or [Y]
     other = {*labels(columns, series), *covariates(series)}
-    values = [column for column in frame.columns if column not in other]
+    values = _with_names(frame, [column for column in frame.columns if column not in other])
     if not values:
         raise SourceError("the wide layout finds no value column besides the time and the covariates")
     return values
 
 
-def _numbers(column: pd.Series, missing: Codes, problems: list[str]) -> pd.Series:
-    text = not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
-    if text:
-        column = column.mask(as_text(column).isin([str(code) for code in missing]) | as_text(column).isna())
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    unreadable = column[numbers.isna() & column.notna()]
-    if len(unreadable):
-        problems.append(
-            f"column {column.name}: {len(unreadable)} unreadable number(s): {examples(unreadable)}; "
-            "correct the rows, set source.decimal, or list the codes for no value in source.missing"
+def _with_names(frame: pd.DataFrame, values: list[str]) -> list[str]:
+    """The value columns of a wide frame: an empty one without a name is left out, any other is nobody's series."""
+    unnamed = [column for column in values if _UNNAMED.fullmatch(column)]
+    if filled := [column for column in unnamed if frame[column].notna().any()]:
+        raise SourceError(
+            f"column {list(frame.columns).index(filled[0]) + 1} has values and no name, like the row numbers that"
+            " pandas writes beside a table: name the series in source.columns.y, or write the file without it"
         )
-    return numbers.mask(numbers.isin(_numeric(missing)))
+    return [column for column in values if column not in unnamed]
 
 
 def _labels(column: pd.Series, missing: Codes) -> pd.Series:
     text = as_text(column)
     return text.mask(text.isin([str(code) for code in missing]))
-
-
-def _numeric(missing: Codes) -> list[float]:
-    numbers = pd.to_numeric(pd.Series([str(code) for code in missing], dtype="str"), errors="coerce")
-    return [float(number) for number in numbers.dropna()]
 
 
 def _names(column: str | tuple[str, ...] | None) -> list[str]:
