@@ -18,13 +18,13 @@ from benchmarks.harness.command_line import parser, write
 from forecasting.config.operation import Monitor
 from forecasting.config.settings import Settings
 from forecasting.monitor.drift import find_drift
-from forecasting.monitor.rules import level_of_each
+from forecasting.monitor.rules import alpha_of_each
 
 __all__ = ["main"]
 
 Floats = npt.NDArray[np.float64]
 
-LEVEL = level_of_each(Monitor())  # of each test, as configured by default
+ALPHA = alpha_of_each(Monitor())  # of each test, as configured by default
 REFERENCE = 1000
 RECENT = 50
 EVERY = 10  # points between two looks, where there are several
@@ -55,7 +55,7 @@ class Kind(NamedTuple):
         For normal noise, and told where the shift begins: Neyman and Pearson's test of the whitened step.
         """
         energy = (1 + (RECENT - 1) * (1 - self.phi) ** 2) / (1 - self.phi**2)
-        return float(ndtr(np.sqrt(energy) + ndtri(LEVEL)))
+        return float(ndtr(np.sqrt(energy) + ndtri(ALPHA)))
 
     def draw(self, rows: int, rng: np.random.Generator) -> Floats:
         """One series with marginal standard deviation 1 around its season."""
@@ -74,7 +74,7 @@ KINDS = [
 def alarm(series: Floats, season: int) -> tuple[bool, bool]:
     """Whether the level or the shape of the rows after the reference is said to have drifted."""
     drift = find_drift(series[:, None], REFERENCE, season=season)
-    return drift.level.chance <= LEVEL, drift.shape.chance <= LEVEL
+    return drift.mean_shift.chance <= ALPHA, drift.shape.chance <= ALPHA
 
 
 def first_alarm(series: Floats, season: int, start: int) -> int | None:
@@ -173,7 +173,7 @@ def main() -> None:
     total = {
         key: float(np.mean([row[key] for row in kinds.values()])) for key in ("false_alarms", "false_in_ten_looks")
     }
-    result = {"level": LEVEL, "all": total, "kinds": kinds, "real": real, "cpu_seconds": time.process_time() - begun}
+    result = {"alpha": ALPHA, "all": total, "kinds": kinds, "real": real, "cpu_seconds": time.process_time() - begun}
     print(json.dumps(total))
     write(result, options.json)
 

@@ -50,29 +50,29 @@ class Forecast(Section):
 
 
 class Monitor(Section):
-    """When a live model is found wanting: [Monitoring](monitoring.md) explains each rule."""
+    """When a live model needs attention: [Monitoring](monitoring.md) explains each rule."""
 
     window: int | None = Field(None, ge=20)
-    """Latest steps that are judged, at least four horizons and at least one horizon and 50. `null`: 100, twice the
+    """Number of latest steps to judge, at least four horizons and at least one horizon plus 50. `null`: 100, twice the
     season, or four horizons, whichever is longest."""
 
-    level: float = Field(0.01, gt=0, lt=0.5)
-    """Chance that a check sees drift where there is none, all tests together."""
+    alpha: float = Field(0.01, gt=0, lt=0.5)
+    """Significance of the drift tests: the chance of a false alarm per check, all four tests together."""
 
     confidence: float = Field(0.99, gt=0.5, lt=1)
-    """Confidence with which an error or a coverage must differ from what was promised."""
+    """Confidence required before an error or a coverage counts as different from the backtest's."""
 
     tolerance: float = Field(0.1, ge=0)
     """Share by which the live error may exceed that of the backtest."""
 
     margin: float = Field(0.05, gt=0, lt=1)
-    """By how much the live coverage may leave what was asked for and what the backtest promised."""
+    """Tolerated distance of the live coverage from the nominal coverage and from the backtest's."""
 
     silence: int | None = Field(None, ge=1)
-    """Steps without any new reading that raise an alarm; `null`: two horizons."""
+    """Steps without a new reading after which an alarm is raised; `null`: two horizons."""
 
     patience: int | None = Field(None, ge=1)
-    """Steps until a retraining that did not help is repeated; `null`: the window."""
+    """Steps to wait before repeating a retraining that did not help; `null`: the window."""
 
 
 class Schedule(Section):

@@ -1,4 +1,4 @@
-"""One look at a live model: its live scores beside what its backtest promised, drift, and the verdict."""
+"""One check of a live model: its live scores beside those of its backtest, drift, and the verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forecasting.evaluation.gate import Rule
 from forecasting.monitor import findings as memory
 from forecasting.monitor.findings import Findings
 from forecasting.monitor.live import scored, scores
-from forecasting.monitor.rules import Evidence, judge, level_of_each, remedy_of
+from forecasting.monitor.rules import Evidence, alpha_of_each, judge, remedy_of
 from forecasting.monitor.score_table import record
 from forecasting.monitor.signals import REFERENCE, Columns, Sensed, inputs, residuals, sense
 from forecasting.registry.registry import Registry
@@ -28,11 +28,11 @@ from forecasting.storage.store import Store
 
 __all__ = ["Span", "look", "readings", "span_of", "window_of"]
 
-_WORST: Final = 10  # series that are shown
+_WORST: Final = 10  # series shown
 
 
 class Span(NamedTuple):
-    """What a version was fitted on, calibrated on and judged by, as it was registered."""
+    """Where the readings ended that a version was fitted on, calibrated on, and judged by."""
 
     fit_until: pd.Timestamp
     calibrated_since: pd.Timestamp
@@ -40,10 +40,10 @@ class Span(NamedTuple):
 
 
 def look(store: Store, registry: Registry, job: Job, *, now: datetime | None = None) -> Findings:
-    """Bring the record of scores up to date, hold the champion against every rule, and keep the verdict.
+    """Bring the score table up to date, check the champion against every rule, and keep the verdict.
 
-    The same forecasts and readings give the same verdict, which is kept once. Raises UnknownVersionError where nothing
-    is live, DataError where nothing was forecast or observed.
+    The same forecasts and readings give the same verdict, which is kept once. Raises UnknownVersionError if nothing is
+    live, DataError if nothing was forecast or observed.
     """
     live = registry.versions.get(job.name, "champion")
     table = readings(store, job, span_of(live))
@@ -81,12 +81,12 @@ def look(store: Store, registry: Registry, job: Job, *, now: datetime | None = N
 
 
 def window_of(job: Job) -> int:
-    """The latest steps that are judged."""
+    """The number of latest steps to judge."""
     return job.monitor.window or max(100, 2 * season_of(job.series), 4 * job.window.horizon)
 
 
 def span_of(live: Version) -> Span | None:
-    """What a version says of itself; none where it was registered before versions did."""
+    """The span that a version records; none for one registered before versions did."""
     if "known_until" not in live.notes:
         return None
     fit, known = (pd.Timestamp(live.notes[name]) for name in ("fit_until", "known_until"))
@@ -94,7 +94,7 @@ def span_of(live: Version) -> Span | None:
 
 
 def readings(store: Store, job: Job, span: Span | None) -> pd.DataFrame:
-    """The clean readings, back to where drift is looked for and the first residual has its context."""
+    """The clean readings, back to the start of the drift reference plus one context."""
     since = None
     if span is not None:
         needed = min(span.fit_until, shift(span.known_until, -REFERENCE, job.series.freq))
@@ -103,13 +103,13 @@ def readings(store: Store, job: Job, span: Span | None) -> pd.DataFrame:
 
 
 def _unsettled(store: Store, job: Job) -> pd.Timestamp | None:
-    """The first cutoff whose scores may still change; none where nothing was scored yet."""
+    """The first cutoff whose scores may still change; none before the first scores."""
     before = store.scores.read(job.name)
     return None if before.empty else shift(before[CUTOFF].max(), -2 * window_of(job), job.series.freq)
 
 
 def _evidence(store: Store, job: Job, live: Version, quantiles: tuple[float, ...]) -> Evidence:
-    """What is known of the live model, but for its scores and for drift."""
+    """The evidence on the live model, without its scores and drift."""
     came = store.observations.last_write(job.name)
     silence = job.monitor.silence or 2 * job.window.horizon
     due = shift(pd.Timestamp(came).tz_localize(None).floor("s"), silence, job.series.freq).tz_localize(UTC)
@@ -117,7 +117,7 @@ def _evidence(store: Store, job: Job, live: Version, quantiles: tuple[float, ...
         scores=pd.DataFrame(),
         promised=live.metrics,
         promised_error=float(live.notes.get("mae_error", "nan")),
-        asked=quantiles[-1] - quantiles[0],
+        nominal=quantiles[-1] - quantiles[0],
         horizon=job.window.horizon,
         inputs=None,
         residuals=None,
@@ -128,9 +128,9 @@ def _evidence(store: Store, job: Job, live: Version, quantiles: tuple[float, ...
 
 
 def _known_until(span: Span | None, tried: pd.Timestamp | None) -> pd.Timestamp | None:
-    """The readings that the live version was held against; none where it does not say.
+    """The last reading that the live version was judged by; none if it records none.
 
-    Those of a challenger that knew more, and was refused, are known as well.
+    Readings of a refused challenger that knew more count as known.
     """
     if span is None or tried is None:
         return span and span.known_until
@@ -138,7 +138,7 @@ def _known_until(span: Span | None, tried: pd.Timestamp | None) -> pd.Timestamp 
 
 
 def _drift(store: Store, job: Job, known_until: pd.Timestamp | None, columns: Columns | None) -> Sensed | None:
-    """Drift since what is known and since what was answered; none where nobody knows what is known."""
+    """Drift after the known readings, with those before an answered drift left out; none if that end is unknown."""
     if known_until is None or columns is None:
         return None
     unanswered = columns.after(memory.answered(store, job.name, known_until))
@@ -146,9 +146,9 @@ def _drift(store: Store, job: Job, known_until: pd.Timestamp | None, columns: Co
 
 
 def _residuals(registry: Registry, live: Version, forecaster: Forecaster, table: pd.DataFrame) -> Columns | None:
-    """Of the live model; of readings that a last fit has seen, those of its judged twin, which has not.
+    """Residuals of the live model; its judged twin stands in for readings that a last fit has seen.
 
-    None where a version does not say what it has seen, or the twin was deleted from the registry.
+    None if a version does not record its span, or the twin was deleted from the registry.
     """
     span = span_of(live)
     try:
@@ -164,20 +164,20 @@ def _residuals(registry: Registry, live: Version, forecaster: Forecaster, table:
 
 
 def _onset(evidence: Evidence, job: Job) -> pd.Timestamp | None:
-    level = level_of_each(job.monitor)
-    onsets = [sensed.onset(level) for sensed in (evidence.inputs, evidence.residuals) if sensed]
+    alpha = alpha_of_each(job.monitor)
+    onsets = [sensed.onset(alpha) for sensed in (evidence.inputs, evidence.residuals) if sensed]
     return min((onset for onset in onsets if onset is not None), default=None)
 
 
 def _patience(job: Job, tried: pd.Timestamp | None, until: pd.Timestamp) -> list[Rule]:
-    """The rule of a version that was to be replaced and is still live: not every look may train again."""
+    """The rule for a version that a retraining did not replace: not every check may train again."""
     if tried is None:
         return []
     passed = len(pd.date_range(tried, until, freq=job.series.freq)) - 1
     patience = job.monitor.patience or window_of(job)
     sentence = (
-        f"a training with readings until {tried} did not replace it; {passed} steps have passed since, after {patience}"
-        " it may be tried again"
+        f"a training with readings up to {tried} did not replace this version; {passed} of {patience} steps have passed"
+        " before the next attempt"
     )
     return [Rule("retrained", passed, patience, passed >= patience, sentence)]
 
@@ -188,7 +188,7 @@ def _summary(live: Version, verdict: str, rules: list[Rule]) -> str:
 
 
 def _beside(mine: pd.DataFrame, live: Version) -> list[dict[str, Any]]:
-    """Each live metric beside what the backtest promised."""
+    """Each live metric beside the backtest's."""
     found: dict[str, Any] = {str(name): value for row in scores(mine).to_dict("records") for name, value in row.items()}
     sums = mine[["moved", "moves", "actual", "count"]].sum()
     if sums["moves"] and sums["actual"]:
@@ -198,7 +198,7 @@ def _beside(mine: pd.DataFrame, live: Version) -> list[dict[str, Any]]:
 
 
 def _worst(rows: pd.DataFrame, version: int) -> list[dict[str, Any]]:
-    """The series whose errors are the largest share of their readings."""
+    """The series with the largest errors relative to their readings."""
     sums = rows[rows[VERSION] == version].groupby(UNIQUE_ID)[["absolute", "error", "actual", "inside", "count"]].sum()
     table = pd.DataFrame(
         {
@@ -212,7 +212,7 @@ def _worst(rows: pd.DataFrame, version: int) -> list[dict[str, Any]]:
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows for JSON: what is not finite is null."""
+    """Rows for JSON; values that are not finite are null."""
     return [
         {str(name): None if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()}
         for row in table.to_dict("records")

@@ -1,4 +1,4 @@
-"""Has the world changed: recent values against a reference, with thresholds from permuted blocks of the reference."""
+"""Drift tests: recent values against a reference, with thresholds from resampled blocks of the reference."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from forecasting.bundle.numerics import normal_quantile
 
 __all__ = ["SHORTEST", "Change", "Drift", "find_drift"]
 
-SHORTEST: Final = 8  # rows that a shift must have lasted: a few odd readings are no drift
-_LONGEST: Final = 5000  # rows of the reference that are looked at, its last ones
+SHORTEST: Final = 8  # rows that a shift must have lasted: a few odd readings are not drift
+_LONGEST: Final = 5000  # last rows of the reference that are used
 _DRAWS: Final = 3999
 _BLOCKS: Final = 100  # blocks that the reference should have at least
 _PIECES: Final = 4  # blocks of a stretch at least: of fewer there are too few different ones
@@ -24,50 +24,50 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 class Change(NamedTuple):
-    """What one statistic saw, in the column where it is clearest."""
+    """The result of one test, in the column where it is clearest."""
 
-    chance: float  # share of stretches of the reference, put together from blocks, that look as far off
+    chance: float  # p-value: the share of stretches resampled from the reference that look as far off
     column: int
     onset: int  # the row where it begins
-    size: float  # standard deviations of the deseasonalised reference: its shift; or how many times as wide
+    size: float  # the shift in standard deviations of the deseasonalized reference, or the ratio of spreads
 
 
 class Drift(NamedTuple):
-    """A lasting shift of the level, and another distribution of what comes unforeseen."""
+    """A lasting shift of the mean, and a change in the distribution of the unpredictable part."""
 
-    level: Change
+    mean_shift: Change
     shape: Change
 
 
 def find_drift(values: Floats, since: int, *, season: int, latest: int | None = None) -> Drift:
-    """Hold the `latest` rows of `values` (R, D) from `since` on against those before `since`; NaN: nothing was read.
+    """Test the `latest` rows of `values` (R, D) from `since` on against those before `since`; NaN is no reading.
 
-    Seasons are no drift: means of each phase of the reference are taken away. Neither is what follows from the rows
-    before: an autoregression of the reference takes it away, so that a random walk may wander. What is left is
-    compared by rank. The level is scanned for a step that lasts to the end (a generalised likelihood ratio, Willsky
-    and Jones 1976), the shape by the Cramér distance, which is the energy distance in one dimension (Székely and
-    Rizzo 2013). Both take their largest value over the columns, and are held against as many stretches drawn from
-    blocks of the reference, the same blocks for all columns.
+    Seasons are not drift: the reference's mean of each phase is subtracted. Nor is anything that follows from earlier
+    rows: an autoregression of the reference removes it, so a random walk may wander. The rest is compared by rank. A
+    mean shift is a step that lasts to the end (a generalized likelihood ratio, Willsky and Jones 1976); shape is
+    compared by the Cramér distance, which is the energy distance in one dimension (Székely and Rizzo 2013). Both take
+    their largest value over the columns and are compared with stretches drawn from blocks of the reference, the same
+    blocks for all columns.
     """
     first = max(0, since - _LONGEST)
     values, since = values[first:], since - first
     start = max(since, len(values) - (len(values) if latest is None else latest))
     season = season if since >= 2 * season else 1
-    flat = np.stack([_deseasonalised(column, since, season) for column in values.T], axis=1)
+    flat = np.stack([_deseasonalized(column, since, season) for column in values.T], axis=1)
     draws = _draws(since, start, len(values), season)
     seen = [_statistics(column, since, start, draws) for column in flat.T]
-    level, shape = (
-        _strongest(np.stack(kind, axis=1)) for kind in zip(*[(one.level, one.shape) for one in seen], strict=True)
+    shift, shape = (
+        _strongest(np.stack(kind, axis=1)) for kind in zip(*[(one.mean_shift, one.shape) for one in seen], strict=True)
     )
-    onset = start + seen[level[1]].onset
+    onset = start + seen[shift[1]].onset
     return Drift(
-        Change(*level, first + onset, _ratio(flat[onset:, level[1]], flat[:since, level[1]], np.mean)),
+        Change(*shift, first + onset, _ratio(flat[onset:, shift[1]], flat[:since, shift[1]], np.mean)),
         Change(*shape, first + start, _ratio(seen[shape[1]].white[start:], seen[shape[1]].white[:since], np.std)),
     )
 
 
-def _deseasonalised(column: Floats, since: int, season: int) -> Floats:
-    """Without the reference's mean of each phase; a row of the reference is not part of the mean that it is left of."""
+def _deseasonalized(column: Floats, since: int, season: int) -> Floats:
+    """Subtract the reference's mean of each phase; a reference row is compared with the mean of the other rows."""
     phase = np.arange(len(column)) % season
     known = np.flatnonzero(~np.isnan(column[:since]))
     count = np.bincount(phase[known], minlength=season).astype(float)
@@ -80,9 +80,9 @@ def _deseasonalised(column: Floats, since: int, season: int) -> Floats:
 
 
 def _draws(rows: int, start: int, stop: int, season: int) -> npt.NDArray[np.intp]:
-    """Rows of the reference (draws, recent): stretches put together from blocks, four at least.
+    """Rows of the reference (draws, recent): stretches made of at least four blocks.
 
-    Blocks are whole seasons that begin in the phase of `start`, where both sides have enough of them: each phase may
+    Where both sides have enough of them, blocks are whole seasons that begin in the phase of `start`: each phase may
     vary in its own way.
     """
     recent = stop - start
@@ -95,12 +95,12 @@ def _draws(rows: int, start: int, stop: int, season: int) -> npt.NDArray[np.intp
 
 
 class _Statistics(NamedTuple):
-    """Of one column: of its recent rows, then of all draws (1 + draws,)."""
+    """The statistics of one column (1 + draws,): of its recent rows first, then of all draws."""
 
-    level: Floats
+    mean_shift: Floats
     shape: Floats
     onset: int  # the recent row where a step would begin
-    white: Floats  # (R,) what could not be foretold
+    white: Floats  # (R,) the unpredictable part
 
 
 def _statistics(flat: Floats, since: int, start: int, draws: npt.NDArray[np.intp]) -> _Statistics:
@@ -109,11 +109,11 @@ def _statistics(flat: Floats, since: int, start: int, draws: npt.NDArray[np.intp
     scores = _normal_scores(white, since)
     stretches = np.concatenate([scores[None, start:], scores[draws]])
     scans = np.abs(_scan(stretches, weights))
-    level = scans.max(axis=1)
-    level[0] /= np.sqrt(1 + len(stretches[0]) / since)  # the reference's own mean is uncertain too
+    shift = scans.max(axis=1)
+    shift[0] /= np.sqrt(1 + len(stretches[0]) / since)  # the reference's own mean is uncertain too
     shape = _distance(stretches, scores[:since])
     shape[0] /= np.cbrt(1 + len(stretches[0]) / since)
-    return _Statistics(level, shape, int(scans[0].argmax()), white)
+    return _Statistics(shift, shape, int(scans[0].argmax()), white)
 
 
 def _whitener(flat: Floats) -> Floats:
@@ -124,7 +124,7 @@ def _whitener(flat: Floats) -> Floats:
     error = covariances[0]
     least = 0.0
     for order in range(1, len(covariances)):
-        if error <= 1e-12 * covariances[0]:  # nothing is left to foretell
+        if error <= 1e-12 * covariances[0]:  # nothing is left to predict
             break
         reflection = -(weights @ covariances[order:0:-1]) / error
         weights = np.append(weights, 0.0) + reflection * np.append(weights, 0.0)[::-1]
@@ -136,7 +136,7 @@ def _whitener(flat: Floats) -> Floats:
 
 
 def _autocovariances(flat: Floats, lags: int) -> Floats:
-    """Of lag 0 to `lags`, from the pairs that were read, shrunk as the usual estimate is."""
+    """Lags 0 to `lags`, from the pairs that were read, shrunk like the usual estimate."""
     known = (~np.isnan(flat)).astype(float)
     filled = np.nan_to_num(flat)
     rows = len(flat)
@@ -147,7 +147,7 @@ def _autocovariances(flat: Floats, lags: int) -> Floats:
 
 
 def _filtered(flat: Floats, weights: Floats) -> Floats:
-    """What each row brings that the rows before do not foretell; a gap counts as its last value."""
+    """The innovation of each row, given the rows before; a gap counts as its last value."""
     last = np.maximum.accumulate(np.where(np.isnan(flat), 0, np.arange(len(flat))))
     carried = np.nan_to_num(flat[last])
     white: Floats = np.convolve(carried, weights)[: len(flat)]
@@ -157,7 +157,7 @@ def _filtered(flat: Floats, weights: Floats) -> Floats:
 
 
 def _normal_scores(white: Floats, since: int) -> Floats:
-    """By rank among the reference, as quantiles of the normal distribution: outliers weigh no more than their rank."""
+    """Normal quantiles of the rank among the reference: outliers weigh no more than their rank."""
     known = np.sort(white[:since][~np.isnan(white[:since])])
     rank = (np.searchsorted(known, white, "left") + np.searchsorted(known, white, "right")) / 2  # of a tie: its middle
     share = np.clip(rank, 0.5, max(len(known) - 0.5, 0.5)) / max(len(known), 1)
@@ -197,7 +197,7 @@ def _distance(stretches: Floats, reference: Floats) -> Floats:
 
 
 def _strongest(statistics: Floats) -> tuple[float, int]:
-    """Of (1 + draws, D): how often a draw is as far off as the first row anywhere, and the column where that is."""
+    """The p-value of the first row of (1 + draws, D) against the draws, over all columns, and its strongest column."""
     drawn = statistics[1:]
     spread = drawn.std(axis=0)
     usual = np.where(spread > 0, (statistics - drawn.mean(axis=0)) / np.where(spread > 0, spread, 1.0), 0.0)
@@ -207,7 +207,7 @@ def _strongest(statistics: Floats) -> tuple[float, int]:
 
 
 def _ratio(recent: Floats, reference: Floats, of: Callable[[Floats], np.floating[Any]]) -> float:
-    """Of the recent values, in standard deviations of the reference; 0 where nothing was read."""
+    """`of` the recent values, in standard deviations of the reference; 0 without readings."""
     recent, reference = recent[~np.isnan(recent)], reference[~np.isnan(reference)]
     if not recent.size or not reference.size:
         return 0.0

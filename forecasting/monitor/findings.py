@@ -1,4 +1,4 @@
-"""The verdict on a live model, and the memory of verdicts: each is kept once, and acted on once."""
+"""The verdict on a live model, and the store of verdicts: each is kept once and acted on once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Findings", "acted", "answered", "keep", "plain", "tried"]
 
 
 class Findings(BaseModel):
-    """What a look at a live model found: the same object for a person, a program and an event."""
+    """The result of a check: the same object for a person, a program, and an event."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,7 +28,7 @@ class Findings(BaseModel):
     until: datetime  # the last reading
     verdict: Remedy
     summary: str
-    due: bool = True  # whether somebody is to act on it; false where it is fine, or was acted on before
+    due: bool = True  # whether it needs action; false if it is fine, or was acted on before
     rules: list[dict[str, Any]]  # rule, remedy, figure, bound, passed, sentence
     scores: list[dict[str, Any]]  # metric, promised, live
     steps: list[dict[str, Any]]  # the live metrics of each step ahead
@@ -41,7 +41,7 @@ def plain(rule: Rule) -> dict[str, Any]:
 
 
 def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findings:
-    """Keep a verdict, once per version, last reading and verdict; it is due until it was acted on."""
+    """Keep a verdict, once per version, last reading, and verdict; it is due until it was acted on."""
     mine = _same(store, findings)
     if mine.empty:
         row = {
@@ -50,7 +50,7 @@ def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findin
             "verdict": findings.verdict,
             "summary": findings.summary,
             "rules": json.dumps(findings.rules),
-            "onset": "" if onset is None else onset.isoformat(),  # of the drift, where there is one
+            "onset": "" if onset is None else onset.isoformat(),  # of the drift, if any
             CREATED: pd.Timestamp(datetime.now(UTC)).tz_localize(None).as_unit("us"),
             "acted": "",  # when
         }
@@ -60,20 +60,20 @@ def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findin
 
 
 def acted(store: Store, findings: Findings) -> None:
-    """Keep that this verdict was acted on, so that it is not due again."""
+    """Mark this verdict as acted on, so that it is not due again."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     store.verdicts.keep(findings.name, _same(store, findings).assign(acted=now))
 
 
 def tried(store: Store, job: str, version: int, until: pd.Timestamp) -> pd.Timestamp | None:
-    """The last reading that this version was retrained for, before `until`, and yet is still live; none: never."""
+    """The last reading, before `until`, of a retraining that did not replace this version; none: no such retraining."""
     before = _retrained(store, job)
     mine = before[(before[VERSION] == version) & (before["until"] < until)] if len(before) else before
     return mine["until"].max() if len(mine) else None
 
 
 def answered(store: Store, job: str, known_until: pd.Timestamp) -> pd.Timestamp | None:
-    """When the last drift began that a model judged until `known_until` knows: what came before is no reference."""
+    """The onset of the last drift that a model judged until `known_until` knows: earlier readings are no reference."""
     before = _retrained(store, job)
     mine = before[(before["onset"] != "") & (before["until"] <= known_until)] if len(before) else before
     return pd.Timestamp(mine["onset"].max()) if len(mine) else None

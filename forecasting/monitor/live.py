@@ -1,4 +1,4 @@
-"""Live accuracy: stored forecasts against the readings that came after them."""
+"""Live accuracy: stored forecasts against the readings that followed."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _SUMS: Final = ["absolute", "pinball", "actual", "inside", "intervals", "error",
 def live_scores(
     store: Store, job: str, by: By | None = None, *, since: pd.Timestamp | None = None, unique_id: str | None = None
 ) -> pd.DataFrame:
-    """One row for all forecasts whose actuals have come, or per step, day of the cutoff, or model version.
+    """One row for all forecasts that have actuals, or per step, day of the cutoff, or model version.
 
     Columns: the group, `mae`, `wql`, `coverage` (of the widest interval), `bias` (mean of forecast minus actual),
-    `count`; each a ratio of sums as in a backtest, NaN where there is nothing to divide by. `since` leaves out earlier
-    cutoffs. No rows where no actual has come yet; raises DataError where nothing was forecast or observed.
+    `count`; each a ratio of sums as in a backtest, NaN for 0 / 0. `since` leaves out earlier cutoffs.
+    No rows before the first actual; raises DataError if nothing was forecast or observed.
     """
     return scores(scored(store, job, since=since, unique_id=unique_id), by)
 
 
 def scores(rows: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
-    """The same from what `scored` has read, for who wants several groupings of one reading."""
+    """The same from the rows of `scored`, for several groupings of one read."""
     keys = [] if by is None else [_KEYS[by]]
     if rows.empty:
         return pd.DataFrame(columns=[*keys, "mae", "wql", "coverage", "bias", "count"])
@@ -64,10 +64,10 @@ def _ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
 
 
 def scored(store: Store, job: str, *, since: pd.Timestamp | None = None, unique_id: str | None = None) -> pd.DataFrame:
-    """The parts of every metric, one row per forecast of a stamp whose reading has come; the keys of all groupings.
+    """The parts of every metric and the keys of all groupings, one row per forecast that has an actual.
 
-    Only what was forecast at or after `since` is read, and of that only what is scored. Raises DataError as
-    `live_scores` does.
+    Reads only forecasts made at or after `since`, and of those only the scored columns. Raises DataError like
+    `live_scores`.
     """
     names = stored_quantiles(store, job)
     made = store.forecasts.read(job, since=since, unique_id=unique_id, columns=[STEP, *names])
@@ -76,15 +76,15 @@ def scored(store: Store, job: str, *, since: pd.Timestamp | None = None, unique_
 
 
 def stored_quantiles(store: Store, job: str) -> list[str]:
-    """The columns of the stored forecasts that hold quantiles, in order; raises DataError where there is no median."""
+    """The quantile columns of the stored forecasts, in order; raises DataError if there is no median."""
     names = quantile_columns(store.forecasts.columns(job))
     if _MEDIAN not in names:
-        raise DataError(f"the stored forecasts of {job} have no quantiles; the monitor watches forecasts of numbers")
+        raise DataError(f"the stored forecasts of {job} have no median; the monitor needs forecasts of numbers")
     return names
 
 
 def parts(both: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The parts of every metric of forecasts beside their readings, and the keys of both."""
+    """The parts of every metric of forecasts joined with their readings, and the keys."""
     quantiles = [column_quantile(name) for name in names]
     y = both[Y].to_numpy(dtype=np.float64)
     values = both[names].to_numpy(dtype=np.float64)  # (R, Q)

@@ -21,11 +21,11 @@ __all__ = ["renew_intervals"]
 
 
 def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findings, *, work: Path) -> int:
-    """Calibrate the champion on what the monitor judged, register that and promote it; the version that is live then.
+    """Recalibrate the champion on the judged readings, register and promote the result; returns the live version.
 
-    The weights stay, so the verdict of the gate on them stands; the champion before becomes @previous. Where another
-    version has gone live since the look, or this one has forecast too little for its errors to be known, nothing is
-    done. Repeated after a kill it ends where it would have ended.
+    The weights stay, so the gate's verdict on them stands; the old champion becomes @previous. Does nothing if another
+    version has gone live since the check, or if this one has too few forecasts with actuals. Repeated after a kill, it
+    ends as it would have ended.
     """
     until = pd.Timestamp(findings.until)
     with registry.aliases.lock(job.name):
@@ -35,7 +35,9 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
             acted(store, findings)
             return live.version
         if span is None:
-            raise DataError(f"version {live.version} of {job.name} does not say until when it was fitted; train anew")
+            raise DataError(
+                f"version {live.version} of {job.name} does not record where its readings ended; train again"
+            )
         first = shift(until, -window_of(job) - job.window.horizon, job.series.freq)
         since = max(first, span.fit_until)
         if shift(since, job.window.horizon + MIN_RESIDUALS, job.series.freq) > until:

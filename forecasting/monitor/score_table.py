@@ -1,4 +1,4 @@
-"""The record of live scores: what came of every vintage, kept once per cutoff, version and step, and kept right."""
+"""The table of live scores: every vintage against its actuals, one row per cutoff, version, and step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from forecasting.storage.store import Store
 __all__ = ["SUMS", "record"]
 
 SUMS: Final = [
-    "absolute", "pinball", "actual", "inside", "intervals", "error", "count",  # of forecasts whose readings have come
+    "absolute", "pinball", "actual", "inside", "intervals", "error", "count",  # of forecasts that have actuals
     "naive", "beside_naive", "naive_count",  # absolute errors of the seasonal naive forecast, and of the model there
     "moved", "moves",  # absolute revisions of the median since the vintage before, of the same date
     "made", "broken",  # forecasts, and those that are not finite
@@ -28,11 +28,11 @@ _MEDIAN: Final = quantile_column(0.5)
 
 
 def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.DataFrame:
-    """Bring the job's table of scores up to date and return it: one row per cutoff, version and step, sums over series.
+    """Update the job's score table and return it: one row per cutoff, version, and step, with sums over all series.
 
-    Only rows are made anew whose forecasts or readings are others than when they were made: new vintages, readings
-    that have come, readings that were corrected. Cutoffs before `since` are not looked at again. The same forecasts
-    and readings change nothing. Raises DataError where nothing was forecast or observed.
+    Only rows with changed forecasts or readings are computed again: new vintages, new readings, corrected readings.
+    Cutoffs before `since` are skipped. The same forecasts and readings change nothing. Raises DataError if nothing was
+    forecast or observed.
     """
     before = store.scores.read(job.name)
     horizon, season = job.window.horizon, season_of(job.series)
@@ -62,7 +62,7 @@ def _wanted(made: pd.DataFrame, came: pd.DataFrame, before: pd.DataFrame, job: J
 
 
 def _digest(groups: pd.DataFrame, came: pd.DataFrame, job: Job) -> np.ndarray:
-    """One number (groups,) for the readings of each group's stamp and of the one that the naive forecast takes."""
+    """One number (groups,) for the readings at each group's stamp and at the stamp of its naive forecast."""
     grid = Grid.around(pd.concat([came[DS], groups[DS]]), job.series.freq)
     hashed = pd.util.hash_pandas_object(came[[UNIQUE_ID, Y]], index=False).to_numpy().view(np.int64)
     sums = pd.Series(hashed).groupby(list(grid.locate(came[DS]))).sum()  # wraps around: any order gives the same
@@ -96,7 +96,7 @@ def _scores(made: pd.DataFrame, came: pd.DataFrame, wanted: pd.DataFrame, names:
 
 
 def _revisions(made: pd.DataFrame) -> pd.DataFrame:
-    """Forecasts with how far the median of their date has moved since the vintage before."""
+    """Forecasts with the revision of their median since the vintage before."""
     made = made.sort_values([UNIQUE_ID, DS, CUTOFF, VERSION], ignore_index=True)
     again = made.duplicated([UNIQUE_ID, DS])
     moved = made[_MEDIAN].diff().abs().where(again & np.isfinite(made[_MEDIAN].diff()))
@@ -104,7 +104,7 @@ def _revisions(made: pd.DataFrame) -> pd.DataFrame:
 
 
 def _naive(both: pd.DataFrame, came: pd.DataFrame, job: Job) -> dict[str, np.ndarray]:
-    """The parts of the seasonal naive forecast: the last reading before the cutoff in the same phase of the season."""
+    """The parts of the seasonal naive forecast: the last reading before the cutoff in the same phase."""
     grid = Grid.around(pd.concat([came[DS], both[DS]]), job.series.freq)
     place = pd.MultiIndex.from_arrays([came[UNIQUE_ID], *grid.locate(came[DS])])
     index, phase = grid.locate(both[DS])

@@ -1,4 +1,4 @@
-"""What drift is looked for in: the readings and covariates of a job, and the residuals of its live model."""
+"""The signals that are tested for drift: readings and covariates of a job, and residuals of its live model."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from forecasting.monitor.drift import SHORTEST, Drift, find_drift
 from forecasting.series.clean import regular_grid
 from forecasting.series.folds import last_reading, shift
 
-__all__ = ["REFERENCE", "Columns", "Sensed", "inputs", "residuals", "sense"]
+__all__ = ["LEAST", "REFERENCE", "Columns", "Sensed", "inputs", "residuals", "sense"]
 
-_SERIES: Final = 32  # that are looked at, evenly spread over the names: drift of many is seen in some
-_WINDOWS: Final = 6000  # that the model forecasts again, at most: a few seconds
+_SERIES: Final = 32  # tested, evenly spread over the names: drift of many shows in some
+_WINDOWS: Final = 6000  # forecast again at most: a few seconds
 _MEDIAN: Final = quantile_column(0.5)
 _KINDS: Final = {"first": "residual of the first step", "all": "mean residual of all steps"}
-REFERENCE: Final = 2000  # steps before the model went live that it is held against
+REFERENCE: Final = 2000  # steps before the model went live, at most
 _RESIDUALS: Final = 1000  # the same of residuals, which cost a forecast each
-_LEAST: Final = 5 * SHORTEST  # rows that a reference must have
+LEAST: Final = 5 * SHORTEST  # rows that a reference must have
 
 
 class Columns(NamedTuple):
-    """Values (R, D) on one regular grid, NaN where nothing is known."""
+    """Values (R, D) on one regular grid, NaN where unknown."""
 
     names: tuple[str, ...]
     stamps: pd.DatetimeIndex
@@ -41,24 +41,24 @@ class Columns(NamedTuple):
 
 
 class Sensed(NamedTuple):
-    """Whether columns drift after a stamp, and which rows were compared; no drift where there are too few."""
+    """The drift of columns after a stamp, and the number of rows compared; none where there are too few."""
 
     columns: Columns
     reference: int  # rows
     recent: int
     drift: Drift | None
 
-    def onset(self, level: float) -> pd.Timestamp | None:
-        """When the drift begins whose chance is at most `level`; none where there is none."""
-        rows = [found.onset for found in self.drift or () if found.chance <= level]
+    def onset(self, alpha: float) -> pd.Timestamp | None:
+        """The start of the earliest drift that is significant at `alpha`; none without one."""
+        rows = [found.onset for found in self.drift or () if found.chance <= alpha]
         return self.columns.stamps[min(rows)] if rows else None
 
 
 def sense(columns: Columns, known_until: pd.Timestamp, *, window: int, season: int) -> Sensed:
-    """Hold the last `window` rows of what came after `known_until` against what came before."""
+    """Test the last `window` rows after `known_until` against the rows before."""
     since = int(columns.stamps.searchsorted(known_until, side="right"))
     recent = min(len(columns.stamps) - since, window)
-    if since < _LEAST or recent < SHORTEST or not columns.names:
+    if since < LEAST or recent < SHORTEST or not columns.names:
         return Sensed(columns, since, recent, None)
     return Sensed(columns, since, recent, find_drift(columns.values, since, season=season, latest=window))
 
@@ -81,12 +81,11 @@ def inputs(table: pd.DataFrame, job: Job) -> Columns:
 def residuals(
     forecaster: Forecaster, table: pd.DataFrame, since: pd.Timestamp, known_until: pd.Timestamp, *, before: Forecaster
 ) -> Columns:
-    """Residuals of the model's median, scaled, at every step that it was not fitted on: of the first step ahead, and
-    the mean over the whole horizon.
+    """Scaled residuals of the model's median at every step that it was not fitted on: of the first step ahead, and the
+    mean over the whole horizon.
 
-    The model forecasts again what it forecast live. What came between the fit and the going live, the residuals that
-    it was promised by, is forecast by `before`: the same model, or its judged twin where it has seen those readings.
-    `since` is when they begin; `table` must be clean.
+    The model repeats its live forecasts. The readings between its fit and its promotion, from `since` on, are forecast
+    by `before`: the same model, or its judged twin if the model has seen them. `table` must be clean.
     """
     spec = forecaster.spec
     observed = last_reading(table)

@@ -45,8 +45,8 @@ def test_shifted_level_wants_a_training(aged: Callable[..., Any]) -> None:
     """The readings have moved by more than a deviation: drift of the inputs, seen from when it began."""
     found = aged(shift=1.0).look(now=NOW)
     assert (found.verdict, found.due) == ("retrain", True)
-    assert "inputs_level" in broken(found)
-    moved = next(rule for rule in found.rules if rule["rule"] == "inputs_level")
+    assert "inputs_mean_shift" in broken(found)
+    moved = next(rule for rule in found.rules if rule["rule"] == "inputs_mean_shift")
     assert "2024-01-26" in moved["sentence"]  # hour 600 is its midnight
 
 
@@ -68,8 +68,8 @@ def test_last_fit_whose_twin_was_deleted_is_watched_all_the_same(
     home = copy(aged(shift=1.0))
     home.registry.aliases.promote("buoy", last_fit(home, twin=99))
     rules = {rule["rule"]: rule for rule in home.look(now=NOW).rules}
-    assert not rules["inputs_level"]["passed"]
-    assert "its judged twin, does not say" in rules["residuals_level"]["sentence"]
+    assert not rules["inputs_mean_shift"]["passed"]
+    assert "its judged twin, does not record" in rules["residuals_mean_shift"]["sentence"]
 
 
 @pytest.mark.parametrize("noise", [1.0, 3.0])
@@ -122,7 +122,7 @@ def test_drift_that_a_refused_challenger_knew_is_answered(aged: Callable[..., An
     """The champion stays: it was not worse than a network that has seen the new level, so nobody is called."""
     home = copy(aged(shift=1.0))
     found = home.look(now=NOW)
-    assert {"inputs_level"} <= broken(found) <= {"inputs_level", "inputs_shape"}
+    assert {"inputs_mean_shift"} <= broken(found) <= {"inputs_mean_shift", "inputs_shape"}
     acted(home.store, found)
     assert later(home, 5).verdict == "fine"
 

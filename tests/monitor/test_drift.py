@@ -71,7 +71,7 @@ def test_season_of_the_reference_is_taken_away() -> None:
     """Each row less the mean of the others of its phase; recent rows less the mean of all of them."""
     series = autoregressive(np.random.default_rng(5), 50, season=4)
     series[9] = np.nan
-    flat = drift._deseasonalised(series, 40, 4)
+    flat = drift._deseasonalized(series, 40, 4)
     others = [row for row in range(1, 40, 4) if row not in (5, 9)]
     assert flat[5] == pytest.approx(series[5] - series[others].mean())
     assert flat[45] == pytest.approx(series[45] - series[[*others, 5]].mean())
@@ -96,7 +96,7 @@ def test_stationary_series_rarely_alarm(phi: float, season: int) -> None:
     alarms = np.zeros(2)
     for _ in range(80):
         found = find_drift(autoregressive(rng, ROWS + RECENT, phi, season=season)[:, None], ROWS, season=season)
-        alarms += np.array([found.level.chance, found.shape.chance]) <= 0.05
+        alarms += np.array([found.mean_shift.chance, found.shape.chance]) <= 0.05
     assert (alarms <= 12).all()
     assert alarms.sum() > 0  # a test that never alarms is none
 
@@ -109,7 +109,7 @@ def test_shift_by_one_deviation_is_found_and_dated(season: int) -> None:
     for _ in range(20):
         series = autoregressive(rng, ROWS + RECENT, 0.2, season=season)
         series[ROWS + 10 :] += 1.5
-        found.append(find_drift(series[:, None], ROWS, season=season).level)
+        found.append(find_drift(series[:, None], ROWS, season=season).mean_shift)
     assert np.mean([one.chance <= 0.0025 for one in found]) >= 0.8
     assert abs(np.median([one.onset for one in found]) - (ROWS + 10)) <= 3
     assert np.median([one.size for one in found]) == pytest.approx(1.5, abs=0.3)
@@ -122,7 +122,7 @@ def test_wider_noise_is_found_by_its_shape() -> None:
     found = find_drift(series[:, None], ROWS, season=1)
     assert found.shape.chance <= 0.0025
     assert found.shape.size == pytest.approx(2, abs=0.3)
-    assert found.level.chance > 0.0025
+    assert found.mean_shift.chance > 0.0025
 
 
 @pytest.mark.parametrize("make", [np.cumsum, lambda noise: np.cumsum(noise) + np.arange(len(noise)) / 5])
@@ -130,7 +130,7 @@ def test_random_walk_may_wander(make: Callable[[Floats], Floats]) -> None:
     """Its level never comes back, with or without a trend: that is how it was before."""
     rng = np.random.default_rng(9)
     alarms = [
-        find_drift(make(rng.normal(size=1100))[:, None], 1000, season=24).level.chance <= 0.005 for _ in range(20)
+        find_drift(make(rng.normal(size=1100))[:, None], 1000, season=24).mean_shift.chance <= 0.005 for _ in range(20)
     ]
     assert sum(alarms) <= 2
 
@@ -142,24 +142,24 @@ def test_column_that_moves_is_named() -> None:
     values[ROWS:, 4] -= 1.5
     values[draw.random(values.shape) < 0.2] = np.nan
     found = find_drift(values, ROWS, season=1)
-    assert (found.level.column, found.level.chance <= 0.0025) == (4, True)
-    assert found.level.size == pytest.approx(-1.5, abs=0.4)
+    assert (found.mean_shift.column, found.mean_shift.chance <= 0.0025) == (4, True)
+    assert found.mean_shift.size == pytest.approx(-1.5, abs=0.4)
 
 
 def test_scale_and_place_do_not_matter() -> None:
     """Units, a constant, and the reference's rows beyond what is looked at leave the figures as they are."""
     values = np.random.default_rng(11).normal(size=(ROWS + RECENT, 2))
     one, other = find_drift(values, ROWS, season=24), find_drift(1e6 * values + 7, ROWS, season=24)
-    assert (one.level.chance, one.shape.chance) == (other.level.chance, other.shape.chance)
-    assert one.level.onset == other.level.onset
+    assert (one.mean_shift.chance, one.shape.chance) == (other.mean_shift.chance, other.shape.chance)
+    assert one.mean_shift.onset == other.mean_shift.onset
 
 
 def test_constant_columns_alarm_only_where_they_change() -> None:
     """Nothing varies, nothing is seen; then a valve opens."""
     values = np.zeros((ROWS + RECENT, 1))
-    assert find_drift(values, ROWS, season=1).level.chance == 1.0
+    assert find_drift(values, ROWS, season=1).mean_shift.chance == 1.0
     values[ROWS + 20 :] = 1.0
-    assert find_drift(values, ROWS, season=1).level.chance <= 0.0025
+    assert find_drift(values, ROWS, season=1).mean_shift.chance <= 0.0025
 
 
 def test_latest_rows_are_judged_by_the_whole_past() -> None:
@@ -168,8 +168,8 @@ def test_latest_rows_are_judged_by_the_whole_past() -> None:
     values[600:700] += 3
     assert find_drift(values, 600, season=1).shape.chance <= 0.0025
     found = find_drift(values, 600, season=1, latest=100)
-    assert found.level.onset >= 800
-    assert min(found.level.chance, found.shape.chance) > 0.0025
+    assert found.mean_shift.onset >= 800
+    assert min(found.mean_shift.chance, found.shape.chance) > 0.0025
 
 
 def test_fewer_recent_rows_than_the_autoregression_reaches_are_judged() -> None:
@@ -179,6 +179,6 @@ def test_fewer_recent_rows_than_the_autoregression_reaches_are_judged() -> None:
     values = noise.copy()
     values[25:] += 0.9 * noise[:-25]
     found = find_drift(values[:, None], 2000, season=1)
-    assert 0 < found.level.chance <= 1
+    assert 0 < found.mean_shift.chance <= 1
     values[2000:] += 10
-    assert find_drift(values[:, None], 2000, season=1).level.chance < 0.001
+    assert find_drift(values[:, None], 2000, season=1).mean_shift.chance < 0.001

@@ -122,4 +122,4 @@ def test_version_without_notes_is_refused(noisy: Any, monkeypatch: pytest.Monkey
         renew(noisy)
     monkeypatch.setattr("forecasting.monitor.check.span_of", lambda live: None)
     sentences = {rule["rule"]: rule["sentence"] for rule in noisy.look(now=NOW).rules}
-    assert "does not say" in sentences["inputs_level"]
+    assert "does not record" in sentences["inputs_mean_shift"]

@@ -23,7 +23,7 @@ def test_coverage_is_judged_by_several_forecasts_only(stamps: int, kept: bool) -
         scores=scores,
         promised={"mae": 1.0, "coverage": 0.8},
         promised_error=0.1,
-        asked=0.8,
+        nominal=0.8,
         horizon=24,
         inputs=None,
         residuals=None,
