@@ -2,7 +2,7 @@
 
 Such a network is two functions over the same layers. `read(layers, arrays)` gives the states after the context and the
 memory, which stays as it is while steps are taken; `tell(layers, arrays, states, memory)` takes all steps of
-`arrays["previous"]` (B, N) at once and gives the head's output (B, N, P) and the states after them. To learn, a network
+`arrays["previous"]` (B, M) at once and gives the head's output (B, M, P) and the states after them. To learn, a network
 tells the whole horizon with the true value before each step (teacher forcing); to forecast, it tells one step after the
 other and is given its own values.
 """
@@ -86,7 +86,7 @@ def state_sizes(layer: Any) -> list[int]:
 
 
 def run(layers: Layers, name: str, sequence: Any, states: list[Any] | None = None) -> tuple[Any, list[list[Any]]]:
-    """A stack over (B, N, W), from given states on: what its last layer gives (B, N, U), the states of each layer."""
+    """A stack over (B, M, W), from given states on: what its last layer gives (B, M, U), the states of each layer."""
     after, left, index = [], list(states or []), 1
     while f"{name}_{index}" in layers:
         layer = layers[f"{name}_{index}"]
@@ -112,7 +112,7 @@ def of_series(layers: Layers, arrays: Arrays) -> list[Any]:
 
 
 def steps(layers: Layers, arrays: Arrays, loc_scale: Any, constant: list[Any]) -> tuple[Any, Any]:
-    """What each of N steps is told (B, N, W), and its location and scale (B, N, 2).
+    """The inputs of M steps (B, M, W), and its location and scale (B, M, 2).
 
     The value before it normalized by `loc_scale` (B, 2), what is known ahead, and what is the same at all steps (B, S).
     """

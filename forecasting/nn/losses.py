@@ -14,18 +14,18 @@ HALF_LOG_TAU = 0.5 * log(2 * pi)
 def pinball(y_true: Any, quantiles: Any, levels: Sequence[float]) -> Any:
     """The masked mean of twice the pinball loss (Koenker & Bassett 1978, eq. 1.2): for the median alone, the MAE.
 
-    `y_true` (B, N) or (B, N, 1) holds NaN where the target is missing; such a target adds neither loss nor gradient.
-    `quantiles` (B, N, Q), or (B, N) where Q is 1. The result is a scalar, 0 where no target was observed.
+    `y_true` (B, M) or (B, M, 1) holds NaN where the target is missing; such a target adds neither loss nor gradient.
+    `quantiles` (B, M, Q), or (B, M) where Q is 1. The result is a scalar, 0 where no target was observed.
     """
     quantiles = quantiles if len(quantiles.shape) == 3 else ops.expand_dims(quantiles, -1)
     target, observed = _targets(y_true, quantiles)
-    error = ops.expand_dims(target, -1) - quantiles  # (B, N, Q)
+    error = ops.expand_dims(target, -1) - quantiles  # (B, M, Q)
     level = ops.convert_to_tensor(levels, dtype=quantiles.dtype)
     return _masked_mean(2.0 * ops.mean(ops.maximum(level * error, (level - 1.0) * error), axis=-1), observed)
 
 
 def normal(y_true: Any, parameters: Any) -> Any:
-    """The masked mean negative log likelihood of (B, N) targets under location and scale (B, N, 2); a scalar."""
+    """The masked mean negative log likelihood of (B, M) targets under location and scale (B, M, 2); a scalar."""
     target, observed = _targets(y_true, parameters)
     location, scale = parameters[..., 0], parameters[..., 1]
     loss = 0.5 * ops.square((target - location) / scale) + ops.log(scale) + HALF_LOG_TAU
@@ -33,7 +33,7 @@ def normal(y_true: Any, parameters: Any) -> Any:
 
 
 def student_t(y_true: Any, parameters: Any) -> Any:
-    """The masked mean negative log likelihood of (B, N) targets under df, location and scale (B, N, 3); a scalar.
+    """The masked mean negative log likelihood of (B, M) targets under df, location and scale (B, M, 3); a scalar.
 
     The gamma functions are written as Binet's, so that nothing large cancels: df may grow towards the normal.
     """
@@ -47,7 +47,7 @@ def student_t(y_true: Any, parameters: Any) -> Any:
 
 
 def negative_binomial(y_true: Any, parameters: Any) -> Any:
-    """The masked mean negative log likelihood of counts (B, N) under mean and dispersion (B, N, 2); a scalar.
+    """The masked mean negative log likelihood of counts (B, M) under mean and dispersion (B, M, 2); a scalar.
 
     Salinas et al. 2020, section 3.1, with k = 1 / dispersion and z the count:
     log p = log Γ(z + k) - log Γ(z + 1) - log Γ(k) - k log(1 + mean / k) + z log(mean / (mean + k)).
@@ -72,7 +72,7 @@ def _ratios(z: Any, mean: Any, k: Any) -> Any:
 
 
 def categorical(y_true: Any, logits: Any) -> Any:
-    """The masked mean cross-entropy of codes (B, N), given as numbers, under logits (B, N, C); a scalar."""
+    """The masked mean cross-entropy of codes (B, M), given as numbers, under logits (B, M, V); a scalar."""
     target, observed = _targets(y_true, logits)
     code = ops.expand_dims(ops.cast(target, "int32"), -1)
     chosen = ops.take_along_axis(logits, code, axis=-1)[..., 0]
@@ -101,7 +101,7 @@ def _log_ratio(a: Any, b: Any, difference: Any) -> Any:
 
 
 def _targets(y_true: Any, output: Any) -> tuple[Any, Any]:
-    """Targets (B, N), 0 where missing, and which of them were observed (B, N), for an output (B, N, P).
+    """Targets (B, M), 0 where missing, and which of them were observed (B, M), for an output (B, M, P).
 
     A NaN is replaced before anything is computed with it: masking a loss afterwards would leave it in the gradient.
     """
@@ -112,6 +112,6 @@ def _targets(y_true: Any, output: Any) -> tuple[Any, Any]:
 
 
 def _masked_mean(losses: Any, observed: Any) -> Any:
-    """The mean over what was observed of losses (B, N), 0 where nothing was."""
+    """The mean over what was observed of losses (B, M), 0 where nothing was."""
     weight = ops.cast(observed, losses.dtype)
     return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1.0)

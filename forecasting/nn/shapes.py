@@ -15,7 +15,7 @@ class Shapes(NamedTuple):
 
     `codes` holds the number of categories of every static categorical, code 0 (unknown) included. Channel 0 of
     `past` is the scaled target; where `mask` is set, its last channel is 1 for a reading and 0 for a filled gap.
-    With a `grid`, a line (L,) or rows and columns (R, C), every place has a context of its own and static numbers of
+    With a `grid`, a line (X,) or rows and columns (Y, X), every place has a context of its own and static numbers of
     its own, but covariates known ahead are those of the whole grid; static categoricals are for single series.
     `symbols` is how many codes there are, the unknown included, where a series is one of symbols; `past` is then 0.
     """

@@ -22,7 +22,7 @@ def layer(
     options: ConvLSTMOptions = DEFAULT,
     rank: int = 1,
 ) -> keras.layers.Layer:
-    """ConvLSTM over lines (B, T, L, D) for `rank` 1 or frames (B, T, R, C, D) for 2; the grid keeps its size."""
+    """ConvLSTM over lines (B, T, X, D) for `rank` 1 or frames (B, T, Y, X, D) for 2; the grid keeps its size."""
     return LAYERS[rank](
         units,
         options.kernel,

@@ -23,7 +23,7 @@ def layer(
     options: ConvLSTMPeepholeOptions = DEFAULT,
     rank: int = 1,
 ) -> keras.layers.Layer:
-    """Peephole ConvLSTM over lines (B, T, L, D) for `rank` 1 or frames (B, T, R, C, D) for 2."""
+    """Peephole ConvLSTM over lines (B, T, X, D) for `rank` 1 or frames (B, T, Y, X, D) for 2."""
     cell = ConvLSTMPeepholeCell(rank, units, options.kernel, options.output_gate, activation, name="cell")
     return ConvLSTMPeephole(cell, return_sequences=sequences, return_state=states, name=name)
 

@@ -10,7 +10,7 @@ __all__ = ["attention", "held", "lagged"]
 
 
 def attention(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """[(B, N, U), (B, T, V)] to (B, N, U)."""
+    """[(B, M, U), (B, T, E)] to (B, M, U)."""
     states, encoded = inputs
     score, kernel, bias = (graph.constant(np.asarray(part)) for part in (layer.score, layer.kernel, layer.bias))
     keys = graph.add("Transpose", encoded, perm=[0, 2, 1])

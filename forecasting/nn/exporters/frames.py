@@ -17,7 +17,7 @@ def patches(graph: Graph, layer: Any, inputs: list[str]) -> str:
 
 
 def places(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """(B, H, *cut, p^k * W) to (B, N, W)."""
+    """(B, H, *cut, p^k * W) to (B, M, W)."""
     split, order, whole, width = layer.plan(graph.shapes[inputs[0]])
     value = _reordered(graph, inputs[0], split, order, whole)
     for axis, (size, present) in enumerate(zip(layer.grid, whole[1:-1], strict=True), start=2):

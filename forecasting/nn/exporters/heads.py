@@ -13,7 +13,7 @@ __all__ = ["categorical_head", "negative_binomial_head", "normal_head", "quantil
 
 
 def quantile_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """[(B, N, W), (B, N, 2)] to (B, N, Q)."""
+    """[(B, M, W), (B, M, 2)] to (B, M, Q)."""
     raw, loc_scale = _raw(graph, layer, inputs[0]), inputs[1]
     steps = graph.add("Softplus", raw)
     axis = graph.constant(2)
@@ -29,14 +29,14 @@ def quantile_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
 
 
 def normal_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """[(B, N, W), (B, N, 2)] to (B, N, 2)."""
+    """[(B, M, W), (B, M, 2)] to (B, M, 2)."""
     raw, loc_scale = _raw(graph, layer, inputs[0]), inputs[1]
     location = denormalise(graph, graph.slice(raw, 2, 0, 1), loc_scale)
     return graph.add("Concat", location, _scale(graph, graph.slice(raw, 2, 1, 2), loc_scale, normal.FLOOR), axis=2)
 
 
 def student_t_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """[(B, N, W), (B, N, 2)] to (B, N, 3)."""
+    """[(B, M, W), (B, M, 2)] to (B, M, 3)."""
     raw, loc_scale = _raw(graph, layer, inputs[0]), inputs[1]
     degrees = _positive(graph, graph.slice(raw, 2, 0, 1), student_t.FLOOR)
     degrees = graph.add("Add", degrees, graph.constant(student_t.LEAST_DF))
@@ -46,7 +46,7 @@ def student_t_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
 
 
 def negative_binomial_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """[(B, N, W), (B, N, 2)] to (B, N, 2)."""
+    """[(B, M, W), (B, M, 2)] to (B, M, 2)."""
     raw, loc_scale = _raw(graph, layer, inputs[0]), inputs[1]
     width = graph.add("Add", graph.slice(loc_scale, 2, 1, 2), graph.constant(1.0))
     level = graph.add("Div", graph.slice(loc_scale, 2, 0, 1), width)
@@ -59,7 +59,7 @@ def negative_binomial_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
 
 
 def categorical_head(graph: Graph, layer: Any, inputs: list[str]) -> str:
-    """[(B, N, W), (B, N, 2)] to (B, N, C)."""
+    """[(B, M, W), (B, M, 2)] to (B, M, V)."""
     return _raw(graph, layer, inputs[0])
 
 

@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float32]
 
 
 class _Form(NamedTuple):
-    """One direction of an operator: weights (G*U, D), (G*U, U) and (2*G*U,) for G gates in the order of ONNX."""
+    """One direction of an operator: weights (gates*U, D), (gates*U, U), (2*gates*U,) with the gates in ONNX order."""
 
     operator: str
     weights: tuple[Array, Array, Array]
@@ -139,7 +139,7 @@ def _coupled_lstm(cell: Any) -> _Form:
 
 
 def _gates(cell: Any, order: tuple[int, ...]) -> list[Array]:
-    """Kernel (D, G*U), recurrent kernel (U, G*U) and biases (2, G*U) with the gates side by side in this order."""
+    """Kernel (D, gates*U), recurrent kernel (U, gates*U), biases (2, gates*U) with the gates side by side, in order."""
     bias = np.asarray(cell.bias, np.float32)
     bias = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])  # of the input, of the state
     parts = (np.asarray(cell.kernel, np.float32), np.asarray(cell.recurrent_kernel, np.float32), bias)

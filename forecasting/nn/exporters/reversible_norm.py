@@ -47,7 +47,7 @@ def normalise(graph: Graph, _layer: Any, inputs: list[str]) -> str:
 
 
 def denormalise(graph: Graph, values: str, loc_scale: str) -> str:
-    """Values (B, N, Q) times scale plus location of loc_scale (B, N, 2)."""
+    """Values (B, M, Q) times scale plus location of loc_scale (B, M, 2)."""
     scaled = graph.add("Mul", values, graph.slice(loc_scale, 2, 1, 2))
     return graph.add("Add", scaled, graph.slice(loc_scale, 2, 0, 1))
 

@@ -8,6 +8,6 @@ __all__ = ["unscaled"]
 
 
 def unscaled(graph: Graph, _layer: Any, inputs: list[str]) -> str:
-    """(B, N, W) to (B, N, 2)."""
+    """(B, M, W) to (B, M, 2)."""
     zero = graph.add("Mul", graph.slice(inputs[0], 2, 0, 1), graph.constant(0.0))
     return graph.add("Concat", zero, graph.add("Add", zero, graph.constant(1.0)), axis=2)

@@ -1,6 +1,6 @@
 """Heads by name: a head turns features into a forecast distribution and knows the loss that trains it.
 
-A head is a layer called with [features (B, N, W), loc_scale (B, N, 2)]; it offers `loss(y_true, output)`, for
+A head is a layer called with [features (B, M, W), loc_scale (B, M, 2)]; it offers `loss(y_true, output)`, for
 `model.compile(loss=head.loss)`, and `output_name`, what its output is called in an exported graph: "quantiles" or
 "parameters". How parameters are read is told by `forecasting.bundle.distributions`.
 """

@@ -12,7 +12,7 @@ __all__ = ["CategoricalHead"]
 
 @keras.saving.register_keras_serializable("gatecast")
 class CategoricalHead(Head):
-    """Features (B, N, W) to logits (B, N, C) of the codes 0 … C - 1; codes are not scaled."""
+    """Features (B, M, W) to logits (B, M, V) of the codes 0 … V - 1; codes are not scaled."""
 
     def __init__(
         self, classes: int, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32"
@@ -21,11 +21,11 @@ class CategoricalHead(Head):
         self.size = classes
 
     def parameters(self, raw: Any, loc_scale: Any) -> Any:
-        """(B, N, C) to itself."""
+        """(B, M, V) to itself."""
         return raw
 
     def loss(self, y_true: Any, output: Any) -> Any:
-        """The masked cross-entropy of (B, N) codes, given as numbers, NaN where missing; a scalar."""
+        """The masked cross-entropy of (B, M) codes, given as numbers, NaN where missing; a scalar."""
         return categorical(y_true, output)
 
     def get_config(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ FLOOR = 1e-6  # least mean and dispersion
 
 @keras.saving.register_keras_serializable("gatecast")
 class NegativeBinomialHead(Head):
-    """Features (B, N, W) and loc_scale (B, N, 2) to mean m and dispersion a (B, N, 2); the variance is m + a m².
+    """Features (B, M, W) and loc_scale (B, M, 2) to mean m and dispersion a (B, M, 2); the variance is m + a m².
 
     Location μ and scale s of `loc_scale` are in counts. With the width w = s + 1:
     m = w softplus(r_1 + μ / w) + 1e-6, which is nearly μ + w r_1 at large counts and exponential in r_1 near zero;
@@ -26,12 +26,12 @@ class NegativeBinomialHead(Head):
     size = 2
 
     def parameters(self, raw: Any, loc_scale: Any) -> Any:
-        """(B, N, 2) and (B, N, 2) to (B, N, 2)."""
+        """(B, M, 2) and (B, M, 2) to (B, M, 2)."""
         width = loc_scale[..., 1:] + 1.0
         mean = width * ops.softplus(raw[..., :1] + loc_scale[..., :1] / width) + FLOOR
         dispersion = ops.softplus(raw[..., 1:]) * ops.square(width / (width + mean)) + FLOOR
         return ops.concatenate([mean, dispersion], axis=-1)
 
     def loss(self, y_true: Any, output: Any) -> Any:
-        """The masked negative log likelihood of (B, N) counts, NaN where missing; a scalar."""
+        """The masked negative log likelihood of (B, M) counts, NaN where missing; a scalar."""
         return negative_binomial(y_true, output)

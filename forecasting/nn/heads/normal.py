@@ -15,7 +15,7 @@ FLOOR = 1e-4  # least scale, as a share of the window's: a network that is sure 
 
 @keras.saving.register_keras_serializable("gatecast")
 class NormalHead(Head):
-    """Features (B, N, W) and loc_scale (B, N, 2) to location and scale (B, N, 2) in the scaled space.
+    """Features (B, M, W) and loc_scale (B, M, 2) to location and scale (B, M, 2) in the scaled space.
 
     With location μ and scale s of `loc_scale`: location = μ + s r_1, scale = s (softplus(r_2) + 1e-4).
     """
@@ -23,10 +23,10 @@ class NormalHead(Head):
     size = 2
 
     def parameters(self, raw: Any, loc_scale: Any) -> Any:
-        """(B, N, 2) and (B, N, 2) to (B, N, 2)."""
+        """(B, M, 2) and (B, M, 2) to (B, M, 2)."""
         location = raw[..., :1] * loc_scale[..., 1:] + loc_scale[..., :1]
         return ops.concatenate([location, (ops.softplus(raw[..., 1:]) + FLOOR) * loc_scale[..., 1:]], axis=-1)
 
     def loss(self, y_true: Any, output: Any) -> Any:
-        """The masked negative log likelihood of (B, N) targets, NaN where missing; a scalar."""
+        """The masked negative log likelihood of (B, M) targets, NaN where missing; a scalar."""
         return normal(y_true, output)

@@ -15,7 +15,7 @@ __all__ = ["QuantileHead"]
 
 @keras.saving.register_keras_serializable("gatecast")
 class QuantileHead(Head):
-    """Features (B, N, W) and loc_scale (B, N, 2) to quantiles (B, N, Q) in the scaled space, increasing along Q.
+    """Features (B, M, W) and loc_scale (B, M, 2) to quantiles (B, M, Q) in the scaled space, increasing along Q.
 
     The level nearest to the median is the anchor m: q_m = r_m, q_{j+1} = q_j + softplus(r_{j+1}) above it and
     q_{j-1} = q_j - softplus(r_{j-1}) below it, with r = W features + b. Then times scale plus location.
@@ -32,7 +32,7 @@ class QuantileHead(Head):
         self.anchor = min(range(len(self.levels)), key=lambda index: abs(self.levels[index] - 0.5))
 
     def parameters(self, raw: Any, loc_scale: Any) -> Any:
-        """(B, N, Q) and (B, N, 2) to (B, N, Q)."""
+        """(B, M, Q) and (B, M, 2) to (B, M, Q)."""
         steps = ops.softplus(raw)
         median = raw[:, :, self.anchor : self.anchor + 1]
         above = median + ops.cumsum(steps[:, :, self.anchor + 1 :], axis=-1)
@@ -40,7 +40,7 @@ class QuantileHead(Head):
         return denormalise(ops.concatenate([below, median, above], axis=-1), loc_scale)
 
     def loss(self, y_true: Any, output: Any) -> Any:
-        """The masked pinball loss of (B, N) targets, NaN where missing, under quantiles (B, N, Q); a scalar."""
+        """The masked pinball loss of (B, M) targets, NaN where missing, under quantiles (B, M, Q); a scalar."""
         return pinball(y_true, output, self.levels)
 
     def get_config(self) -> dict[str, Any]:

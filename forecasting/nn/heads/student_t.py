@@ -16,7 +16,7 @@ LEAST_DF = 2.0  # above it the variance exists
 
 @keras.saving.register_keras_serializable("gatecast")
 class StudentTHead(Head):
-    """Features (B, N, W) and loc_scale (B, N, 2) to freedom, location and scale (B, N, 3) in the scaled space.
+    """Features (B, M, W) and loc_scale (B, M, 2) to freedom, location and scale (B, M, 3) in the scaled space.
 
     With location μ and scale s of `loc_scale`: df = 2 + softplus(r_1) + 1e-4, location = μ + s r_2,
     scale = s (softplus(r_3) + 1e-4).
@@ -25,11 +25,11 @@ class StudentTHead(Head):
     size = 3
 
     def parameters(self, raw: Any, loc_scale: Any) -> Any:
-        """(B, N, 3) and (B, N, 2) to (B, N, 3)."""
+        """(B, M, 3) and (B, M, 2) to (B, M, 3)."""
         degrees = LEAST_DF + (ops.softplus(raw[..., :1]) + FLOOR)
         location = raw[..., 1:2] * loc_scale[..., 1:] + loc_scale[..., :1]
         return ops.concatenate([degrees, location, (ops.softplus(raw[..., 2:]) + FLOOR) * loc_scale[..., 1:]], axis=-1)
 
     def loss(self, y_true: Any, output: Any) -> Any:
-        """The masked negative log likelihood of (B, N) targets, NaN where missing; a scalar."""
+        """The masked negative log likelihood of (B, M) targets, NaN where missing; a scalar."""
         return student_t(y_true, output)

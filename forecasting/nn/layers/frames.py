@@ -44,7 +44,7 @@ class Patches(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("gatecast")
 class Places(keras.layers.Layer):
-    """Patches (B, H, *cut, p^k * W) as the N = H * places of their frames (B, N, W), all places of a step together."""
+    """Patches (B, H, *cut, p^k * W) as the M = H * places of their frames (B, M, W), all places of a step together."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Places(keras.layers.Layer):
         self.size = size
 
     def call(self, patches: Any) -> Any:
-        """(B, H, *cut, p^k * W) to (B, N, W)."""
+        """(B, H, *cut, p^k * W) to (B, M, W)."""
         split, order, whole, width = self.plan(patches.shape)
         frames = ops.reshape(ops.transpose(ops.reshape(patches, (-1, *split)), order), (-1, *whole))
         if tuple(whole[1:-1]) != self.grid:
@@ -84,7 +84,7 @@ class Places(keras.layers.Layer):
         return int(count)
 
     def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int | None, ...]:
-        """(B, N, W)."""
+        """(B, M, W)."""
         return (input_shape[0], self.count(input_shape), self.plan(input_shape)[3])
 
     def get_config(self) -> dict[str, Any]:

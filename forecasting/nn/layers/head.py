@@ -9,11 +9,11 @@ __all__ = ["Head"]
 
 
 class Head(keras.layers.Layer):
-    """Features (B, N, W) and loc_scale (B, N, 2) to the parameters (B, N, P) of N distributions in the scaled space.
+    """Features (B, M, W) and loc_scale (B, M, 2) to the parameters (B, M, P) of M distributions in the scaled space.
 
     N is whatever is forecast at once: horizon steps, time steps, or all cells of all steps. A head adds
-    `parameters(raw, loc_scale)`, with raw = features · kernel + bias (B, N, size), and `loss(y_true, output)`, a scalar
-    over targets (B, N) that leaves out those that are NaN.
+    `parameters(raw, loc_scale)`, with raw = features · kernel + bias (B, M, size), and `loss(y_true, output)`, a scalar
+    over targets (B, M) that leaves out those that are NaN.
     """
 
     output_name: ClassVar[str] = "parameters"  # of the exported graph
@@ -35,14 +35,14 @@ class Head(keras.layers.Layer):
         self.bias = self.add_weight(shape=shape[1:], initializer="zeros", name="bias")
 
     def call(self, inputs: Any) -> Any:
-        """[(B, N, W), (B, N, 2)] to (B, N, P)."""
+        """[(B, M, W), (B, M, 2)] to (B, M, P)."""
         features, loc_scale = inputs
         return self.parameters(ops.matmul(features, self.kernel) + self.bias, loc_scale)
 
     def parameters(self, raw: Any, loc_scale: Any) -> Any:
-        """Raw values (B, N, size) and loc_scale (B, N, 2) as parameters (B, N, P)."""
+        """Raw values (B, M, size) and loc_scale (B, M, 2) as parameters (B, M, P)."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        """(B, N, P)."""
+        """(B, M, P)."""
         return (*input_shape[0][:2], self.size)

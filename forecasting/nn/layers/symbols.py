@@ -10,15 +10,15 @@ __all__ = ["Carried", "Unscaled"]
 
 @keras.saving.register_keras_serializable("gatecast")
 class Unscaled(keras.layers.Layer):
-    """Features (B, N, W) to location 0 and scale 1 (B, N, 2): a pair of all steps would know the future."""
+    """Features (B, M, W) to location 0 and scale 1 (B, M, 2): a pair of all steps would know the future."""
 
     def call(self, features: Any) -> Any:
-        """(B, N, W) to (B, N, 2)."""
+        """(B, M, W) to (B, M, 2)."""
         zero = ops.zeros_like(features[..., :1])
         return ops.concatenate([zero, zero + 1.0], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """(B, N, 2)."""
+        """(B, M, 2)."""
         return (*input_shape[:-1], 2)
 
 

@@ -16,7 +16,7 @@ __all__ = ["build"]
 
 
 def build(params: ConvLSTM, shapes: Shapes, head: Any) -> keras.Model:
-    """The network: frames → patches → encoder → its states → forecaster → cells of all steps (B, N, W) → head.
+    """The network: frames → patches → encoder → its states → forecaster → cells of all steps (B, M, W) → head.
 
     The forecaster is told the newest frame at every step, and what is known ahead of that step. A single series is a
     line of one place.
@@ -37,10 +37,10 @@ def build(params: ConvLSTM, shapes: Shapes, head: Any) -> keras.Model:
         asked.append(EveryPlace(cut, name="everywhere")(arrays["future"]))
     ahead = _forecast(params, joined(asked, "asked"), states, len(grid))
     ahead = keras.layers.Dense(params.patch ** len(grid) * params.width, activation="relu", name="features")(ahead)
-    features = Places(grid, params.patch, name="places")(ahead)  # (B, N, W)
+    features = Places(grid, params.patch, name="places")(ahead)  # (B, M, W)
     loc_scales = keras.layers.Reshape((2 * shapes.places,), name="loc_scale_places", dtype="float32")(loc_scale)
     loc_scales = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scales)
-    loc_scales = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(loc_scales)  # (B, N, 2)
+    loc_scales = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(loc_scales)  # (B, M, 2)
     return keras.Model(arrays, head([features, loc_scales]), name="conv_lstm")
 
 

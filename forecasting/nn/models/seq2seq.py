@@ -45,7 +45,7 @@ def _read(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple
     loc_scale = layers["loc_scale"](arrays["past"])  # (B, 2)
     encoded, found = autoregressive.run(
         layers, "encoder", layers["normalise"]([arrays["past"], loc_scale])
-    )  # (B, T, V)
+    )  # (B, T, E)
     states = [state for index, of_layer in enumerate(found, start=1) for state in _bridged(layers, index, of_layer)]
     memory = [loc_scale, *([encoded] if "attention" in layers else []), *autoregressive.of_series(layers, arrays)]
     return states, memory
@@ -71,5 +71,5 @@ def _tell(
     told, loc_scales = autoregressive.steps(layers, arrays, loc_scale, series)
     features, after = autoregressive.run(layers, "decoder", told, states)
     if encoded:
-        features = layers["attention"]([features, *encoded])  # (B, N, U)
+        features = layers["attention"]([features, *encoded])  # (B, M, U)
     return layers["head"]([features, loc_scales]), [state for of_layer in after for state in of_layer]

@@ -29,7 +29,7 @@ def build(params: Stacked, shapes: Shapes, head: Any) -> keras.Model:
     # (B, H, 2 * places)
     loc_scale = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scale)
     if shapes.grid:
-        loc_scale = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(loc_scale)  # (B, N, 2)
+        loc_scale = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(loc_scale)  # (B, M, 2)
     if params.highway:
         loc_scale = Highway(params.highway, name="highway")([past, loc_scale])
     state = _encode(params, shapes, past)
@@ -52,7 +52,7 @@ def _encode(params: Stacked, shapes: Shapes, past: Any) -> Any:
 
 
 def _decode(params: Stacked, shapes: Shapes, arrays: dict[str, Any], state: Any) -> Any:
-    """The state, with what is known of the series, as features (B, N, W); each step sees its own covariates."""
+    """The state, with what is known of the series, as features (B, M, W); each step sees its own covariates."""
     known = [state]
     if shapes.static:
         known.append(arrays["static"])
@@ -79,5 +79,5 @@ def _steps(params: Stacked, shapes: Shapes, summary: Any) -> Any:
     if shapes.grid:
         steps = keras.layers.Reshape((shapes.places, shapes.horizon, width), name="places_first")(steps)
         steps = keras.layers.Permute((2, 1, 3), name="steps_first")(steps)
-    features = keras.layers.Reshape((shapes.horizon * shapes.places, width), name="horizon")(steps)  # (B, N, W)
+    features = keras.layers.Reshape((shapes.horizon * shapes.places, width), name="horizon")(steps)  # (B, M, W)
     return dropped(params.dropout, features, "dropout_horizon")
