@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import orjson
 from starlette.responses import Response
 
-__all__ = ["ServiceError", "busy"]
+__all__ = ["SHOWN", "ServiceError", "busy"]
+
+SHOWN: Final = 20  # violations in one answer
 
 
 class ServiceError(Exception):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 __all__ = ["answer", "body", "refusals"]
 
 _CODES: Final = {
-    400: ("invalid_json", "the body is not valid JSON at line 1, column 7; NaN is written as null"),
+    400: ("invalid_json", "the body is not valid JSON at line 1, column 7; write null for NaN"),
     401: ("unauthenticated", "give a valid API key as a bearer token"),
     403: ("forbidden", "this API key has no scope admin"),
     404: ("unknown_model", "no model of that name is served; served are: glucose"),

@@ -1,48 +1,38 @@
-"""Forecast requests: strict JSON into columns, every violation at once, and never a word of what came."""
+"""Forecast requests: a document into columns, every violation at once, and never a word of what came."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
-import orjson
 import pandas as pd
-from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import ServeSettings
-from forecasting.serve.errors import ServiceError
+from forecasting.serve.bodies import Document, few, lists, rows
+from forecasting.serve.errors import SHOWN, ServiceError
 
-__all__ = [
-    "ForecastQuery",
-    "ForecastRequest",
-    "Shape",
-    "content_type",
-    "json_body",
-    "parse_as",
-    "parse_json",
-    "query_of",
-    "stamps",
-]
+__all__ = ["Columns", "ForecastQuery", "ForecastRequest", "Records", "Shape", "columns_of_rows", "query_of", "unknown"]
 
-_DEEPEST: Final = 16
-_SHOWN: Final = 20  # violations in one answer
-
-Model = TypeVar("Model", bound=BaseModel)
-
-Columns = dict[str, list[Any]]
-Records = list[dict[str, Any]]
+Columns = Annotated[dict[str, list[Any]], lists]
+Records = Annotated[list[dict[str, Any]], rows]
 Shape = Literal["records", "columns"]
 
+_KEYS: Final = (UNIQUE_ID, DS)
+_LEVELS, _QUANTILES = 20, 50  # of one request
+_STAMP: Final = 40  # characters
+_MOST: Final = 1000  # levels or quantiles that are looked at
 
-class ForecastRequest(BaseModel):
+Levels = Annotated[list[float], few(_MOST)]
+Quantiles = Annotated[list[float], few(_MOST)]
+
+
+class ForecastRequest(Document):
     """A long table of histories, as records or as columns, or a prompt, and what is wanted of their future."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: str | None = Field(None, description="The model; needed where several are served.")
     records: Records | None = Field(None, description="Rows: unique_id, ds, y and the model's covariates.")
@@ -50,8 +40,12 @@ class ForecastRequest(BaseModel):
     future: Records | Columns | None = Field(None, description="Rows without y: what is known ahead.")
     h: int | None = Field(None, ge=1, description="Steps, at most the trained horizon; default: all of it.")
     freq: str | None = Field(None, description="Must be the model's own where it is given.")
-    level: list[float] | None = Field(None, description="Per cent of central intervals, e.g. [80, 95].")
-    quantiles: list[float] | None = Field(None, description="Quantiles between 0 and 1, in place of level.")
+    level: Annotated[list[float], few(_MOST)] | None = Field(
+        None, description="Per cent of central intervals, e.g. [80, 95]."
+    )
+    quantiles: Annotated[list[float], few(_MOST)] | None = Field(
+        None, description="Quantiles between 0 and 1, in place of level."
+    )
     answer: Shape | None = Field(None, description="Shape of the answer; default: as asked.")
     prompt: str | None = Field(None, description="Models of symbols: a text to go on from, in place of a history.")
     length: int | None = Field(None, ge=1, description="Symbols that follow the prompt; default: the trained horizon.")
@@ -68,65 +62,6 @@ class ForecastQuery(NamedTuple):
     shape: Shape
 
 
-def parse_json(body: bytes) -> Any:
-    """Strict JSON: no NaN, no infinity, 64-bit numbers, UTF-8; raises ServiceError 400."""
-    if _depth(body) > _DEEPEST:
-        raise ServiceError(400, "too_deep", f"the JSON is nested deeper than {_DEEPEST} levels")
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        text = f"the body is not valid JSON at line {error.lineno}, column {error.colno}; NaN is written as null"
-        raise ServiceError(400, "invalid_json", text) from None
-
-
-def _depth(body: bytes) -> int:
-    """An upper bound of the nesting; brackets inside of strings count too."""
-    marks = np.frombuffer(body, dtype=np.uint8)
-    opening = (marks == ord("[")) | (marks == ord("{"))
-    if np.count_nonzero(opening) <= _DEEPEST:
-        return 0
-    closing = (marks == ord("]")) | (marks == ord("}"))
-    steps = opening[opening | closing].astype(np.int64) * 2 - 1
-    return int(np.cumsum(steps).max(initial=0))
-
-
-async def json_body(request: Request) -> bytes:
-    """The body of a request that says it is JSON; raises ServiceError 415 for another type of content."""
-    if content_type(request) != "application/json":
-        raise ServiceError(415, "wrong_content_type", "send application/json")
-    return await request.body()
-
-
-def content_type(request: Request) -> str:
-    """The type of a request's body, without its parameters; empty where none is given."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def parse_as(kind: type[Model], content: Any) -> Model:
-    """A JSON document as a model; raises ServiceError 422 that lists every violation."""
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        known = _names(kind)
-        found = [_sentence(item, kind, known) for item in error.errors(include_input=False, include_url=False)]
-        details = list(dict.fromkeys(found))[:_SHOWN]
-        raise ServiceError(422, "invalid_request", "the request cannot be understood", details) from None
-
-
-def _names(kind: type[BaseModel]) -> set[str]:
-    """The names of all fields, of nested models too."""
-    schema = kind.model_json_schema()
-    nested = (part.get("properties", {}) for part in schema.get("$defs", {}).values())
-    return {*schema["properties"], *(name for names in nested for name in names)}
-
-
-def _sentence(item: Any, kind: type[BaseModel], known: set[str]) -> str:
-    if item["type"] == "extra_forbidden":
-        return f"unknown key; valid keys: {', '.join(kind.model_fields)}"
-    place = [str(part) for part in item["loc"] if isinstance(part, int) or part in known]  # nothing that a client named
-    return f"{'.'.join(place) or 'body'}: {item['msg']}"
-
-
 def query_of(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> ForecastQuery:
     """What a request asks of a model; raises ServiceError 422 that lists every violation."""
     wrong: list[str] = []
@@ -135,51 +70,74 @@ def query_of(request: ForecastRequest, spec: Spec, limits: ServeSettings) -> For
     if (request.records is None) == (request.columns is None):
         text = "give the history as records or as columns, one of them"
         raise ServiceError(422, "invalid_request", text, wrong)
-    covariates = list(spec.covariates)
-    history = _columns(request.records or request.columns or [], [*_KEYS, Y, *covariates], covariates, wrong)
+    history = _table(request.records or request.columns or [], (*_KEYS, Y, *spec.covariates), spec, limits, wrong)
     if history is not None and request.future is not None:
-        future = _columns(request.future, [*_KEYS, *spec.features.future], covariates, wrong)
+        future = _table(request.future, (*_KEYS, *spec.features.future), spec, limits, wrong)
         history = None if future is None else _joined(history, future)
     readings = None if history is None else _readings(history, spec, limits, wrong)
     steps = _steps(request, spec, wrong)
     quantiles = _quantiles(request, spec, wrong)
     if wrong or readings is None:
-        raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong[:_SHOWN])
+        raise ServiceError(422, "invalid_request", "the request cannot be answered", wrong[:SHOWN])
     shape: Shape = request.answer or ("records" if request.columns is None else "columns")
     return ForecastQuery(readings, steps, quantiles, shape)
 
 
-_KEYS: Final = (UNIQUE_ID, DS)
+def columns_of_rows(table: list[dict[str, Any]], wanted: Sequence[str]) -> dict[str, list[Any]]:
+    """Those of the wanted columns that any row names; what a row lacks is null."""
+    present = [name for name in wanted if any(name in row for row in table)]
+    return {name: [row.get(name) for row in table] for name in present}
 
 
-def _columns(table: Records | Columns, needed: list[str], covariates: list[str], wrong: list[str]) -> Columns | None:
+def unknown(names: Iterable[str], spec: Spec) -> list[str]:
+    """The violation where some of these columns are none of the model's; it counts no more than a few."""
+    read = [*_KEYS, Y, *spec.covariates]
+    known, strangers = set(read), set[str]()
+    for name in names:
+        if name not in known:
+            strangers.add(name)
+            if len(strangers) > SHOWN:
+                return [f"more than {SHOWN} columns are unknown to this model; it reads {', '.join(read)}"]
+    if not strangers:
+        return []
+    return [f"{len(strangers)} column(s) are unknown to this model; it reads {', '.join(read)}"]
+
+
+def _table(
+    table: list[dict[str, Any]] | dict[str, list[Any]],
+    needed: Sequence[str],
+    spec: Spec,
+    limits: ServeSettings,
+    wrong: list[str],
+) -> dict[str, list[Any]] | None:
     """A table as columns of one length, with all that are needed and none that the model does not read."""
-    if isinstance(table, list):
-        present = dict.fromkeys(key for row in table for key in row)
-        columns: Mapping[str, list[Any]] = {name: [row.get(name) for row in table] for name in present}
-    else:
-        columns = table
-    if not columns or not max(map(len, columns.values())):
+    length = len(table) if isinstance(table, list) else max(map(len, table.values()), default=0)
+    if not table or not length:
         wrong.append("there are no rows")
         return None
-    faults = [f"column {name} is missing" for name in needed if name not in columns]
-    unknown = len(set(columns) - {*_KEYS, Y, *covariates})
-    if unknown:
-        faults.append(f"{unknown} column(s) are unknown to this model; it reads {', '.join([*_KEYS, Y, *covariates])}")
+    if length > limits.max_rows:  # before anything is built from them
+        wrong.append(f"{length} rows, allowed are {limits.max_rows}")
+        return None
+    if isinstance(table, list):
+        faults = unknown((name for row in table for name in row), spec)
+        columns = columns_of_rows(table, (*_KEYS, Y, *spec.covariates))
+    else:
+        faults, columns = unknown(table, spec), table
+    faults = [*(f"column {name} is missing" for name in needed if name not in columns), *faults]
     if len({len(values) for values in columns.values()}) > 1:
         faults.append("the columns have different lengths")
     wrong += faults
     return None if faults else dict(columns)
 
 
-def _joined(history: Columns, future: Columns) -> Columns:
+def _joined(history: dict[str, list[Any]], future: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Both tables, one below the other; what one of them lacks is null there."""
     names = dict.fromkeys([*history, *future])
     nothing: list[list[Any]] = [[None] * len(part[DS]) for part in (history, future)]
     return {name: history.get(name, nothing[0]) + future.get(name, nothing[1]) for name in names}
 
 
-def _readings(columns: Columns, spec: Spec, limits: ServeSettings, wrong: list[str]) -> Readings | None:
+def _readings(columns: dict[str, list[Any]], spec: Spec, limits: ServeSettings, wrong: list[str]) -> Readings | None:
     before = len(wrong)
     if len(columns[DS]) > limits.max_rows:
         wrong.append(f"{len(columns[DS])} rows, allowed are {limits.max_rows}")
@@ -189,7 +147,7 @@ def _readings(columns: Columns, spec: Spec, limits: ServeSettings, wrong: list[s
         wrong.append("unique_id must hold texts of 1 to 256 characters")
     elif len(set(ids)) > limits.max_series:
         wrong.append(f"{len(set(ids))} series, allowed are {limits.max_series}")
-    ds = stamps(columns[DS], wrong)
+    ds = _stamps(columns[DS], wrong)
     values = {
         name: _labels(name, column, wrong) if name in spec.labels else _numbers(name, column, wrong)
         for name, column in columns.items()
@@ -201,9 +159,11 @@ def _readings(columns: Columns, spec: Spec, limits: ServeSettings, wrong: list[s
     return Readings(ids, ds, read.pop(Y), read)
 
 
-def stamps(values: list[Any], wrong: list[str]) -> np.ndarray | None:
+def _stamps(values: list[Any], wrong: list[str]) -> np.ndarray | None:
     """ISO 8601 texts as UTC stamps (rows,) datetime64[us]; an offset is honoured, none means UTC."""
-    if not all(type(value) is str and value[:4].isdigit() for value in values):  # NumPy also knows "now"
+    if not all(
+        type(value) is str and value[:4].isdigit() and len(value) <= _STAMP for value in values
+    ):  # NumPy also knows "now"
         wrong.append("ds must hold texts in ISO 8601, e.g. 2026-01-31T14:00:00")
         return None
     try:
@@ -262,13 +222,13 @@ def _quantiles(request: ForecastRequest, spec: Spec, wrong: list[str]) -> tuple[
     elif request.level is not None and request.quantiles is not None:
         wrong.append("give level or quantiles, not both")
     elif request.level is not None:
-        if len(request.level) > 20 or not all(0 < level <= 99.9999 for level in request.level):
+        if len(request.level) > _LEVELS or not all(0 < level <= 99.9999 for level in request.level):
             wrong.append("level holds at most 20 numbers above 0, up to 99.9999")
         else:
             bounds = (bound for level in request.level for bound in level_quantiles((level,)))
             return tuple(sorted({0.5, *(round(bound, 6) for bound in bounds)}))
     elif request.quantiles is not None:
-        if len(request.quantiles) > 50 or not all(1e-6 <= level <= 1 - 1e-6 for level in request.quantiles):
+        if len(request.quantiles) > _QUANTILES or not all(1e-6 <= level <= 1 - 1e-6 for level in request.quantiles):
             wrong.append("quantiles holds at most 50 numbers between 0.000001 and 0.999999")
         else:
             return tuple(sorted({0.5, *(round(level, 6) for level in request.quantiles)}))

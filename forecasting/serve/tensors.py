@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from forecasting.bundle.spec import Spec
 from forecasting.columns import CUTOFF, DS, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_READ, Y
+from forecasting.serve.bodies import Document, few, parse_as, parse_json
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.requests import ForecastRequest, parse_as, parse_json
+from forecasting.serve.requests import ForecastRequest
 from forecasting.serve.responses import texts
 
 __all__ = ["InferRequest", "answer", "inputs_of", "outputs_of", "read", "request_of"]
@@ -33,36 +34,36 @@ _PARAMETERS: Final = ("h", "freq", "level", "quantiles")
 Values = dict[str, list[Any]]
 
 
-class Output(BaseModel):
+class Output(Document):
     """An output that is wanted."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="ignore", strict=False)
 
     name: str
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class Input(BaseModel):
+class Input(Document):
     """An input tensor; its values stand in `data`, or as `binary_data_size` bytes behind the JSON."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(extra="ignore")
 
     name: str
-    shape: list[int] = Field(max_length=8)
+    shape: Annotated[list[int], few(8)]
     datatype: str
     parameters: dict[str, Any] = Field(default_factory=dict)
     data: list[Any] | None = None
 
 
-class InferRequest(BaseModel):
+class InferRequest(Document):
     """A request for inference; parameters of the protocol that mean nothing here are ignored."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(extra="ignore")
 
     id: str | None = Field(None, max_length=256)
     parameters: dict[str, Any] = Field(default_factory=dict)
-    inputs: list[Input] = Field(min_length=1, max_length=1000)
-    outputs: list[Output] | None = Field(None, max_length=1000)
+    inputs: Annotated[list[Input], few(1000)] = Field(min_length=1)
+    outputs: Annotated[list[Output], few(1000)] | None = None
 
 
 def inputs_of(spec: Spec) -> list[dict[str, Any]]:
@@ -80,8 +81,11 @@ def outputs_of(spec: Spec) -> list[dict[str, Any]]:
     return [{"name": name, "datatype": _kind(name), "shape": [-1]} for name in names]
 
 
-def read(body: bytes, header_length: str | None) -> tuple[InferRequest, Values]:
-    """The request and the values of its inputs; raises ServiceError 400 or 422 for what does not fit together."""
+def read(body: bytes, header_length: str | None, *, most: int) -> tuple[InferRequest, Values]:
+    """The request and the values of its inputs, at most `most` each.
+
+    Raises ServiceError 400 or 422 for what does not fit together.
+    """
     if header_length is None:
         size = len(body)
     elif header_length.isascii() and header_length.isdigit() and int(header_length[:12]) <= len(body):
@@ -93,6 +97,8 @@ def read(body: bytes, header_length: str | None) -> tuple[InferRequest, Values]:
     for tensor in request.inputs:
         if tensor.name in values:
             raise _wrong("two inputs have the same name")
+        if max(tensor.shape, default=0) > most:  # before anything is made of it
+            raise _wrong(f"an input has more than {most} rows")
         if "binary_data_size" in tensor.parameters:
             taken = tensor.parameters["binary_data_size"]
             if type(taken) is not int or not 0 <= taken <= len(tail):
@@ -165,7 +171,9 @@ def _decoded(tensor: Input, raw: bytes) -> list[Any]:
     if tensor.datatype == BYTES:
         values = _texts(raw)
     elif tensor.datatype in _NUMBERS and len(raw) % np.dtype(_NUMBERS[tensor.datatype]).itemsize == 0:
-        values = np.frombuffer(raw, dtype=_NUMBERS[tensor.datatype]).tolist()
+        numbers = np.frombuffer(raw, dtype=_NUMBERS[tensor.datatype])
+        _check_shape(tensor, len(numbers))
+        return list(numbers.tolist())
     else:
         raise _wrong(f"bytes that are no tensor; datatypes are {', '.join([BYTES, *_NUMBERS])}")
     _check_shape(tensor, len(values))

@@ -256,7 +256,7 @@ def test_what_cannot_be_answered_is_refused_with_a_reason(client: Any, content: 
         (b"", "invalid_json", "not valid JSON"),
         (b"{", "invalid_json", "not valid JSON"),
         (b'{"name": "' + SECRET.encode(), "invalid_json", "line 1"),
-        (json.dumps(body(columns={"y": [*Y, float("nan")]})).encode(), "invalid_json", "NaN is written as null"),
+        (json.dumps(body(columns={"y": [*Y, float("nan")]})).encode(), "invalid_json", "write null for NaN"),
         (json.dumps(body(columns={"y": [*Y, float("inf")]})).encode(), "invalid_json", "not valid JSON"),
         (json.dumps(body(columns={"y": [*Y, 0.5]})).replace("0.5", "1e309").encode(), "invalid_json", "not valid JSON"),
         (b'{"name": "\xff"}', "invalid_json", "not valid JSON"),

@@ -124,7 +124,7 @@ def test_wrong_tables_are_refused(client: Any, content: Any, status: int, code: 
         (b"", "text/csv", 400, "invalid_csv"),
         (b"unique_id,ds,y\na,2026-01-01,x", "text/csv", 400, "invalid_csv"),
         (b'unique_id,ds,y\n"a', "text/csv", 400, "invalid_csv"),
-        (b"unique_id,ds,y\na", "text/csv", 422, "invalid_request"),
+        (b"unique_id,ds,y\na", "text/csv", 400, "invalid_csv"),
         (b"unique_id,ds,y\na,\xff,1", "text/csv", 400, "invalid_csv"),
         (b"unique_id,ds,y\na,2026-01-01,inf", "text/csv", 422, "invalid_request"),
         (b"unique_id,ds,y\n", "text/csv", 422, "invalid_request"),

@@ -8,8 +8,9 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from forecasting.bundle.forecasts import Forecasts
+from forecasting.serve.bodies import json_body, parse_as, parse_json
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import ForecastRequest, Shape, json_body, parse_as, parse_json, query_of
+from forecasting.serve.requests import ForecastRequest, Shape, query_of
 from forecasting.serve.responses import columns_of, origin_of, records_of
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import csv
-import io
-import re
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from forecasting.bundle.forecasts import Forecasts
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import ServeSettings
+from forecasting.serve.bodies import Document, content_type, few, lists, parse_as, parse_json, rows
+from forecasting.serve.csv_table import numbers_of, read_csv
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import ForecastQuery, ForecastRequest, content_type, parse_as, parse_json, query_of
+from forecasting.serve.requests import ForecastQuery, ForecastRequest, columns_of_rows, query_of
 from forecasting.serve.responses import columns_of, records_of
 from forecasting.serve.state import State
 
@@ -34,34 +35,29 @@ _ANSWER: Final = {
         {"unique_id": "a", "ds": "2026-01-01T02:00:00", "cutoff": _STAMPS[1], "step": 1, "q0.1": 0.9, "q0.5": 1.6}
     ]
 }
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|\bNaN\b', re.DOTALL)
 
-Rows = list[dict[str, Any]]
-Columns = dict[str, list[Any]]
+Rows = Annotated[list[dict[str, Any]], rows]
+Columns = Annotated[dict[str, list[Any]], lists]
 
 
-class Split(BaseModel):
+class Split(Document):
     """A table as pandas writes it with `orient="split"`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    columns: list[str]
-    data: list[list[Any]]
+    columns: Annotated[list[str], few(10_000)]
+    data: Annotated[list[list[Any]], lists]
     index: list[Any] | None = None
 
 
-class Params(BaseModel):
+class Params(Document):
     """The parameters of the model's signature."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    levels: Annotated[list[float], few(1000)] = Field(
+        default_factory=list, description="Per cent of central intervals."
+    )
 
-    levels: list[float] = Field(default_factory=list, description="Per cent of central intervals.")
 
-
-class Invocation(BaseModel):
+class Invocation(Document):
     """A table in one of MLflow's formats."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dataframe_split: Split | None = None
     dataframe_records: Rows | None = None
@@ -122,66 +118,68 @@ async def _invoke(request: Request, name: str | None) -> Response:
 
 
 def _query(kind: str, content: bytes, spec: Spec, limits: ServeSettings) -> ForecastQuery:
-    columns, levels = _read(kind, content, spec)
-    return query_of(ForecastRequest(columns=_known(columns, spec), level=levels or None), spec, limits)
+    columns, levels = _read(kind, content, spec, limits.max_rows)
+    return query_of(ForecastRequest(columns=columns, level=levels or None), spec, limits)
 
 
 def _written(found: Forecasts) -> bytes:
-    rows = records_of(columns_of(found))
-    rows.sort(key=lambda row: row[UNIQUE_ID])  # as the model itself answers; steps stay in order
-    return orjson.dumps({"predictions": rows})
+    predictions = records_of(columns_of(found))
+    predictions.sort(key=lambda row: row[UNIQUE_ID])  # as the model itself answers; steps stay in order
+    return orjson.dumps({"predictions": predictions})
 
 
-def _known(columns: Columns, spec: Spec) -> Columns:
-    """What the signature names; MLflow leaves out the rest."""
-    names = {UNIQUE_ID, DS, Y, *spec.covariates}
-    return {name: values for name, values in columns.items() if name in names}
-
-
-def _read(kind: str, content: bytes, spec: Spec) -> tuple[Columns, list[float]]:
-    """The table of a request as columns, and the levels asked for."""
+def _read(kind: str, content: bytes, spec: Spec, most: int) -> tuple[Columns, list[float]]:
+    """The columns that the signature names, MLflow leaves out the rest; and the levels asked for."""
+    wanted = (UNIQUE_ID, DS, Y, *spec.covariates)
     if kind == "text/csv":
-        return _csv(content, spec.labels), []
+        return _csv(content, wanted, spec.labels, most), []
     if kind != "application/json":
         raise ServiceError(415, "wrong_content_type", "send application/json or text/csv")
-    request = parse_as(Invocation, parse_json(_TOKENS.sub(_null, content) if b"NaN" in content else content))
+    request = parse_as(Invocation, parse_json(content, nan=True))  # MLflow's client writes NaN for a missing reading
     tables = [request.dataframe_split, request.dataframe_records, request.inputs, request.instances]
     given = [table for table in tables if table is not None]
     if len(given) != 1:
         text = "give the table as dataframe_split, dataframe_records, inputs or instances, one of them"
         raise ServiceError(422, "invalid_request", text)
-    return _columns(given[0]), request.params.levels if request.params else []
+    return _columns(given[0], wanted, most), request.params.levels if request.params else []
 
 
-def _null(token: re.Match[bytes]) -> bytes:
-    """MLflow's client writes NaN for a missing reading; a text that says NaN stays."""
-    return b"null" if token.group() == b"NaN" else token.group()
-
-
-def _columns(table: Split | Rows | Columns) -> Columns:
+def _columns(table: Split | Rows | dict[str, list[Any]], wanted: Sequence[str], most: int) -> dict[str, list[Any]]:
     if isinstance(table, dict):
-        return table
+        return {name: table[name] for name in wanted if name in table}
+    _check_rows(len(table.data if isinstance(table, Split) else table), most)
     if isinstance(table, list):
-        return {name: [row.get(name) for row in table] for name in dict.fromkeys(key for row in table for key in row)}
+        return columns_of_rows(table, wanted)
     if any(len(row) != len(table.columns) for row in table.data) or len(set(table.columns)) < len(table.columns):
         raise ServiceError(422, "invalid_request", "dataframe_split has one name per column and one value per name")
-    return {name: [row[place] for row in table.data] for place, name in enumerate(table.columns)}
+    places = {name: place for place, name in enumerate(table.columns) if name in wanted}
+    return {name: [row[place] for row in table.data] for name, place in places.items()}
 
 
-def _csv(content: bytes, labels: frozenset[str]) -> Columns:
+def _csv(content: bytes, wanted: Sequence[str], labels: frozenset[str], most: int) -> dict[str, list[Any]]:
     """A table with a header; empty is missing, and everything but labels is a number."""
     try:
-        header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [row for row in rows if row]
-        table = _columns(Split(columns=header, data=rows))
-        texts: Columns = {name: table[name] for name in (UNIQUE_ID, DS) if name in table}
-        named = {name: [value or None for value in table[name]] for name in labels if name in table}
-        numbers = {name: [_number(value) for value in table[name]] for name in table.keys() - texts.keys() - labels}
-        return {**texts, **named, **numbers}
+        table = read_csv(content, frozenset(wanted), most=most)
+        _check_rows(table.rows, most)
+        return {name: _values(name, texts, labels) for name, texts in table.columns.items()}
     except (ValueError, csv.Error):
         text = "the body is no CSV with a header: unique_id and ds as texts, everything else as numbers"
         raise ServiceError(400, "invalid_csv", text) from None
 
 
-def _number(text: str) -> float | None:
-    return None if text.strip().lower() in ("", "nan", "null") else float(text)
+def _values(name: str, texts: list[str], labels: frozenset[str]) -> list[Any]:
+    """Raises ValueError for a text where a number belongs."""
+    if name in (UNIQUE_ID, DS):
+        return texts
+    if name in labels:
+        return [text or None for text in texts]
+    numbers, bad = numbers_of(texts)
+    if len(bad):
+        raise ValueError("texts where numbers belong")
+    return numbers
+
+
+def _check_rows(count: int, most: int) -> None:
+    if count > most:
+        text = "the request cannot be answered"
+        raise ServiceError(422, "invalid_request", text, [f"{count} rows, allowed are {most}"])

@@ -8,13 +8,13 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from forecasting.errors import GatecastError, LockedError, UnknownVersionError
+from forecasting.serve.bodies import Document, json_body, parse_as, parse_json
 from forecasting.serve.catalog import UnknownModelError
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import json_body, parse_as, parse_json
 from forecasting.serve.responses import origin_of, plain
 from forecasting.serve.slot import Slot
 from forecasting.serve.state import State
@@ -54,10 +54,8 @@ _LOCK, _PATIENCE = 0.5, 0.8  # of the time that a request may take: for the lock
 Result = TypeVar("Result")
 
 
-class Promotion(BaseModel):
+class Promotion(Document):
     """The version that is to be champion."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: int = Field(ge=1, le=2**31)
 

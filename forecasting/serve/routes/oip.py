@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request, Response
 
 from forecasting import __version__
 from forecasting.config.settings import ServeSettings
+from forecasting.serve.bodies import content_type
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
 from forecasting.serve.openapi import answer as documented
 from forecasting.serve.openapi import body, refusals
-from forecasting.serve.requests import ForecastQuery, content_type, query_of
+from forecasting.serve.requests import ForecastQuery, query_of
 from forecasting.serve.responses import columns_of, origin_of
 from forecasting.serve.slot import Loaded
 from forecasting.serve.state import State
@@ -163,5 +164,5 @@ async def _infer(request: Request, model: Loaded) -> Response:
 
 
 def _query(whole: bytes, size: str | None, model: Loaded, limits: ServeSettings) -> tuple[InferRequest, ForecastQuery]:
-    content, values = read(whole, size)
+    content, values = read(whole, size, most=limits.max_rows)
     return content, query_of(request_of(content, values, model.name), model.forecaster.spec, limits)

@@ -14,6 +14,7 @@ from forecasting.bundle.forecasts import Forecasts
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.errors import RegistryError
 from forecasting.registry.versions import PREVIOUS
+from forecasting.serve.bodies import content_type, parse_as
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
 from forecasting.serve.pages.charts import forecast_chart
@@ -22,7 +23,7 @@ from forecasting.serve.pages.scores import TITLES, accuracy, results, runs
 from forecasting.serve.pages.stored import Stored, names_of, readings_of, stored
 from forecasting.serve.pages.upload import columns_of_csv
 from forecasting.serve.pages.views import Notice, choices, chosen, forecast, table_of
-from forecasting.serve.requests import ForecastQuery, ForecastRequest, content_type, parse_as, query_of
+from forecasting.serve.requests import ForecastQuery, ForecastRequest, query_of
 from forecasting.serve.routes.models import slot_of
 from forecasting.serve.slot import Loaded, Slot
 from forecasting.serve.state import State
@@ -163,7 +164,7 @@ async def forecast_file(request: Request, model: Name = None, h: int | None = No
     spec, body = loaded.forecaster.spec, await request.body()
 
     def read() -> ForecastQuery:
-        content = {"columns": columns_of_csv(body, spec), "h": h, "level": [level]}
+        content = {"columns": columns_of_csv(body, spec, most=state.serve.max_rows), "h": h, "level": [level]}
         return query_of(parse_as(ForecastRequest, content), spec, state.serve)
 
     query = await state.work(read, body=body)
