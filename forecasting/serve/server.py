@@ -24,7 +24,7 @@ __all__ = ["run"]
 
 _SILENCE: Final = 20.0  # seconds that the head of a request may take
 _UNREAD: Final = 30_000  # milliseconds that a client may leave unread what it was sent
-_HEAD: Final = 65_536  # bytes of the head of a request
+_HEAD: Final = 65_536  # bytes that a connection may send without a part of a body among them
 _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -81,10 +81,14 @@ class _Server(uvicorn.Server):
 
 
 class _Patient(HttpToolsProtocol):
-    """Closes connections on which no head of a request arrives in time, or one without an end, or nobody reads."""
+    """Closes connections on which no head of a request arrives in time, or one without an end, or nobody reads.
+
+    Whatever is no part of a body counts as head: lines of chunks and trailers, which nobody asked for and uvicorn would
+    keep among the headers.
+    """
 
     _timer: asyncio.TimerHandle | None = None
-    _head = 0
+    _head = 0  # bytes since the last part of a body
 
     def connection_made(self, transport: Any) -> None:
         """Start to wait."""
@@ -95,8 +99,8 @@ class _Patient(HttpToolsProtocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Count while the head is not complete."""
-        if self._timer is not None and self._head > _HEAD:
+        """Count what is no body."""
+        if self._head > _HEAD:
             self.transport.write(_TOO_LONG)
             self.transport.close()
             return
@@ -108,6 +112,16 @@ class _Patient(HttpToolsProtocol):
         self._head = 0
         self._wait()
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep what belongs to the head; trailers come too late to be one of its lines."""
+        if self._timer is not None:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body: the size of those is limited elsewhere."""
+        self._head = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """It has spoken."""

@@ -93,19 +93,35 @@ async def _ok(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
+async def _echo(scope: Any, receive: Any, send: Any) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A server with the service's connections, less patient than usual, in a thread of its own."""
     monkeypatch.setattr(server, "_SILENCE", 0.5)
-    config = uvicorn.Config(_ok, http=_Patient, ws="none", lifespan="off", log_config=None, timeout_keep_alive=30)
+    with listening(_ok) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def listening(app: Any) -> Iterator[int]:
+    """A server with the service's connections in front of an app, in a thread of its own."""
+    config = uvicorn.Config(app, http=_Patient, ws="none", lifespan="off", log_config=None, timeout_keep_alive=30)
     running = uvicorn.Server(config)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(100)
-        thread = threading.Thread(target=lambda: asyncio.run(running.serve([listening])))
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen(100)
+        thread = threading.Thread(target=lambda: asyncio.run(running.serve([bound])))
         thread.start()
         try:
-            yield listening.getsockname()[1]
+            yield bound.getsockname()[1]
         finally:
             running.should_exit = True
             thread.join(30)
@@ -143,6 +159,58 @@ def test_heads_have_an_end(port: int) -> None:
     assert b"200 OK" not in closed_after(port, HEAD, *([line] * 400), b"\r\n")  # 431, where the client still reads
     post = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000)
     assert closed_after(port, post).startswith(b"HTTP/1.1 200 OK")
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n"
+LAST = b"0\r\n"
+
+
+@pytest.mark.parametrize(
+    "piece", [b"X-More: " + b"x" * 1000 + b"\r\n", b"X" * 1000, b"a: b\r\n" * 100], ids=["lines", "one", "many"]
+)
+def test_trailers_of_a_chunked_body_have_an_end(port: int, piece: bytes) -> None:
+    """However they are written, the connection is closed long before the client has sent them all."""
+    assert sent_before_close(port, CHUNKED + LAST, piece * 20) < 4_000_000
+
+
+def test_lines_of_chunks_have_an_end(port: int) -> None:
+    """An extension that goes on and on is no body, and no limit of bodies would see it."""
+    assert sent_before_close(port, CHUNKED + b"4;", b"x" * 20_000) < 4_000_000
+
+
+def test_small_chunks_and_their_trailers_are_a_body() -> None:
+    """A body in pieces of one byte is answered, whatever a few trailers say."""
+    body = b"1\r\nx\r\n" * 100_000 + LAST + b"X-Checksum: 1\r\n\r\n"
+    head = CHUNKED.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    with listening(_echo) as port:
+        assert b"body" + b"x" * 100_000 in closed_after(port, head, body)
+
+
+def sent_before_close(port: int, begin: bytes, piece: bytes, most: int = 40_000_000) -> int:
+    """How many bytes of an endless request the server takes."""
+    sent = 0
+    with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(begin)
+        while sent < most:
+            connection.sendall(piece)
+            sent += len(piece)
+    return sent
+
+
+def test_trailers_are_no_headers() -> None:
+    """What comes behind a body does not become a line of the head, not even for the app that reads it."""
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        seen.append(list(scope["headers"]))
+        await _ok(scope, receive, send)
+
+    with listening(app) as port:
+        head = CHUNKED.replace(b"Host: x", b"Host: x\r\nConnection: close")
+        assert closed_after(port, head, LAST + b"X-API-Key: late\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+    assert [name for name, _ in seen[0]] == [b"host", b"connection", b"transfer-encoding"]
 
 
 def test_head_is_a_get_without_its_body(client: Any) -> None:
