@@ -199,9 +199,19 @@ def _version_of(item: ModelVersion, aliases: Mapping[str, int]) -> Version:
         verdict=item.tags.get("gatecast.verdict", ""),
         weights=item.tags.get("gatecast.weights", ""),
         content=item.tags.get(_CONTENT, ""),
-        metrics=json.loads(item.tags.get("gatecast.metrics", "{}")),
+        metrics=_metrics_of(item.tags.get("gatecast.metrics", "{}")),
         notes={name.removeprefix(_NOTE): text for name, text in item.tags.items() if name.startswith(_NOTE)},
     )
+
+
+def _metrics_of(text: str) -> dict[str, float]:
+    """The metrics that a tag holds; none where somebody wrote something else into it: they are shown, no more."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    found = content.items() if isinstance(content, dict) else ()
+    return {str(name): float(value) for name, value in found if isinstance(value, int | float)}
 
 
 def _log_model(client: MlflowClient, run_id: str, bundle: Path, artifact_path: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
 from forecasting.config.settings import ServeSettings, Settings
-from forecasting.errors import ArtifactError, ConfigError, GatecastError, UnknownVersionError
+from forecasting.errors import ArtifactError, ConfigError, GatecastError, RegistryError, UnknownVersionError
 from forecasting.registry.registry import Registry
 from forecasting.runtime.processes import cores
 from forecasting.runtime.workspace import Workspace
@@ -126,49 +127,55 @@ class Catalog:
                 self._announce(slot.current, "restored from the cache")
 
     def _look(self, name: str | None, *, again: bool) -> None:
-        if not self._serve.names:
-            self._discover()
-        for slot in self:
-            if name in (None, slot.name):
-                self._refresh(slot, again=again)
+        answered = [True if self._serve.names else self._alone("registry", self._discover)]
+        answered += [
+            self._alone(slot.name, functools.partial(self._refresh, slot, again=again))
+            for slot in self
+            if name in (None, slot.name)
+        ]
+        self._metrics.registry_up.set(all(answered))
+
+    def _alone(self, what: str, step: Callable[[], None]) -> bool:
+        """One step of a look, whose failure is its own: the others go on. False where the registry did not answer."""
+        try:
+            step()
+        except RegistryError as error:
+            self._metrics.registry_failures.inc()
+            log.warning("registry failed", extra={"model": what, "reason": str(error)})
+            return False
+        except Exception as error:
+            self._metrics.looks_failed.labels(what).inc()
+            log.exception("look failed", extra={"model": what, "error": type(error).__name__})
+        return True
 
     def _discover(self) -> None:
         """A slot for every champion that was registered here; models of others have no content that we know."""
-        try:
-            versions = self.registry.versions
-            for job in versions.jobs():
-                champion = None if job in self._slots or not _NAME.fullmatch(job) else versions.champion(job)
-                if champion is not None and champion.content:
-                    self._add(job, "")
-            self._metrics.registry_up.set(1)
-        except GatecastError as error:
-            self._failed("registry", str(error))
+        for job in self.registry.versions.jobs():
+            if job not in self._slots and _NAME.fullmatch(job):
+                self._alone(job, functools.partial(self._add_champion, job))
+
+    def _add_champion(self, job: str) -> None:
+        champion = self.registry.versions.champion(job)
+        if champion is not None and champion.content:
+            self._add(job, "")
 
     def _refresh(self, slot: Slot, *, again: bool) -> None:
         try:
             if slot.refresh(again=again) and slot.current:
                 self._announce(slot.current, "goes live")
-            self._metrics.registry_up.set(1)
         except ArtifactError as error:
             self._metrics.refused.labels(slot.name).inc()
             log.error("model refused", extra={"model": slot.name, "reason": str(error)})
         except UnknownVersionError as error:
-            self._metrics.registry_up.set(1)
             log.warning("nothing to serve", extra={"model": slot.name, "reason": str(error)})
-        except GatecastError as error:
-            self._failed(slot.name, str(error))
-
-    def _failed(self, what: str, reason: str) -> None:
-        self._metrics.registry_up.set(0)
-        self._metrics.registry_failures.inc()
-        log.warning("registry failed", extra={"model": what, "reason": reason})
 
     def _announce(self, loaded: Loaded, how: str) -> None:
         self._metrics.version.labels(loaded.name).set(loaded.version)
         log.info("model %s", how, extra={"model": loaded.name, "version": loaded.version})
 
     def _add(self, name: str, wanted: str) -> None:
-        self._slots[name] = Slot(name, wanted, self._place)
+        slot = self._slots[name] = Slot(name, wanted, self._place)
+        self._metrics.last_look.labels(name).set_function(lambda: slot.look_age)
 
     def _known(self) -> str:
         return ", ".join(self._slots) or "none"

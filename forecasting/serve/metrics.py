@@ -33,7 +33,18 @@ class Metrics:
             ["model"],
             registry=self._all,
         )
-        self.registry_up = Gauge("gatecast_registry_up", "Whether MLflow answered the last time.", registry=self._all)
+        self.registry_up = Gauge(
+            "gatecast_registry_up", "Whether MLflow answered all of the last look.", registry=self._all
+        )
+        self.last_look = Gauge(
+            "gatecast_last_look_seconds",
+            "Time since the registry was last looked at for a model without a failure.",
+            ["model"],
+            registry=self._all,
+        )
+        self.looks_failed = Counter(
+            "gatecast_looks_failed", "Looks that ended in an unexpected error.", ["model"], registry=self._all
+        )
         self.registry_failures = Counter(
             "gatecast_registry_failures", "Times that MLflow did not answer.", registry=self._all
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.forecaster import Forecaster, forecaster_of
@@ -20,6 +22,12 @@ from forecasting.serve.answering import Answering, Machinery, answering_of
 __all__ = ["Loaded", "Place", "Slot"]
 
 log = logging.getLogger("gatecast.serve")
+
+_PROBLEMS: Final[dict[type[Exception], str]] = {
+    ArtifactError: "the version that should answer was refused",
+    RegistryError: "the registry did not answer",
+    UnknownVersionError: "no version is registered under the wanted name",
+}
 
 
 @dataclass(frozen=True)
@@ -55,9 +63,16 @@ class Slot:
         self.wanted = wanted or CHAMPION
         self.current: Loaded | None = None
         self.refusal: str | None = None  # why the version that should answer does not
+        self.problem: str | None = None  # what went wrong in the last look, in a word that may be shown to anybody
         self._place = place
         self._refused: str | None = None  # its content: it is not tried again and again
         self._lock = threading.Lock()
+        self._looked = time.monotonic()
+
+    @property
+    def look_age(self) -> float:
+        """Seconds since the last look that found what the registry names, or since there is this slot."""
+        return time.monotonic() - self._looked
 
     def restore(self) -> bool:
         """Open what answered last, from the cache alone; False where there is nothing that is whole."""
@@ -78,14 +93,25 @@ class Slot:
         does not answer, or does not give the bundle: that is tried again the next time.
         """
         with self._lock:
-            version = self._wanted()
-            if self.current is not None and self.current.content == version.content:
-                self.refusal = self._refused = None
-                if self.current.version == version.version:
-                    return False
-            if version.content == self._refused and not again:
+            try:
+                swapped = self._follow(self._wanted(), again=again)
+                self.problem = None if self.refusal is None else "the version that should answer was refused"
+            except Exception as error:
+                self.problem = _PROBLEMS.get(type(error), f"the look failed: {type(error).__name__}")
+                if isinstance(error, ArtifactError | UnknownVersionError):  # the registry answered
+                    self._looked = time.monotonic()
+                raise
+            self._looked = time.monotonic()
+            return swapped
+
+    def _follow(self, version: Version, *, again: bool) -> bool:
+        if self.current is not None and self.current.content == version.content:
+            self.refusal = self._refused = None
+            if self.current.version == version.version:
                 return False
-            return self._swap(version)
+        if version.content == self._refused and not again:
+            return False
+        return self._swap(version)
 
     def _wanted(self) -> Version:
         try:

@@ -100,7 +100,9 @@ def test_what_is_registered_later_is_served(
             registry.set_model_version_tag("late", "1", "gatecast.content", "0" * 64)
         catalog.registry.aliases.promote("late", 1)
         client.runner.run(catalog.look())
-        assert client.get("/readyz").json() == {"ready": True, "models": {"buoy": 1, "farm": 1, "late": None}}
+        state = client.get("/readyz").json()
+        assert (state["ready"], state["models"]) == (True, {"buoy": 1, "farm": 1, "late": None})
+        assert state["details"]["late"]["problem"] == "the version that should answer was refused"
         assert client.get("/v2/models/late").status_code == 503
         with connect(catalog.registry.versions.tracking_uri) as registry:
             registry.set_model_version_tag("late", "1", "gatecast.content", content)
@@ -134,10 +136,51 @@ def test_without_a_registry_it_starts_from_the_cache(
             assert answer.status_code == 404
 
 
+def test_a_tag_that_cannot_be_read_holds_nobody_up(service: Any, copied: Path) -> None:
+    """Metrics of a version that are no JSON are no metrics: its model and all behind it are followed as before."""
+    with service(copied) as client:
+        catalog = client.app.state.gatecast.catalog
+        with connect(catalog.registry.versions.tracking_uri) as registry:
+            for version in ("1", "2"):
+                registry.set_model_version_tag(NAME, version, "gatecast.metrics", "{")
+        catalog.registry.aliases.promote(NAME, 2)
+        client.runner.run(catalog.look())
+        assert client.get("/readyz").json()["models"] == {"buoy": 2, "farm": 1}
+        assert client.get(f"/v1/models/{NAME}/versions").json()["versions"][0]["metrics"] == {}
+
+
+def test_a_look_that_fails_is_that_of_one_model(
+    service: Any, copied: Path, monkeypatch: pytest.MonkeyPatch, register: Any, write_bundle: Any, tmp_path: Path
+) -> None:
+    """It is counted, named among the details and visible as a look that gets old; the models behind it are followed."""
+    with service(copied) as client:
+        catalog = client.app.state.gatecast.catalog
+        register(copied, "farm", write_bundle(tmp_path / "next", seed=4), "next")
+        catalog.registry.aliases.promote("farm", 2)
+
+        def fault(*_: Any, **__: Any) -> None:
+            raise ValueError("nobody thought of that")
+
+        slot = catalog.slot(NAME)
+        monkeypatch.setattr(slot, "_follow", fault)
+        client.runner.run(catalog.look())
+        first = metric(client, 'gatecast_last_look_seconds{model="buoy"}')
+        client.runner.run(catalog.look())
+        assert metric(client, 'gatecast_last_look_seconds{model="buoy"}') > first
+        assert metric(client, 'gatecast_looks_failed_total{model="buoy"}') == 2
+        assert metric(client, 'gatecast_last_look_seconds{model="farm"}') < first
+        state = client.get("/readyz").json()
+        assert state["models"] == {"buoy": 1, "farm": 2}
+        assert state["details"]["buoy"]["problem"] == "the look failed: ValueError"
+        assert state["details"]["farm"]["problem"] is None
+
+
 def test_configured_names_are_the_only_ones(service: Any, copied: Path) -> None:
     """At their versions; ready means that all of them are open."""
     with service(copied, names=("buoy@2",)) as client:
-        assert client.get("/readyz").json() == {"ready": True, "models": {"buoy": 2}}
+        state = client.get("/readyz").json()
+        assert (state["ready"], state["models"]) == (True, {"buoy": 2})
+        assert state["details"]["buoy"]["problem"] is None
         assert client.get("/v2/models/farm").status_code == 404
     shutil.rmtree(copied / "serve")
     with service(copied, names=("buoy", "absent")) as client:

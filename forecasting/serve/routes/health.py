@@ -19,11 +19,17 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz", summary="Requests may be sent here", responses={503: {"description": "Not (or no longer)"}})
 async def ready(request: Request, response: Response) -> dict[str, object]:
-    """200 when every served model is open, 503 before, and again while the service drains."""
+    """200 when every served model is open, 503 before, and again while the service drains.
+
+    `details` says for each model how long ago the registry was looked at without a failure, and what went wrong since.
+    """
     state = State.of(request)
     response.status_code = 200 if state.ready else 503
     models = {slot.name: slot.current.version if slot.current else None for slot in state.catalog}
-    return {"ready": state.ready, "models": models}
+    details = {
+        slot.name: {"last_look_seconds": round(slot.look_age, 1), "problem": slot.problem} for slot in state.catalog
+    }
+    return {"ready": state.ready, "models": models, "details": details}
 
 
 @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
