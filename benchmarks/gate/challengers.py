@@ -11,7 +11,7 @@ import onnx
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
-from forecasting.bundle.artifact import Origin, golden_inputs, open_bundle, read_graphs, write
+from forecasting.bundle.artifact import Origin, open_bundle, read_graphs, write
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.engine import Graphs
@@ -163,7 +163,7 @@ def over_confident(world: World, place: Path, seed: int) -> Path:
         bundle.spec,
         read_graphs(bundle.path),
         calibration=narrow,
-        golden=golden_inputs(bundle.path),
+        golden=bundle.golden,
         origin=Origin(),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import shutil
 import zipfile
@@ -27,7 +28,7 @@ __all__ = [
     "Manifest",
     "Origin",
     "check_files",
-    "golden_inputs",
+    "checksum",
     "is_whole",
     "open_bundle",
     "read_graphs",
@@ -38,6 +39,7 @@ __all__ = [
 
 FORMAT = 2
 GOLDEN_TOLERANCE = 1e-5  # of the forecast's own scale
+_MANIFEST = "manifest.json"
 _FILES = ("spec.json", "model.onnx", "conformal.npz", "golden.npz", "step.onnx", "model.keras")
 _NEEDED = _FILES[:4]
 _PACKAGES = ("gatecast", "keras", "tensorflow", "onnx", "onnxruntime", "numpy")
@@ -97,6 +99,7 @@ class Bundle(NamedTuple):
     spec: Spec
     predictor: Predictor
     calibration: Calibration
+    golden: Batch  # a small batch of inputs, whose forecast it reproduced
 
 
 def write(
@@ -127,22 +130,30 @@ def write(
         manifest = Manifest(
             format=FORMAT,
             created=datetime.now(UTC),
-            files={name: _measure(draft / name) for name in _FILES if (draft / name).exists()},
+            files={name: _measure((draft / name).read_bytes()) for name in _FILES if (draft / name).exists()},
             versions=_versions(),
             origin=origin,
         )
-        (draft / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        (draft / _MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
 
     replace_folder(directory, fill)
     return directory
 
 
-def open_bundle(directory: Path, *, threads: int = 0) -> Bundle:
-    """Check the files, open the graphs and replay the golden forecast; raise ArtifactError if any of it fails."""
-    manifest, spec = check_files(directory), read_spec(directory)
-    calibration = Calibration.from_arrays(_arrays(directory / "conformal.npz"))
-    bundle = Bundle(directory, manifest, spec, Predictor(spec, read_graphs(directory), threads=threads), calibration)
-    _replay(bundle)
+def open_bundle(directory: Path, *, threads: int = 0, registered: str | None = None) -> Bundle:
+    """Check the files, open the graphs and replay the golden forecast; raise ArtifactError if any of it fails.
+
+    Everything is read from the bytes that were checked. `registered` is as for `check_files`.
+    """
+    manifest, files = _checked(directory, registered)
+    spec, graphs = _spec(directory, files["spec.json"]), Graphs(files["model.onnx"], files.get("step.onnx"))
+    calibration = Calibration.from_arrays(_arrays(directory / "conformal.npz", files["conformal.npz"]))
+    golden = _arrays(directory / "golden.npz", files["golden.npz"])
+    if "expected" not in golden:
+        raise ArtifactError(f"the bundle {directory} holds no golden forecast")
+    expected = golden.pop("expected")
+    bundle = Bundle(directory, manifest, spec, Predictor(spec, graphs, threads=threads), calibration, golden)
+    _replay(bundle, expected)
     return bundle
 
 
@@ -155,30 +166,25 @@ def is_whole(directory: Path) -> bool:
     return True
 
 
-def check_files(directory: Path) -> Manifest:
-    """The manifest of a bundle whose files have the sizes and checksums that it names; raise ArtifactError otherwise.
+def check_files(directory: Path, *, registered: str | None = None) -> Manifest:
+    """The manifest of a bundle that holds the files it lists, and no others; raise ArtifactError with every fault.
 
-    Nothing in it is opened.
+    `registered` is the `checksum` that its manifest must have. No file is opened as what it is: not as a graph, nor as
+    an archive.
     """
-    manifest = read_manifest(directory)
-    faults = [f"{name}: not a file of a bundle" for name in manifest.files if name not in _FILES]
-    faults += [f"{name}: missing from the manifest" for name in _NEEDED if name not in manifest.files]
-    for name, expected in manifest.files.items():
-        path = directory / name
-        if name in _FILES and (not path.is_file() or path.stat().st_size != expected.size):
-            faults.append(f"{name}: missing or not {expected.size} bytes long")
-        elif name in _FILES and _measure(path) != expected:
-            faults.append(f"{name}: its checksum differs from the manifest's")
-    if faults:
-        raise ArtifactError("\n".join([f"the bundle {directory} is damaged:", *(f"  - {fault}" for fault in faults)]))
-    return manifest
+    return _checked(directory, registered)[0]
+
+
+def checksum(directory: Path) -> str:
+    """The sha256 of a bundle's manifest, which lists the checksums of all files: enough to know the bundle again."""
+    return hashlib.sha256((directory / _MANIFEST).read_bytes()).hexdigest()
 
 
 def read_spec(directory: Path) -> Spec:
     """What the model of a bundle reads and gives; raise ArtifactError where that cannot be read."""
     try:
-        return Spec.model_validate_json((directory / "spec.json").read_bytes())
-    except (OSError, ValidationError) as error:
+        return _spec(directory, (directory / "spec.json").read_bytes())
+    except OSError as error:
         raise ArtifactError(f"the bundle {directory} cannot be read: {error}") from error
 
 
@@ -188,20 +194,40 @@ def read_graphs(directory: Path) -> Graphs:
     return Graphs((directory / "model.onnx").read_bytes(), step.read_bytes() if step.exists() else None)
 
 
-def golden_inputs(directory: Path) -> Batch:
-    """The small batch of inputs whose forecast a bundle keeps."""
-    golden = _arrays(directory / "golden.npz")
-    golden.pop("expected", None)
-    return golden
-
-
 def read_manifest(directory: Path) -> Manifest:
     """What a bundle says of itself, without a look at its files; raise ArtifactError where that cannot be read."""
-    path = directory / "manifest.json"
+    return _manifest(directory, None)
+
+
+def _checked(directory: Path, registered: str | None) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest, and the content of every file that it lists but for the network's, which is kept for training."""
+    manifest = _manifest(directory, registered)
+    there = {path.name for path in directory.iterdir()} - {_MANIFEST}
+    faults = [f"{name}: not a file of a bundle" for name in manifest.files if name not in _FILES]
+    faults += [f"{name}: missing from the manifest" for name in _NEEDED if name not in manifest.files]
+    faults += [f"{name}: not listed in the manifest" for name in sorted(there - {*manifest.files, *_NEEDED})]
+    files: dict[str, bytes] = {}
+    for name, expected in manifest.files.items():
+        path = directory / name
+        if name in _FILES and (not path.is_file() or path.stat().st_size != expected.size):
+            faults.append(f"{name}: missing or not {expected.size} bytes long")
+        elif name in _FILES and _measure(files.setdefault(name, path.read_bytes())) != expected:
+            faults.append(f"{name}: its checksum differs from the manifest's")
+    if faults:
+        raise ArtifactError("\n".join([f"the bundle {directory} is damaged:", *(f"  - {fault}" for fault in faults)]))
+    files.pop("model.keras", None)
+    return manifest, files
+
+
+def _manifest(directory: Path, registered: str | None) -> Manifest:
+    path = directory / _MANIFEST
     if not path.is_file():
-        raise ArtifactError(f"{directory} is not a bundle: it has no manifest.json")
+        raise ArtifactError(f"{directory} is not a bundle: it has no {_MANIFEST}")
+    text = path.read_bytes()
+    if registered is not None and hashlib.sha256(text).hexdigest() != registered:
+        raise ArtifactError(f"the manifest of {directory} is not the registered one")
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(text)
         found = content.get("format") if isinstance(content, dict) else None
         if found != FORMAT:  # before anything else: its other keys are those of its format
             raise ArtifactError(
@@ -213,13 +239,16 @@ def read_manifest(directory: Path) -> Manifest:
         raise ArtifactError(f"the manifest of {directory} cannot be read: {error}") from error
 
 
-def _replay(bundle: Bundle) -> None:
-    golden = _arrays(bundle.path / "golden.npz")
-    if "expected" not in golden:
-        raise ArtifactError(f"the bundle {bundle.path} holds no golden forecast")
-    expected = golden.pop("expected")
+def _spec(directory: Path, content: bytes) -> Spec:
     try:
-        given = _forecast(bundle.predictor, bundle.calibration, golden)
+        return Spec.model_validate_json(content)
+    except ValidationError as error:
+        raise ArtifactError(f"the bundle {directory} cannot be read: {error}") from error
+
+
+def _replay(bundle: Bundle, expected: np.ndarray) -> None:
+    try:
+        given = _forecast(bundle.predictor, bundle.calibration, bundle.golden)
     except GatecastError as misfit:
         raise ArtifactError(f"the files of the bundle {bundle.path} do not fit together: {misfit}") from misfit
     error = np.max(np.abs(given - expected), initial=0.0) if given.shape == expected.shape else np.inf
@@ -235,18 +264,17 @@ def _forecast(predictor: Predictor, calibration: Calibration, golden: Batch) -> 
     return calibration.apply(given, predictor.spec.wanted) if calibration.quantiles else given
 
 
-def _arrays(path: Path) -> Batch:
+def _arrays(path: Path, content: bytes) -> Batch:
     """All arrays of an npz file; never a pickled object."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
 
 
-def _measure(path: Path) -> _File:
-    with path.open("rb") as file:
-        return _File(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)
+def _measure(content: bytes) -> _File:
+    return _File(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 def _versions() -> dict[str, str]:

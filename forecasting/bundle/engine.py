@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from forecasting.series.windows import Batch
 
 __all__ = ["Engine", "Graphs", "pieces"]
 
+# where a graph looks for weights in other files, which no manifest lists; by default in the working directory
+_OTHER_FILES = "session.model_external_initializers_file_folder_path"
 _WINDOWS = 32  # in one call: all steps of a recurrent layer stay in the caches, a third faster than 1,024
 
 _AXES = {"past": "BTD", "future": "BHF", "static": "BS", "codes": "BK", "symbols": "BT", "memory": "BTE"}  # else states
@@ -29,15 +32,16 @@ class Engine:
     """A network, or a baseline: named arrays to named arrays."""
 
     def __init__(self, model: bytes, *, threads: int = 0) -> None:
-        """Open the content of an ONNX file; raises ArtifactError if it cannot.
+        """Open the content of an ONNX file; raises ArtifactError if it cannot, or if the graph names other files.
 
-        From its bytes, so that a graph cannot name other files. `threads` share every operator, 0 are as many as there
+        `threads` share every operator, 0 are as many as there
         are cores. They wait for each other after each step of a recurrent layer: many windows are faster with one
         thread a piece.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        options.add_session_config_entry(_OTHER_FILES, os.devnull)
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises its own unrelated classes, all mean the same here

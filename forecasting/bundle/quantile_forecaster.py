@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle, golden_inputs
+from forecasting.bundle.artifact import Bundle
 from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecasts import QuantileForecasts
 from forecasting.bundle.generation import Generator
@@ -43,7 +43,7 @@ class QuantileForecaster:
 
     def check(self) -> None:
         """Forecast the golden inputs; raises ArtifactError where the result does not fit the spec or is not finite."""
-        spec, batch = self.spec, golden_inputs(self.bundle.path)
+        spec, batch = self.spec, self.bundle.golden
         found = self.bundle.predictor.quantiles(batch)
         if not np.isfinite(found).all():
             raise ArtifactError("its forecasts are not finite")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle, Origin, golden_inputs, write
+from forecasting.bundle.artifact import Bundle, Origin, write
 from forecasting.bundle.calibration import identity
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.bundle.fast_path import Readings
@@ -53,7 +53,7 @@ class SymbolForecaster:
 
     def check(self) -> None:
         """Read the golden inputs; raises ArtifactError where a probability is not finite."""
-        logits, _ = self.generator.read(golden_inputs(self.bundle.path)["symbols"])
+        logits, _ = self.generator.read(self.bundle.golden["symbols"])
         if not np.isfinite(logits).all():
             raise ArtifactError("its forecasts are not finite")
 

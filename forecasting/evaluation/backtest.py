@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import golden_inputs, open_bundle
+from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.forecasts import QuantileForecasts
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.spec import wanted_quantiles
@@ -122,7 +122,7 @@ def backtest(table: pd.DataFrame, origins: Origins, bundles: Sequence[Path], nam
 
 def latency(forecaster: QuantileForecaster, repeats: int = 21) -> float:
     """Milliseconds that the engine and its calibration take for one window, median of `repeats`."""
-    batch = {name: values[:1] for name, values in golden_inputs(forecaster.bundle.path).items()}
+    batch = {name: values[:1] for name, values in forecaster.bundle.golden.items()}
     predictor, calibration, wanted = forecaster.bundle.predictor, forecaster.bundle.calibration, forecaster.spec.wanted
     return median_ms(lambda: calibration.apply(predictor.apart(predictor.quantiles(batch)), wanted), repeats)
 

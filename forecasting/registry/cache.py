@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from forecasting.bundle.artifact import open_bundle
+from forecasting.bundle.artifact import check_files
 from forecasting.errors import ArtifactError
 from forecasting.registry.client import connect
-from forecasting.registry.versions import Version, Versions, aliases_of, content_of
+from forecasting.registry.versions import Version, Versions, aliases_of
 from forecasting.runtime.files import remove_folder, replace_folder
 
 __all__ = ["Cache"]
@@ -35,9 +35,9 @@ class Cache:
         return self.folder / job / str(version)
 
     def download(self, job: str, name: str | int, *, largest: float = math.inf) -> Path:
-        """The directory with the verified bundle of a version or alias; downloaded once.
+        """The directory with the files that were registered as a version or alias; downloaded once.
 
-        Raises ArtifactError for a bundle that is damaged, or has more than `largest` bytes.
+        Nothing in them is opened. Raises ArtifactError where they are others, or have more than `largest` bytes.
         """
         version = self.versions.get(job, name)
         target = self.path(job, version.version)
@@ -71,15 +71,19 @@ class Cache:
                 if size > largest:
                     raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, allowed are {largest / 1e6:g}")
                 fetched = Path(client.download_artifacts(version.run_id, path, scratch))
-            if content_of(open_bundle(fetched).manifest) != version.content:
-                raise ArtifactError(f"version {version.version} of {version.job} is not the bundle that was registered")
+            try:
+                check_files(fetched, registered=version.manifest)  # before anything in it is opened
+            except ArtifactError as error:
+                named = f"version {version.version} of {version.job}"
+                raise ArtifactError(f"{named} is not the bundle that was registered: {error}") from error
             for file in fetched.iterdir():
                 file.replace(draft / file.name)
 
 
 def _holds(directory: Path, version: Version) -> bool:
-    """Whether the bundle in this folder is whole, and that of the version."""
+    """Whether this folder holds the files that were registered as the version."""
     try:
-        return content_of(open_bundle(directory).manifest) == version.content
+        check_files(directory, registered=version.manifest)
     except ArtifactError:
         return False
+    return True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from forecasting.bundle.artifact import Manifest, open_bundle
+from forecasting.bundle.artifact import Manifest, checksum, open_bundle
 from forecasting.errors import UnknownVersionError
 from forecasting.registry.client import connect
 from forecasting.runtime.locks import promotion_lock
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "TWIN", "Version", "Versions", "aliases_of", "content_of"]
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "TWIN", "Version", "Versions", "aliases_of"]
 
 CHAMPION: Final = "champion"  # serves
 CHALLENGER: Final = "challenger"  # registered last, judged, not (yet) promoted
 PREVIOUS: Final = "previous"  # was champion before; what a rollback brings back
 
 TWIN: Final = "twin"  # the note that names the judged version whose place this one took
-_CONTENT: Final = "gatecast.content"  # the tag with the checksum of its bundle
+_MANIFEST: Final = "gatecast.manifest"  # the tag with the checksum of its bundle
 _NOTE: Final = "gatecast.note."  # begins the name of every note's tag
 
 
@@ -46,7 +46,7 @@ class Version:
     model: str = ""  # its name in MODELS or BASELINES
     verdict: str = ""
     weights: str = ""  # sha256 of model.onnx
-    content: str = ""  # checksum of the whole bundle
+    manifest: str = ""  # sha256 of its bundle's manifest, and so of all files
     metrics: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)  # what else is to be known of it, such as until when it saw
 
@@ -81,7 +81,7 @@ class Versions:
         checked = open_bundle(bundle)
         tags = {
             **{f"{_NOTE}{name}": text for name, text in (notes or {}).items()},
-            _CONTENT: content_of(checked.manifest),
+            _MANIFEST: checksum(bundle),
             "gatecast.weights": checked.manifest.weights,
             "gatecast.model": checked.spec.model,
             "gatecast.verdict": verdict,
@@ -89,7 +89,7 @@ class Versions:
         }
         with promotion_lock(self.locks, job), connect(self.tracking_uri) as client:
             # Other weights of the same run would be another model: they get their own place and their own version.
-            source = f"model-{tags[_CONTENT][:12]}"
+            source = f"model-{_content(checked.manifest)[:12]}"
             version = self._only(client, job, f"runs:/{run_id}/{source}")
             if version is None:
                 _log_model(client, run_id, bundle, source)
@@ -179,7 +179,7 @@ def aliases_of(client: MlflowClient, job: str) -> dict[str, int]:
     return {alias: int(version) for alias, version in client.get_registered_model(job).aliases.items()}
 
 
-def content_of(manifest: Manifest) -> str:
+def _content(manifest: Manifest) -> str:
     """One checksum of all that forecasts; when it was written and the Keras file do not count."""
     files = {name: file.sha256 for name, file in sorted(manifest.files.items()) if name != "model.keras"}
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
@@ -198,7 +198,7 @@ def _version_of(item: ModelVersion, aliases: Mapping[str, int]) -> Version:
         model=item.tags.get("gatecast.model", ""),
         verdict=item.tags.get("gatecast.verdict", ""),
         weights=item.tags.get("gatecast.weights", ""),
-        content=item.tags.get(_CONTENT, ""),
+        manifest=item.tags.get(_MANIFEST, ""),
         metrics=_metrics_of(item.tags.get("gatecast.metrics", "{}")),
         notes={name.removeprefix(_NOTE): text for name, text in item.tags.items() if name.startswith(_NOTE)},
     )

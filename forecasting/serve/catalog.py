@@ -149,14 +149,14 @@ class Catalog:
         return True
 
     def _discover(self) -> None:
-        """A slot for every champion that was registered here; models of others have no content that we know."""
+        """A slot for every champion that was registered here; models of others have no manifest."""
         for job in self.registry.versions.jobs():
             if job not in self._slots and _NAME.fullmatch(job):
                 self._alone(job, functools.partial(self._add_champion, job))
 
     def _add_champion(self, job: str) -> None:
         champion = self.registry.versions.champion(job)
-        if champion is not None and champion.content:
+        if champion is not None and champion.manifest:
             self._add(job, "")
 
     def _refresh(self, slot: Slot, *, again: bool) -> None:

@@ -15,7 +15,7 @@ from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.forecaster import Forecaster, forecaster_of
 from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
 from forecasting.registry.registry import Registry
-from forecasting.registry.versions import CHAMPION, Version, content_of
+from forecasting.registry.versions import CHAMPION, Version
 from forecasting.runtime.files import write_text
 from forecasting.serve.answering import Answering, Machinery, answering_of
 
@@ -36,7 +36,7 @@ class Loaded:
 
     name: str
     version: int
-    content: str  # checksum of the bundle
+    manifest: str  # the checksum of the bundle
     forecaster: Forecaster
     answering: Answering
     since: datetime  # UTC
@@ -65,7 +65,7 @@ class Slot:
         self.refusal: str | None = None  # why the version that should answer does not
         self.problem: str | None = None  # what went wrong in the last look, in a word that may be shown to anybody
         self._place = place
-        self._refused: str | None = None  # its content: it is not tried again and again
+        self._refused: str | None = None  # its manifest: it is not tried again and again
         self._lock = threading.Lock()
         self._looked = time.monotonic()
 
@@ -78,8 +78,8 @@ class Slot:
         """Open what answered last, from the cache alone; False where there is nothing that is whole."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
-            version, content = int(note["version"]), str(note["content"])
-            found = self._open(self._place.registry.cache.path(self.name, version), version, content)
+            version, manifest = int(note["version"]), str(note["manifest"])
+            found = self._open(self._place.registry.cache.path(self.name, version), version, manifest)
         except (OSError, ValueError, KeyError, TypeError, GatecastError):
             return False
         self.current = found
@@ -105,11 +105,11 @@ class Slot:
             return swapped
 
     def _follow(self, version: Version, *, again: bool) -> bool:
-        if self.current is not None and self.current.content == version.content:
+        if self.current is not None and self.current.manifest == version.manifest:
             self.refusal = self._refused = None
             if self.current.version == version.version:
                 return False
-        if version.content == self._refused and not again:
+        if version.manifest == self._refused and not again:
             return False
         return self._swap(version)
 
@@ -125,29 +125,27 @@ class Slot:
         try:
             largest = place.machinery.settings.max_bundle_mb * 1e6
             directory = place.registry.cache.download(self.name, version.version, largest=largest)
-            found = self._open(directory, version.version, version.content)
+            found = self._open(directory, version.version, version.manifest)
         except (RegistryError, OSError) as error:
             self.refusal = f"version {version.version}: the registry does not give its bundle"  # no address is told
             raise RegistryError(f"version {version.version}: {error}") from error
         except Exception as error:  # whatever is in a bundle, it must not end what answers now
             reason = str(error).replace(str(place.registry.cache.folder), "cache")
-            self.refusal, self._refused = f"version {version.version}: {reason}", version.content
+            self.refusal, self._refused = f"version {version.version}: {reason}", version.manifest
             raise ArtifactError(self.refusal) from error
         self.current, self.refusal, self._refused = found, None, None
         self._remember(found)
         self._tidy()
         return True
 
-    def _open(self, directory: Path, version: int, content: str) -> Loaded:
-        """Verify, replay the golden forecast, warm up; raises ArtifactError for anything that must not answer."""
+    def _open(self, directory: Path, version: int, manifest: str) -> Loaded:
+        """Compare with the registered files, replay the golden forecast, warm up; raises ArtifactError if any fails."""
         machinery = self._place.machinery
-        bundle = open_bundle(directory, threads=machinery.settings.threads)
-        if content_of(bundle.manifest) != content:
-            raise ArtifactError(f"{directory} does not hold the bundle of version {version}")
+        bundle = open_bundle(directory, threads=machinery.settings.threads, registered=manifest)
         forecaster = forecaster_of(bundle)
         forecaster.check()
         answering = answering_of(forecaster, machinery)
-        return Loaded(self.name, version, content, forecaster, answering, since=datetime.now(UTC))
+        return Loaded(self.name, version, manifest, forecaster, answering, since=datetime.now(UTC))
 
     @property
     def _note(self) -> Path:
@@ -156,7 +154,7 @@ class Slot:
     def _remember(self, loaded: Loaded) -> None:
         """Write the note; where that fails the next start asks the registry, and this one goes on."""
         try:
-            write_text(self._note, json.dumps({"version": loaded.version, "content": loaded.content}))
+            write_text(self._note, json.dumps({"version": loaded.version, "manifest": loaded.manifest}))
         except OSError as error:
             log.warning("note not written", extra={"model": loaded.name, "reason": error.strerror})
 

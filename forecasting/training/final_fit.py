@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle, golden_inputs, open_bundle, write
+from forecasting.bundle.artifact import Bundle, open_bundle, write
 from forecasting.config.job import Job
 from forecasting.config.training import Train
 from forecasting.errors import TrainingError
@@ -56,7 +56,7 @@ def fit_finally(
         twin.spec,
         graphs,
         calibration=twin.calibration,
-        golden=golden_inputs(twin.path),
+        golden=twin.golden,
         origin=origin_of(twin.manifest.origin, job, fold, steps=steps).model_copy(update={"parity": parity}),
         keras_file=save_network(network, work),
     )

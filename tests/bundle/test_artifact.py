@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from forecasting.bundle.artifact import Bundle, Origin, open_bundle, read_graphs, write
+from forecasting.bundle.artifact import Bundle, Origin, check_files, checksum, open_bundle, read_graphs, write
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import Spec
 from forecasting.errors import ArtifactError
@@ -93,13 +93,15 @@ def test_every_truncation_is_found(name: str, kept: float, bundle: Path) -> None
 
 
 def test_all_faults_are_listed_at_once(bundle: Path) -> None:
-    """A missing file, a changed one and one that the manifest does not know."""
+    """A missing file, a changed one, one that is no part of a bundle, and those that the manifest does not list."""
     (bundle / "spec.json").unlink()
     (bundle / "golden.npz").write_bytes(b"\0" * (bundle / "golden.npz").stat().st_size)
     manifest = json.loads((bundle / "manifest.json").read_text())
     del manifest["files"]["conformal.npz"]
     manifest["files"]["../secret"] = {"sha256": "0", "size": 1}
     (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (bundle / "step.onnx").write_bytes(b"another graph")
+    (bundle / "hooks").mkdir()
     with pytest.raises(ArtifactError) as error:
         open_bundle(bundle)
     for fault in (
@@ -107,8 +109,42 @@ def test_all_faults_are_listed_at_once(bundle: Path) -> None:
         "golden.npz: its check",
         "conformal.npz: missing from",
         "../secret: not a file",
+        "step.onnx: not listed",
+        "hooks: not listed",
     ):
         assert fault in str(error.value)
+
+
+@pytest.mark.parametrize("name", [*FILES, "model.keras"])
+def test_what_was_not_registered_is_never_opened(name: str, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any file exchanged, with a manifest that vouches for it: refused before a graph, an archive or a spec is read."""
+    rewrite(open_bundle(bundle), bundle, keras_file=bundle / "spec.json")
+    registered = checksum(bundle)
+    assert check_files(bundle, registered=registered) == open_bundle(bundle, registered=registered).manifest
+    (bundle / name).write_bytes(b"another file")
+    vouch(bundle)
+    check_files(bundle)
+    for reader in ("numpy.load", "onnxruntime.InferenceSession", "forecasting.bundle.spec.Spec.model_validate_json"):
+        monkeypatch.setattr(reader, lambda *_, **__: pytest.fail("it was opened"))
+    for check in (check_files, open_bundle):
+        with pytest.raises(ArtifactError, match="is not the registered one"):
+            check(bundle, registered=registered)
+
+
+def test_what_is_opened_are_the_bytes_that_were_checked(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are exchanged right after their checksums were compared change nothing."""
+    whole = open_bundle(bundle)
+    read = Spec.model_validate_json
+
+    def exchange(content: bytes) -> Spec:
+        for name in FILES:
+            (bundle / name).write_bytes(b"exchanged")
+        return read(content)
+
+    monkeypatch.setattr(Spec, "model_validate_json", exchange)
+    again = open_bundle(bundle)
+    assert (bundle / "model.onnx").read_bytes() == b"exchanged"
+    assert (again.spec, again.manifest) == (whole.spec, whole.manifest)
 
 
 def test_a_damaged_manifest_is_refused_or_changes_no_content(bundle: Path) -> None:
@@ -295,8 +331,9 @@ artifact.write(old.path, old.spec, artifact.read_graphs(old.path), calibration=o
 
 def test_a_new_bundle_replaces_the_old_one(bundle: Path) -> None:
     """Whole, without leftovers of the old one or of the exchange."""
+    first = open_bundle(bundle)
     (bundle / "model.keras").write_bytes(b"of the old one")
-    rewrite(open_bundle(bundle), bundle, origin=Origin(seed=9))
+    rewrite(first, bundle, origin=Origin(seed=9))
     assert open_bundle(bundle).manifest.origin.seed == 9
     assert sorted(path.name for path in bundle.iterdir()) == sorted([*FILES, "manifest.json"])
     assert [path.name for path in bundle.parent.iterdir() if "bundle" in path.name] == [bundle.name]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from forecasting.bundle.artifact import golden_inputs, open_bundle, read_graphs, write
+from forecasting.bundle.artifact import open_bundle, read_graphs, write
 from forecasting.bundle.engine import Graphs
 from forecasting.lifecycle.attempts import candidates
 from forecasting.lifecycle.last_fit import replace_twin, rules_of
@@ -103,7 +103,7 @@ def test_an_insane_last_fit_never_serves(registry: Registry, world: World, final
                 bundle.spec,
                 graph,
                 calibration=bundle.calibration,
-                golden=golden_inputs(bundle.path),
+                golden=bundle.golden,
                 origin=bundle.manifest.origin,
             )
         if name == "nan":  # its golden forecast cannot be reproduced, so it is no bundle at all

@@ -1,5 +1,7 @@
 """Downloaded bundles: whole, those that were registered, and removed only when nobody needs them."""
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -41,6 +43,27 @@ def test_download_refuses_files_that_changed_in_the_store(
     write_bundle(stored, seed=2)
 
     with pytest.raises(ArtifactError, match="version 1 of buoy is not the bundle that was registered"):
+        registry.cache.download(JOB, 1)
+    assert list((tmp_path / "cache" / JOB).iterdir()) == []
+
+
+def test_a_download_is_compared_before_anything_in_it_is_opened(
+    registry: Registry, register: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network for the next warm start that was exchanged, a file beside those that were registered: both refused."""
+    register(1)
+    stored = next((tmp_path / "artifacts").rglob("model.onnx")).parent
+    for reader in ("numpy.load", "onnxruntime.InferenceSession"):
+        monkeypatch.setattr(reader, lambda *_, **__: pytest.fail("it was opened"))
+    (stored / "model.keras").write_bytes(b"another network")
+    with pytest.raises(ArtifactError, match=r"(?s)not the bundle that was registered: .*model\.keras: not listed"):
+        registry.cache.download(JOB, 1)
+
+    manifest = json.loads((stored / "manifest.json").read_text())
+    content = (stored / "model.keras").read_bytes()
+    manifest["files"]["model.keras"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    (stored / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=r"the manifest of .* is not the registered one"):
         registry.cache.download(JOB, 1)
     assert list((tmp_path / "cache" / JOB).iterdir()) == []
 

@@ -72,7 +72,7 @@ def test_a_refused_version_raises_the_alarm_once(
     with service(copied) as client:
         catalog = client.app.state.gatecast.catalog
         with connect(catalog.registry.versions.tracking_uri) as registry:
-            registry.set_model_version_tag(NAME, "2", "gatecast.content", "0" * 64)
+            registry.set_model_version_tag(NAME, "2", "gatecast.manifest", "0" * 64)
         catalog.registry.aliases.promote(NAME, 2)
         for _ in range(3):
             client.runner.run(catalog.look())
@@ -96,8 +96,8 @@ def test_what_is_registered_later_is_served(
             registry.create_registered_model("foreign")
             registry.create_model_version("foreign", "runs:/none/model")
             registry.set_registered_model_alias("foreign", "champion", "1")
-            content = registry.get_model_version("late", "1").tags["gatecast.content"]
-            registry.set_model_version_tag("late", "1", "gatecast.content", "0" * 64)
+            manifest = registry.get_model_version("late", "1").tags["gatecast.manifest"]
+            registry.set_model_version_tag("late", "1", "gatecast.manifest", "0" * 64)
         catalog.registry.aliases.promote("late", 1)
         client.runner.run(catalog.look())
         state = client.get("/readyz").json()
@@ -105,7 +105,7 @@ def test_what_is_registered_later_is_served(
         assert state["details"]["late"]["problem"] == "the version that should answer was refused"
         assert client.get("/v2/models/late").status_code == 503
         with connect(catalog.registry.versions.tracking_uri) as registry:
-            registry.set_model_version_tag("late", "1", "gatecast.content", content)
+            registry.set_model_version_tag("late", "1", "gatecast.manifest", manifest)
         client.runner.run(catalog.look())
         assert client.get("/readyz").json()["models"]["late"] == 1
 

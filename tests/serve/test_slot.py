@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forecasting.bundle.artifact import Manifest, _measure, open_bundle
+from forecasting.bundle.artifact import Manifest, _measure, checksum, open_bundle
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import ArtifactError, RegistryError, UnknownVersionError
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
-from forecasting.registry.versions import content_of
 from forecasting.serve.answering import Machinery
 from forecasting.serve.offload import Offload
 from forecasting.serve.slot import Place, Slot
@@ -71,10 +70,10 @@ def replaced(place: Place, version: int, change: Callable[[Path], None]) -> None
     change(bundle)
     manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
     names = [path.name for path in bundle.iterdir() if path.name != "manifest.json"]
-    manifest = manifest.model_copy(update={"files": {name: _measure(bundle / name) for name in names}})
+    manifest = manifest.model_copy(update={"files": {name: _measure((bundle / name).read_bytes()) for name in names}})
     (bundle / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
     with connect(place.registry.versions.tracking_uri) as client:
-        client.set_model_version_tag(NAME, str(version), "gatecast.content", content_of(manifest))
+        client.set_model_version_tag(NAME, str(version), "gatecast.manifest", checksum(bundle))
 
 
 def corrupt(place: Place) -> None:
@@ -189,7 +188,7 @@ def test_the_better_one_takes_its_place(place: Place) -> None:
     assert slot.current is not None
     assert old is not None
     assert (old.version, slot.current.version) == (1, 2)
-    assert old.content != slot.current.content
+    assert old.manifest != slot.current.manifest
     watched = weakref.ref(old.forecaster.bundle.predictor)
     del old
     gc.collect()
@@ -231,7 +230,7 @@ def test_nothing_is_restored_but_what_the_note_names(place: Place) -> None:
     shutil.copytree(other, folder)
     open_bundle(folder)
     assert not slot_of(place).restore()
-    for text in ("", "[]", "{}", '{"version": "../2", "content": ""}', '{"version": null, "content": null}'):
+    for text in ("", "[]", "{}", '{"version": "../2", "manifest": ""}', '{"version": 1, "manifest": null}'):
         note.write_text(text, encoding="utf-8")
         assert not slot_of(place).restore()
 
