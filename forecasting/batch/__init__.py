@@ -1,1 +1,1 @@
-"""Forecasts of many series, shard by shard: planned, scored in processes or on a cluster, kept until the commit."""
+"""Forecasts of many series, shard by shard: planned, made in processes or on a cluster, kept until the commit."""

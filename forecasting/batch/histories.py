@@ -1,4 +1,4 @@
-"""The readings that a shard's forecasts depend on: whole, regular histories apart from all others."""
+"""The readings behind a shard's forecasts: whole, regular histories apart from all others."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["Histories", "read"]
 
 
 class Histories(NamedTuple):
-    """The last contexts of series that are whole, and the long table of all others; both in order of their names."""
+    """The last contexts of whole series, and the long table of all others; both in order of their names."""
 
     whole: Readings
     others: pd.DataFrame
 
 
 def read(plan: Plan, shard: Shard, spec: Spec) -> Histories:
-    """What was known of a shard's series at the cutoff, as far back as their forecasts depend on it.
+    """Read what was known of a shard's series at the cutoff, as far back as their forecasts depend on it.
 
-    Rows before `plan.since` are read only of series that have gaps or that ended long ago.
+    Rows before `plan.since` are read only for series with gaps and for series that ended long ago.
     """
     at = None if plan.at is None else pd.Timestamp(plan.at)
     since = None if plan.since is None else pd.Timestamp(plan.since)
@@ -38,7 +38,7 @@ def read(plan: Plan, shard: Shard, spec: Spec) -> Histories:
     whole = recent.whole(spec)
     settled = recent.settled(spec)
     if spec.layout is not None and not settled.all():
-        settled[:] = False  # what is read together goes back equally far
+        settled[:] = False  # series read together go back equally far
     others = recent.table.filter(pa.array(np.repeat(settled & ~whole, recent.counts)))
     if since is not None and shard.size > np.count_nonzero(whole | settled):
         known = tuple(recent.names[whole | settled])
@@ -48,7 +48,7 @@ def read(plan: Plan, shard: Shard, spec: Spec) -> Histories:
 
 
 class _Rows(NamedTuple):
-    """Rows in order of (unique_id, ds) and their N series: names, and where each begins and how long it is."""
+    """Rows in order of (unique_id, ds) and their N series: name, first row, and length of each."""
 
     table: pa.Table
     names: np.ndarray
@@ -64,7 +64,7 @@ class _Rows(NamedTuple):
         return cls(table, names, np.cumsum(counts) - counts, counts)
 
     def whole(self, spec: Spec) -> np.ndarray:
-        """Series whose last context has a reading at every step, of models that read nothing else (N,)."""
+        """Series whose last context has a reading at every step, for models that read nothing else (N,)."""
         found, step = np.zeros(len(self.names), dtype=bool), step_of(spec)
         if step is None or spec.layout:
             return found
@@ -77,7 +77,7 @@ class _Rows(NamedTuple):
         return found
 
     def settled(self, spec: Spec) -> np.ndarray:
-        """Series of which older rows do not matter: all is known at some row before their last context begins (N,)."""
+        """Series that need no older rows: every column is known at some row before their last context begins (N,)."""
         if not len(self.table):
             return np.zeros(0, dtype=bool)
         moving = [name for name in (Y, *spec.series.past, *spec.series.future) if name in self.table.column_names]
@@ -125,7 +125,7 @@ def _columns(spec: Spec) -> list[str]:
 
 
 def _earlier(stamps: np.ndarray, spec: Spec) -> np.ndarray:
-    """Where the contexts begin that end at these stamps."""
+    """The first stamps of the contexts that end at these stamps."""
     step = fixed_step(spec.series.freq)
     if step is not None:
         begin: np.ndarray = stamps - (spec.context - 1) * step
@@ -136,7 +136,7 @@ def _earlier(stamps: np.ndarray, spec: Spec) -> np.ndarray:
 
 
 def _known_at(table: pa.Table, at: pd.Timestamp | None, spec: Spec) -> pa.Table:
-    """What was known at `at`: later rows keep only what is known ahead."""
+    """The table as known at `at`: later rows keep only the columns known ahead."""
     if at is None or not spec.series.future:
         return table
     later = pa.array(table[DS].to_numpy() > at.to_datetime64())

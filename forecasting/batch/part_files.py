@@ -26,7 +26,7 @@ class Failure(BaseModel):
 
 
 class Part(BaseModel):
-    """The forecasts of one shard: their file, which is not there where there are none, and what did not go."""
+    """The forecasts of one shard: their file, absent if there are none, and the failures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,11 +35,11 @@ class Part(BaseModel):
     series: int
     sha256: str
     failures: tuple[Failure, ...]
-    seconds: dict[str, float]  # of processor time, by what was done
+    seconds: dict[str, float]  # of processor time, by activity
 
 
 def keep(path: Path, table: pd.DataFrame, failures: tuple[Failure, ...], seconds: dict[str, float]) -> Part:
-    """Write the forecasts of a shard, then what is known of them: with that the part is finished."""
+    """Write the forecasts of a shard and then their summary, which marks the part as finished."""
     if len(table):
         replace(path, lambda draft: write_part(draft, pa.Table.from_pandas(table, preserve_index=False)))
     series = int(table["unique_id"].nunique()) if len(table) else 0
@@ -50,14 +50,14 @@ def keep(path: Path, table: pd.DataFrame, failures: tuple[Failure, ...], seconds
 
 
 def recall(path: Path) -> Part | None:
-    """The part that was finished before, if its file is still what was written."""
+    """The finished part, if its file is unchanged since it was written."""
     note = path.with_suffix(".json")
     if not note.exists():
         return None
     try:
         part = Part.model_validate_json(note.read_bytes())
     except ValidationError:
-        return None  # damaged: the shard is forecast anew
+        return None  # damaged: the shard is forecast again
     whole = part.rows == 0 or (path.exists() and _digest(path) == part.sha256)
     return part if whole else None
 

@@ -21,9 +21,9 @@ from forecasting.storage.reading import TableVersion
 
 __all__ = ["Plan", "PlannedModel", "Request", "Shard", "plan"]
 
-_FEW: Final = 12_000  # series that are forecast in one piece, without another process
-_MOST: Final = 8192  # series of a shard
-_ROWS: Final = 1_500_000  # rows that a shard reads and gives, about: what bounds its memory
+_FEW: Final = 12_000  # series forecast in one shard, without another process
+_MOST: Final = 8192  # series per shard
+_ROWS: Final = 1_500_000  # rows that a shard reads and writes, about: bounds its memory
 _LEAST_SHARDS: Final = 4
 
 
@@ -32,7 +32,7 @@ class _Frozen(BaseModel):
 
 
 class Shard(_Frozen):
-    """The series from `first` to `last`, both included; `size` of them."""
+    """The `size` series from `first` to `last`, both included."""
 
     number: int
     first: str
@@ -41,7 +41,7 @@ class Shard(_Frozen):
 
 
 class PlannedModel(_Frozen):
-    """The version that forecasts, and where its bundle lies."""
+    """The version that forecasts, and the path of its bundle."""
 
     bundle: Path
     name: str
@@ -50,7 +50,7 @@ class PlannedModel(_Frozen):
 
 
 class Request(NamedTuple):
-    """What is asked for beside the model: the cutoff, the number of steps, in how many shards."""
+    """The request beside the model: the cutoff, the number of steps, and the number of shards."""
 
     at: datetime | None = None
     horizon: int | None = None
@@ -58,31 +58,31 @@ class Request(NamedTuple):
 
 
 class Plan(_Frozen):
-    """Everything that a shard's forecast depends on. `created` is when the plan was made first."""
+    """Everything that a shard's forecast depends on. `created` is when the plan was first made."""
 
     folder: Path
     observations: TableVersion
     model: PlannedModel
     at: datetime | None
-    since: datetime | None  # older rows are read only where a series needs them
+    since: datetime | None  # older rows are read only for series that need them
     horizon: int | None
     created: datetime
     shards: tuple[Shard, ...]
 
     @property
     def threads(self) -> int:
-        """Of the engine: one where shards share the cores, all where there is one shard."""
+        """Threads of the engine: one if shards share the cores, all of them for a single shard."""
         return 1 if len(self.shards) > 1 else 0
 
 
 def plan(folder: Path, stored: TableVersion, model: PlannedModel, spec: Spec, request: Request) -> Plan:
-    """The plan under which finished parts are kept in `folder`; one that is there already is taken up.
+    """Make the plan under which finished parts are kept in `folder`, or resume the one that is there.
 
-    Raises DataError where no reading is known at the cutoff.
+    Raises DataError if no reading is known at the cutoff.
     """
     found = reading.reach(stored)
     if found and request.at is not None and found[0] > request.at:
-        raise DataError(f"there is no reading at or before {request.at}; the first one is at {found[0]}")
+        raise DataError(f"no reading at or before {request.at}; the first one is at {found[0]}")
     place = folder / _key(stored, model, spec, request)
     path = place / "plan.json"
     if path.exists():
@@ -107,7 +107,7 @@ def _key(stored: TableVersion, model: PlannedModel, spec: Spec, request: Request
 
 
 def _since(found: tuple[pd.Timestamp, pd.Timestamp] | None, spec: Spec, request: Request) -> pd.Timestamp | None:
-    """Two contexts before the cutoff, or before the end of the table and what it knows ahead."""
+    """Two contexts before the cutoff, or before the end of the table and the stamps known ahead."""
     if found is None:
         return None
     last = found[1] if request.at is None else min(found[1], pd.Timestamp(request.at))
@@ -117,7 +117,7 @@ def _since(found: tuple[pd.Timestamp, pd.Timestamp] | None, spec: Spec, request:
 
 
 def _shards(names: list[str], spec: Spec, wanted: int | None) -> tuple[Shard, ...]:
-    """Ranges of about equally many series; what a model reads together is one shard."""
+    """Ranges of about equally many series; a model that reads its series jointly gets one shard."""
     size = max(1, min(_MOST, _ROWS // (spec.context + spec.horizon)))
     few = min(_FEW, _ROWS // (spec.context + spec.horizon))
     count = 1 if len(names) <= few else max(_LEAST_SHARDS, -(-len(names) // size))

@@ -1,4 +1,4 @@
-"""Where shards are scored: here, in processes of this machine, or on a Dask cluster; the parts are the same."""
+"""Where shards run: here, in processes of this machine, or on a Dask cluster; the parts are the same."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Runner = Callable[[Plan], Iterator[Part]]
 
 
 def runner(name: str, address: str | None = None) -> Runner:
-    """How shards are scored: `local`, or `dask` on the cluster at `address`; raises ConfigError for any other name."""
+    """The runner `name`: `local`, or `dask` on the cluster at `address`; raises ConfigError for any other name."""
     if name not in RUNNERS:
-        raise ConfigError(f"there is no runner {name}; known are {', '.join(RUNNERS)}")
+        raise ConfigError(f"unknown runner {name}; choose one of {', '.join(RUNNERS)}")
     return functools.partial(run_dask, address=address) if name == "dask" else RUNNERS[name]
 
 
 def run_local(plan: Plan) -> Iterator[Part]:
-    """In this process where there is one shard, else in one process for each core.
+    """Run one shard in this process, several in one process per core.
 
-    Raises DataError where a process dies; what is finished by then is kept.
+    Raises DataError if a process dies; finished parts are kept.
     """
     numbers = range(len(plan.shards))
     if len(numbers) == 1:
@@ -46,15 +46,15 @@ def run_local(plan: Plan) -> Iterator[Part]:
             for done in as_completed([pool.submit(forecast_shard, plan, number) for number in numbers]):
                 yield done.result()
         except BrokenProcessPool as error:
-            raise DataError("a process of the forecast died, perhaps for want of memory; run again to go on") from error
+            raise DataError("a forecast process died, perhaps out of memory; run again to resume") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def run_dask(plan: Plan, address: str | None = None) -> Iterator[Part]:
-    """As tasks of the cluster at `address`, else of one on this machine; its workers must see this home.
+    """Run shards as tasks of the cluster at `address`, or of one on this machine; its workers must see this home.
 
-    A worker that dies takes its tasks to another one.
+    The tasks of a worker that dies go to another one.
     """
     with _client(address) as client:
         futures = client.map(functools.partial(forecast_shard, plan), range(len(plan.shards)), pure=False, retries=2)
@@ -72,6 +72,6 @@ def _client(address: str | None) -> Iterator[Any]:
         raise ConfigError("--runner dask needs the extra dask: pip install gatecast[dask]") from error
     here = {"n_workers": cores(), "threads_per_worker": 1, "dashboard_address": None}
     connect: Any = Client  # it has no types
-    logging.getLogger("distributed").setLevel(logging.WARNING)  # it tells of every connection
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # it logs every connection
     with connect(address) if address else connect(**here) as client:
         yield client

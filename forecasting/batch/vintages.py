@@ -28,9 +28,9 @@ _KEPT: Final = 4  # plans whose parts are kept
 
 
 class Vintage(NamedTuple):
-    """Forecasts of one run: their parts on disk, and how many of their rows had not been stored before.
+    """The forecasts of one run: their parts on disk, and how many of their rows were new to the store.
 
-    The parts stay until the job has been forecast a few times from other readings, or by other models.
+    The parts stay until the job has been forecast a few times from other readings or by other models.
     """
 
     parts: tuple[Part, ...]
@@ -40,7 +40,7 @@ class Vintage(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Of all parts."""
+        """Rows of all parts."""
         return sum(part.rows for part in self.parts)
 
     @property
@@ -55,18 +55,18 @@ class Vintage(NamedTuple):
 
     @property
     def table(self) -> pd.DataFrame:
-        """All forecasts at once, for those who have the memory."""
+        """All forecasts at once, if memory allows."""
         return pd.concat(self.tables(), ignore_index=True)
 
 
 class Absent(NamedTuple):
-    """No forecasts, and why."""
+    """A run without forecasts, and the reason."""
 
     reason: str
 
 
 def forecast_live(store: Store, registry: Registry, job: Job) -> Vintage | Absent:
-    """The forecasts of the champion; a run that has none, or lacks what must be known ahead, goes on without."""
+    """Forecast with the champion; a job without one, or without values known ahead, gets no forecasts and a reason."""
     if registry.versions.champion(job.name) is None:
         return Absent("nothing is live")
     try:
@@ -86,9 +86,9 @@ def forecast(
 ) -> Vintage:
     """Forecast every stored series of `job` from its last reading on, or from its last one up to `request.at`.
 
-    `model` is an alias or a version. Shards are scored by `runner` and stored in one commit, once per (unique_id, ds,
-    cutoff, version); after a kill, finished ones are not made again. Series that cannot be forecast are reported in
-    the vintage; raises DataError where none can.
+    `model` is an alias or a version. `runner` runs the shards; their forecasts are stored in one commit, once per
+    (unique_id, ds, cutoff, version). Finished shards survive a kill. The vintage reports the series that cannot be
+    forecast; raises DataError if none can.
     """
     live = registry.versions.get(job.name, model)
     bundle = registry.cache.download(job.name, live.version)
@@ -106,14 +106,14 @@ def forecast(
 def continue_text(
     registry: Registry, job: Job, text: str, length: int, sampling: Sampling, *, model: str = "champion"
 ) -> Generated:
-    """What follows a text of the job's symbols; nothing is stored. Raises ConfigError for a model of numbers."""
+    """Continue a text in the job's symbols; stores nothing. Raises ConfigError for a model of numbers."""
     live = registry.versions.get(job.name, model)
     forecaster = open_forecaster(registry.cache.download(job.name, live.version))
     return forecaster.generator.extend(split_text(text, unit_of(job)), length, sampling)
 
 
 def _forget_old(folder: Path) -> None:
-    """Only the parts of the newest plans stay; those of vintages are shared with the table until it is compacted."""
+    """Keep only the parts of the newest plans; vintages share theirs with the table until it is compacted."""
     plans = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in plans[_KEPT:]:
         remove_folder(old)

@@ -21,7 +21,7 @@ __all__ = ["forecast_shard"]
 
 
 def forecast_shard(plan: Plan, number: int) -> Part:
-    """The forecasts of shard `number`; a part that was finished before is taken as it is."""
+    """Forecast shard `number`, or return its finished part."""
     path = plan.folder / f"part-{number:05d}.parquet"
     found = recall(path)
     if found is not None:
@@ -55,12 +55,12 @@ class _Clock:
 
 @functools.lru_cache(maxsize=1)
 def _forecaster(bundle: Path, threads: int) -> Forecaster:
-    """Verified and opened once in each process."""
+    """Open the forecaster, verified, once per process."""
     return open_forecaster(bundle, threads=threads)
 
 
 def _forecasts(forecaster: Forecaster, histories: Histories, horizon: int | None) -> tuple[pd.DataFrame, list[Failure]]:
-    """The forecasts of all series for which there are any, in order, and why there are none for the others."""
+    """Forecasts of all series that have any, in order, and the reasons for the others."""
     forecast = functools.partial(forecaster.forecast, horizon=horizon)
     failures: list[Failure] = []
     tables = [forecast(histories.whole)] if len(histories.whole.y) else []
@@ -69,7 +69,7 @@ def _forecasts(forecaster: Forecaster, histories: Histories, horizon: int | None
         found = [forecast(histories.others)] if together else _one_by_one(forecast, histories.others, failures)
         tables += found
         known = {name for table in found for name in table[UNIQUE_ID].unique()} | {one.unique_id for one in failures}
-        failures += _failures(set(histories.others[UNIQUE_ID].unique()) - known, "it has no reading")
+        failures += _failures(set(histories.others[UNIQUE_ID].unique()) - known, "no reading")
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({UNIQUE_ID: []})
     return _finite(_in_order(table) if len(tables) > 1 else table, failures)
 
@@ -77,13 +77,13 @@ def _forecasts(forecaster: Forecaster, histories: Histories, horizon: int | None
 def _one_by_one(
     forecast: Callable[[pd.DataFrame], pd.DataFrame], table: pd.DataFrame, failures: list[Failure]
 ) -> list[pd.DataFrame]:
-    """Forecasts of all series that have any: where a table cannot be used, its halves are tried."""
+    """Forecast all usable series: if a table is refused, try its halves."""
     try:
         return [forecast(table)]
     except DataError as error:
         names = table[UNIQUE_ID].unique()
         if len(names) == 1:
-            reason = "it has no reading" if table[Y].isna().all() else " ".join(str(error).split())
+            reason = "no reading" if table[Y].isna().all() else " ".join(str(error).split())
             failures.append(Failure(unique_id=str(names[0]), reason=reason))
             return []
     low = table[UNIQUE_ID] < names[len(names) // 2]
@@ -100,8 +100,8 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _finite(table: pd.DataFrame, failures: list[Failure]) -> tuple[pd.DataFrame, list[Failure]]:
-    """Only series whose forecasts are numbers."""
+    """Keep only series with finite forecasts."""
     values = [*quantile_columns(table.columns), *(name for name in (PROBABILITY,) if name in table.columns)]
     bad = table[UNIQUE_ID][~np.isfinite(table[values].to_numpy(dtype=float)).all(axis=1)].unique()
-    failures = sorted([*failures, *_failures(bad, "its forecast is not finite")], key=lambda one: one.unique_id)
+    failures = sorted([*failures, *_failures(bad, "forecast is not finite")], key=lambda one: one.unique_id)
     return (table[~table[UNIQUE_ID].isin(bad)].reset_index(drop=True) if len(bad) else table), failures

@@ -1,4 +1,4 @@
-"""What the commands share: their arguments, how a job is read, how a flow is run, how JSON is printed."""
+"""Shared pieces of the commands: arguments, reading a job, running a flow, printing JSON."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import typer
 
 from forecasting.errors import GatecastError
 
-if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
+if TYPE_CHECKING:  # the command that needs a heavy package imports it
     from forecasting.config.job import Job
 
 __all__ = ["Config", "Json", "Name", "in_process", "print_json", "read_job"]
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The job's YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The job, which is also the registered model's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the job and of its registered model.")]
 
 
 def read_job(path: Path) -> Job:
-    """The job of a YAML file, checked; raises ConfigError."""
+    """Read and check the job in a YAML file; raises ConfigError."""
     from forecasting.config.job import load_job
 
     return load_job(path)
 
 
 def in_process(flow: Any, *args: Any, **named: Any) -> Any:
-    """Run a flow: tracked where a Prefect server is named, else its body alone, without any server.
+    """Run a flow: tracked if a Prefect server is configured, otherwise in this process without any server.
 
-    Raises GatecastError where that server fails; what was finished by then is kept.
+    Raises GatecastError if that server fails; finished work is kept.
     """
     if not os.environ.get("PREFECT_API_URL"):
         return flow.fn(*args, **named)
@@ -39,15 +39,15 @@ def in_process(flow: Any, *args: Any, **named: Any) -> Any:
     from prefect import tags
 
     try:
-        with tags("gatecast"):  # as of deployed runs: killed ones are found and set to Crashed
+        with tags("gatecast"):  # as for deployed runs: killed ones are found and set to Crashed
             return flow(*args, **named)
     except (HTTPError, RuntimeError) as error:
         why = str(error).strip().split("\n", 1)[0]
         if isinstance(error, RuntimeError) and "Failed to reach API" not in why:
             raise
-        raise GatecastError(f"the Prefect server of PREFECT_API_URL failed: {why}; run again to go on") from error
+        raise GatecastError(f"the Prefect server of PREFECT_API_URL failed: {why}; run again to resume") from error
 
 
 def print_json(content: Any) -> None:
-    """One JSON object on standard output."""
+    """Print one JSON object on standard output."""
     typer.echo(json.dumps(content, indent=1, default=str, allow_nan=False))

@@ -1,4 +1,4 @@
-"""The command `gatecast`: progress on standard error, results on standard output, exit codes 0, 1, 2 and 3."""
+"""The command `gatecast`: progress on standard error, results on standard output, exit codes 0, 1, 2, and 3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from forecasting.cli.operation import deploy, monitor
 from forecasting.cli.service import new_key, serve
 from forecasting.errors import ConfigError, DataError, GatecastError, NothingPromotedError, no_space
 
-if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
+if TYPE_CHECKING:  # the command that needs a heavy package imports it
     from forecasting.config.job import Job
 
 __all__ = ["app", "main"]
@@ -24,7 +24,7 @@ _FAILURES = 1000  # series in a JSON result
 
 app = typer.Typer(
     name="gatecast",
-    help="Forecasts with recurrent networks: trained, judged on rolling origins, promoted only if better."
+    help="Forecasts with recurrent networks: trained, judged on rolling origins, and promoted only if better."
     " Every command takes --debug for a traceback.",
     no_args_is_help=True,
     add_completion=False,
@@ -36,7 +36,7 @@ app = typer.Typer(
 @app.command()
 def run(config: Config, as_json: Json = False) -> None:
     """The main job: ingest, train, backtest, gate, register, forecast, report."""
-    job = read_job(config)  # before anything heavy is imported: a mistake in it is answered at once
+    job = read_job(config)  # before any heavy import: a mistake in it is reported at once
     from pipelines.ingest import ingest
     from pipelines.training import training
 
@@ -46,7 +46,7 @@ def run(config: Config, as_json: Json = False) -> None:
 
 @app.command()
 def ingest(config: Config, as_json: Json = False) -> None:
-    """Read the source, validate, clean, and merge the readings into the job's table."""
+    """Read, validate, and clean the source, and merge the readings into the job's table."""
     job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.lifecycle.home import open_home
@@ -63,12 +63,10 @@ def ingest(config: Config, as_json: Json = False) -> None:
 @app.command()
 def check(
     config: Config,
-    leakage: Annotated[
-        bool, typer.Option("--leakage", help="Prove that nothing before a cutoff sees after it.")
-    ] = False,
+    leakage: Annotated[bool, typer.Option("--leakage", help="Prove that no forecast sees past its cutoff.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read the source and list every violation; with --leakage, change the future and see that the past stays."""
+    """Read the source and list every violation; --leakage proves that no forecast sees the future."""
     job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
@@ -88,7 +86,7 @@ def train(
     config: Config,
     init: Annotated[
         str | None,
-        typer.Option(metavar="WHICH", help="First weights: scratch, champion, encoder, head, or a run's id."),
+        typer.Option(metavar="WHICH", help="Initial weights: scratch, champion, encoder, head, or a run ID."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -105,7 +103,9 @@ def train(
 @app.command()
 def backtest(
     config: Config,
-    model: Annotated[list[str] | None, typer.Option("--model", help="champion, a version, or a baseline.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="champion, a version, or a baseline; may be repeated.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all tables to FILE.")] = None,
 ) -> None:
     """Judge live models and baselines on the job's rolling origins."""
@@ -126,23 +126,31 @@ def backtest(
 def forecast(  # noqa: PLR0913  (an option of a command is an argument)
     config: Config,
     model: Annotated[str, typer.Option(help="An alias or a version.")] = "champion",
-    at: Annotated[datetime | None, typer.Option(help="The cutoff: forecast as if it were then.")] = None,
+    at: Annotated[datetime | None, typer.Option(help="Cutoff: forecast as of this time.")] = None,
     horizon: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Steps ahead; also more than the model was trained for.")
+        int | None, typer.Option(min=1, max=10_000, help="Steps ahead; may exceed the trained horizon.")
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Symbols: print what follows this text, store nothing.")] = None,
-    length: Annotated[int | None, typer.Option(min=1, max=100_000, help="Symbols that follow the prompt.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, help="Of the prompt; 0: always the most likely.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of what is drawn after the prompt.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="For models of symbols: print a continuation of this text, store nothing.")
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Number of symbols to generate after the prompt.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="Sampling temperature; 0: always the most likely.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sampled symbols.")] = None,
     out: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|TABLE",
-            help="Also write them to a .csv or .parquet file, a Delta table or a database; frames to .nc or .npz.",
+            help="Also write to a .csv or .parquet file, a Delta table, or a database; frames to .nc or .npz.",
         ),
     ] = None,
-    shards: Annotated[int | None, typer.Option(min=1, help="In how many pieces; default: by their number.")] = None,
-    runner: Annotated[str, typer.Option(help="Who makes the pieces: local (processes) or dask.")] = "local",
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="Number of shards (default: from the number of series).")
+    ] = None,
+    runner: Annotated[str, typer.Option(help="Where shards run: local (processes) or dask.")] = "local",
     as_json: Json = False,
 ) -> None:
     """Forecast every stored series with the live model and keep the vintage."""
@@ -155,8 +163,8 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
         typer.echo(_continued(job, prompt, length, temperature, seed, model))
         return
     if any(option is not None for option in (length, temperature, seed)):
-        raise ConfigError("--length, --temperature and --seed are for --prompt; a stored forecast has those of the job")
-    write = outlet(out, job.series) if out else None  # what cannot be written is said before anything is forecast
+        raise ConfigError("--length, --temperature, and --seed need --prompt; stored forecasts use the job's settings")
+    write = outlet(out, job.series) if out else None  # a target that cannot be written is reported before the forecast
     vintage = in_process(batch, job, model=model, at=at, horizon=horizon, shards=shards, runner=runner)
     if write:
         write(vintage.tables())
@@ -174,7 +182,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
 def _continued(
     job: Job, prompt: str, length: int | None, temperature: float | None, seed: int | None, model: str
 ) -> str:
-    """A prompt and what follows it; what is not given is that of the job."""
+    """Return a prompt with its continuation; missing options come from the job."""
     from forecasting.batch.vintages import continue_text
     from forecasting.bundle.generation import Sampling
     from forecasting.lifecycle.home import open_home
@@ -191,7 +199,7 @@ def _continued(
 
 @app.command()
 def promote(name: Name, version: Annotated[int, typer.Argument(metavar="VERSION")]) -> None:
-    """Make a version the champion by hand; the champion before it becomes @previous."""
+    """Make a version the champion by hand; the old champion becomes @previous."""
     from forecasting.lifecycle.home import open_home
 
     open_home().registry.aliases.promote(name, version)
@@ -200,7 +208,7 @@ def promote(name: Name, version: Annotated[int, typer.Argument(metavar="VERSION"
 
 @app.command()
 def rollback(name: Name) -> None:
-    """Put the previous champion back."""
+    """Restore the previous champion."""
     from forecasting.lifecycle.home import open_home
 
     typer.echo(f"{name}: version {open_home().registry.aliases.rollback(name)} is the champion")
@@ -219,7 +227,7 @@ def models(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
     if as_json:
         print_json(tables)
     elif not tables:
-        typer.echo("no model is registered yet: gatecast run CONFIG")
+        typer.echo("no model is registered yet; register one with: gatecast run CONFIG")
     else:
         for job, rows in tables.items():
             show(job, [_version_row(row) for row in rows])
@@ -246,7 +254,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments, prog_name="gatecast")  # ends the process itself; wrong usage with 2, an interrupt with 130
+        app(arguments, prog_name="gatecast")  # ends the process itself: 2 for wrong usage, 130 for an interrupt
     except GatecastError as error:
         if debug:
             raise
@@ -278,7 +286,7 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
     if outcome.champion is None:
         raise NothingPromotedError(summary(outcome))
     if not outcome.forecasts["rows"]:
-        raise DataError(f"version {outcome.champion} is live, but gave no forecasts: {outcome.forecasts['reason']}")
+        raise DataError(f"version {outcome.champion} is live, but made no forecasts: {outcome.forecasts['reason']}")
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:

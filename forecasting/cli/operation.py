@@ -1,4 +1,4 @@
-"""Commands of the closed loop: what runs by itself."""
+"""Commands of the closed loop: deployment and monitoring."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ __all__ = ["deploy", "monitor"]
 def deploy(
     config: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="CONFIG", help="YAML files of jobs; default: all in the folder GATECAST_JOBS."),
+        typer.Argument(metavar="CONFIG", help="YAML files of jobs (default: all in the folder GATECAST_JOBS)."),
     ] = None,
-    pool: Annotated[str, typer.Option(help="The work pool whose workers run the flows; made if absent.")] = "gatecast",
+    pool: Annotated[str, typer.Option(help="Work pool whose workers run the flows; created if missing.")] = "gatecast",
     serve: Annotated[
-        bool, typer.Option("--serve", help="Stay, and be the worker: one machine needs no other.")
+        bool, typer.Option("--serve", help="Keep running as the worker; one machine needs no other.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Register every flow of every job with its schedule at the Prefect server that PREFECT_API_URL names.
+    """Register the flows of every job, with their schedules, at the Prefect server in PREFECT_API_URL.
 
-    Repeated, it changes nothing. Without --serve it ends then, and workers run what is due: prefect worker start.
+    Running it again changes nothing. Without --serve it then ends, and workers run the scheduled flows: prefect worker
+    start.
     """
     from forecasting.cli.tables import show
     from forecasting.config.settings import Settings
 
     if not os.environ.get("PREFECT_API_URL"):
-        raise ConfigError("PREFECT_API_URL names no Prefect server; for example http://127.0.0.1:4200/api")
+        raise ConfigError(
+            "PREFECT_API_URL is not set; set it to a Prefect server, for example http://127.0.0.1:4200/api"
+        )
     paths = config or sorted(Settings().jobs.glob("*.y*ml"))
     if not paths:
         raise ConfigError(f"no job to deploy: name CONFIG files, or put them into {Settings().jobs} (GATECAST_JOBS)")
@@ -54,14 +57,12 @@ def deploy(
 
 def monitor(
     config: Config,
-    act: Annotated[
-        bool, typer.Option("--act", help="Do what the verdict asks for: renew the intervals, or train.")
-    ] = False,
+    act: Annotated[bool, typer.Option("--act", help="Act on the verdict: renew the intervals, or train.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Hold what the live model forecast against what came, look for drift, and say whether anything is to be done.
+    """Compare the live model's forecasts with the readings, test for drift, and say whether to act.
 
-    A verdict is acted on once. Where PREFECT_API_URL names a server, a training is asked for by an event.
+    A verdict is acted on once. With a server in PREFECT_API_URL, an event requests the training.
     """
     job = read_job(config)
     from forecasting.cli.tables import show

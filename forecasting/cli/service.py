@@ -1,4 +1,4 @@
-"""Commands around the service: `gatecast serve` and the API keys that it knows."""
+"""Commands of the service: `gatecast serve` and its API keys."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["new_key", "serve"]
 
 def serve(
     name: Annotated[
-        list[str] | None, typer.Option("--name", help="NAME or NAME@VERSION; default: all champions.")
+        list[str] | None, typer.Option("--name", help="NAME or NAME@VERSION (default: all champions).")
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
     """Answer forecast requests over HTTP with the live models; see docs/serve.md."""
     from forecasting.config.settings import ServeSettings, Settings
@@ -33,13 +33,14 @@ def serve(
 
 
 def new_key(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who the key is for; it stands in the logs.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Owner of the key; shown in the logs.")],
     scope: Annotated[
-        list[str], typer.Option("--scope", help="read, forecast or admin, which may do all; may be repeated.")
+        list[str], typer.Option("--scope", help="read, forecast, or admin (all rights); may be repeated.")
     ],
     as_json: Json = False,
 ) -> None:
-    """Make a key: its secret is shown this once, the service is given the entry, which cannot be turned back."""
+    """Make an API key. The secret is shown once; the service gets the entry, which cannot be turned back into the
+    secret."""
     from forecasting.serve.keys import new_key as make
 
     made = make(name, scope)
@@ -47,6 +48,6 @@ def new_key(
     if as_json:
         print_json({"secret": made.secret, "entry": entry})
     else:
-        typer.echo(f"secret, for its owner (it is kept nowhere): {made.secret}")
-        typer.echo("entry, for the list in GATECAST_SERVE_KEYS or the file that GATECAST_SERVE_KEYS_FILE names:")
+        typer.echo(f"secret, for its owner (not stored anywhere): {made.secret}")
+        typer.echo("entry, for the list in GATECAST_SERVE_KEYS or the file named by GATECAST_SERVE_KEYS_FILE:")
         typer.echo(json.dumps(entry))

@@ -13,7 +13,7 @@ __all__ = ["show"]
 
 
 def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows as a table on standard output: as wide as the terminal, or as its content where there is none."""
+    """Print rows as a table on standard output, as wide as the terminal, or as wide as needed without one."""
     console = Console()
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for name in rows[0] if rows else []:

@@ -1,4 +1,4 @@
-"""Aliases say which version serves: promotion, rollback, and the journal that lets a killed move be ended."""
+"""Aliases say which version serves: promotion, rollback, and the journal that completes a killed move."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Aliases"]
 
-_MOVE: Final = "gatecast.move"  # of a registered model: an alias move that has begun
+_MOVE: Final = "gatecast.move"  # of a registered model: the alias move in progress
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ class Aliases:
     versions: Versions
 
     def promote(self, job: str, version: int, *, patience: float | None = None) -> None:
-        """Make `version` the champion; the champion before it becomes @previous.
+        """Make `version` the champion; the old champion becomes @previous.
 
-        Raises LockedError where others hold the promotion lock for more than `patience` seconds; nothing moved then.
+        Raises LockedError, with nothing moved, if another process holds the promotion lock for more than `patience`
+        seconds.
         """
         with self.lock(job, patience), connect(self.versions.tracking_uri) as client:
             self.versions.get(job, version)
@@ -55,8 +56,8 @@ class Aliases:
     def rollback(self, job: str, *, patience: float | None = None) -> int:
         """Swap @champion and @previous and return the version that serves now.
 
-        Repeated after a kill it ends the swap that was begun; repeated after a completed one it swaps back.
-        `patience` is that of `promote`.
+        Repeated after a kill, it completes the swap; repeated after a completed swap, it swaps back. `patience` is that
+        of `promote`.
         """
         with self.lock(job, patience), connect(self.versions.tracking_uri) as client:
             ended = _end_move(client, job)
@@ -72,19 +73,19 @@ class Aliases:
         """Hold the lock on the aliases of `job`; MLflow writes them without compare-and-set.
 
         Judging and promoting belong under one lock; `promote` and `rollback` may be called while it is held. Raises
-        LockedError where others hold it for more than `patience` seconds.
+        LockedError if another process holds it for more than `patience` seconds.
         """
         return promotion_lock(self.versions.locks, job, patience)
 
 
 def _move(client: MlflowClient, job: str, move: Mapping[str, Any]) -> None:
-    # Several aliases change together: what shall be is written down first, so that a kill can be made good.
+    # several aliases change together: the target is written down first, so that a kill can be repaired
     client.set_registered_model_tag(job, _MOVE, json.dumps(move))
     _end_move(client, job)
 
 
 def _end_move(client: MlflowClient, job: str) -> str | None:
-    """End the move that was begun, if there is one, and say by what it was."""
+    """Complete a move in progress, if there is one, and return its name."""
     text = client.get_registered_model(job).tags.get(_MOVE)
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""Registered bundles on this machine: each downloaded once, whole and verified, and removed when nobody needs it."""
+"""Registered bundles on this machine: each downloaded once, whole and verified, and removed when unused."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Cache:
     folder: Path
 
     def path(self, job: str, version: int) -> Path:
-        """Where the bundle of a version lies once it was downloaded."""
+        """The path of a version's bundle after download."""
         return self.folder / job / str(version)
 
     def download(self, job: str, name: str | int, *, largest: float = math.inf) -> Path:
         """The directory with the files that were registered as a version or alias; downloaded once.
 
-        Nothing in them is opened. Raises ArtifactError where they are others, or have more than `largest` bytes.
+        Opens none of them. Raises ArtifactError if they differ from the registered ones or exceed `largest` bytes.
         """
         version = self.versions.get(job, name)
         target = self.path(job, version.version)
@@ -52,9 +52,9 @@ class Cache:
         return target
 
     def prune(self, job: str, keep: Collection[int]) -> None:
-        """Remove the versions of `job`, but for those that have an alias.
+        """Remove the versions of `job` that have no alias.
 
-        What is to be kept stays, and what `download` handed out within the last hour: somebody may just open it.
+        Versions that `download` returned within the last hour stay: another process may be about to open them.
         """
         with connect(self.versions.tracking_uri) as client:
             needed = {*keep, *aliases_of(client, job).values()}
@@ -69,7 +69,7 @@ class Cache:
             with connect(self.versions.tracking_uri) as client:
                 size = sum(file.file_size or 0 for file in client.list_artifacts(version.run_id, path))
                 if size > largest:
-                    raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, allowed are {largest / 1e6:g}")
+                    raise ArtifactError(f"the bundle has {size / 1e6:.0f} MB, {largest / 1e6:g} are allowed")
                 fetched = Path(client.download_artifacts(version.run_id, path, scratch))
             try:
                 check_files(fetched, registered=version.manifest)  # before anything in it is opened

@@ -1,4 +1,4 @@
-"""How MLflow is reached: quietly, without telemetry, and with one clear error when it does not answer."""
+"""The client of MLflow: quiet, without telemetry, and with one clear error when MLflow does not answer."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ __all__ = ["connect"]
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https")
 
-# Set before MLflow is imported, where the user has not decided otherwise.
+# Set before MLflow is imported, unless the user has decided otherwise.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # there our own results stand, and nothing else
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for our own results
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own default keeps trying for four minutes
 }
 
 
 @contextmanager
 def connect(tracking_uri: str) -> Iterator[MlflowClient]:
-    """A client of the tracking server or database; what MLflow raises inside becomes one RegistryError."""
+    """A client of the tracking server or database; MLflow's errors inside become one RegistryError."""
     client = _client(tracking_uri)
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -54,7 +54,7 @@ def _client(tracking_uri: str) -> MlflowClient:
     scheme = urlsplit(tracking_uri).scheme.split("+")[0]
     if scheme not in (*_DATABASES, *_SERVERS):
         raise RegistryError(
-            "the tracking address must start with sqlite:///, postgresql+psycopg:// or http(s)://,"
+            "the tracking URI must start with sqlite:///, postgresql+psycopg:// or http(s)://,"
             f" not {scheme or 'a path'}"
         )
     for name, value in _ENVIRONMENT.items():
@@ -76,7 +76,7 @@ def _connected(tracking_uri: str) -> MlflowClient:
 
 
 def _opened(url: str) -> MlflowClient:
-    """A client of a database; fails at once and clearly where MLflow would try again for minutes."""
+    """A client of a database; fails at once and clearly where MLflow would retry for minutes."""
     import sqlalchemy
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -93,12 +93,12 @@ def _opened(url: str) -> MlflowClient:
 
 
 def _make(place: URL, path: Path) -> None:
-    """Let MLflow make its tables in a draft that appears whole: one that was killed meanwhile could not be opened."""
+    """Let MLflow make its tables in a draft that appears whole: a half-made database could not be opened."""
     create(path, lambda draft: _connected(place.set(database=str(draft)).render_as_string(hide_password=False)))
 
 
 def _reason(error: Exception, uri: str) -> str:
-    """The first line of what MLflow says; it repeats the address, password and all."""
+    """The first line of MLflow's error; it repeats the address, password and all."""
     return str(error).strip().split("\n", 1)[0].replace(uri, _public(uri))
 
 

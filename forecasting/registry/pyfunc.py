@@ -23,12 +23,12 @@ from forecasting.columns import CUTOFF, DS, STEP, SYMBOL, UNIQUE_ID, UNKNOWN_REA
 
 __all__ = ["GatecastModel", "save", "signature"]
 
-# What forecasting from a bundle imports. Named one by one: leaving it to MLflow takes half a minute a model.
+# Imports for forecasting from a bundle, listed one by one: MLflow takes half a minute a model to find them.
 _REQUIREMENTS: Final = ("numpy", "onnxruntime", "pandas", "pydantic", "pyyaml")
 
 
 class GatecastModel(PythonModel):
-    """Forecasts every series of a long table from its last reading on."""
+    """Forecast every series of a long table from its last reading on."""
 
     def load_context(self, context: Any) -> None:
         """Verify and open the bundle; raises ArtifactError if anything is wrong with it."""
@@ -40,10 +40,10 @@ class GatecastModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Long table in (rows without y after the last reading say what is known ahead), forecast table out.
+        """Forecast a long table; rows without y after the last reading hold the values known ahead.
 
-        `params` may hold `levels`, per cent of central intervals, and `aligned`: then the quantiles come in the rows of
-        the table itself, missing where nothing was forecast, as `spark_udf` wants it. Raises DataError on an unusable
+        `params` may hold `levels`, central intervals in percent, and `aligned`, which puts the quantiles into the rows
+        of the input table, missing where nothing was forecast, as `spark_udf` needs it. Raises DataError on an unusable
         table.
         """
         labels = dict.fromkeys(self._forecaster.spec.labels & {*model_input.columns}, "str")
@@ -57,7 +57,7 @@ class GatecastModel(PythonModel):
 
 
 def signature(spec: Spec) -> ModelSignature:
-    """Typed columns in and out; of the parameters `levels` is empty for the configured quantiles."""
+    """Typed columns in and out; an empty `levels` stands for the configured quantiles."""
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec("string", UNIQUE_ID),
         ColSpec("datetime", DS),
@@ -89,11 +89,11 @@ def save(bundle: Path, directory: Path) -> None:
             artifacts={"bundle": str(copy)},
             signature=signature(read_spec(bundle)),
             pip_requirements=[
-                f"mlflow=={version('mlflow-skinny')}",  # released together; here either may be installed
+                f"mlflow=={version('mlflow-skinny')}",  # released together; either may be installed here
                 *(f"{name}=={version(name)}" for name in _REQUIREMENTS),
             ],
             code_paths=[str(Path(forecasting.__file__).parent)],
         )
 
 
-set_model(GatecastModel())  # what MLflow runs this file for
+set_model(GatecastModel())  # the purpose of this file when MLflow runs it

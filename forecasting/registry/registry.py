@@ -14,12 +14,12 @@ __all__ = ["Registry"]
 
 
 class Registry:
-    """The tracking server or database at `tracking_uri`, by subject; files of this side lie in `home`.
+    """The tracking server or database at `tracking_uri`, by subject; local files lie in `home`.
 
-    `locks` is the folder of the promotion locks, by default that of the home; homes of one registry share it.
-    Every method of the parts raises RegistryError when MLflow does not answer or has no such run, UnknownVersionError
-    when it has no such model, version or alias. Every writing method may be repeated after a kill and then ends where
-    an undisturbed call ends.
+    `locks` is the folder of the promotion locks, by default that of the home; homes of one registry share it. Every
+    method of the parts raises RegistryError if MLflow does not answer or has no such run, UnknownVersionError if it has
+    no such model, version, or alias. Every writing method may be repeated after a kill and then ends as an undisturbed
+    call ends.
     """
 
     def __init__(self, tracking_uri: str, home: Path, locks: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Runs: what one execution of a job read, measured and left behind."""
+"""Runs: what one execution of a job read, measured, and left behind."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Runs:
     def start(
         self, job: str, key: str, params: Mapping[str, str | float | int], tags: Mapping[str, str] | None = None
     ) -> Run:
-        """The run of `job` whose content address is `key`: the finished or interrupted one, else a new one.
+        """The run of `job` whose content address is `key`: the finished or interrupted one, or a new one.
 
-        Other runs of the job that nobody has ended are KILLED; each goes on once it is started again.
+        Other runs of the job that were never ended become KILLED; each goes on once it is started again.
         """
         with connect(self.tracking_uri) as client:
             experiment = self._experiment(client, job)
@@ -51,7 +51,7 @@ class Runs:
                 client.create_run(experiment, tags={_KEY: key}, run_name=f"{job}-{key[:8]}")
                 found = _runs_of(client, experiment, key)
             run_id, *twins = (str(run.info.run_id) for run in found)
-            for twin in twins:  # an answer was lost, so MLflow's client has asked once more
+            for twin in twins:  # an answer was lost, and MLflow's client has retried
                 client.delete_run(twin)
             client.update_run(run_id, status="RUNNING")
             for other in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
@@ -105,7 +105,7 @@ class Runs:
             return str(client.create_experiment(job, artifact_location=location))
         if experiment.lifecycle_stage != "active":
             raise RegistryError(
-                f"the experiment {job} was deleted; bring it back with "
+                f"the experiment {job} was deleted; restore it with "
                 f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
             )
         return str(experiment.experiment_id)

@@ -170,7 +170,7 @@ class Versions:
         versions = self._all(job)
         if not versions:
             known = ", ".join(self.jobs()) or "none"
-            raise UnknownVersionError(f"no model named {job} is registered; registered are: {known}")
+            raise UnknownVersionError(f"no model named {job} is registered; known models: {known}")
         return versions
 
 

@@ -103,5 +103,5 @@ def test_after_a_kill_finished_parts_are_kept_and_the_rest_is_made(planned: Plan
 
 def test_unknown_runner_is_refused() -> None:
     """With the names of those that there are."""
-    with pytest.raises(ConfigError, match="there is no runner spark; known are local, dask"):
+    with pytest.raises(ConfigError, match="unknown runner spark; choose one of local, dask"):
         runner("spark")

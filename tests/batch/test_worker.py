@@ -121,7 +121,7 @@ def test_bad_series_are_reported_and_the_others_forecast(place: Any, make_table:
     assert list(reasons) == ["b", "d", "f"]
     assert "off the grid of h" in reasons["b"]
     assert "infinite" in reasons["d"]
-    assert reasons["f"] == "it has no reading"
+    assert reasons["f"] == "no reading"
     assert found.written == 16
     assert place.forecast(shards=2).written == 0
 
@@ -136,7 +136,7 @@ def test_forecasts_that_are_no_numbers_are_not_stored(place: Any) -> None:
     assert found.table["unique_id"].unique().tolist() == ["buoy-0"]
     assert found.failures.to_dict("list") == {
         "unique_id": ["buoy-1", "buoy-2"],
-        "reason": ["its forecast is not finite"] * 2,
+        "reason": ["forecast is not finite"] * 2,
     }
     assert np.isfinite(place.store.forecasts.read("buoy")["q0.5"]).all()
 
@@ -146,7 +146,7 @@ def test_where_no_series_can_be_forecast_nothing_is_stored(place: Any, make_tabl
     table = make_table({"a": np.full(30, np.nan), "b": np.full(30, np.inf)})
     place.store.observations.merge("buoy", table)
     with pytest.raises(
-        DataError, match=r"none of the 2 series can be forecast:\n  - a: it has no reading\n  - b: .*infinite"
+        DataError, match=r"none of the 2 series can be forecast:\n  - a: no reading\n  - b: .*infinite"
     ):
         place.forecast(shards=2)
     with pytest.raises(DataError, match="no forecasts of buoy are stored"):

@@ -284,7 +284,7 @@ def test_commands_on_an_empty_home_say_what_to_do(
         assert answer.code == 1
         assert "tiny" in answer.message
         assert answer.message.count("\n") == 0
-    assert gatecast_here("models").out == "no model is registered yet: gatecast run CONFIG\n"
+    assert gatecast_here("models").out == "no model is registered yet; register one with: gatecast run CONFIG\n"
     assert json.loads(gatecast_here("models", "--json").out) == {}
 
 
@@ -430,7 +430,7 @@ def test_forecast_as_of_then_is_a_vintage_of_its_own(
     ("arguments", "code", "message"),
     [
         (["--out", "x.bad", "--at", "2020-01-08"], 2, "else it must be one of .csv, .parquet"),
-        (["--at", "1999-01-01"], 1, "there is no reading at or before 1999-01-01"),
+        (["--at", "1999-01-01"], 1, "no reading at or before 1999-01-01"),
         (["--at", "soon"], 2, "Invalid value for '--at'"),
         (["--model", "newest"], 1, "tiny has no version or alias newest; it has:"),
     ],

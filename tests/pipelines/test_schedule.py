@@ -167,7 +167,7 @@ def test_deploying_needs_a_server_and_a_job(
 ) -> None:
     """Each of the three things that may be missing has its own sentence."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    with pytest.raises(ConfigError, match="PREFECT_API_URL names no Prefect server"):
+    with pytest.raises(ConfigError, match="PREFECT_API_URL is not set"):
         cli_loop.deploy([CONFIGS[0]])
 
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")

@@ -101,12 +101,12 @@ def test_versions_are_listed_newest_first_with_metrics(registry: Registry, regis
 
 def test_unknown_names_say_what_there_is(registry: Registry, register: Callable[[int], int]) -> None:
     """A wrong job, version or alias is answered with the right ones."""
-    with pytest.raises(RegistryError, match="no model named buoy is registered; registered are: none"):
+    with pytest.raises(RegistryError, match="no model named buoy is registered; known models: none"):
         registry.versions.table(JOB)
     register(1)
     registry.aliases.promote(JOB, 1)
 
-    with pytest.raises(RegistryError, match="no model named bouy is registered; registered are: buoy"):
+    with pytest.raises(RegistryError, match="no model named bouy is registered; known models: buoy"):
         registry.aliases.promote("bouy", 1)
     with pytest.raises(RegistryError, match="buoy has no version or alias 7; it has: 1 @champion"):
         registry.aliases.promote(JOB, 7)

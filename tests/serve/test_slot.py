@@ -153,7 +153,7 @@ def oversized(place: Place) -> None:
         (wrong_context, "other shapes"),
         (not_finite, "off by nan"),
         (foreign_golden, "does not reproduce its golden forecast"),
-        (oversized, "201 MB, allowed are 200"),
+        (oversized, "201 MB, 200 are allowed"),
     ],
 )
 def test_a_version_that_must_not_answer_is_refused(place: Place, damage: Callable[[Place], None], reason: str) -> None:
