@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.series.aggregate import step_ends
 from forecasting.series.calendar import calendar
 from forecasting.series.features import Features
 from forecasting.series.frequency import fixed_step
@@ -51,8 +52,8 @@ def panel_of(readings: Readings, spec: Spec) -> Panel | None:
     """The panel of the last context of every series, with the horizon appended; None where it takes more than that.
 
     It takes more where a model reads covariates, a step is not of fixed length, a series is too short, comes in
-    pieces or out of order, has gaps or repeats, or a value is missing or out of bounds: then the table is validated
-    and cleaned like any other. Both ways give the same forecasts.
+    pieces or out of order, has gaps or repeats, is not gathered yet, or a value is missing or out of bounds: then the
+    table is validated and cleaned like any other. Both ways give the same forecasts.
     """
     step = step_of(spec)
     if step is None or not len(readings.y):
@@ -67,6 +68,8 @@ def panel_of(readings: Readings, spec: Spec) -> Panel | None:
     within = ds[1:] - ds[:-1] == step
     within[first[1:] - 1] = True  # from one series to the next any step will do
     if not within.all() or not _usable(readings.y, spec):
+        return None
+    if spec.series.aggregate is not None and (step_ends(pd.Series(ds[first]), spec.features.freq) != ds[first]).any():
         return None
     rows = stop[:, None] - np.arange(spec.context, 0, -1)  # (N, T)
     return _panel(names, ds[rows[:, 0]], readings.y[rows], spec, step)

@@ -36,6 +36,7 @@ class TableSpec(_Kept):
     places: tuple[str, ...] = ()
     gaps: Literal["mask", "fill", "refuse"] = "mask"
     max_gap: int | None = None
+    aggregate: Literal["mean", "sum", "last", "min", "max", "count"] | None = None
     duplicates: Literal["mean", "first", "last", "sum", "refuse"] = "refuse"
     lower: float | None = None
     upper: float | None = None

@@ -8,11 +8,11 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-__all__ = ["ALIASES", "Frequency"]
+__all__ = ["ALIASES", "MONTHS", "Frequency"]
 
 _TICKS: Final = ("h", "min", "s", "ms", "us")
 _WEEKDAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _OF_MONTHS: Final = ("MS", "ME", "BMS", "BME", "SMS", "SME")
 _OF_YEARS: Final = ("QS", "QE", "BQS", "BQE", "YS", "YE", "BYS", "BYE")
 
@@ -23,14 +23,14 @@ ALIASES: Final = (
     *(f"W-{day}" for day in _WEEKDAYS),
     *_OF_MONTHS,
     *_OF_YEARS,
-    *(f"{alias}-{month}" for alias in _OF_YEARS for month in _MONTHS),
+    *(f"{alias}-{month}" for alias in _OF_YEARS for month in MONTHS),
 )
 
 _COUNT = r"(?:[1-9]\d*)?"
 _PATTERN: Final = (
     rf"^(?:(?:{_COUNT}(?:{'|'.join(_TICKS)}))+"  # hours and shorter may stand one after the other: 1h30min
     rf"|{_COUNT}(?:D|B|W(?:-(?:{'|'.join(_WEEKDAYS)}))?|{'|'.join(_OF_MONTHS)}"
-    rf"|(?:{'|'.join(_OF_YEARS)})(?:-(?:{'|'.join(_MONTHS)}))?))$"
+    rf"|(?:{'|'.join(_OF_YEARS)})(?:-(?:{'|'.join(MONTHS)}))?))$"
 )
 
 _EXAMPLES: Final = ("5min", "h", "D", "B", "W-SUN", "MS", "ME", "QS")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import inf
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import Field
 
-from forecasting.config.frequency import Frequency
+from forecasting.config.frequency import MONTHS, Frequency
 from forecasting.config.section import Fault, Section
 
 __all__ = ["Series", "TimeFeature", "Window"]
@@ -56,10 +57,22 @@ def _logarithm_is_defined(series: Any) -> Iterator[Fault]:
         yield Fault("lower", f"the transform log1p needs a bound above -1, for example 0, got {got}")
 
 
+_BEGINS: Final = re.compile(r"(\d*(?:SM|B?[MQY]))S(?:-(\w+))?")  # frequencies whose stamps begin a step
+
+
+def _steps_end_at_their_stamp(series: Any) -> Iterator[Fault]:
+    begins = _BEGINS.fullmatch(series.freq)
+    if series.aggregate is not None and begins:
+        before = f"-{MONTHS[MONTHS.index(begins[2]) - 1]}" if begins[2] else ""  # what begins in May ends in April
+        ends = f"{begins[1]}E{before}"
+        yield Fault("aggregate", f"a step ends at its stamp, and those of {series.freq} begin one; set freq to {ends}")
+
+
 class Series(Section):
     """What the rows mean, and how they are put in order."""
 
     RULES = (
+        _steps_end_at_their_stamp,
         _covariates_are_of_one_kind,
         _labels_are_covariates,
         _places_are_of_a_line,
@@ -101,6 +114,10 @@ class Series(Section):
     max_gap: int | None = Field(None, ge=0)
     """No window that is learned from or calibrated on reaches across a longer gap; `null`: one as long as the
     context."""
+
+    aggregate: Literal["mean", "sum", "last", "min", "max", "count"] | None = None
+    """What the readings of a step become where they come at [irregular times](data.md#irregular-sensors); `null`: every
+    stamp must lie on the grid of `freq`."""
 
     duplicates: Literal["mean", "first", "last", "sum", "refuse"] = "refuse"
     """What becomes of two readings of one series at one stamp; `refuse`: an error."""

@@ -14,6 +14,7 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.ngrams import NGRAMS, fit_table
+from forecasting.series.aggregate import step_ends
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds, past
 from forecasting.series.prepare import Prepared, prepare
@@ -39,6 +40,8 @@ def perturb_future(table: pd.DataFrame, cutoff: pd.Timestamp, job: Job, *, seed:
     """
     draw = np.random.default_rng(seed)
     later = (table[DS] > cutoff).to_numpy()
+    if job.series.aggregate is not None:  # a reading is known when its step is over
+        later = step_ends(table[DS], job.series.freq) > cutoff.to_datetime64()
     key = table.groupby([UNIQUE_ID, DS]).ngroup().to_numpy()
     changed = table.copy()
     for name in (Y, *job.series.past):

@@ -10,6 +10,7 @@ import pandas as pd
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.errors import DataError
+from forecasting.series.aggregate import gather, is_gathered, open_readings
 from forecasting.series.frequency import OFF_GRID, Grid
 from forecasting.series.sorted_rows import after_end, before_start, known_ahead, outside
 
@@ -45,9 +46,10 @@ class _Ledger:
 def clean(table: pd.DataFrame, series: Series) -> Cleaned:
     """Put a long table in order: only rows that hold something, between the first and last reading of a series.
 
-    Rows after the last reading stay where they carry known-ahead covariates. No grid is filled: see
-    `regular_grid`. Cleaning twice changes nothing. Raise DataError for contradicting rows of one stamp where
-    `series.duplicates` is `refuse`, where no series remains, and for rows that `validate` calls unusable.
+    Readings at irregular times are gathered into steps where `series.aggregate` says how. Rows after the last reading
+    stay where they carry known-ahead covariates. No grid is filled: see `regular_grid`. Cleaning twice changes nothing.
+    Raise DataError for contradicting rows of one stamp where `series.duplicates` is `refuse`, where no series remains,
+    and for rows that `validate` calls unusable.
     """
     wrong = (table[Y].isna() | (table[Y] == "")) if series.symbolic else np.isinf(table[Y])
     unusable = int(table[_KEY].isna().any(axis=1).sum() + wrong.sum())
@@ -57,7 +59,9 @@ def clean(table: pd.DataFrame, series: Series) -> Cleaned:
     ledger = _Ledger()
     table = _truncated(table, series, ledger)
     table = _sorted(table, ledger)
-    if series.duplicates == "sum":  # the bounds are those of the sum
+    if series.aggregate is not None and not is_gathered(table, series):
+        table = _gathered(table, series, ledger)
+    elif series.duplicates == "sum":  # the bounds are those of the sum
         table = _bounded(_unique(table, series, ledger), series, ledger)
     else:
         table = _unique(_bounded(table, series, ledger), series, ledger)
@@ -97,6 +101,18 @@ def _bounded(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFra
         ledger.note("above_upper", table[UNIQUE_ID][y > series.upper], f"missing from now on: above {series.upper:g}")
         bad |= y > series.upper
     return table.assign(**{Y: y.mask(bad)}) if bad.any() else table
+
+
+def _gathered(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFrame:
+    """One row per step; a step that may still go on has no reading yet. The bounds of sums and counts are theirs."""
+    of_steps = series.aggregate in ("sum", "count")
+    table = table if of_steps else _bounded(table, series, ledger)
+    unfinished = open_readings(table, series)
+    ledger.note("open_step", table[UNIQUE_ID][unfinished], f"left out: in a step of {series.freq} that is not over")
+    steps = gather(table.assign(**{Y: table[Y].mask(unfinished)}), series)
+    what = f"gathered into {len(steps)} steps of {series.freq}: {series.aggregate}"
+    ledger.note("aggregated", table[UNIQUE_ID][table[Y].notna()], what)
+    return _bounded(steps, series, ledger) if of_steps else steps
 
 
 def _unique(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFrame:

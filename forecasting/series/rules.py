@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, Y
+from forecasting.series.aggregate import step_ends
 from forecasting.series.frequency import OFF_GRID, Grid, fitting
 from forecasting.series.sorted_rows import Ordered, known_ahead, outside, usual_phase
 
@@ -55,8 +56,11 @@ def order(body: Ordered) -> Iterator[Violation]:
 
 
 def duplicates(body: Ordered) -> Iterator[Violation]:
-    """Keys (unique_id, ds) that occur more than once: whole rows, and rows that contradict each other."""
-    if body.fresh.all():
+    """Keys (unique_id, ds) that occur more than once: whole rows, and rows that contradict each other.
+
+    Readings that are gathered may share a stamp.
+    """
+    if body.fresh.all() or body.series.aggregate is not None:
         return
     identical = body.table.duplicated().to_numpy()
     policy = body.series.duplicates
@@ -73,14 +77,19 @@ def grid(body: Ordered) -> Iterator[Violation]:
     """Stamps off the frequency's grid, and steps of the grid without a row."""
     if body.table.empty:
         return
-    index, phase = Grid.around(body.table[DS], body.series.freq).locate(body.table[DS])
+    freq, stamps = body.series.freq, body.table[DS]
+    if body.series.aggregate is not None:
+        stamps = pd.Series(step_ends(stamps, freq), index=stamps.index)
+    index, phase = Grid.around(stamps, freq).locate(stamps)
     off = (phase != usual_phase(body.code, phase)) | (phase == OFF_GRID)
     if off.any():
         worst = body.code == np.bincount(body.code[off]).argmax()
         shown = ", ".join(map(str, body.table[DS][off].head(_EXAMPLES)))
         fit = fitting(body.table[DS][worst])
-        remedy = f"freq {fit} would fit" if fit else "no frequency fits: aggregate the readings to a regular grid"
-        sentence = f"{{}} stamp(s) off the grid of {body.series.freq}, e.g. {shown}; {remedy}"
+        remedy = f"freq {fit} would fit" if fit else "no frequency fits"
+        if not body.series.symbolic:
+            remedy += f", or gather the readings into steps of {freq} with series.aggregate, for example mean"
+        sentence = f"{{}} stamp(s) off the grid of {freq}, e.g. {shown}; {remedy}"
         yield from _found(body, off, "off_grid", "error", sentence)
     leading, trailing = outside(body.code, body.missing)
     ends = leading | (trailing & ~known_ahead(body.table, body.series))

@@ -148,6 +148,20 @@ def test_covariates_take_the_careful_way() -> None:
     assert panel_of(WHOLE, spec_of("h", past=("p",))) is None
 
 
+def test_raw_readings_of_a_sensor_are_gathered_as_in_training(tmp_path: Path) -> None:
+    """Late, several a step or merely off the grid: they forecast what their steps forecast, which pass the fast way."""
+    spec = spec_of("h")
+    model = make(tmp_path / "bundle", spec.model_copy(update={"table": TableSpec(freq="h", aggregate="mean")}))
+    whole = readings({"a": [1.0, 4.0, 2.0, 8.0, 5.0, 7.0, 1.0, 3.0]})
+    expected = model.windows(last(model.spec, whole)).table().astype({"unique_id": "str"})
+    late = whole._replace(ds=whole.ds + np.timedelta64(9, "m"))  # each is in the step that ends an hour later
+    assert panel_of(late, model.spec) is None
+    over = Readings(["a"] * 9, np.append(late.ds, late.ds[-1:] + np.timedelta64(1, "h")), np.append(late.y, 99.0), {})
+    found = model.forecast(over.table())
+    hour = pd.Timedelta(hours=1)
+    pd.testing.assert_frame_equal(found.assign(ds=found["ds"] - hour, cutoff=found["cutoff"] - hour), expected)
+
+
 def test_readings_become_a_table_with_its_types() -> None:
     """Numbers stay numbers and labels are texts, even where all of them are missing."""
     labels = np.array([None] * 16, dtype=object)
