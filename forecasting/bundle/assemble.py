@@ -98,9 +98,12 @@ def assemble(
     )
 
 
-def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, directory: Path) -> Path:
+def recalibrate(
+    bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, directory: Path, *, min_observed: float = 0.5
+) -> Path:
     """Write the same model with residuals of every window after `since`, which it was never fitted on.
 
+    Of windows whose context is read to the share `min_observed` at least, as the job's `window.min_observed` says.
     Its weights, and so the verdict on them, stay the same. `table` must be clean. A model of symbols has no residuals.
     """
     spec = bundle.spec
@@ -108,7 +111,7 @@ def recalibrate(bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, direct
         replace_folder(directory, lambda draft: shutil.copytree(bundle.path, draft, dirs_exist_ok=True))
         return directory
     panel = build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
-    window = Window(context=spec.context, horizon=spec.horizon)
+    window = Window(context=spec.context, horizon=spec.horizon, min_observed=min_observed)
     keras_file = bundle.path / "model.keras"
     return assemble(
         directory,

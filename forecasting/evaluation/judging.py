@@ -91,13 +91,15 @@ def judge_challenger(
     )
 
 
-def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path) -> Path:
+def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path, *, min_observed: float = 0.5) -> Path:
     """A live model with the residuals that a challenger of `fold` has: of the validation span.
 
     Live models are calibrated on all that was read before they went live, which is part of what they are judged on
     later; with those residuals their intervals would know their own future. The weights stay the same.
     """
-    return recalibrate(open_bundle(bundle), past(table, fold.seen_until), fold.fit_until, directory)
+    return recalibrate(
+        open_bundle(bundle), past(table, fold.seen_until), fold.fit_until, directory, min_observed=min_observed
+    )
 
 
 def _check_unseen(challenger: Candidate, folds: Sequence[Fold]) -> None:

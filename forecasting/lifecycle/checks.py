@@ -85,7 +85,9 @@ def standings(store: Store, registry: Registry, job: Job, names: Sequence[str]) 
                 bundles = fitted[name].bundles
             else:
                 bundle = registry.cache.download(job.name, name)
-                bundles = (as_challenger(bundle, data.table, data.folds[0], Path(scratch) / name),)
+                least = job.window.min_observed
+                work = Path(scratch) / name
+                bundles = (as_challenger(bundle, data.table, data.folds[0], work, min_observed=least),)
             scored.append(backtest(bundles, name).scored)
     tables = {by: records(metrics.table(scored, by)) for by in ("model", "series", "step", "window")}
     return {"name": job.name, "leaderboard": tables.pop("model"), **tables}

@@ -119,7 +119,8 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
         return None
     judged = registry.versions.get(judging.job.name, version).judged
     live = registry.cache.download(judging.job.name, judged)
-    return as_challenger(live, judging.table, judging.folds[0], judging.work / "opponent")
+    least = judging.job.window.min_observed
+    return as_challenger(live, judging.table, judging.folds[0], judging.work / "opponent", min_observed=least)
 
 
 def _register(registry: Registry, judging: Judging, candidate: Candidate, judgment: Judgment) -> int:
@@ -129,6 +130,7 @@ def _register(registry: Registry, judging: Judging, candidate: Candidate, judgme
         judging.table,
         judging.folds[-1].fit_until,
         judging.work / f"registered-{candidate.name}",
+        min_observed=judging.job.window.min_observed,
     )
     passed = judgment.verdict.passed and candidate.name == judgment.verdict.challenger
     return registry.versions.register(

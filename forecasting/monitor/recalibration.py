@@ -44,7 +44,8 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
             return live.version  # too few residuals: it stays due until there are more
         table = readings(store, job, span)
         bundle = open_bundle(registry.cache.download(job.name, live.version))
-        made = recalibrate(bundle, table, since, work / f"{live.version}-{until:%Y%m%dT%H%M%S}")
+        folder = work / f"{live.version}-{until:%Y%m%dT%H%M%S}"
+        made = recalibrate(bundle, table, since, folder, min_observed=job.window.min_observed)
         notes = {
             "calibrated_since": since.isoformat(),
             "known_until": until.isoformat(),

@@ -105,6 +105,18 @@ def test_recalibration_uses_windows_after_the_stamp_and_keeps_the_weights(fitted
     assert calibrations["same"].shape[2] <= 2 * (steps - 2)  # of the two series that go on
 
 
+def test_recalibration_takes_the_windows_that_the_job_takes(fitted: Fitted, tmp_path: Path) -> None:
+    """Contexts of which a third is read: none by default, all where `min_observed` allows it, as in training."""
+    since = fitted.fold.cutoffs[0]
+    sparse = fitted.table[(fitted.table["ds"] <= since) | (fitted.table["ds"].dt.hour % 3 == 0)]
+    sparse = sparse[sparse["ds"] > since - pd.Timedelta(6, "h")].reset_index(drop=True)
+    sparse["y"] = sparse["y"].mask(sparse["ds"].dt.hour % 3 != 0)
+    bundle, late = open_bundle(fitted.bundle), since + pd.Timedelta(1, "h")
+    with pytest.raises(DataError, match="no window"):
+        recalibrate(bundle, sparse, late, tmp_path / "half")
+    assert open_bundle(recalibrate(bundle, sparse, late, tmp_path / "third", min_observed=0.3)).calibration.counts.all()
+
+
 def test_without_a_window_there_is_nothing_to_calibrate_on(fitted: Fitted, tmp_path: Path) -> None:
     """No reading after the stamp: one sentence, no bundle."""
     with pytest.raises(DataError, match=r"no window of 6 \+ 3 steps to calibrate ridge on"):
