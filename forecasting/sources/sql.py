@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -21,7 +23,9 @@ def read(source: SqlSource, series: Series, name: str) -> pd.DataFrame:
     Raise SourceError for no connection, a failing query, missing columns, no rows, unreadable values.
     The password of the address never stands in a message.
     """
-    frame = _frame(engine_of(source.url, key="source.url"), source.query)
+    engine = engine_of(source.url, key="source.url")
+    _refuse_missing(engine.url)
+    frame = _frame(engine, source.query)
     named.check(list(frame.columns), source.columns, series, name="the result of source.query")
     if frame.empty:
         raise SourceError("source.query gives no rows")
@@ -29,6 +33,17 @@ def read(source: SqlSource, series: Series, name: str) -> pd.DataFrame:
     if problems:
         raise SourceError("\n".join(["the source has unreadable values:", *(f"  - {problem}" for problem in problems)]))
     return table
+
+
+def _refuse_missing(url: sqlalchemy.URL) -> None:
+    """SQLite makes an empty database of any path that it does not know, so a mistyped one would leave a file behind."""
+    path = url.database
+    if url.get_backend_name() != "sqlite" or path in (None, "", ":memory:") or str(path).startswith("file:"):
+        return
+    if not Path(str(path)).is_file():
+        raise SourceError(
+            f"source.url names no SQLite database: there is no file {path} (working directory {Path.cwd()})"
+        )
 
 
 def _frame(engine: sqlalchemy.Engine, query: str) -> pd.DataFrame:

@@ -135,3 +135,11 @@ def test_wrong_address_is_one_sentence(url: str, message: str) -> None:
     """The address itself is not repeated: it may hold a password."""
     with pytest.raises(SourceError, match=message):
         read(url)
+
+
+def test_a_mistyped_sqlite_path_leaves_no_file(tmp_path: Path) -> None:
+    """SQLite would make an empty database of it, and the next reader would find one without tables."""
+    path = tmp_path / "mistyped.db"
+    with pytest.raises(SourceError, match=r"no SQLite database: there is no file .*mistyped\.db"):
+        read(f"sqlite:///{path}")
+    assert not path.exists()
