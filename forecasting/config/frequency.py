@@ -53,7 +53,12 @@ _MEANT: Final = {
 }
 
 
+_CLOSED: Final = "take h, with window.min_observed and series.max_gap for the hours that are closed"
+
+
 def _known(freq: str) -> str:
+    if re.fullmatch(r"\d*c?bh", freq.lower()):
+        raise ValueError(f"{freq!r}, business hours, is not a frequency here: {_CLOSED}")
     if not re.fullmatch(_PATTERN, freq):
         raise ValueError(f"{freq!r} is not a frequency{_near(freq)}; examples: {', '.join(_EXAMPLES)}")
     return freq

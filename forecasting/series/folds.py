@@ -9,6 +9,7 @@ import pandas as pd
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.errors import DataError
+from forecasting.series.spacing import explain
 
 __all__ = ["Fold", "folds", "past", "shift"]
 
@@ -68,6 +69,7 @@ def _fold(table: pd.DataFrame, job: Job, cutoffs: pd.DatetimeIndex) -> Fold:
             f"the history is too short: {steps} rows of the longest series lie before the first cutoff"
             f" {cutoffs[0]}, but context {window.context} + horizon {window.horizon} + validation {validation}"
             f" need {needed}; shorten window.context, train.validation or backtest.windows, or bring more data"
+            f"{explain(table, job.series)}"
         )
     return Fold(shift(seen_until, -validation, freq), seen_until, cutoffs)
 

@@ -11,12 +11,20 @@ from pandas.tseries.offsets import BaseOffset, Day, Tick
 
 from forecasting.errors import ConfigError
 
-__all__ = ["OFF_GRID", "Grid", "fitting", "fixed_step", "is_calendar", "offset_of"]
+__all__ = ["EARLIEST", "LATEST", "OFF_GRID", "Grid", "fitting", "fixed_step", "is_calendar", "offset_of"]
 
+EARLIEST, LATEST = np.datetime64("1700-01-01", "us"), np.datetime64("2250-01-01", "us")  # of stamps that are meant
 OFF_GRID = -1
 _DAY = 86_400_000_000  # microseconds, the unit of every stamp
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-_CALENDAR = ("B", "MS", "ME", "QS", "QE", "YS", "YE", *(f"W-{day}" for day in _WEEKDAYS))
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_CALENDAR = (
+    *("B", "MS", "ME", "QS", "QE", "QS-FEB", "QE-JAN", "QS-MAR", "QE-FEB", "YS", "YE"),
+    *(f"{alias}-{month}" for alias in ("YS", "YE") for month in _MONTHS),
+    *(f"W-{day}" for day in _WEEKDAYS),
+)
+_FILLED = 0.1  # share of the steps of a frequency that must have a reading before it is called fitting
+_ENOUGH = 20  # readings before sparse ones count against a frequency
 _DAYS_APART = {"B": (1, 1), "W": (7, 7), "M": (28, 31), "Q": (90, 92), "Y": (365, 366)}
 
 
@@ -86,7 +94,7 @@ class Grid:
 
 
 def fitting(ds: pd.Series) -> str | None:
-    """The frequency on whose grid all stamps of one series lie, or None."""
+    """The frequency on whose grid all stamps of one series lie, and without too many gaps, or None."""
     stamps = np.unique(ds.to_numpy().astype("datetime64[us]").astype(np.int64))
     if len(stamps) < 3:
         return None
@@ -100,7 +108,8 @@ def fitting(ds: pd.Series) -> str | None:
             if freq == "B" and (phase != OFF_GRID).all() and (apart >= 3 * _DAY).any():
                 return freq
     step = int(np.gcd.reduce(apart))
-    if step % 1000:
+    sparse = len(apart) >= _ENOUGH and len(apart) * step < _FILLED * apart.sum()  # everything lies on a grid of seconds
+    if step % 1000 or sparse:
         return None
     offset = Day(step // _DAY) if step % _DAY == 0 else pd.tseries.frequencies.to_offset(pd.Timedelta(step, unit="us"))
     return str(offset.freqstr)

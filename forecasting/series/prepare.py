@@ -15,6 +15,7 @@ from forecasting.series.folds import Fold, past
 from forecasting.series.layout import Layout, learn_layout
 from forecasting.series.panel import build
 from forecasting.series.scaling import Scaler, fit
+from forecasting.series.spacing import explain
 from forecasting.series.windows import Windows, slide
 
 __all__ = ["Learned", "Prepared", "prepare"]
@@ -63,7 +64,7 @@ def prepare(table: pd.DataFrame, job: Job, fold: Fold, *, learned: Learned | Non
                 f"the {name} span holds no window of {job.window.context} + {job.window.horizon} steps with"
                 f" {job.window.min_observed:.0%} of its context read and no gap of more than"
                 f" {longest} steps; shorten window.context, raise series.max_gap,"
-                " or bring more data"
+                f" or bring more data{explain(table, job.series)}"
             )
     return Prepared(seen, features, scaler, train, valid, layout)
 

@@ -9,10 +9,11 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from forecasting.columns import DS, Y
+from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.aggregate import step_ends
 from forecasting.series.frequency import OFF_GRID, Grid, fitting
 from forecasting.series.sorted_rows import Ordered, known_ahead, outside, usual_phase
+from forecasting.series.spacing import strays, usual_step
 
 __all__ = ["RULES", "Violation"]
 
@@ -104,10 +105,10 @@ def _gaps(body: Ordered, at: np.ndarray, index: np.ndarray) -> Iterator[Violatio
     before, after = at[:-1][holes], at[1:][holes]
     count, longest = int(missing[holes].sum()), int(missing[holes].argmax())
     start, end = body.table[DS].iloc[[before[longest], after[longest]]]
-    message = (
-        f"{count} step(s) of {body.series.freq} are missing in {len(after)} gap(s), "
-        f"the longest of {missing[holes].max()} between {start} and {end}; {_gap_remedy(body)}"
-    )
+    where = f"the longest of {missing[holes].max()} between {start} and {end}; {_gap_remedy(body)}"
+    if usual := usual_step(body):
+        where = usual
+    message = f"{count} step(s) of {body.series.freq} are missing in {len(after)} gap(s), {where}"
     ids = tuple(body.names[np.unique(body.code[after])[:_SHOWN]])
     rows = tuple(map(int, np.sort(body.row[after])[:_SHOWN]))
     yield Violation("gaps", _gap_severity(body), count, message, ids, rows)
@@ -121,6 +122,13 @@ def _gap_remedy(body: Ordered) -> str:
     if body.series.symbolic:
         return "a sequence of symbols has no gaps: bring the missing steps"
     return "set series.gaps to mask or fill" if body.series.gaps == "refuse" else f"policy: {body.series.gaps}"
+
+
+def far(body: Ordered) -> Iterator[Violation]:
+    """Readings at an end of their series that are further from all others than those span."""
+    for stray in strays(body)[:_SHOWN]:
+        name = str(body.table[UNIQUE_ID].loc[stray.row])
+        yield Violation("stray", "warning", 1, stray.sentence, (name,), (stray.row,))
 
 
 def edges(body: Ordered) -> Iterator[Violation]:
@@ -179,6 +187,7 @@ RULES: Final[tuple[Callable[[Ordered], Iterator[Violation]], ...]] = (
     order,
     duplicates,
     grid,
+    far,
     edges,
     levels,
     symbols,

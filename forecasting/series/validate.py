@@ -14,6 +14,7 @@ from pandas.api.types import infer_dtype, is_datetime64_dtype, is_float_dtype
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.errors import DataError
+from forecasting.series.frequency import EARLIEST, LATEST
 from forecasting.series.rules import RULES, Violation
 from forecasting.series.sorted_rows import Ordered
 
@@ -59,7 +60,7 @@ def validate(table: pd.DataFrame, series: Series) -> Report:
     if table.empty:
         return Report((Violation("empty", "error", 0, "the table has no rows"),), 0, 0)
     violations = list(_column_violations(table, series))
-    if any(violation.rule in ("missing_column", "wrong_type") for violation in violations):
+    if any(violation.rule in ("missing_column", "wrong_type", "outside_years") for violation in violations):
         return Report(tuple(violations), len(table), 0)
     body = Ordered.of(table, series)
     for rule in RULES:
@@ -77,6 +78,9 @@ def _column_violations(table: pd.DataFrame, series: Series) -> Iterator[Violatio
     for name in types:
         if name in table:
             yield from _in_column(table, name, types[name])
+    if not series.symbolic and DS in table and is_datetime64_dtype(table[DS]):  # the steps of a text are made up
+        far = ((table[DS] < EARLIEST) | (table[DS] > LATEST)).to_numpy()
+        yield from _bad_values(table, DS, far, "outside_years", "(outside the years 1700 to 2250)")
 
 
 def _in_column(table: pd.DataFrame, name: str, expected: str) -> Iterator[Violation]:

@@ -43,7 +43,6 @@ def test_hours_and_shorter_may_stand_one_after_the_other(freq: str) -> None:
     ("freq", "meant"),
     [
         ("hourlyy", "h"),
-        ("bh", "h"),
         ("15 minutes", "15min"),
         ("2 h", "2h"),
         ("-1h", "1h"),
@@ -77,6 +76,12 @@ def test_steps_shorter_than_a_stamp_are_refused() -> None:
     """Stamps are microseconds: what pandas calls ns would be a step of nothing."""
     assert to_offset("ns").nanos == 1
     assert "'ns' is not a frequency" in refusal("ns")
+
+
+@pytest.mark.parametrize("freq", ["bh", "2bh", "cbh", "BH"])
+def test_business_hours_are_refused_with_what_to_take(freq: str) -> None:
+    """Pandas knows them, no grid here does: hours with gaps say the same."""
+    assert "take h, with window.min_observed and series.max_gap" in refusal(freq)
 
 
 @pytest.mark.parametrize("freq", ["hourlyy", "15 minutes", "", "H", "T", "S", "M", "Q", "Y", "A", "QE-XYZ"])

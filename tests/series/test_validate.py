@@ -261,3 +261,58 @@ def test_report_as_table_as_json_and_as_error() -> None:
         report.raise_for_errors()
     assert len(error.value.violations) == len(report.errors) == 3
     assert "above" not in str(error.value)
+
+
+def test_stamps_of_no_century_are_an_error_and_nothing_else_is_judged() -> None:
+    """Tables that come without a file, over HTTP or from Python, are held to the same years."""
+    rules = check(table(np.array(["2024-01-01", "55969-09-28"], "datetime64[us]"), [1, 2]))
+    assert set(rules) == {"outside_years"}
+    assert (rules["outside_years"].severity, rules["outside_years"].rows) == ("error", (1,))
+
+
+@pytest.mark.parametrize(
+    ("stamps", "row", "key"),
+    [
+        ([*pd.date_range("2024-01-01", periods=120), "2034-05-30"], 120, "end"),
+        (["1970-01-01", *pd.date_range("2024-01-01", periods=120)], 0, "start"),
+        ([*pd.date_range("2024-01-01", periods=120), "2034-05-30", "2034-05-31"], 121, "end"),
+    ],
+)
+def test_readings_far_from_all_others_are_named(stamps: list[Any], row: int, key: str) -> None:
+    """One row in 2034 after four months, or in 1970 before them, is told with its stamp and the gap."""
+    frame = table(stamps, range(len(stamps)))
+    stray = check(frame, freq="D")["stray"]
+    assert (stray.severity, stray.rows) == ("warning", (row,))
+    assert str(frame["ds"][row]) in stray.message
+    assert f"series.{key}" in stray.message
+
+
+def test_readings_after_an_outage_are_no_strays() -> None:
+    """A gap that is shorter than the series, a series of few readings: nothing to be told."""
+    days = [*pd.date_range("2024-01-01", periods=100), *pd.date_range("2024-06-01", periods=2)]
+    assert "stray" not in check(table(days, range(102)), freq="D")
+    assert "stray" not in check(table(["2024-01-01", "2024-01-02", "2030-01-01"], [1, 2, 3]), freq="D")
+
+
+def test_a_step_that_most_readings_keep_is_named_in_place_of_gaps() -> None:
+    """Hourly readings under 15min: not thousands of gaps to be puzzled by, but the frequency that fits."""
+    stamps = [stamp for stamp in pd.date_range("2024-01-01", periods=200, freq="h") if stamp.day != 3]
+    gaps = check(table(stamps, range(len(stamps))), freq="15min")["gaps"]
+    assert gaps.count == 199 * 4 - len(stamps) + 1
+    assert "most readings lie 4 steps of 15min apart: series.freq: h would fit" in gaps.message
+
+
+def test_no_fine_grid_is_advised_for_readings_that_come_late() -> None:
+    """Every whole second lies on a grid of seconds; following that advice 99 % of the steps would be missing."""
+    draw = np.random.default_rng(1)
+    stamps = pd.date_range("2024-01-01", periods=50, freq="5min") + pd.to_timedelta(draw.integers(0, 9, 50), unit="s")
+    off = check(table(list(stamps), range(50)), freq="5min")["off_grid"]
+    assert "freq s" not in off.message
+
+
+@pytest.mark.parametrize("freq", ["QE-FEB", "QS-MAR", "YE-JUN", "YS-APR"])
+def test_fiscal_steps_are_found(freq: str) -> None:
+    """Quarters and years that end in any month have a frequency of their own."""
+    stamps = pd.date_range("2010-01-01", periods=12, freq=freq)
+    wrong = "ME" if "S" in freq else "MS"
+    assert f"freq {freq}" in check(table(list(stamps), range(12)), freq=wrong)["off_grid"].message

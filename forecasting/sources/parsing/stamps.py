@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from forecasting.series.frequency import is_calendar, offset_of
+from forecasting.series.frequency import EARLIEST, LATEST, is_calendar, offset_of
 
 __all__ = ["Clock", "as_text", "concatenate", "examples", "join", "steps", "to_utc"]
 
@@ -15,6 +15,10 @@ _STEP_ORIGIN = "2000-01-01"
 _MOST_STEPS = 10_000_000
 _OFFSET = r"(?:\dZ|[T ]\d{2}:?\d{2}\S*\s?[+-]\d{2}:?(?:\d{2})?)$"  # a stamp that says its own distance from UTC
 _UNIX = {"unix": 1_000_000, "unix_ms": 1000}  # microseconds
+_CALENDAR_QUARTERS = {"QS": 1, "BQS": 1, "QE": 0, "BQE": 0}  # the month of a step that is one, modulo 3
+_QUARTER = r"^(?:(?P<year>\d{4})[- ]?[Qq](?P<quarter>[1-4])|[Qq](?P<first>[1-4])[-/ ]?(?P<last>\d{4}))$"
+_FARTHEST = 9e18  # microseconds that datetime64 can hold
+_AHEAD = r"([+-])(\d{2}):?(\d{2})?$"  # the distance itself
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,14 @@ def to_utc(raw: pd.Series, ids: pd.Series, clock: Clock) -> tuple[pd.Series, lis
     stamps, absolute = _parse(raw, clock)
     unreadable = raw[stamps.isna() & raw.notna()]
     problems = [_unreadable(unreadable, clock)] if len(unreadable) else []
+    far = (stamps < EARLIEST) | (stamps > LATEST)
+    if far.any():
+        problems.append(_far(raw[far], stamps[far], clock))
+        return stamps.mask(far), problems
+    if is_calendar(clock.freq):
+        return _as_dates(raw, stamps, absolute, clock, problems), problems
     if clock.time_zone is None:
         return stamps, problems
-    if is_calendar(clock.freq):
-        local = stamps.dt.tz_localize("UTC").dt.tz_convert(clock.time_zone).dt.tz_localize(None)
-        return stamps.mask(absolute, local), problems
     utc = _from_local(stamps, ids, clock.time_zone)
     skipped = raw[utc.isna() & stamps.notna() & ~absolute]
     if len(skipped):
@@ -97,21 +104,23 @@ def _parse(raw: pd.Series, clock: Clock) -> tuple[pd.Series, pd.Series]:
         naive = raw.dt.tz_convert("UTC").dt.tz_localize(None) if raw.dt.tz is not None else raw
         return naive.astype("datetime64[us]"), absolute
     text = as_text(raw)
-    stamps = pd.Series(pd.NaT, index=raw.index, dtype="datetime64[us]")
+    stamps = _never(raw)
     absolute = text.str.contains(_OFFSET, na=False)
-    for layout in clock.formats or ("ISO8601",):
+    for layout in clock.formats or ("ISO8601", "period"):
         todo = stamps.isna()
         read = _read(text[todo], layout, clock.freq)
         stamps = stamps.where(~todo, read)
-        if layout in _UNIX:
+        if layout in _UNIX or "%z" in layout:
             absolute |= todo & stamps.notna()
     return stamps, absolute
 
 
 def _read(text: pd.Series, layout: str, freq: str) -> pd.Series:
     if layout in _UNIX:
-        seconds = pd.to_numeric(text, errors="coerce") * _UNIX[layout]
-        return seconds.round().astype("Int64").astype("datetime64[us]")
+        counted = pd.to_numeric(text, errors="coerce") * _UNIX[layout]
+        return counted.clip(-_FARTHEST, _FARTHEST).round().astype("Int64").astype("datetime64[us]")
+    if layout == "period":
+        return _periods(text, freq)
     if layout == "step":
         count = pd.to_numeric(text, errors="coerce")
         count = count.where((count % 1 == 0) & count.between(0, _MOST_STEPS))
@@ -119,6 +128,56 @@ def _read(text: pd.Series, layout: str, freq: str) -> pd.Series:
         return count.map(pd.Series(stamps)).astype("datetime64[us]")
     parsed = pd.to_datetime(text, format=layout, errors="coerce", utc=True)
     return parsed.dt.tz_localize(None).astype("datetime64[us]")
+
+
+def _periods(text: pd.Series, freq: str) -> pd.Series:
+    """Labels of quarters (2024Q1, Q1 2024) or ISO weeks (2024-W05) as the date that `freq` calls that step by.
+
+    Only where a step is one: a quarter of a fiscal year has no label that everybody reads alike.
+    """
+    offset = offset_of(freq).base
+    month = _CALENDAR_QUARTERS.get(offset.rule_code.partition("-")[0])
+    if month is not None and getattr(offset, "startingMonth", 0) % 3 == month:
+        parts = text.str.extract(_QUARTER)
+        year, quarter = (pd.to_numeric(parts[a].fillna(parts[b])) for a, b in (("year", "last"), ("quarter", "first")))
+        begin = pd.to_datetime({"year": year, "month": 3 * quarter - 2, "day": 1})
+    elif isinstance(offset, pd.offsets.Week):
+        begin = pd.to_datetime(text.str.replace("-", "", regex=False) + "1", format="%GW%V%u", errors="coerce")
+    else:
+        return _never(text)
+    dates: pd.Series = begin.map(offset.rollforward, na_action="ignore").astype("datetime64[us]")
+    return dates
+
+
+def _never(text: pd.Series) -> pd.Series:
+    return pd.Series(pd.NaT, index=text.index, dtype="datetime64[us]")
+
+
+def _as_dates(raw: pd.Series, stamps: pd.Series, absolute: pd.Series, clock: Clock, problems: list[str]) -> pd.Series:
+    """Local dates: those of the zone that the source names, else those of the zone in which they are written."""
+    if clock.time_zone is not None:
+        local = stamps.dt.tz_localize("UTC").dt.tz_convert(clock.time_zone).dt.tz_localize(None)
+        return stamps.mask(absolute, local)
+    written = stamps.mask(absolute, _as_written(raw, stamps))
+    within = absolute & (written != written.dt.normalize()) & written.notna()
+    if within.any():
+        problems.append(
+            f"{within.sum()} stamp(s) with a zone of their own do not begin a day there: {examples(raw[within])};"
+            f" a step of {clock.freq} is known by its local date: name its zone in source.time_zone, e.g. Europe/Vienna"
+        )
+    return written
+
+
+def _as_written(raw: pd.Series, utc: pd.Series) -> pd.Series:
+    """The clock times that stamps with a zone or a distance from UTC show."""
+    if isinstance(raw.dtype, pd.DatetimeTZDtype):
+        plain: pd.Series = raw.dt.tz_localize(None).astype("datetime64[us]")
+        return plain
+    parts = as_text(raw).str.extract(_AHEAD)
+    minutes = pd.to_numeric(parts[1]).fillna(0) * 60 + pd.to_numeric(parts[2]).fillna(0)
+    ahead = pd.to_timedelta(minutes.where(parts[0] != "-", -minutes), unit="min").astype("timedelta64[us]")
+    written: pd.Series = utc + ahead
+    return written
 
 
 def _from_local(stamps: pd.Series, ids: pd.Series, time_zone: str) -> pd.Series:
@@ -132,6 +191,14 @@ def _from_local(stamps: pd.Series, ids: pd.Series, time_zone: str) -> pd.Series:
     local = stamps.dt.tz_localize(time_zone, ambiguous=daylight.to_numpy(), nonexistent="NaT")
     utc: pd.Series = local.dt.tz_convert("UTC").dt.tz_localize(None)
     return utc
+
+
+def _far(rows: pd.Series, stamps: pd.Series, clock: Clock) -> str:
+    finer = "are these milliseconds? then set source.date_format: unix_ms" if "unix" in clock.formats else ""
+    return (
+        f"{len(rows)} stamp(s) outside the years 1700 to 2250: {examples(rows)}, the first in the year"
+        f" {stamps.iloc[0].year}; {finer or 'correct the rows'}"
+    )
 
 
 def _unreadable(rows: pd.Series, clock: Clock) -> str:
