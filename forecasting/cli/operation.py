@@ -26,10 +26,10 @@ def deploy(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Register the flows of every job, with their schedules, at the Prefect server in PREFECT_API_URL.
+    """Register the flows of every job at a Prefect server.
 
-    Running it again changes nothing. Without --serve it then ends, and workers run the scheduled flows: prefect worker
-    start.
+    The server is that of PREFECT_API_URL; every flow brings its schedule. Running it again changes nothing. Without
+    --serve it then ends, and workers run the scheduled flows: prefect worker start.
     """
     from forecasting.cli.tables import show
     from forecasting.config.settings import Settings
@@ -60,7 +60,7 @@ def monitor(
     act: Annotated[bool, typer.Option("--act", help="Act on the verdict: renew the intervals, or train.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare the live model's forecasts with the readings, test for drift, and say whether to act.
+    """Compare live forecasts with the readings and test for drift.
 
     A verdict is acted on once. With a server in PREFECT_API_URL, an event requests the training.
     """

@@ -19,7 +19,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
-    """Answer forecast requests over HTTP with the live models; see docs/serve.md."""
+    """Answer forecast requests over HTTP with the live models."""
     from forecasting.config.settings import ServeSettings, Settings
     from forecasting.serve.server import run as answer
 

@@ -145,9 +145,7 @@ def test_where_no_series_can_be_forecast_nothing_is_stored(place: Any, make_tabl
     """All of them with their reasons, in one error."""
     table = make_table({"a": np.full(30, np.nan), "b": np.full(30, np.inf)})
     place.store.observations.merge("buoy", table)
-    with pytest.raises(
-        DataError, match=r"none of the 2 series can be forecast:\n  - a: no reading\n  - b: .*infinite"
-    ):
+    with pytest.raises(DataError, match=r"none of the 2 series can be forecast:\n  - a: no reading\n  - b: .*infinite"):
         place.forecast(shards=2)
     with pytest.raises(DataError, match="no forecasts of buoy are stored"):
         place.store.forecasts.read("buoy")
