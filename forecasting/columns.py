@@ -43,8 +43,8 @@ STEP: Final = "step"  # 1 is the first timestamp after the cutoff
 MODEL: Final = "model"
 VERSION: Final = "version"  # of the model in the registry
 CREATED: Final = "created"  # when the forecast was made, UTC
-SYMBOL: Final = "symbol"  # that was forecast, in a job of symbols
-PROBABILITY: Final = "probability"  # of that symbol, after all that stand before it
+SYMBOL: Final = "symbol"  # the forecast symbol, in a job of symbols
+PROBABILITY: Final = "probability"  # of that symbol, given all before it
 UNKNOWN_READ: Final = "unknown"  # symbols of the context that are not in the vocabulary
 
 # What each axis of a shape such as (B, T, D) counts; a shape names any other axis by a word.
@@ -81,7 +81,7 @@ def quantile_column(quantile: float) -> str:
 
 
 def quantile_columns(names: Iterable[object]) -> list[str]:
-    """Those of `names` that are columns of quantiles, lowest first."""
+    """The quantile columns among `names`, lowest first."""
     found = (name for name in map(str, names) if _QUANTILE.fullmatch(name))
     return sorted(found, key=column_quantile)
 
@@ -92,12 +92,12 @@ def column_quantile(column: str) -> float:
 
 
 def median_column(columns: Sequence[str]) -> str:
-    """That of the columns of quantiles which is drawn as the forecast: 0.5, or what is nearest to it."""
+    """The quantile column that is drawn as the forecast: 0.5, or the nearest to it."""
     return min(columns, key=lambda column: abs(column_quantile(column) - 0.5))
 
 
 def interval_columns(columns: Sequence[str]) -> list[tuple[str, str, float]]:
-    """The columns of quantiles, lowest first, in pairs that bound an interval, with its level; widest first."""
+    """The quantile columns, lowest first, in pairs that bound an interval, with its level; widest first."""
     pairs = [(columns[depth], columns[-1 - depth]) for depth in range(len(columns) // 2)]
     return [(low, high, round(100 * (column_quantile(high) - column_quantile(low)), 7)) for low, high in pairs]
 

@@ -18,13 +18,13 @@ __all__ = [
     "no_space",
 ]
 
-_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded")  # as libraries put it
+_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded")  # in the words of libraries
 
 
 class GatecastError(Exception):
     """Base of all errors that Gatecast raises on purpose; its text is one clear message for a person.
 
-    `exit_code` is what the command line ends with.
+    `exit_code` is the exit code of the command line.
     """
 
     exit_code = 1
@@ -58,15 +58,15 @@ class TrainingError(GatecastError):
 
 
 class RegistryError(GatecastError):
-    """The model registry has no such model, version or alias, or does not answer."""
+    """The model registry has no such model, version, or alias, or does not answer."""
 
 
 class UnknownVersionError(RegistryError):
-    """The registry answers, but has no such model, version or alias."""
+    """The registry answers, but has no such model, version, or alias."""
 
 
 class LockedError(RegistryError):
-    """Somebody else judges or promotes a version of this model, and has not ended in time."""
+    """Another process judges or promotes a version of this model, and has not finished in time."""
 
 
 class NothingPromotedError(GatecastError):
@@ -80,10 +80,10 @@ class SpaceError(GatecastError):
 
 
 def no_space(error: BaseException | None) -> SpaceError | None:
-    """What to raise where a library failed for want of disk space; none where it failed for something else."""
+    """The error to raise if a library failed for lack of disk space; none if it failed for another reason."""
     while error is not None:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error) for text in _FULL):
             why = " ".join(str(error).split())
-            return SpaceError(f"no space is left on a disk: {why}; make room and run again, finished work is kept")
+            return SpaceError(f"no space left on a disk: {why}; free some and run again, finished work is kept")
         error = error.__cause__ or error.__context__
     return None

@@ -1,1 +1,1 @@
-"""What is shipped: a directory of data files, and what turns it into forecasts without any training package."""
+"""The shipped artifact: a directory of data files, and the code that forecasts from it without any training package."""

@@ -54,11 +54,11 @@ class Origin(BaseModel):
     git_commit: str = ""
     seed: int = 0
     parity: float = 0.0  # max abs difference between the trained network and its ONNX graph
-    steps: int = 0  # optimiser steps
+    steps: int = 0  # optimizer steps
     params: dict[str, Any] = {}  # of the network, defaults included
     precision: str = "float32"  # it was trained in
-    fit_until: datetime | None = None  # the last reading that its weights were fitted to; none: not known
-    seen_until: datetime | None = None  # the last reading that chose among them, in validation
+    fit_until: datetime | None = None  # the last reading that its weights were fitted to; none: unknown
+    seen_until: datetime | None = None  # the last reading that chose among weights, in validation
 
 
 class _File(BaseModel):
@@ -81,7 +81,7 @@ class Manifest(BaseModel):
 
     @property
     def weights(self) -> str:
-        """The sha256 of the model's graphs and weights: what a verdict names."""
+        """The sha256 of the model's graphs and weights, recorded by verdicts."""
         sums = [self.files[name].sha256 for name in ("model.onnx", "step.onnx") if name in self.files]
         return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
@@ -112,9 +112,9 @@ def write(
     origin: Origin,
     keras_file: Path | None = None,
 ) -> Path:
-    """Write a bundle so that `directory` either holds all of it or is not there; an old one is replaced.
+    """Write a bundle so that `directory` holds either all of it or nothing new; an old one is replaced.
 
-    `golden` is a small batch of inputs; the forecast that it must give for ever is computed here.
+    `golden` is a small batch of inputs; the forecast that it must always reproduce is computed here.
     """
 
     def fill(draft: Path) -> None:
@@ -141,7 +141,7 @@ def write(
 
 
 def open_bundle(directory: Path, *, threads: int = 0, registered: str | None = None) -> Bundle:
-    """Check the files, open the graphs and replay the golden forecast; raise ArtifactError if any of it fails.
+    """Check the files, open the graphs, and replay the golden forecast; raises ArtifactError if any of it fails.
 
     Everything is read from the bytes that were checked. `registered` is as for `check_files`.
     """
@@ -158,7 +158,7 @@ def open_bundle(directory: Path, *, threads: int = 0, registered: str | None = N
 
 
 def is_whole(directory: Path) -> bool:
-    """Whether a complete bundle lies there that reproduces its golden forecast."""
+    """Whether the directory holds a complete bundle that reproduces its golden forecast."""
     try:
         open_bundle(directory)
     except ArtifactError:
@@ -167,21 +167,20 @@ def is_whole(directory: Path) -> bool:
 
 
 def check_files(directory: Path, *, registered: str | None = None) -> Manifest:
-    """The manifest of a bundle that holds the files it lists, and no others; raise ArtifactError with every fault.
+    """The manifest of a bundle that holds exactly the files it lists; raises ArtifactError with every fault.
 
-    `registered` is the `checksum` that its manifest must have. No file is opened as what it is: not as a graph, nor as
-    an archive.
+    `registered` is the `checksum` that its manifest must have. No file is parsed as a graph or an archive.
     """
     return _checked(directory, registered)[0]
 
 
 def checksum(directory: Path) -> str:
-    """The sha256 of a bundle's manifest, which lists the checksums of all files: enough to know the bundle again."""
+    """The sha256 of a bundle's manifest, which lists the checksums of all files: it identifies the bundle."""
     return hashlib.sha256((directory / _MANIFEST).read_bytes()).hexdigest()
 
 
 def read_spec(directory: Path) -> Spec:
-    """What the model of a bundle reads and gives; raise ArtifactError where that cannot be read."""
+    """The inputs and outputs of a bundle's model; raises ArtifactError if they cannot be read."""
     try:
         return _spec(directory, (directory / "spec.json").read_bytes())
     except OSError as error:
@@ -195,12 +194,12 @@ def read_graphs(directory: Path) -> Graphs:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """What a bundle says of itself, without a look at its files; raise ArtifactError where that cannot be read."""
+    """The manifest of a bundle, without a check of its files; raises ArtifactError if it cannot be read."""
     return _manifest(directory, None)
 
 
 def _checked(directory: Path, registered: str | None) -> tuple[Manifest, dict[str, bytes]]:
-    """The manifest, and the content of every file that it lists but for the network's, which is kept for training."""
+    """The manifest, and the content of every listed file except the Keras file, which is kept for training."""
     manifest = _manifest(directory, registered)
     there = {path.name for path in directory.iterdir()} - {_MANIFEST}
     faults = [f"{name}: not a file of a bundle" for name in manifest.files if name not in _FILES]

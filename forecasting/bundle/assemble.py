@@ -28,8 +28,8 @@ from forecasting.series.windows import Windows, slide
 __all__ = ["assemble", "recalibrate", "spec_for"]
 
 BATCH = 1024
-MOST_WINDOWS = 20_000  # that residuals are taken from, evenly spread
-MOST_PATHED = 2_000  # the same, where every window takes hundreds of sample paths; as many residuals as are kept
+MOST_WINDOWS = 20_000  # for residuals, evenly spread
+MOST_PATHED = 2_000  # the same, if every window takes hundreds of sample paths; as many residuals as are kept
 GOLDEN_WINDOWS = 4
 
 
@@ -45,7 +45,7 @@ def spec_for(
 ) -> Spec:
     """The spec of a model of this job; forecasts show the head's quantiles and the bounds of the job's levels.
 
-    A model with `quantiles` of its own gives just these, for the whole horizon at once; without, it is the network.
+    A model with `quantiles` of its own gives only these, for the whole horizon at once; without, it is the network.
     """
     network = quantiles is None
     return Spec(
@@ -70,10 +70,11 @@ def spec_for(
 def assemble(
     directory: Path, spec: Spec, graphs: Graphs, held_out: Windows, *, origin: Origin, keras_file: Path | None = None
 ) -> Path:
-    """Write the bundle of `graphs`, calibrated on windows that it was not fitted on; raises DataError without any."""
+    """Write the bundle of `graphs`, calibrated on windows that it was not fitted on; raises DataError if there are
+    none."""
     if not len(held_out):
         raise DataError(
-            f"there is no window of {spec.context} + {spec.horizon} steps to calibrate {spec.model} on; bring more data"
+            f"no window of {spec.context} + {spec.horizon} steps to calibrate {spec.model} on; bring more data"
         )
     predictor = Predictor(spec, graphs)
     most = min(len(held_out), MOST_PATHED if predictor.feeds_back else MOST_WINDOWS)
@@ -101,10 +102,10 @@ def assemble(
 def recalibrate(
     bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, directory: Path, *, min_observed: float = 0.5
 ) -> Path:
-    """Write the same model with residuals of every window after `since`, which it was never fitted on.
+    """Write the same model with the residuals of every window after `since`, which it was never fitted on.
 
-    Of windows whose context is read to the share `min_observed` at least, as the job's `window.min_observed` says.
-    Its weights, and so the verdict on them, stay the same. `table` must be clean. A model of symbols has no residuals.
+    A window counts if at least the share `min_observed` of its context was read, the job's `window.min_observed`. The
+    weights stay the same, and so does the verdict on them. `table` must be clean. A model of symbols has no residuals.
     """
     spec = bundle.spec
     if not spec.quantiles:

@@ -1,4 +1,4 @@
-"""Split-conformal calibration: the residuals of a backtest turn base quantiles into quantiles that keep their word."""
+"""Split-conformal calibration: the residuals of a backtest turn base quantiles into quantiles with valid coverage."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from forecasting.errors import ArtifactError, GatecastError
 __all__ = ["Calibration", "identity"]
 
 _SAME = 1e-9  # quantiles closer than this are one: (1 - 0.8) / 2 is not quite 0.1
-_REMEMBERED = 32  # lists of wanted quantiles whose moves are kept
+_REMEMBERED = 32  # lists of quantiles whose moves are cached
 
 
 class _Move(NamedTuple):
-    """The way to A wanted quantiles: from which base quantiles (A,), by how much (H, A)."""
+    """The map to A quantiles: the base quantile (A,) of each, and the shift (H, A)."""
 
     nearest: npt.NDArray[np.intp]
     shift: npt.NDArray[np.float32]
@@ -49,10 +49,10 @@ class Calibration:
     ) -> npt.NDArray[Any]:
         """The `wanted` quantiles (B, H, A) of the base forecast (B, H, Q); they never cross.
 
-        `groups` names the group of each window; one that is not known has the residuals of all. The base's median
-        stays where it is, so that calibration moves no point forecast, and bounds the quantiles on either side. Raises
-        GatecastError where `wanted` does not increase within (0, 1), or where a step without residuals is asked for a
-        quantile that the base does not hold.
+        `groups` names the group of each window; an unknown one has the residuals of all. The base's median stays in
+        place, so calibration moves no point forecast, and bounds the quantiles on either side. Raises GatecastError if
+        `wanted` does not increase within (0, 1), or if it holds a quantile that the base lacks and some step has no
+        residuals.
         """
         check_axes(base, "BHQ", {"H": len(self.residuals), "Q": len(self.quantiles)}, name="base forecast")
         nearest, shift = self._moves(tuple(wanted))
@@ -63,7 +63,7 @@ class Calibration:
         return _outward(moved, base[..., middle, None], wanted) if has_median else np.sort(moved, axis=-1)
 
     def reaching(self, horizon: int) -> Calibration:
-        """For a longer horizon: steps that were never calibrated take the residuals of the last one that was."""
+        """Extend to a longer horizon: steps that were never calibrated take the residuals of the last one that was."""
         lacking = max(0, horizon - len(self.residuals))
         last = np.repeat(self.residuals[-1:], lacking, axis=0)
         groups = {name: group.reaching(horizon) for name, group in self.groups.items()}
@@ -84,7 +84,7 @@ class Calibration:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Calibration:
-        """What `to_arrays` gave; raise ArtifactError where the arrays cannot be that."""
+        """The inverse of `to_arrays`; raises ArtifactError for arrays that cannot be its result."""
         missing = sorted({"quantiles", "residuals"} - set(arrays))
         if missing:
             raise ArtifactError(f"the calibration lacks {', '.join(missing)}; save the bundle again")
@@ -111,13 +111,13 @@ class Calibration:
         if foreign and not self.counts.all():
             steps = [int(step) + 1 for step in np.flatnonzero(self.counts == 0)]
             raise GatecastError(
-                f"quantiles {foreign} need residuals, and steps {steps} have none; ask for some of"
+                f"quantiles {foreign} need residuals, but steps {steps} have none; choose from"
                 f" {list(self.quantiles)}, or calibrate on more windows"
             )
 
     @cached_property
     def _moves(self) -> Callable[[tuple[float, ...]], _Move]:
-        """`_move`, remembered for what was lately wanted: it takes longer than a single forecast's arithmetic."""
+        """`_move`, cached: it takes longer than the arithmetic of a single forecast."""
         return lru_cache(_REMEMBERED)(self._move)
 
     def _move(self, wanted: tuple[float, ...]) -> _Move:
@@ -131,7 +131,7 @@ class Calibration:
         return self._nearest(0.5)
 
     def _nearest(self, tau: float) -> tuple[int, bool]:
-        """Index of the base quantile nearest to `tau`, and whether it is `tau` itself."""
+        """The index of the base quantile nearest to `tau`, and whether it equals `tau`."""
         distance = np.abs(np.asarray(self.quantiles) - tau)
         index = int(distance.argmin())
         return index, bool(distance[index] < _SAME)
@@ -151,7 +151,7 @@ class Calibration:
 
 
 def identity(quantiles: tuple[float, ...], horizon: int) -> Calibration:
-    """A calibration without residuals: it gives base quantiles as they are, and no others."""
+    """A calibration without residuals: it returns base quantiles as they are, and no others."""
     return Calibration(quantiles, np.empty((horizon, len(quantiles), 0), np.float32))
 
 

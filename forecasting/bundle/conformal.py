@@ -1,4 +1,4 @@
-"""The forecasts of a backtest and what happened become the calibration of a bundle."""
+"""From the forecasts of a backtest and their actuals to the calibration of a bundle."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,9 @@ from forecasting.errors import GatecastError
 
 __all__ = ["LEAST", "calibrate"]
 
-LEAST = 50  # residuals of every step that a group needs to have intervals of its own: coverage within about 6 per cent
+LEAST = (
+    50  # residuals of every step that a group needs for intervals of its own: coverage within about 6 percentage points
+)
 _MOST_GROUPED = 500  # residuals of a step that a group keeps
 
 
@@ -27,11 +29,11 @@ def calibrate(
 ) -> Calibration:
     """Residuals of the `base` forecasts (B, H, Q) against the actuals `y` (B, H), NaN where missing, per step.
 
-    Both in the scaled space of the network, and from windows that were not trained on. A step keeps at most
-    `limit` residuals, drawn from all its windows with a fixed seed: every series and season stays represented,
-    and the same input gives the same calibration. A window whose forecast is not finite gives no residual.
-    `groups` names the group of each window: one with at least LEAST residuals of every step has residuals of its own,
-    the others those of all. With `weights` (B,) a step keeps as many as those weights are worth, the heavy more often.
+    Both are in the scaled space of the network, from windows outside the training data. A step keeps at most `limit`
+    residuals, drawn from all its windows with a fixed seed: every series and season stays represented, and the same
+    input gives the same calibration. A window whose forecast is not finite gives no residual. `groups` names the group
+    of each window: one with at least LEAST residuals of every step has residuals of its own, the others use those of
+    all. With `weights` (B,) a step keeps as many as those weights are worth, the heavy more often.
     """
     check_axes(y, "BH", name="y")
     check_axes(base, "BHQ", {"B": len(y), "H": y.shape[1], "Q": len(quantiles)}, name="base")

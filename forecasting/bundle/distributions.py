@@ -1,4 +1,4 @@
-"""Forecast distributions: quantiles, means and draws of what a network puts out."""
+"""Forecast distributions: quantiles, means, and draws from the outputs of a network."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _COUNTED = 16  # counts up to here are found by adding up probabilities, which i
 
 
 class Distribution(Protocol):
-    """How the output (..., P) of a network is read; results have the dtype of the output."""
+    """The distribution behind a network's output (..., P); results have the dtype of the output."""
 
     def quantile(self, output: Array, levels: Array) -> Array:
         """The quantiles (..., Q) at levels (Q,)."""
 
     def at(self, output: Array, draws: Array) -> Array:
-        """The value (...) of each distribution at a level of its own (...): a draw, where that level is one."""
+        """The value (...) of each distribution at a quantile level of its own (...); uniform levels give draws."""
 
     def mean(self, output: Array) -> Array:
         """The mean (...)."""
@@ -162,7 +162,7 @@ DISTRIBUTIONS: Final[dict[str, Callable[[Sequence[float]], Distribution]]] = {
 
 
 def distribution(name: str, levels: Sequence[float]) -> Distribution:
-    """How to read the output of the head of that name; `levels` are those of the head `quantile`."""
+    """The distribution of the head of that name; `levels` are those of the head `quantile`."""
     return DISTRIBUTIONS[name](levels)
 
 

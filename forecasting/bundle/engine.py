@@ -22,7 +22,7 @@ _AXES = {"past": "BTD", "future": "BHF", "static": "BS", "codes": "BK", "symbols
 
 
 class Graphs(NamedTuple):
-    """The serialised ONNX models of a bundle: all at once, or a reader of the context and one step after it."""
+    """The serialized ONNX models of a bundle: all at once, or a reader of the context and one step after it."""
 
     model: bytes
     step: bytes | None = None
@@ -34,9 +34,8 @@ class Engine:
     def __init__(self, model: bytes, *, threads: int = 0) -> None:
         """Open the content of an ONNX file; raises ArtifactError if it cannot, or if the graph names other files.
 
-        `threads` share every operator, 0 are as many as there
-        are cores. They wait for each other after each step of a recurrent layer: many windows are faster with one
-        thread a piece.
+        `threads` share every operator; 0 means one per core. They synchronize after each step of a recurrent layer: for
+        many windows, single-threaded pieces are faster.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -51,7 +50,7 @@ class Engine:
         self._axes = {name: _axes(name, shape) for name, shape in self.inputs.items()}
 
     def run(self, batch: Batch) -> Batch:
-        """All outputs of a batch by name; raises GatecastError when an input has the wrong shape."""
+        """All outputs of a batch by name; raises GatecastError if an input has the wrong shape."""
         missing = sorted(self.inputs.keys() - batch.keys())
         if missing:
             raise ArtifactError(f"the model needs the input(s) {', '.join(missing)}, got {', '.join(sorted(batch))}")
@@ -62,7 +61,7 @@ class Engine:
 
 
 def pieces(batch: Batch, size: int = _WINDOWS) -> Iterator[Batch]:
-    """A batch of windows in pieces of so many, by default those that one call reads fastest."""
+    """A batch of windows in pieces of `size`, by default the size that one call reads fastest."""
     count = len(next(iter(batch.values())))
     for begin in range(0, max(1, count), size):
         yield {name: values[begin : begin + size] for name, values in batch.items()}

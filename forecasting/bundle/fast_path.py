@@ -38,9 +38,9 @@ class Readings(NamedTuple):
 
 
 def step_of(spec: Spec) -> np.timedelta64 | None:
-    """The step between readings of a model that may take the fast path.
+    """The step between readings of a model on the fast path.
 
-    None for one that reads covariates or symbols, or whose steps are not of fixed length.
+    None for a model that reads covariates or symbols, or whose steps vary in length.
     """
     features = spec.features
     if features.past or features.future or features.static or spec.symbols:
@@ -49,11 +49,11 @@ def step_of(spec: Spec) -> np.timedelta64 | None:
 
 
 def panel_of(readings: Readings, spec: Spec) -> Panel | None:
-    """The panel of the last context of every series, with the horizon appended; None where it takes more than that.
+    """The panel of the last context of every series, with the horizon appended; None if the fast path does not apply.
 
-    It takes more where a model reads covariates, a step is not of fixed length, a series is too short, comes in
-    pieces or out of order, has gaps or repeats, is not gathered yet, or a value is missing or out of bounds: then the
-    table is validated and cleaned like any other. Both ways give the same forecasts.
+    It does not apply if a model reads covariates, a step varies in length, a series is too short, comes in pieces or
+    out of order, has gaps or duplicates, is not aggregated yet, or a value is missing or out of bounds: then the table
+    is validated and cleaned like any other. Both ways give the same forecasts.
     """
     step = step_of(spec)
     if step is None or not len(readings.y):
@@ -66,7 +66,7 @@ def panel_of(readings: Readings, spec: Spec) -> Panel | None:
     if (stop - first).min() < spec.context or len(set(names)) < len(names):
         return None
     within = ds[1:] - ds[:-1] == step
-    within[first[1:] - 1] = True  # from one series to the next any step will do
+    within[first[1:] - 1] = True  # between two series any step will do
     if not within.all() or not _usable(readings.y, spec):
         return None
     if spec.series.aggregate is not None and (step_ends(pd.Series(ds[first]), spec.features.freq) != ds[first]).any():
@@ -76,7 +76,7 @@ def panel_of(readings: Readings, spec: Spec) -> Panel | None:
 
 
 def windows_of(readings: Readings, spec: Spec) -> Windows | None:
-    """The window at the last reading of every series, in the panel of `panel_of`; None where there is none."""
+    """The window at the last reading of every series, in the panel of `panel_of`; None without one."""
     panel = panel_of(readings, spec)
     if panel is None:
         return None
@@ -117,7 +117,7 @@ def _ahead(start: np.ndarray, length: int, features: Features, step: np.timedelt
     """The calendar of so many steps from each of `start` (N,) on, (N * length, F)."""
     if not features.calendar:
         return np.empty((len(start) * length, 0), dtype=np.float32)
-    same = bool((start == start[0]).all())  # as the series of most requests do
+    same = bool((start == start[0]).all())  # as in most requests
     begins, which = (start[:1], np.zeros(len(start), np.intp)) if same else np.unique(start, return_inverse=True)
     stamps = (begins[:, None] + np.arange(length) * step).ravel()
     channels = calendar(stamps, features.calendar, time_zone=features.time_zone)

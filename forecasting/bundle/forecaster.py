@@ -1,4 +1,4 @@
-"""What answers: one protocol for every bundle, and the one function that opens a bundle as what it is."""
+"""One protocol for every bundle, and the one function that opens a bundle as what it is."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ __all__ = ["Forecaster", "forecaster_of", "open_forecaster"]
 
 
 class Forecaster(Protocol):
-    """A bundle that answers: networks and baselines, of numbers, frames or symbols, over any horizon."""
+    """A bundle in use: networks and baselines, of numbers, frames, or symbols, over any horizon."""
 
     @property
     def bundle(self) -> Bundle:
-        """What it was opened from."""
+        """The open bundle behind it."""
 
     @property
     def spec(self) -> Spec:
-        """What it reads and gives."""
+        """The model's inputs and outputs."""
 
     @property
     def generator(self) -> Generator:
-        """What goes on from a text; raises ConfigError for a model of numbers."""
+        """The generator that continues a text; raises ConfigError for a model of numbers."""
 
     def forecast(
         self,
@@ -43,17 +43,17 @@ class Forecaster(Protocol):
     ) -> pd.DataFrame:
         """Forecast every series of `history` from its last reading on: unique_id, ds, cutoff, step, `spec.outputs`.
 
-        `history` is a long table `unique_id, ds, y` with the covariates; what is known ahead comes in `future`, or as
-        rows of `history` without y. `levels` are per cent of central intervals, by default the configured quantiles.
-        `horizon` is the number of steps, by default as trained. Raises DataError that lists all that is wrong with the
-        tables, ConfigError where the model cannot go on beyond its horizon.
+        `history` is a long table `unique_id, ds, y` with the covariates; values known ahead come in `future`, or as
+        rows of `history` without y. `levels` are central intervals in percent, by default the configured quantiles.
+        `horizon` is the number of steps, by default as trained. Raises DataError that lists every fault of the tables,
+        ConfigError if the model cannot go beyond its horizon.
         """
 
     def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None) -> Forecasts:
-        """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean."""
+        """Forecast every series at each of `cutoffs` from the readings known then; `table` must be clean."""
 
     def check(self) -> None:
-        """Forecast the golden inputs; raises ArtifactError where the result does not fit the spec or is not finite."""
+        """Forecast the golden inputs; raises ArtifactError if the result does not fit the spec or is not finite."""
 
 
 def open_forecaster(directory: Path, *, threads: int = 0) -> Forecaster:

@@ -1,4 +1,4 @@
-"""Forecasts of many windows: arrays that become a table when somebody wants one."""
+"""Forecasts of many windows: arrays that become a table on demand."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["Forecasts", "QuantileForecasts", "SymbolForecasts"]
 
 
 class Forecasts(Protocol):
-    """Forecasts of N windows over H steps."""
+    """Forecasts of B windows over H steps."""
 
     @property
     def ds(self) -> np.ndarray:
         """(B, H) the stamps that are forecast."""
 
     def columns(self) -> dict[str, np.ndarray]:
-        """One entry (B * H,) per window and step: unique_id, ds, cutoff, step and what was forecast."""
+        """One entry (B * H,) per window and step: unique_id, ds, cutoff, step, and the forecast."""
 
     def table(self) -> pd.DataFrame:
         """The same as a long table."""
@@ -59,7 +59,7 @@ class QuantileForecasts(NamedTuple):
 
 
 class SymbolForecasts(NamedTuple):
-    """Symbols (B, H), the probability (B, H) of each after all before it, and the unknown ones that were read (B,)."""
+    """Symbols (B, H), the probability (B, H) of each given all before it, and the count (B,) of unknown ones read."""
 
     unique_id: np.ndarray  # (B,)
     cutoff: np.ndarray  # (B,)

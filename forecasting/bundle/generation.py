@@ -1,4 +1,4 @@
-"""A network of symbols that goes on from a text, symbol by symbol, and says how probable a given one was."""
+"""A network of symbols that continues a text, symbol by symbol, and gives the probability of any text."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ class Sampling(NamedTuple):
 
 
 class Generated(NamedTuple):
-    """What follows a history: symbols (…, H) and the probability (…, H) of each under the model, at temperature 1."""
+    """The continuation of a history: symbols (…, H) and the probability (…, H) of each under the model, at temperature
+    1."""
 
     symbols: Array
     probability: Array
 
 
 class Generator:
-    """A model of symbols: codes (B, T) and states in, logits (B, T, V) of what comes next and states out.
+    """A model of symbols: codes (B, T) and states in, logits (B, T, V) of the next symbol and states out.
 
-    Every sequence is read from states of zero. The unknown, code 0, may be read but is never given.
+    Every sequence is read from states of zero. The unknown symbol, code 0, may be read but is never generated.
     """
 
     def __init__(self, vocabulary: Vocabulary, engine: Engine) -> None:
@@ -74,7 +75,7 @@ class Generator:
         return Generated(self.vocabulary.decode(codes), probability)
 
     def log_probability(self, history: Sequence[str]) -> Array:
-        """The log-probability (T,) of each symbol of a history, given all that stand before it; 0 symbols give none."""
+        """The log-probability (T,) of each symbol of a history, given all before it; an empty history gives none."""
         codes = self.vocabulary.encode(history)[None]
         return np.asarray(self.score(np.concatenate([np.zeros((1, 1), np.int32), codes], axis=1))[0])
 
@@ -97,7 +98,7 @@ class Generator:
 
 
 def _draw(logits: Array, draws: Array, sampling: Sampling) -> Array:
-    """A code (B,) of each row of logits (B, V), the unknown never; by inverse distribution function at draws (B,)."""
+    """Draw a code (B,) from each row of logits (B, V), never the unknown, by inverse distribution at draws (B,)."""
     known = logits[:, 1:].astype(np.float64)
     if sampling.temperature == 0:
         return np.asarray(known.argmax(axis=-1) + 1)

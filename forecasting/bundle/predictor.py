@@ -1,4 +1,4 @@
-"""What the graphs of a bundle say about the future: quantiles and sample paths, at once or step by step."""
+"""The graphs of a bundle as forecasts: quantiles and sample paths, at once or step by step."""
 
 from __future__ import annotations
 
@@ -38,10 +38,9 @@ class Predictor:
     """
 
     def __init__(self, spec: Spec, graphs: Graphs, *, threads: int = 0) -> None:
-        """Open the graphs; raises ArtifactError where one cannot be opened.
+        """Open the graphs; raises ArtifactError if one cannot be opened.
 
-        `threads` read pieces of a batch side by side, or what is read in one call together; 0 are as many as there are
-        cores.
+        `threads` read pieces of a batch side by side, or share one call; 0 means one per core.
         """
         self.spec = spec
         self._threads = threads or cores()
@@ -57,25 +56,25 @@ class Predictor:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The arrays of a batch that are read."""
+        """The arrays of a batch that the graphs read."""
         ahead = ("future",) if self._step is not None and "future" in self._step.inputs else ()
         return (*self._model.inputs, *ahead)
 
     @property
     def feeds_back(self) -> bool:
-        """Whether forecasts go on from values that were forecast before."""
+        """Whether later steps use forecast values as inputs."""
         return self._step is not None or (self.spec.block or self.spec.horizon) < self.spec.horizon
 
     def reaching(self, horizon: int) -> Predictor:
-        """The same graphs, going on to a longer horizon; raises ConfigError where they cannot."""
+        """The same graphs with a longer horizon; raises ConfigError if they cannot."""
         if self._step is None and self.spec.features.past:
             raise ConfigError(
-                f"{self.spec.model} cannot go on beyond its {self.spec.block or self.spec.horizon} steps: it reads"
-                f" {', '.join(self.spec.features.past)}, known up to now only; train it for {horizon} steps"
+                f"{self.spec.model} cannot forecast beyond its {self.spec.block or self.spec.horizon} steps: it reads"
+                f" {', '.join(self.spec.features.past)}, known only up to the cutoff; train it for {horizon} steps"
             )
         if self.spec.layout is not None:
             raise ConfigError(
-                f"{self.spec.model} forecasts frames, {self.spec.horizon} at once; train it for {horizon} steps"
+                f"{self.spec.model} forecasts {self.spec.horizon} frames at once; train it for {horizon} steps"
             )
         longer = copy(self)
         block = None if self._step is not None else self.spec.block or self.spec.horizon
@@ -83,14 +82,14 @@ class Predictor:
         return longer
 
     def batch(self, windows: Windows, indices: Array) -> Batch:
-        """What the graphs read of windows of a panel: the windows, or the frames that they are part of."""
+        """The graphs' inputs for windows of a panel: the windows, or the frames that contain them."""
         if self.spec.layout is None:
             return windows.batch(indices)
         frames = place_windows(windows, indices, self.spec.layout).frames
         return frames.batch(np.arange(len(frames)))
 
     def windows(self, windows: Windows, indices: Array) -> Array:
-        """The quantiles (B, H, Q) of windows of a panel; of frames, each is read once."""
+        """The quantiles (B, H, Q) of windows of a panel; each frame is read once."""
         layout = self.spec.layout
         if layout is None:
             return self.quantiles(windows.batch(indices))
@@ -131,10 +130,10 @@ class Predictor:
         return np.concatenate(self._each(lambda part: self._of_paths(part, draws, levels), parts))
 
     def replay(self, batch: Batch) -> Array:
-        """A forecast (B, H, Q) that is smooth in the weights: where values are fed back, along the path of the mean.
+        """A forecast (B, H, Q) that is smooth in the weights: fed-back values follow the path of the mean.
 
-        It must come out alike on every machine, and whole numbers may jump in the last bit: instead of the quantiles of
-        a distribution that has no others stands the sum of its parameters.
+        It must be the same on every machine, and whole numbers may jump in the last bit: for a distribution of whole
+        numbers, the sum of its parameters stands in for the quantiles.
         """
         if self.feeds_back:
             found = np.concatenate([output[:, 0] for output, _ in self.follow(batch, None)], axis=1)
@@ -177,14 +176,14 @@ class Predictor:
         return self._roll(batch, draws) if self._step is None else self._unroll(self._step, batch, draws)
 
     def _values(self, output: Array, draws: Array | None, begin: int) -> Array:
-        """What the paths are (B, G, steps) from step `begin` on; what lies beyond the last draw is not drawn."""
+        """The values of the paths (B, G, steps) from step `begin` on; nothing is drawn beyond the last draw."""
         if draws is None:
             return self._distribution.mean(output)
         drawn = draws[:, begin : begin + output.shape[2]]  # (G, steps)
         return self._distribution.at(output[:, :, : drawn.shape[1]], drawn)
 
     def _roll(self, batch: Batch, draws: Array | None) -> Iterator[tuple[Array, Array]]:
-        """A direct network, applied again to the context that its own values have moved into."""
+        """A direct network, applied again to a context that its own values have moved into."""
         paths, block = 1 if draws is None else len(draws), self.spec.block or self.spec.horizon
         batch = {name: values for name, values in batch.items() if name in self.inputs}
         ahead = _padded(batch["future"], block) if "future" in batch else None
@@ -205,7 +204,7 @@ class Predictor:
             yield output, values
 
     def _rows(self, values: Array, known: Array | None) -> Array:
-        """Context rows (B, steps, D) of values that were forecast; they count as read."""
+        """Context rows (B, steps, D) of forecast values; they count as read."""
         parts = [values[:, :, None]] if known is None else [values[:, :, None], known]
         if self.spec.features.mask:
             parts.append(np.ones((*values.shape, 1)))
@@ -237,7 +236,7 @@ def _padded(ahead: Array, block: int) -> Array:
 
 
 def path_draws(paths: int, horizon: int) -> Array:
-    """Draws (G, H) from the unit interval, one in each G-th part of it at every step, in an order of its own."""
+    """Draws (G, H) from the unit interval, one in each of G equal parts at every step, in random order."""
     order = np.random.default_rng(_SEED).permuted(np.tile(np.arange(paths), (horizon, 1)), axis=1)
     draws: Array = (order.T + 0.5) / paths
     return draws

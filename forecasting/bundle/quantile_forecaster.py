@@ -1,4 +1,4 @@
-"""Models of numbers: a history in, quantiles of its future out."""
+"""Models of numbers: from a history to quantiles of its future."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class QuantileForecaster:
 
     @property
     def spec(self) -> Spec:
-        """What the bundle reads and gives."""
+        """The model's inputs and outputs."""
         return self.bundle.spec
 
     @property
     def generator(self) -> Generator:
         """None: raises ConfigError."""
-        raise ConfigError(f"{self.spec.job} forecasts numbers; a text can be continued by a model of symbols")
+        raise ConfigError(f"{self.spec.job} forecasts numbers; only a model of symbols continues a text")
 
     def check(self) -> None:
-        """Forecast the golden inputs; raises ArtifactError where the result does not fit the spec or is not finite."""
+        """Forecast the golden inputs; raises ArtifactError if the result does not fit the spec or is not finite."""
         spec, batch = self.spec, self.bundle.golden
         found = self.bundle.predictor.quantiles(batch)
         if not np.isfinite(found).all():
@@ -51,13 +51,13 @@ class QuantileForecaster:
         steps = {"past": spec.context, "future": spec.horizon}
         wanted = (len(batch["past"]), spec.horizon * places, len(spec.quantiles))
         if found.shape != wanted or any(batch[name].shape[1] != steps[name] for name in steps if name in batch):
-            raise ArtifactError("its graph reads or gives other shapes than its specification says")
+            raise ArtifactError("the shapes of its graph differ from its specification")
 
     def reaching(self, horizon: int) -> QuantileForecaster:
-        """The same model for a horizon of this length, beyond the one it was trained for where that is shorter.
+        """The same model for a horizon of this length, which may exceed the trained one.
 
-        It then goes on from its own forecasts, and intervals of the steps beyond have the residuals of the last step
-        that was calibrated. Raises ConfigError where the model cannot go on.
+        Beyond it, the model continues from its own forecasts, and intervals have the residuals of the last calibrated
+        step. Raises ConfigError if the model cannot.
         """
         if horizon <= self.spec.horizon:
             return self
@@ -76,23 +76,23 @@ class QuantileForecaster:
     ) -> pd.DataFrame:
         """Forecast every series of `history` from its last reading on, however short (`min_length` is for training).
 
-        See `Forecaster.forecast`; for more steps than were trained, see `reaching`.
+        See `Forecaster.forecast`; for more steps than trained, see `reaching`.
         """
         steps = self.spec.horizon if horizon is None else horizon
         able = self.reaching(steps)
         return able.windows(able.latest(_joined(history, future)), able.asked(levels)).until(steps).table()
 
     def asked(self, levels: tuple[int, ...] | None) -> tuple[float, ...]:
-        """The quantiles that bound central intervals of these levels, with the median; by default the configured."""
+        """The quantiles that bound central intervals of these levels, and the median; by default those configured."""
         return self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
 
     def latest(
         self, history: pd.DataFrame | Readings, *, guard: Callable[[pd.DataFrame], None] | None = None
     ) -> Windows:
-        """The window at the last reading of every series; raises DataError that lists everything that is wrong.
+        """The window at the last reading of every series; raises DataError that lists every fault.
 
         Whole, regular readings take the fast path; others are validated and cleaned as in training. `guard` sees the
-        table before that work is done, and may refuse it.
+        table before that work, and may refuse it.
         """
         if isinstance(history, pd.DataFrame):
             return self._cleaned(history)
@@ -114,10 +114,10 @@ class QuantileForecaster:
     def at(
         self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None
     ) -> QuantileForecasts:
-        """Forecast every series at each of `cutoffs` from what was known then; `table` must be clean.
+        """Forecast every series at each of `cutoffs` from the readings known then; `table` must be clean.
 
-        `wanted` are the quantiles, by default the bundle's own. A series that has no reading up to a cutoff gives no
-        forecast there; a value known ahead that a row of the table lacks is taken as its mean, as in training.
+        `wanted` are the quantiles, by default the bundle's own. A series without a reading up to a cutoff has no
+        forecast there; a missing value known ahead is replaced by its mean, as in training.
         """
         panel = self._panel(table, every_row=True)
         spec = self.spec
@@ -180,7 +180,7 @@ class QuantileForecaster:
         return at_rows(panel, last, context=self.spec.context, horizon=self.spec.horizon)
 
     def _observed_rows(self, panel: Panel, rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Those of the cutoff rows that lie on the series' own grid and have a reading at them or before."""
+        """The cutoff rows that lie on the series' own grid and have a reading at or before them."""
         inside = (rows >= panel.offsets[:-1] + self.spec.context - 1) & (rows < ends)
         rows, first = rows[inside], panel.offsets[:-1][inside]
         real = np.concatenate([[0], np.cumsum(~np.isnan(panel.target))])
@@ -203,7 +203,7 @@ class QuantileForecaster:
         ]
         raise DataError(
             f"{int(lacking.any(axis=1).sum())} series lack values that must be known for the next"
-            f" {self.spec.horizon} steps; give them as rows without {Y}, or as the future table:",
+            f" {self.spec.horizon} steps; add them as rows without {Y}, or in the future table:",
             violations,
         )
 

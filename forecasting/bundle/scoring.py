@@ -1,4 +1,4 @@
-"""How well quantiles forecast what came: the one pinball loss and the one coverage of backtests and live scores."""
+"""Scores of quantiles: the one pinball loss and the one coverage of backtests and live scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into a bundle's model and what comes out, as plain data of its own: no key of the YAML can break it."""
+"""The inputs and outputs of a bundle's model, as models of its own: no change of the YAML can break a bundle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Kept(BaseModel):
 
 
 class TableSpec(_Kept):
-    """How a history is read: its frequency and columns, the limits of its readings, what is done about flaws."""
+    """How a history is read: its frequency and columns, the limits of its readings, and the handling of flaws."""
 
     freq: str
     season: int | None = None
@@ -47,47 +47,47 @@ class TableSpec(_Kept):
 
     @classmethod
     def of(cls, series: Series) -> TableSpec:
-        """What a bundle keeps of a job's series: not where they start and end, which chooses what to learn from."""
+        """The part of a job's series that a bundle keeps: without start and end, which select the training data."""
         return cls(**{name: getattr(series, name) for name in cls.model_fields})
 
     def as_series(self) -> Series:
-        """The same for the functions of `series`, in the words of today's configuration."""
+        """The same for the functions of `series`, as today's configuration."""
         return Series(**{name: getattr(self, name) for name in TableSpec.model_fields})
 
 
 class IntervalSpec(_Kept):
-    """Which residuals an interval is made of: those of `all` windows, of the same series, or of the same label."""
+    """The residuals behind an interval: those of `all` windows, of the same series, or of the same label."""
 
     by: str = "all"
-    half_life: int | None = None  # steps after which a residual counts half; none: all count alike
+    half_life: int | None = None  # steps after which a residual counts half; none: all count equally
 
 
 class SymbolSpec(_Kept):
     """The codes of a model of symbols, and how symbols are drawn."""
 
     vocabulary: Vocabulary
-    unit: Literal["character", "word", "line"] = "word"  # what a symbol of a text is
+    unit: Literal["character", "word", "line"] = "word"  # the unit of a symbol in a text
     temperature: float = 1.0
     top: int | None = None
     seed: int = 1
 
 
 class Spec(_Kept):
-    """Everything about a bundle but its weights: inputs, shapes, limits, vocabularies and scaling state.
+    """Everything about a bundle except its weights: inputs, shapes, limits, vocabularies, and scaling state.
 
-    `quantiles` are what the model is asked for; `wanted` is what a forecast shows: those and the bounds of the
-    configured prediction intervals. `head` names the distribution that the graph puts out, `block` how many steps it
-    gives at once; a longer horizon is reached over `paths` sample paths. A model of symbols has no quantiles.
+    `quantiles` are the model's; `wanted` are the forecast's: those and the bounds of the configured prediction
+    intervals. `head` names the distribution of the graph's output, `block` the number of steps per call; a longer
+    horizon uses `paths` sample paths. A model of symbols has no quantiles.
     """
 
     job: str
     model: str  # its name in MODELS or BASELINES
-    baseline: bool = False  # no network: it serves where none was better
+    baseline: bool = False  # not a network: it serves if no network was better
     head: str = "quantile"  # its name in DISTRIBUTIONS
     table: TableSpec
     features: Features
     scaler: Scaler
-    layout: Layout | None = None  # where series stand that the model reads together; none: each by itself
+    layout: Layout | None = None  # where series stand that the model reads jointly; none: each by itself
     context: int
     horizon: int
     block: int | None = None  # none: the whole horizon
@@ -119,12 +119,12 @@ class Spec(_Kept):
 
     @property
     def most_steps(self) -> int | None:
-        """The steps that one request may ask for; none: symbols go on without end."""
+        """The largest horizon of one request; none: symbols continue without end."""
         return None if self.symbols else self.horizon
 
 
 def wanted_quantiles(job: Job) -> tuple[float, ...]:
-    """What a forecast of this job shows: the head's quantiles and the bounds of the configured intervals."""
+    """The quantiles of a forecast of this job: the head's, and the bounds of the configured intervals."""
     return tuple(sorted({*job.head.quantiles, *level_quantiles(job.forecast.levels)}))
 
 

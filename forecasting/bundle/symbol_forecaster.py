@@ -1,4 +1,4 @@
-"""Models of symbols: a history in, what follows it out; and how their bundles are put together."""
+"""Models of symbols: from a history to its continuation; and how their bundles are built."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class SymbolForecaster:
 
     @property
     def spec(self) -> Spec:
-        """What the bundle reads and gives."""
+        """The model's inputs and outputs."""
         return self.bundle.spec
 
     @property
     def sampling(self) -> Sampling:
-        """How the job draws symbols."""
+        """The job's settings for drawing symbols."""
         return Sampling(self.symbols.temperature, self.symbols.seed, self.symbols.top)
 
     def check(self) -> None:
-        """Read the golden inputs; raises ArtifactError where a probability is not finite."""
+        """Read the golden inputs; raises ArtifactError if a probability is not finite."""
         logits, _ = self.generator.read(self.bundle.golden["symbols"])
         if not np.isfinite(logits).all():
             raise ArtifactError("its forecasts are not finite")
@@ -65,17 +65,17 @@ class SymbolForecaster:
         levels: tuple[int, ...] | None = None,
         horizon: int | None = None,
     ) -> pd.DataFrame:
-        """What follows every series; see `Forecaster.forecast`. As in the backtest, the last `context` are read.
+        """Continue every series; see `Forecaster.forecast`. As in the backtest, the last `context` symbols are read.
 
-        Raises ConfigError where levels or values known ahead are given: symbols have neither.
+        Raises ConfigError for levels or values known ahead: symbols have neither.
         """
         if future is not None or levels is not None:
-            raise ConfigError(f"{self.spec.job} forecasts symbols: it takes neither levels nor values known ahead")
+            raise ConfigError(f"{self.spec.job} forecasts symbols; leave out levels and values known ahead")
         table = history if isinstance(history, pd.DataFrame) else history.table()
         return self.continued(table, horizon or self.spec.horizon).table()
 
     def continued(self, history: pd.DataFrame, steps: int) -> SymbolForecasts:
-        """What follows every series of a long table, in order of their names; raises DataError."""
+        """Continue every series of a long table, in order of their names; raises DataError."""
         series = self.spec.series.model_copy(update={"min_length": 1})
         validate(history, series).raise_for_errors()
         grid = regular_grid(clean(history, series).table, series)
@@ -93,7 +93,7 @@ class SymbolForecaster:
         )
 
     def _continue(self, labels: pd.Series, steps: int) -> tuple[Generated, int]:
-        """What follows the labels of a series, and how many of those that were read are unknown."""
+        """The continuation of a series' labels, and the number of unknown symbols read."""
         read = labels.tail(self.spec.context)
         unknown = int((self.symbols.vocabulary.encode(read) == 0).sum())
         return self.generator.extend(list(read), steps, self.sampling), unknown
@@ -101,9 +101,9 @@ class SymbolForecaster:
     def at(
         self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None
     ) -> SymbolForecasts:
-        """What follows every series at each of the cutoffs, as if it were then; `table` must be clean.
+        """Continue every series at each of the cutoffs, as known then; `table` must be clean.
 
-        Raises ConfigError where quantiles are wanted, DataError where no series has a symbol by then.
+        Raises ConfigError for `wanted` quantiles, DataError if no series has a symbol by then.
         """
         if wanted is not None:
             raise ConfigError(f"{self.spec.job} forecasts symbols, which have no quantiles")
@@ -147,7 +147,7 @@ def assemble_symbols(
     origin: Origin,
     keras_file: Path | None = None,
 ) -> Path:
-    """Write the bundle of a model of symbols; its golden forecast is that of the first codes that it was not fitted on.
+    """Write the bundle of a model of symbols; its golden forecast uses the first codes outside the training data.
 
     Probabilities have no residuals, so there is nothing to calibrate.
     """

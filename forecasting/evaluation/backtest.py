@@ -1,4 +1,4 @@
-"""Rolling origins: every candidate forecasts the same windows, and is held against what happened."""
+"""Rolling origins: every candidate forecasts the same windows and is compared with the actuals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Origins", "backtest", "backtester", "find_origins", "score"]
 
 
 class Origins(NamedTuple):
-    """The windows that all candidates are judged on, and what happened (B, H), NaN where nothing was read."""
+    """The windows that judge all candidates, and their actuals (B, H), NaN without a reading."""
 
     unique_id: np.ndarray
     cutoff: np.ndarray
@@ -39,7 +39,7 @@ class Origins(NamedTuple):
     scale: np.ndarray  # (B,) mean absolute seasonal difference of the series before the first cutoff
     squared_scale: np.ndarray  # (B,) its mean square
     folds: tuple[Fold, ...]
-    quantiles: tuple[float, ...]  # that everyone is asked for
+    quantiles: tuple[float, ...]  # of every candidate's forecast
 
     @property
     def keys(self) -> pd.MultiIndex:
@@ -50,8 +50,8 @@ class Origins(NamedTuple):
 def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origins:
     """Every series at every cutoff with enough readings in its context and at least one in its horizon.
 
-    A series that ends within the horizon of a cutoff is not judged there, and what fills a gap (`gaps: fill`) is
-    no actual. `table` must be clean. Raises DataError when no window is left.
+    A series that ends within the horizon of a cutoff is not judged there, and a filled gap (`gaps: fill`) is not an
+    actual. `table` must be clean. Raises DataError if no window is left.
     """
     grid = regular_grid(table, job.series.model_copy(update={"gaps": "mask"}))
     features = Features(freq=job.series.freq, mask=True)
@@ -60,8 +60,8 @@ def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origin
     windows = at_rows(panel, np.concatenate(rows), context=job.window.context, horizon=job.window.horizon)
     if not len(windows):
         raise DataError(
-            f"no window can be scored: at none of the {sum(len(fold.cutoffs) for fold in folds)} cutoffs has a series"
-            f" {job.window.min_observed:.0%} of its context of {job.window.context} steps and a reading after it"
+            f"no window can be scored: at none of the {sum(len(fold.cutoffs) for fold in folds)} cutoffs does a series"
+            f" have {job.window.min_observed:.0%} of its context of {job.window.context} steps and a reading after it"
         )
     return _origins(windows, grid, job, tuple(folds))
 
@@ -71,7 +71,7 @@ def score(origins: Origins, forecasts: Sequence[QuantileForecasts], name: str) -
     horizon = origins.y.shape[1]
     if forecasts[0].values.shape[1] < horizon:
         raise GatecastError(
-            f"{name} forecasts {forecasts[0].values.shape[1]} steps ahead, this job asks for {horizon}: they cannot be"
+            f"{name} forecasts {forecasts[0].values.shape[1]} steps ahead, but the job needs {horizon}: they cannot be"
             " compared; give the job with the new horizon a new name"
         )
     keys = pd.MultiIndex.from_arrays(
@@ -80,7 +80,7 @@ def score(origins: Origins, forecasts: Sequence[QuantileForecasts], name: str) -
     order = keys.get_indexer(origins.keys)
     if (order < 0).any():
         first = origins.keys[int(np.argmin(order))]
-        raise GatecastError(f"{name} gave no forecast for {(order < 0).sum()} window(s), the first is {first}")
+        raise GatecastError(f"{name} made no forecast for {(order < 0).sum()} window(s), the first is {first}")
     return Scored(
         model=name,
         unique_id=origins.unique_id.astype(str),
@@ -94,15 +94,16 @@ def score(origins: Origins, forecasts: Sequence[QuantileForecasts], name: str) -
 
 
 def backtester(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Callable[[Sequence[Path], str], Backtested]:
-    """What backtests a model on every window of a clean table; raises DataError when no window can be scored."""
+    """The function that backtests a model on every window of a clean table; raises DataError if no window can be
+    scored."""
     origins = find_origins(table, job, folds)
     return lambda bundles, name: backtest(table, origins, bundles, name)
 
 
 def backtest(table: pd.DataFrame, origins: Origins, bundles: Sequence[Path], name: str) -> Backtested:
-    """Backtest one model: its bundle of each fold at that fold's cutoffs, with its latency, size and weights.
+    """Backtest one model: the bundle of each fold at that fold's cutoffs, with its latency, size, and weights.
 
-    A single bundle is used for all folds. The weights named are those of the last one, which would go live.
+    A single bundle serves all folds. The recorded weights are those of the last one, which would go live.
     """
     opened = [QuantileForecaster(open_bundle(path)) for path in bundles]
     forecasters = opened * len(origins.folds) if len(opened) == 1 else opened

@@ -1,4 +1,4 @@
-"""The forecasts that every network has to beat, each a linear map of its context, so each a bundle like any other."""
+"""The forecasts that every network must beat, each a linear map of its context, so each a bundle like any other."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from forecasting.series.windows import Windows, at_rows
 __all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "fit_all", "naive", "ridge", "seasonal_naive", "to_onnx"]
 
 ALPHAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge penalty, chosen on the validation windows
-MOST_WINDOWS = 50_000  # that the ridge is fitted on, evenly spread
+MOST_WINDOWS = 50_000  # the ridge is fitted on, evenly spread
 MOST_VALUES = 50_000_000  # in all their contexts together: 400 MB
 
 
 class Fit(NamedTuple):
-    """What a baseline may learn from: training and validation windows, and the season in steps."""
+    """The data of a baseline's fit: training and validation windows, and the season in steps."""
 
     train: Windows
     valid: Windows
@@ -40,7 +40,7 @@ class Fit(NamedTuple):
 class Linear(NamedTuple):
     """forecast (B, H) = past (B, T·D) @ weights (T·D, H) + future (B, H·F) @ ahead (H·F, H) + bias (H,).
 
-    All in the scaled space; `ahead` is empty where nothing known ahead is used.
+    All in the scaled space; `ahead` is empty if no known-ahead feature is used.
     """
 
     context: int
@@ -80,7 +80,7 @@ def ridge(fit: Fit) -> Linear:
     if not len(y):
         return naive(fit)
     held_out, actual = _design(fit.valid)
-    from sklearn.linear_model import Ridge  # half of what a flow that fits nothing would load
+    from sklearn.linear_model import Ridge  # half of what a flow without a fit would load
 
     solutions = [Ridge(alpha=alpha, solver="cholesky").fit(inputs, y) for alpha in ALPHAS]
     errors = [np.abs(solution.predict(held_out) - actual).mean() if len(actual) else 0.0 for solution in solutions]
@@ -114,14 +114,14 @@ def fit(name: str, data: Prepared, job: Job, directory: Path, *, origin: Origin)
 def fit_all(
     names: Sequence[str], table: pd.DataFrame, job: Job, fold: Fold, paths: Mapping[str, Path], origin: Origin
 ) -> None:
-    """Fit some baselines on one fold of a clean table; what they may see is prepared once."""
+    """Fit some baselines on one fold of a clean table; their data is prepared once."""
     data = prepare(table, job, fold)
     for name in names:
         fit(name, data, job, paths[name], origin=origin)
 
 
 def _features_of_target(features: Features, group: str) -> Features:
-    """What a model of the target alone is given: nothing else, but the label that its residuals are grouped by."""
+    """The features of a model of the target alone: none, but the label that its residuals are grouped by."""
     vocabulary = {group: features.vocabulary[group]} if group in features.static_labels else {}
     return Features(freq=features.freq, time_zone=features.time_zone, static=tuple(vocabulary), vocabulary=vocabulary)
 
@@ -165,7 +165,7 @@ def _of_target(fit: Fit, weights: np.ndarray) -> Linear:
 
 
 def _design(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (B, T·D + H·F), their target centred, and centred targets (B, H) of the complete windows; float64."""
+    """Inputs (B, T·D + H·F), their centered target, and centered targets (B, H) of the complete windows; float64."""
     most = min(MOST_WINDOWS, MOST_VALUES // (windows.context * len(windows.panel.features.inputs)))
     chosen = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(np.int64))
     chosen = chosen[~np.isnan(windows.targets(chosen)).any(axis=1)]
@@ -179,7 +179,7 @@ def _design(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _undo_centring(windows: Windows, weights: np.ndarray) -> np.ndarray:
-    """Weights for the raw context: what each lag weighs is taken off the last reading, which is added back."""
+    """Weights for the raw context: the weight of each lag is subtracted from the last reading, which is added back."""
     shaped = weights.reshape(windows.context, -1, windows.horizon).copy()  # (T, D, H)
     shaped[-1, 0] += 1.0 - shaped[:, 0].sum(axis=0)
     return shaped.reshape(weights.shape)

@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same windows, and how sure that is."""
+"""Whether one model is better than another on the same windows, with confidence bounds."""
 
 from math import ceil, isfinite, nan
 from typing import NamedTuple
@@ -18,9 +18,9 @@ _SEED = 1  # the same backtests give the same verdict
 
 
 class Improvement(NamedTuple):
-    """By what share of the other's metric the challenger's is lower, and one-sided confidence bounds of that share.
+    """The relative improvement of the challenger's metric over the other's, and one-sided confidence bounds of it.
 
-    NaN where a metric is not finite, or where a single window leaves nothing to resample.
+    NaN if a metric is not finite, or if a single window leaves nothing to resample.
     """
 
     mean: float
@@ -29,11 +29,11 @@ class Improvement(NamedTuple):
 
 
 def better(challenger: Judged, other: Judged, *, metric: str, confidence: float, step: int) -> Improvement:
-    """By how much the challenger beats the other, from a circular block bootstrap over cutoffs.
+    """The challenger's improvement over the other, from a circular block bootstrap over cutoffs.
 
-    All series of a cutoff stay together, and blocks are long enough for forecasts that share target dates
-    (Politis and Romano 1992). Where there is one cutoff, the series are resampled instead. Raises ConfigError
-    for a metric that cannot rank, GatecastError where the two were not scored on the same windows.
+    All series of a cutoff stay together, and blocks are long enough for forecasts that share target dates (Politis and
+    Romano 1992). With a single cutoff, the series are resampled instead. Raises ConfigError for a metric that cannot
+    rank, GatecastError if the two were not scored on the same windows.
     """
     measure = primary_metric(metric, challenger.metrics)
     _check_same_windows(challenger, other)
@@ -85,10 +85,10 @@ def _resample(units: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.flo
 
 
 def _stretch(cutoffs: int, length: int, confidence: float) -> float:
-    """How much wider than the bootstrap's the bounds must be when there are few blocks.
+    """The factor by which bounds from few blocks must be wider than the bootstrap's.
 
-    Blocks on a circle of C cutoffs understate the variance by 1 - length / C, and with C / length independent
-    blocks the error has Student's distribution. docs/evaluation.md shows how often the bounds hold with and without.
+    Blocks on a circle of C cutoffs understate the variance by 1 - length / C, and with C / length independent blocks
+    the error has Student's distribution. docs/evaluation.md shows how often the bounds hold with and without.
     """
     blocks = cutoffs // length
     wider = student_t_quantile(np.array(blocks - 1), np.array(confidence)) / normal_quantile(np.array(confidence))
@@ -98,7 +98,7 @@ def _stretch(cutoffs: int, length: int, confidence: float) -> float:
 def _check_same_windows(one: Judged, other: Judged) -> None:
     pair = f"{one.model} and {other.model}"
     if one.quantiles != other.quantiles or one.y.shape[1] != other.y.shape[1]:
-        raise GatecastError(f"{pair} cannot be compared: they forecast other quantiles or another horizon")
+        raise GatecastError(f"{pair} cannot be compared: their quantiles or horizons differ")
     mine, theirs = (pd.MultiIndex.from_arrays([scored.unique_id, scored.cutoff]) for scored in (one, other))
     repeated = [scored.model for scored, keys in ((one, mine), (other, theirs)) if keys.has_duplicates]
     if repeated:
@@ -106,8 +106,8 @@ def _check_same_windows(one: Judged, other: Judged) -> None:
     different = mine.symmetric_difference(theirs)
     if len(different):
         raise GatecastError(
-            f"{pair} cannot be compared: {len(different)} window(s) were scored for one of them only, the first is"
+            f"{pair} cannot be compared: {len(different)} window(s) were scored for only one of them, the first is"
             f" {different[0][0]!r} at {different[0][1]}; backtest both on the same cutoffs"
         )
     if not np.array_equal(one.y, other.y[theirs.get_indexer(mine)], equal_nan=True):
-        raise GatecastError(f"{pair} cannot be compared: they were held against other actuals; backtest both anew")
+        raise GatecastError(f"{pair} cannot be compared: their actuals differ; backtest both again")

@@ -1,4 +1,4 @@
-"""Only better models go live: two or more backtests on the same windows become a verdict with its reasons."""
+"""Only better models go live: backtests on the same windows become a verdict with its reasons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Backtested", "Rule", "Verdict", "best_baseline", "judge", "sane"]
 
 @dataclass(frozen=True)
 class Backtested:
-    """A model that was backtested, and what it costs to serve."""
+    """A backtested model, and its cost of serving."""
 
     name: str
     scored: Judged
@@ -31,10 +31,10 @@ class Backtested:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of the gate: the challenger's figure, what it is held against, and both in a sentence."""
+    """One rule of the gate: the challenger's figure, its bound, and both in a sentence."""
 
     rule: str
-    figure: float  # NaN where there is nothing to measure
+    figure: float  # NaN if there is nothing to measure
     bound: float
     passed: bool
     sentence: str
@@ -62,10 +62,10 @@ class Verdict:
 def judge(
     challenger: Backtested, champion: Backtested | None, baselines: Sequence[Backtested], gate: Gate, *, step: int
 ) -> Verdict:
-    """Hold the challenger against every rule of the gate, docs/evaluation.md lists them.
+    """Judge the challenger by every rule of the gate; docs/evaluation.md lists them.
 
-    `step` is how many steps neighbouring cutoffs lie apart. Raises ConfigError for a primary metric that cannot
-    rank, GatecastError where candidates were not scored on the same windows or a baseline to be beaten is missing.
+    `step` is the number of steps between neighboring cutoffs. Raises ConfigError for a primary metric that cannot rank,
+    GatecastError if candidates were not scored on the same windows or a required baseline is missing.
     """
     named = {baseline.name: baseline for baseline in baselines}
     missing = [name for name in gate.baselines if name not in named]
@@ -83,26 +83,26 @@ def judge(
             for name, rival, margin in rivals
         ),
         *_of_numbers(challenger.scored, named.get("naive"), gate, step),
-        _cap("latency", challenger.latency_ms, gate.max_latency_ms, "a forecast takes {:.3g} ms, allowed are {:.3g}"),
-        _cap("size", challenger.size_mb, gate.max_size_mb, "the bundle has {:.3g} MB, allowed are {:.3g}"),
+        _cap("latency", challenger.latency_ms, gate.max_latency_ms, "a forecast takes {:.3g} ms, {:.3g} ms is allowed"),
+        _cap("size", challenger.size_mb, gate.max_size_mb, "the bundle has {:.3g} MB, {:.3g} MB is allowed"),
     ]
     passed = all(rule.passed for rule in rules)
     return Verdict(passed, challenger.name, challenger.weights, tuple(rules))
 
 
 def sane(last: Backtested, twin: Backtested, gate: Gate, *, step: int) -> tuple[Rule, ...]:
-    """What a last fit on all readings is held against: the judged model, its twin, on the windows of the backtest.
+    """Compare a last fit on all readings with the judged model, its twin, on the windows of the backtest.
 
-    It has learned from them, so it must forecast something like its twin there, and must not be surely worse.
+    It has learned from these windows, so its forecasts there must be close to its twin's and not clearly worse.
     """
     found = _improvement(last.scored, twin.scored, gate, step)
     worse = (
-        f"{gate.primary} is {_share(found.mean)} than that of the judged twin, at best {_share(found.high)}; on what it"
-        " has learned from it must not be surely worse"
+        f"{gate.primary} is {_share(found.mean)} than that of the judged twin, {_share(found.high)} at best; on"
+        " readings that it has learned from, the best must be no worse"
     )
     apart = float(np.abs(last.scored.forecast - twin.scored.forecast).mean())
     error = value(twin.scored, METRICS["mae"])
-    near = f"its quantiles are {apart:.3g} away from its twin's on average, allowed is the twin's error {error:.3g}"
+    near = f"its quantiles are {apart:.3g} from its twin's on average; up to the twin's error, {error:.3g}, is allowed"
     return (
         _finite(last.scored),
         Rule("near", apart, error, apart <= error, near),
@@ -111,7 +111,7 @@ def sane(last: Backtested, twin: Backtested, gate: Gate, *, step: int) -> tuple[
 
 
 def best_baseline(baselines: Sequence[Backtested], primary: str) -> Backtested:
-    """The baseline with the lowest finite primary metric; raise GatecastError if there is none."""
+    """The baseline with the lowest finite primary metric; raises GatecastError if there is none."""
     metric = primary_metric(primary, baselines[0].scored.metrics if baselines else None)
     values = {id(baseline): value(baseline.scored, metric) for baseline in baselines}
     usable = [baseline for baseline in baselines if isfinite(values[id(baseline)])]
@@ -136,7 +136,9 @@ def _beats(name: str, found: Improvement, gate: Gate, margin: float) -> Rule:
         f" {_share(found.low)} and {_share(found.high)}; the lower bound must exceed {margin:.1%}"
     )
     if not isfinite(found.low):
-        sentence = f"{gate.primary} cannot be compared with {name}: it is not finite, or there is only one window"
+        sentence = (
+            f"{gate.primary} cannot be compared with that of {name}: it is not finite, or there is only one window"
+        )
     return Rule(f"beats_{name}", found.low, margin, found.low > margin, sentence)
 
 
@@ -145,7 +147,7 @@ def _share(improvement: float) -> str:
 
 
 def _of_numbers(scored: Judged, naive: Backtested | None, gate: Gate, step: int) -> list[Rule]:
-    """The rules of intervals and of revisions, which symbols have not."""
+    """The rules of intervals and revisions, which do not apply to symbols."""
     if not isinstance(scored, Scored):
         return []
     return [*_coverage(scored, gate), _stability(scored, naive.scored if naive else None, gate, step)]
@@ -157,8 +159,8 @@ def _coverage(scored: Scored, gate: Gate) -> list[Rule]:
     widest = f"{scored.quantiles[-1] - scored.quantiles[0]:.0%}"
     sentence = f"{covered:.1%} of the actuals lie inside the {widest} interval, "
     return [
-        Rule("min_coverage", covered, low, covered >= low, sentence + f"at least {low:.1%} must"),
-        Rule("max_coverage", covered, high, covered <= high, sentence + f"at most {high:.1%} may"),
+        Rule("min_coverage", covered, low, covered >= low, sentence + f"at least {low:.1%} is required"),
+        Rule("max_coverage", covered, high, covered <= high, sentence + f"at most {high:.1%} is allowed"),
     ]
 
 
@@ -168,9 +170,7 @@ def _stability(scored: Scored, naive: Judged | None, gate: Gate, step: int) -> R
     if np.isnan(bound):
         why = "no date was forecast twice" if naive else "the naive forecast was not backtested"
         return Rule("stability", figure, bound, True, f"forecast revisions were not judged: {why}")
-    sentence = (
-        f"forecasts are revised by {figure:.3g} of the mean actual from cutoff to cutoff, allowed are {bound:.3g}"
-    )
+    sentence = f"forecasts are revised by {figure:.3g} of the mean actual from cutoff to cutoff, {bound:.3g} is allowed"
     return Rule("stability", figure, bound, figure <= bound, sentence)
 
 

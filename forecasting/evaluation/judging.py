@@ -1,4 +1,4 @@
-"""The challenger, the champion and every baseline on the same rolling origins, and the verdict."""
+"""The challenger, the champion, and every baseline on the same rolling origins, and the verdict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from forecasting.series.folds import Fold, past
 
 __all__ = ["CHAMPION", "Candidate", "Judgment", "as_challenger", "fit_baselines", "judge_challenger"]
 
-CHAMPION = "champion"  # the name of the live model's row, whatever it is
+CHAMPION = "champion"  # the row of the live model, whatever its name
 
 
 class Candidate(NamedTuple):
@@ -30,7 +30,7 @@ class Candidate(NamedTuple):
 
 
 class Judgment(NamedTuple):
-    """Everyone's backtest, the verdict on the challenger, and the baseline to fall back to."""
+    """The backtest of every candidate, the verdict on the challenger, and the fallback baseline."""
 
     backtests: tuple[Backtested, ...]
     verdict: Verdict
@@ -46,14 +46,14 @@ class Judgment(NamedTuple):
         return self.table("model")
 
     def table(self, by: metrics.By) -> pd.DataFrame:
-        """Every metric of every model per model, series, step or window."""
+        """Every metric of every model per model, series, step, or window."""
         return metrics.table([backtested.scored for backtested in self.backtests], by)
 
 
 def fit_baselines(
     table: pd.DataFrame, job: Job, folds: Sequence[Fold], directory: Path, *, origin: Origin
 ) -> tuple[Candidate, ...]:
-    """Fit every baseline on every fold; what already lies whole in `directory` is kept."""
+    """Fit every baseline on every fold; whole bundles in `directory` are kept."""
     problem = problem_of(job)
     bundles: dict[str, list[Path]] = {name: [] for name in problem.baselines}
     for number, fold in enumerate(folds):
@@ -74,10 +74,10 @@ def judge_challenger(
     rivals: Sequence[Candidate],
     champion: Path | None,
 ) -> Judgment:
-    """Backtest everyone on the same windows and judge the challenger; `table` must be clean.
+    """Backtest all candidates on the same windows and judge the challenger; `table` must be clean.
 
-    `champion` is the live model's bundle, made comparable by `as_challenger`. Rivals that are no baselines are shown.
-    Raises GatecastError for a challenger that knows what it would be judged on.
+    `champion` is the live model's bundle, made comparable by `as_challenger`. Rivals that are not baselines are shown.
+    Raises GatecastError for a challenger that knows the readings it would be judged on.
     """
     _check_unseen(challenger, folds)
     problem = problem_of(job)
@@ -92,10 +92,10 @@ def judge_challenger(
 
 
 def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path, *, min_observed: float = 0.5) -> Path:
-    """A live model with the residuals that a challenger of `fold` has: of the validation span.
+    """Give a live model the residuals of a challenger of `fold`: those of the validation span.
 
-    Live models are calibrated on all that was read before they went live, which is part of what they are judged on
-    later; with those residuals their intervals would know their own future. The weights stay the same.
+    Live models are calibrated on all readings before they went live, which include later test windows; with those
+    residuals their intervals would know their own future. The weights stay the same.
     """
     return recalibrate(
         open_bundle(bundle), past(table, fold.seen_until), fold.fit_until, directory, min_observed=min_observed
@@ -103,11 +103,11 @@ def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path
 
 
 def _check_unseen(challenger: Candidate, folds: Sequence[Fold]) -> None:
-    """A fit says until when it has learned; a verdict on one that knows more than its fold would mean nothing."""
+    """Refuse a challenger that has learned from readings later than its fold's."""
     for bundle, fold in zip(challenger.bundles, folds, strict=False):
         origin = read_manifest(bundle).origin
         if origin.seen_until is not None and origin.seen_until > fold.seen_until:
             raise GatecastError(
                 f"{challenger.name} knows readings up to {origin.seen_until} and cannot be judged on forecasts from"
-                f" {fold.seen_until} on: fit it on its fold"
+                f" {fold.seen_until} on; fit it on its fold"
             )

@@ -1,4 +1,4 @@
-"""The leak audit: change everything after a cutoff and see that nothing before it moves."""
+"""The leak audit: change everything after a cutoff and check that nothing before it moves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEW_LABEL = "a label of the future"
 
 
 class Moved(NamedTuple):
-    """One thing that was looked at: did it move when the future was changed?"""
+    """One result of the audit: did it move when the future was changed?"""
 
     what: str
     moved: bool
@@ -34,9 +34,9 @@ class Moved(NamedTuple):
 
 
 def perturb_future(table: pd.DataFrame, cutoff: pd.Timestamp, job: Job, *, seed: int = 0) -> pd.DataFrame:
-    """The raw table with every value that is not known ahead changed after `cutoff`: other numbers, labels and gaps.
+    """The raw table with all values after `cutoff` changed, except those known ahead: other numbers, labels, and gaps.
 
-    Rows of one stamp that repeat each other still do.
+    Duplicate rows of one stamp stay duplicates.
     """
     draw = np.random.default_rng(seed)
     later = (table[DS] > cutoff).to_numpy()
@@ -56,10 +56,10 @@ def perturb_future(table: pd.DataFrame, cutoff: pd.Timestamp, job: Job, *, seed:
 
 
 def audit(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]:
-    """Run cleaning, features, scaler, windows and forecasts on the table and on one with another future.
+    """Run cleaning, features, scaler, windows, and forecasts on the table and on one with another future.
 
-    `table` is raw, as read from the source. Everything is compared at and before the first cutoff of the
-    job's backtest; the models of `bundles` are compared there besides the ridge, which is fitted anew on both.
+    `table` is raw, as read from the source. Everything is compared at and before the first cutoff of the job's
+    backtest, including the models of `bundles` and a ridge fitted anew on both tables.
     """
     fold = folds(clean(table, job.series).table, job)[0]
     cutoff = fold.cutoffs[0]
@@ -73,7 +73,7 @@ def audit(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]
 
 
 def audit_symbols(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]:
-    """The same of a job of symbols: vocabulary, sequences, the trigram fitted anew, and forecasts."""
+    """The same for a job of symbols: vocabulary, sequences, a trigram fitted anew, and forecasts."""
     fold = folds(clean(table, job.series).table, job)[0]
     cutoff = fold.cutoffs[0]
     before, after = (clean(raw, job.series).table for raw in (table, perturb_future(table, cutoff, job)))

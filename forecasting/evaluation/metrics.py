@@ -1,4 +1,4 @@
-"""Accuracy metrics, each one a ratio of sums, and the tables per model, series, step and window made of them."""
+"""Accuracy metrics, each a ratio of sums, and their tables per model, series, step, and window."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ By: TypeAlias = Literal["model", "series", "step", "window"]
 
 
 class Judged(Protocol):
-    """The forecasts of one model beside what happened, one row per window, and the metrics that judge them."""
+    """The forecasts of one model with their actuals, one row per window, and the metrics that judge them."""
 
     @property
     def model(self) -> str:
-        """Its name."""
+        """The name of the model."""
 
     @property
     def unique_id(self) -> npt.NDArray[np.str_]:
@@ -59,7 +59,7 @@ class Judged(Protocol):
 
     @property
     def quantiles(self) -> tuple[float, ...]:
-        """Its levels; none where the forecast has no quantiles."""
+        """The quantiles; none if the forecast has none."""
 
     @property
     def observed(self) -> Bools:
@@ -71,15 +71,15 @@ class Judged(Protocol):
 
     @property
     def metrics(self) -> Mapping[str, "Metric"]:
-        """The metrics that are made for it."""
+        """The metrics for this kind of forecast."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """The forecasts of one model beside what happened, one row per window (a series at a cutoff).
+    """The forecasts of one model with their actuals, one row per window (a series at a cutoff).
 
-    An actual that is missing is left out of every metric; a forecast that is not finite never is: it makes
-    every metric of its group NaN. Raises GatecastError where shapes or quantiles do not fit together.
+    A missing actual is left out of every metric; a forecast that is not finite never is: it makes every metric of its
+    group NaN. Raises GatecastError if shapes or quantiles do not fit together.
     """
 
     model: str
@@ -87,7 +87,7 @@ class Scored:
     cutoff: npt.NDArray[np.datetime64]  # (B,) the last timestamp the forecast was allowed to see
     y: Floats  # (B, H) NaN where there is no actual
     forecast: Floats  # (B, H, Q)
-    quantiles: tuple[float, ...]  # increasing, 0.5 is among them
+    quantiles: tuple[float, ...]  # increasing, with 0.5 among them
     scale: Floats  # (B,) mean absolute error of the seasonal naive forecast on the training data of the series
     squared_scale: Floats  # (B,) its mean squared error
 
@@ -104,7 +104,7 @@ class Scored:
             if getattr(self, name).shape != shape
         ]
         if 0.5 not in self.quantiles or list(self.quantiles) != sorted(set(self.quantiles)):
-            wrong.append(f"quantiles {list(self.quantiles)} must increase strictly and hold 0.5")
+            wrong.append(f"quantiles {list(self.quantiles)} must increase strictly and include 0.5")
         if wrong:
             raise GatecastError(f"the scored forecasts of {self.model!r} do not fit together: {'; '.join(wrong)}")
 
@@ -135,12 +135,12 @@ class Metric(NamedTuple):
     numerator: Callable[[Any], Floats]  # (B, H) of what was judged
     denominator: Callable[[Any], Floats]  # (B, H)
     finish: Callable[[Floats], Floats]
-    lower_is_better: bool | None  # none: neither small nor large is good by itself
+    lower_is_better: bool | None  # none: neither small nor large is better
     title: str
 
 
 def identity(values: Floats) -> Floats:
-    """A metric that is the ratio of its sums itself."""
+    """A metric that is the ratio of its sums."""
     return values
 
 
@@ -166,7 +166,7 @@ def _absolute_actual(scored: Scored) -> Floats:
 
 
 def _per_scale(values: Floats, scale: Floats) -> Floats:
-    """`values` (B, H) over the scale (B,) of their series; 0 where it has none: constant in training, too short."""
+    """`values` (B, H) over the scale (B,) of their series; 0 without a scale: constant in training, or too short."""
     return np.where(scale[:, None] > 0, values / scale[:, None], 0.0)
 
 
@@ -220,7 +220,7 @@ METRICS: dict[str, Metric] = {
 
 
 def primary_metric(name: str, metrics: Mapping[str, Metric] | None = None) -> Metric:
-    """The metric that models are ranked by; raise ConfigError unless it is one where less is better."""
+    """The metric that ranks models; raises ConfigError unless it is one where less is better."""
     metrics = METRICS if metrics is None else metrics
     usable = [key for key, metric in metrics.items() if metric.lower_is_better]
     if name not in usable:
@@ -235,7 +235,7 @@ def table(scored: Sequence[Judged], by: By) -> pd.DataFrame:
     all series together).
     """
     if not scored:
-        raise GatecastError("there is no scored forecast to make a table of")
+        raise GatecastError("no scored forecast to make a table of")
     return pd.concat([_table(one, by) for one in scored], ignore_index=True)
 
 
@@ -253,7 +253,7 @@ def sums(scored: Judged, metric: Metric) -> tuple[Floats, Floats]:
 
 
 def ratio(numerator: Floats, denominator: Floats, metric: Metric) -> Floats:
-    """The metric of groups whose sums are given; NaN where a group holds nothing to score."""
+    """The metric of groups from their sums; NaN if a group has nothing to score."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return metric.finish(numerator / denominator)
 
@@ -265,11 +265,11 @@ def value(scored: Judged, metric: Metric) -> float:
 
 
 def revision(scored: Scored, *, freq_step: int) -> float:
-    """How much the point forecast of a date moves from one cutoff to the next, as a share of the mean |actual|.
+    """The mean change of the point forecast of a date from one cutoff to the next, as a share of the mean |actual|.
 
-    mean |f(c, t) - f(c', t)| / mean |y| over all pairs of neighbouring cutoffs c, c' of a series and all dates t
-    that both forecast. `freq_step` is how many steps neighbours lie apart; cutoffs between which one is missing
-    (further apart than 1.5 times the closest pair) are no neighbours. NaN where no date is forecast twice.
+    mean |f(c, t) - f(c', t)| / mean |y| over all pairs of neighboring cutoffs c, c' of a series and all dates t that
+    both forecast. Neighbors lie `freq_step` steps apart; cutoffs further apart than 1.5 times the closest pair, because
+    one is missing, are not neighbors. NaN if no date is forecast twice.
     """
     pairs, between = _successors(scored)
     overlap = scored.y.shape[1] - freq_step
@@ -301,7 +301,7 @@ def _table(scored: Judged, by: By) -> pd.DataFrame:
 
 
 def _grouping(scored: Judged, by: By) -> tuple[dict[str, Any], Callable[[Floats], Floats]]:
-    """The label column of a table and how (B, H) values add up to its rows."""
+    """The label column of a table, and the function that adds values (B, H) up to its rows."""
     if by == "model":
         return {}, lambda values: values.sum(keepdims=True)[0]
     if by == "step":

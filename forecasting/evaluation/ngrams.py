@@ -1,4 +1,4 @@
-"""The models of symbols that every network has to beat: frequencies after the last few symbols, each a bundle."""
+"""The models of symbols that every network must beat: frequencies after the last few symbols, each a bundle."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def fit_ngram(name: str, data: Spans, job: Job, directory: Path, *, origin: Orig
 def fit_all(
     names: Sequence[str], table: pd.DataFrame, job: Job, fold: Fold, paths: Mapping[str, Path], origin: Origin
 ) -> None:
-    """Fit some n-grams on one fold of a clean table; what they may see is prepared once."""
+    """Fit some n-grams on one fold of a clean table; their data is prepared once."""
     spans = prepare_symbols(table, job, fold)
     for name in names:
         fit_ngram(name, spans, job, paths[name], origin=origin)
@@ -62,8 +62,8 @@ def fit_table(order: int, data: Spans) -> NgramTable:
 def _smoothed(order: int, sequences: Sequence[Array], classes: int, strength: float) -> NgramTable:
     """p(c | context) = (n(context, c) + s p(c | shorter context)) / (n(context) + s), MacKay and Peto (1995), eq. 6.
 
-    The shortest, p(c), counts every code once more, the unknown too. Contexts are as long as a table of all of them
-    may be; the most frequent ones that fit have a row, others that of the shorter context.
+    The shortest, p(c), counts every code once more, the unknown too. The table size limits the length of contexts; the
+    most frequent ones that fit have a row, others use that of the shorter context.
     """
     wanted = np.concatenate(sequences).astype(np.int64)
     counts = np.bincount(wanted, minlength=classes) + 1.0
@@ -111,7 +111,7 @@ def table_to_onnx(table: NgramTable) -> bytes:
 
 
 def _row(graph: Graph, codes: str, table: NgramTable) -> str:
-    """The row (B, T) of the context up to each of the codes (B, T); what was read before comes and goes as a state."""
+    """The row (B, T) of the context up to each of the codes (B, T); earlier codes come and go as a state."""
     length, classes = table.length, graph.constant(table.rows.shape[1])
     context = graph.add("Mul", codes, graph.constant(0))
     if length:

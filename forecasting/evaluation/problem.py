@@ -1,4 +1,4 @@
-"""What differs between jobs of numbers and jobs of symbols when models are judged, in one table."""
+"""The differences between judging models of numbers and models of symbols, in one table."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Backtester = Callable[[Sequence[Path], str], Backtested]
 
 
 class Problem(NamedTuple):
-    """How models of one kind of job are fitted as baselines, backtested and audited."""
+    """How models of one kind of job are fitted as baselines, backtested, and audited."""
 
     baselines: tuple[str, ...]
     metrics: Mapping[str, Metric]
     # fits some baselines on one fold: names, clean table, job, fold, path of each bundle, origin
     fit: Callable[[Sequence[str], pd.DataFrame, Job, Fold, Mapping[str, Path], Origin], None]
-    # what backtests a model, its bundle of each fold and its name, on the windows of a clean table; raises DataError
-    # when no window can be scored
+    # backtests a model, its bundle of each fold and its name, on the windows of a clean table; raises DataError
+    # if no window can be scored
     backtester: Callable[[pd.DataFrame, Job, Sequence[Fold]], Backtester]
     # the leak audit of a raw table, with the models of these bundles
     audit: Callable[[pd.DataFrame, Job, Sequence[Path]], list[leakage.Moved]]

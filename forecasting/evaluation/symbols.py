@@ -1,4 +1,4 @@
-"""Rolling origins of symbols: after each cutoff, every symbol of the horizon is scored, given all that stand before."""
+"""Rolling origins of symbols: every symbol after a cutoff is scored, given all symbols before it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _MOST_VALUES = 4_000_000  # logits in one call of the engine
 
 @dataclass(frozen=True, eq=False)
 class ScoredSymbols:
-    """What a model gave the symbols that came, one row per window (a series at a cutoff)."""
+    """The probabilities that a model gave to the actual symbols, one row per window (a series at a cutoff)."""
 
     model: str
     unique_id: npt.NDArray[np.str_]  # (B,)
-    cutoff: npt.NDArray[np.datetime64]  # (B,) the last step that the first symbol of the window was given
-    y: Floats  # (B, H) the symbols that came, numbered in the order of their labels
+    cutoff: npt.NDArray[np.datetime64]  # (B,) the last known step before the first symbol of the window
+    y: Floats  # (B, H) the actual symbols, numbered in the order of their labels
     log_probability: Floats  # (B, H) of each, given all before it
     hit: Bools  # (B, H) whether it was the most probable one
 
@@ -85,7 +85,7 @@ SYMBOL_METRICS: dict[str, Metric] = {
 
 
 class SymbolOrigins(NamedTuple):
-    """The N windows that all models are judged on."""
+    """The windows that judge all models."""
 
     unique_id: npt.NDArray[np.str_]
     cutoff: npt.NDArray[np.datetime64]
@@ -99,7 +99,7 @@ class SymbolOrigins(NamedTuple):
 def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> SymbolOrigins:
     """Every series at every cutoff after its first symbol whose horizon it reaches; `table` must be clean.
 
-    Raises DataError when no window is left.
+    Raises DataError if no window is left.
     """
     grid, horizon = regular_grid(table, job.series), job.window.horizon
     labels = sequences(grid)
@@ -113,23 +113,24 @@ def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Symbol
                 if position and position + horizon <= len(ds):
                     rows.append((name, cutoff, position, number))
     if not rows:
-        raise DataError(f"no window can be scored: no series goes on for {horizon} symbols after a cutoff")
+        raise DataError(f"no window can be scored: no series has {horizon} symbols after a cutoff")
     unique_id, cutoffs, positions, numbers = (np.array(column) for column in zip(*rows, strict=True))
     y = np.stack([codes[name][begin : begin + horizon] for name, _, begin, _ in rows]).astype(np.float64)
     return SymbolOrigins(unique_id, cutoffs, positions, y, numbers, labels, job.window.context)
 
 
 def backtester(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Callable[[Sequence[Path], str], Backtested]:
-    """What backtests a model on every window of a clean table; raises DataError when no window can be scored."""
+    """The function that backtests a model on every window of a clean table; raises DataError if no window can be
+    scored."""
     origins = find_origins(table, job, folds)
     return lambda bundles, name: backtest(origins, bundles, name)
 
 
 def backtest(origins: SymbolOrigins, bundles: Sequence[Path], name: str) -> Backtested:
-    """Backtest one model: its bundle of each fold at that fold's cutoffs, with its latency, size and weights.
+    """Backtest one model: the bundle of each fold at that fold's cutoffs, with its latency, size, and weights.
 
-    A single bundle is used for all folds. The weights named are those of the last one, which would go live. A symbol
-    that a bundle does not know counts as its unknown one, which it gave some probability, too.
+    A single bundle serves all folds. The recorded weights are those of the last one, which would go live. A symbol that
+    a bundle does not know counts as its unknown symbol, which has a probability, too.
     """
     count = int(origins.fold.max()) + 1
     forecasters = [SymbolForecaster(open_bundle(path)) for path in bundles]

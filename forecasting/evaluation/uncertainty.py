@@ -1,4 +1,4 @@
-"""How well the mean of values is known that follow each other in time and depend on each other."""
+"""The standard error of the mean of values that follow and depend on each other."""
 
 from typing import NamedTuple
 
@@ -11,24 +11,25 @@ __all__ = ["Mean", "mean_of"]
 
 
 class Mean(NamedTuple):
-    """A mean, its standard error, and how many degrees of freedom that has; NaN and 0 for fewer than six values."""
+    """A mean, its standard error, and its degrees of freedom; NaN and 0 for fewer than six values."""
 
     value: float
     error: float
     freedom: int
 
     def reach(self, confidence: float) -> float:
-        """How far a one-sided bound of this confidence lies from the mean, by Student's distribution."""
+        """The distance of a one-sided bound of this confidence from the mean, by Student's distribution."""
         if not self.freedom:
             return float("nan")
         return float(student_t_quantile(np.array(self.freedom), np.array(confidence)) * self.error)
 
 
 def mean_of(values: npt.NDArray[np.float64], overlap: int) -> Mean:
-    """The mean of `values` (B,), of which neighbours up to `overlap` apart share what they tell.
+    """The mean of `values` (B,), in which neighbors up to `overlap` apart share information.
 
     Its error is from the long-run variance with Bartlett's weights (Newey and West 1987) over twice the overlap or, if
-    more, twice the cube root of B; a third of B at most. There are as many independent blocks as such stretches.
+    more, twice the cube root of B; a third of B at most. The number of such stretches is the number of independent
+    blocks.
     """
     count = len(values)
     if count < 6:

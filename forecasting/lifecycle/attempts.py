@@ -1,4 +1,4 @@
-"""The attempts of a run: each challenger with its first weights and its fits, and who is judged because of them."""
+"""The attempts of a run: each challenger with its first weights and its fits, and the order of judgment."""
 
 from __future__ import annotations
 

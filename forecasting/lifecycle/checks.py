@@ -1,4 +1,4 @@
-"""What `gatecast check` and `gatecast backtest` look at: the source, leaks, and standings."""
+"""The checks of `gatecast check` and `gatecast backtest`: the source, leaks, and standings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CheckResult:
 
 
 def source(job: Job) -> CheckResult:
-    """Every violation of the source's rows, and every decision that cleaning would take."""
+    """Every violation of the source's rows, and every decision of cleaning."""
     raw = sources.read(job)
     report = validate(raw, job.series)
     rows = [{"severity": v.severity, "rule": v.rule, "count": v.count, "message": v.message} for v in report.violations]
@@ -54,7 +54,7 @@ def source(job: Job) -> CheckResult:
 
 
 def leakage(job: Job, champion: Path | None = None) -> CheckResult:
-    """The leak audit on the source's rows, with all baselines fitted anew, and with the live model if there is one."""
+    """The leak audit of the source's rows, with all baselines fitted anew, and with the live model if there is one."""
     raw = sources.read(job)
     validate(raw, job.series).raise_for_errors()
     table = clean(raw, job.series).table

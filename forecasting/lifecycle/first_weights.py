@@ -1,4 +1,4 @@
-"""The first weights of a challenger: those of a registered version that may be taken, or none."""
+"""The first weights of a challenger: those of a registered version, or none."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["find_start"]
 
 
 def find_start(registry: Registry, job: Job, data: Snapshot, *, work: Path) -> Start:
-    """The weights that `train.init` names, or scratch with a note that says why they are not available.
+    """The weights named by `train.init`, or scratch with a note on why they are not available.
 
-    The choice is kept in `work`: a run that is repeated after it went live does not begin with its own weights.
+    The choice is kept in `work`: a run that is repeated after it went live does not start from its own weights.
     """
     if job.train.init == "scratch":
         return SCRATCH
@@ -38,7 +38,7 @@ def find_start(registry: Registry, job: Job, data: Snapshot, *, work: Path) -> S
 
 
 def _choose(registry: Registry, job: Job, data: Snapshot) -> tuple[int | None, str]:
-    """The version whose weights may be taken, or why there is none."""
+    """The version whose weights may be used, or the reason why there is none."""
     init = job.train.init
     wanted = registry.versions.champion(job.name) if init in STARTS else _of_run(registry, job, init)
     if wanted is None:
@@ -52,7 +52,7 @@ def _choose(registry: Registry, job: Job, data: Snapshot) -> tuple[int | None, s
 
 
 def _of_run(registry: Registry, job: Job, run_id: str) -> Version:
-    """The version that a run judged; raises UnknownVersionError that names the runs there are."""
+    """The version that a run judged; raises UnknownVersionError that lists the known runs."""
     versions = registry.versions.table(job.name)
     of_run = versions[versions["run_id"] == run_id]
     if of_run.empty:

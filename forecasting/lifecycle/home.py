@@ -1,4 +1,4 @@
-"""A home, opened: its paths, its tables and its registry, for whoever runs something in it."""
+"""An open home: its paths, its tables, and its registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Home", "open_home"]
 
 
 class Home(NamedTuple):
-    """What a job finds and leaves in a home."""
+    """The state of a job in its home."""
 
     workspace: Workspace
     store: Store
@@ -22,7 +22,7 @@ class Home(NamedTuple):
 
 
 def open_home(settings: Settings | None = None) -> Home:
-    """The home of these settings, by default the one that the environment names; it is made by its first use."""
+    """The home of these settings, by default those of the environment; its first use creates it."""
     settings = settings or Settings()
     registry = Registry(settings.tracking_uri, settings.home, settings.locks)
     return Home(Workspace(settings.home), Store(settings.home), registry, settings.dask)

@@ -1,4 +1,4 @@
-"""The last fit, on all readings: it takes the place of its judged twin where it is sane."""
+"""The last fit, on all readings: it replaces its judged twin if it is sane."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["FinalFit", "replace_twin", "rules_of"]
 
 
 class FinalFit(NamedTuple):
-    """The result of a last fit: the version that serves because of it, or None, and the rules that it had to pass."""
+    """The result of a last fit: the version that serves because of it, or None, and the rules that judged it."""
 
     version: int | None
     rules: tuple[Rule, ...]
@@ -26,8 +26,8 @@ class FinalFit(NamedTuple):
 def replace_twin(registry: Registry, judging: Judging, decision: Decision, last: Fitted | str) -> FinalFit:
     """Compare the last fit with its judged twin; if it is sane and the twin is live, let it serve in the twin's place.
 
-    Both stay in the registry: the note `twin` of the new version names the judged one. `last` is a sentence where the
-    fit failed.
+    Both stay in the registry: the note `twin` of the new version names the judged one. `last` is a sentence if the fit
+    failed.
     """
     job, twin = judging.job, judging.candidates[0].bundles[-1]
     if isinstance(last, str):
@@ -54,5 +54,5 @@ def replace_twin(registry: Registry, judging: Judging, decision: Decision, last:
 
 
 def rules_of(final: FinalFit | None) -> list[dict[str, Any]]:
-    """The rules of a last fit as they stand in an outcome."""
+    """The rules of a last fit in the form of an outcome."""
     return [rule.plain() for rule in final.rules] if final else []

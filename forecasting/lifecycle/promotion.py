@@ -1,4 +1,4 @@
-"""From backtests to the registry: judge, register what was judged, move the alias only if the verdict says so."""
+"""From backtests to the registry: judge, register the judged model, move the alias only if the verdict says so."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Decision", "Judging", "decide"]
 
 
 class Judging(NamedTuple):
-    """What is to be judged: the run, its clean table and folds, the challenger first among the candidates."""
+    """The input of a judgment: the run, its clean table and folds, the challenger first among the candidates."""
 
     job: Job
     run_id: str
@@ -43,10 +43,10 @@ class Judging(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What came of it."""
+    """The outcome of a judgment."""
 
     judgment: Judgment
-    version: int  # that went live, else the refused challenger's; 0 where another challenger follows
+    version: int  # that went live, else the refused challenger's; 0 if another challenger follows
     promoted: str | None  # the name of the model that went live by this run
     fallback: bool  # a baseline went live in place of the refused challenger
 
@@ -57,10 +57,10 @@ class Decision(NamedTuple):
 
 
 def decide(registry: Registry, judging: Judging) -> Decision:
-    """Judge against the champion of this moment and promote, under the lock that serialises promotions.
+    """Judge against the current champion and promote, under the lock that serializes promotions.
 
-    Registered models have the judged weights, with conformal residuals of all windows that no fit has seen. A run
-    that was killed anywhere in here ends, when repeated, where it would have ended.
+    Registered models have the judged weights, with conformal residuals of all windows that no fit has seen. A run that
+    is killed anywhere in here and repeated ends as it would have ended.
     """
     job, candidates = judging.job, judging.candidates
     with registry.aliases.lock(job.name):
@@ -83,9 +83,9 @@ def decide(registry: Registry, judging: Judging) -> Decision:
 
 
 def _go_live(registry: Registry, judging: Judging, version: int, opponent: int | None) -> None:
-    """Promote, once: what was rolled back by hand since does not come back because its run is repeated.
+    """Promote, once: a version that was rolled back by hand does not return when its run is repeated.
 
-    MLflow cannot compare and set an alias, so what went live elsewhere meanwhile is looked for once more.
+    MLflow cannot compare and set an alias, so the live version is checked once more.
     """
     if judging.went_live.exists():
         return
@@ -101,7 +101,7 @@ def _go_live(registry: Registry, judging: Judging, version: int, opponent: int |
 
 
 def _opponent(registry: Registry, judging: Judging) -> int | None:
-    """The version to be beaten: the live one, or, if this very run went live before it was killed, the one before."""
+    """The version to beat: the live one, or, if this very run went live before it was killed, the one before."""
     live = registry.versions.champion(judging.job.name)
     note = judging.work / "opponent.json"
     mine = judging.went_live.exists() or (live is not None and live.run_id == judging.run_id)
@@ -114,7 +114,7 @@ def _opponent(registry: Registry, judging: Judging) -> int | None:
 
 
 def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path | None:
-    """The opponent's bundle, made comparable; none where there is no opponent."""
+    """The opponent's bundle, made comparable; none without an opponent."""
     if version is None:
         return None
     judged = registry.versions.get(judging.job.name, version).judged
@@ -144,7 +144,8 @@ def _register(registry: Registry, judging: Judging, candidate: Candidate, judgme
 
 
 def _notes(judging: Judging, scored: Judged) -> dict[str, str]:
-    """What the monitor must know: until when the model was fitted and judged, and how well its error is known."""
+    """Notes for the monitor: where the readings of the fit and of the judgment ended, and the standard error of the
+    MAE."""
     table, fold = judging.table, judging.folds[-1]
     notes = {
         "fit_until": fold.fit_until.isoformat(),

@@ -1,1 +1,1 @@
-"""What any program needs from the machine: files that appear whole, processes that end, locks, provenance."""
+"""Services of the machine: files that appear whole, processes that end, locks, provenance."""

@@ -19,10 +19,10 @@ __all__ = ["call"]
 
 
 def call(function: str, *args: object, timeout: float | None = None, **named: object) -> Any:
-    """Call `package.module:name` in a spawned process and return what it returns.
+    """Call `package.module:name` in a spawned process and return the result.
 
-    An error that Gatecast raises there is raised here. Raises TrainingError when the process dies or outlasts
-    `timeout` seconds. Nothing of the module is imported in this process.
+    An error that Gatecast raises there is raised here. Raises TrainingError if the process dies or outlasts `timeout`
+    seconds. Nothing of the module is imported in this process.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
@@ -36,7 +36,7 @@ def call(function: str, *args: object, timeout: float | None = None, **named: ob
         process.join(timeout=5)  # it has answered and ends by itself
     except EOFError:
         process.join()
-        raise TrainingError(f"the training process died {_how(process.exitcode)}; run again to go on") from None
+        raise TrainingError(f"the training process died {_how(process.exitcode)}; run again to resume") from None
     finally:
         process.kill()
         process.join()
@@ -64,7 +64,7 @@ def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: di
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing reaches standard error: TensorFlow's libraries greet there, below anything that Python can set."""
+    """Silence standard error: TensorFlow's libraries write greetings below anything that Python can set."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     terminal = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:

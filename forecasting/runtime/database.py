@@ -1,4 +1,4 @@
-"""Databases that SQLAlchemy knows, by their addresses; a password never stands in a message."""
+"""SQLAlchemy databases by URL; no message shows a password."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["engine_of"]
 
 
 def engine_of(url: str, *, key: str) -> sqlalchemy.Engine:
-    """The engine of an address in which variables are replaced; `key` is what messages call it. Raises SourceError."""
+    """The engine of a database URL with its variables replaced; `key` names it in messages. Raises SourceError."""
     try:
         return sqlalchemy.create_engine(expand(url, key=key), poolclass=sqlalchemy.NullPool)
     except ArgumentError as error:
-        raise SourceError(f"{key} is no SQLAlchemy address such as postgresql+psycopg://user@host/name") from error
+        raise SourceError(f"{key} is not an SQLAlchemy URL such as postgresql+psycopg://user@host/name") from error
     except ModuleNotFoundError as error:
         raise SourceError(f"the database driver {error.name} of {key} is not installed") from error

@@ -1,4 +1,4 @@
-"""Environment variables inside paths and database addresses."""
+"""Environment variables inside paths and database URLs."""
 
 import os
 import re
@@ -11,9 +11,9 @@ _NAME = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 def expand(text: str, *, key: str) -> str:
-    """`text` with every `${NAME}` and `${NAME:-default}` replaced, as a shell does.
+    """`text` with every `${NAME}` and `${NAME:-default}` replaced, as in a shell.
 
-    Raise SourceError that names all variables that are not set and have no default.
+    Raises SourceError that names all variables that are not set and have no default.
     """
     found = _NAME.finditer(text)
     unset = dict.fromkeys(match[1] for match in found if match[1] not in os.environ and match[2] is None)

@@ -1,8 +1,8 @@
-"""Files and folders that appear under their name whole or not at all, even when the power goes.
+"""Files and folders that appear under their name whole or not at all, even in a power cut.
 
-Everything is on disk before it gets its name. A killed process needs no such care, a power cut does: without it the
-name may survive while the content is lost, and a run that goes on from a note, a checkpoint or a bundle would find an
-empty file where it trusts a whole one.
+Everything is on disk before it gets its name. A killed process needs no such care, but a power cut does: the name may
+survive while the content is lost, and a run that resumes from a note, a checkpoint, or a bundle would find an empty
+file in place of a whole one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Writer = Callable[[Path], object]
 def replace(path: Path, writer: Writer) -> None:
     """Let `writer` fill a draft beside `path` (of the same name) that takes its place once it is whole.
 
-    The folder is made; where the writer fails, what was there stays and no draft is left. Processes that write the
-    same file at once do not meet: the last one wins.
+    Makes the folder. If the writer fails, the old file stays and no draft is left. Processes that write the same file
+    at once do not interfere: the last one wins.
     """
     with _draft(path) as draft:
         writer(draft)
@@ -36,7 +36,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def create(path: Path, writer: Writer) -> None:
-    """Like `replace`, for a file that is not there yet: where another process makes it first, its file stays."""
+    """Like `replace`, for a new file: if another process makes it first, that file stays."""
     with _draft(path) as draft:
         writer(draft)
         _sync(draft)
@@ -47,8 +47,8 @@ def create(path: Path, writer: Writer) -> None:
 def replace_folder(path: Path, writer: Writer, *, keep: Callable[[Path], bool] | None = None) -> None:
     """Let `writer` fill an empty folder beside `path` that takes its place once it is whole.
 
-    Whoever reads meanwhile meets the old folder, none, or the new one. Where the writer fails, what was there stays.
-    A folder that is there when the new one is whole stays where `keep` says so of it: it may be in use.
+    A concurrent reader sees the old folder, none, or the new one. If the writer fails, the old folder stays. A folder
+    that is there when the new one is whole stays if `keep` returns true for it: it may be in use.
     """
     with _draft(path) as draft:
         draft.mkdir()
@@ -63,14 +63,14 @@ def replace_folder(path: Path, writer: Writer, *, keep: Callable[[Path], bool] |
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder so that nobody meets half of it; it may be gone already."""
+    """Remove a folder so that nobody sees half of it; it may be gone already."""
     with suppress(FileNotFoundError), _scratch(path) as scratch:
         os.replace(path, scratch / path.name)
 
 
 @contextmanager
 def _draft(path: Path) -> Iterator[Path]:
-    """Where the new content is written; what is left of it goes, and so does what was moved out of the way."""
+    """Where the new content is written; afterwards its remains go, and so does the replaced content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _scratch(path) as scratch:
         yield scratch / path.name

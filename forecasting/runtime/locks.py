@@ -1,4 +1,4 @@
-"""Locks between processes; a lock ends with the process that holds it, however that ends."""
+"""Locks between processes; a lock ends with the process that holds it, however that process ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FOREVER: Final = -1.0
 
 def run_lock(folder: Path, job: str, *, waiting: Callable[[str], object]) -> AbstractContextManager[None]:
     """One run of a job at a time; `waiting` is called once with the reason if another run is under way."""
-    return _held(folder, "run", job, waiting=lambda: waiting(f"waiting: another run of {job} is under way"))
+    return _held(folder, "run", job, waiting=lambda: waiting(f"waiting for another run of {job}"))
 
 
 def forecast_lock(folder: Path, job: str) -> AbstractContextManager[None]:
@@ -30,7 +30,7 @@ def forecast_lock(folder: Path, job: str) -> AbstractContextManager[None]:
 def promotion_lock(folder: Path, job: str, patience: float | None = None) -> AbstractContextManager[None]:
     """One judgment or promotion of a job at a time.
 
-    Raises LockedError where others hold the lock for more than `patience` seconds; default: ten minutes.
+    Raises LockedError if another process holds the lock for more than `patience` seconds; default: ten minutes.
     """
     return _held(folder, "promotion", job, patience=_PATIENCE if patience is None else patience)
 
@@ -39,7 +39,7 @@ def promotion_lock(folder: Path, job: str, patience: float | None = None) -> Abs
 def _held(
     folder: Path, kind: str, job: str, *, patience: float = _FOREVER, waiting: Callable[[], object] | None = None
 ) -> Iterator[None]:
-    """While this lock is held; the folder is made. The thread that holds a lock may take it again."""
+    """Hold this lock; makes the folder. The thread that holds a lock may take it again."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{kind}-{job}.lock", is_singleton=True)
     if not _acquired(lock, 0):

@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them, and the cores that they share."""
+"""Processes that do not outlive their parent, and the cores that they share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["cores", "end_with_parent"]
 
 
 def cores() -> int:
-    """How many this process may run on; where the system does not say, how many there are."""
+    """The number of cores this process may use, or of all cores if the system does not say."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def end_with_parent() -> None:
-    """From now on this process ends when its parent does: a killed one cannot stop it.
+    """End this process when its parent ends: a killed parent cannot stop it.
 
     Two processes must not write the state of one fit, or the part of one shard.
     """

@@ -1,4 +1,4 @@
-"""Where results come from: the code and packages that make numbers, the commit, the content address of a run."""
+"""The origin of results: the code and packages that make numbers, the commit, the content address of a run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["NUMBERS", "VIEWS", "git_commit", "numbers_version", "run_key"]
 
 _PACKAGE = Path(__file__).parents[1]
 
-# Every module of the library stands in one of the two: another version of the first may compute other numbers,
-# the second show them, store them or decide when they are made.
+# Every module of the library is in one of the two: a new version of the first may compute other numbers,
+# the second show or store them, or decide when they are made.
 NUMBERS: Final = (
     "batch",
     "bundle",
@@ -32,13 +32,13 @@ NUMBERS: Final = (
 )
 VIEWS: Final = ("cli", "config", "errors.py", "monitor", "registry", "report", "runtime", "serve", "__init__.py")
 
-# distributions whose arithmetic ends up in a forecast; the backend of Keras comes to them
+# distributions whose arithmetic reaches a forecast; the backend of Keras is added
 _PACKAGES: Final = ("keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn")
 
 
 @cache
 def numbers_version() -> str:
-    """SHA-256 of all that makes numbers: the library's own modules, and the versions of the packages beneath them."""
+    """SHA-256 of everything that makes numbers: the library's own modules, and the versions of its packages."""
     digest = hashlib.sha256()
     for path in sorted(path for name in NUMBERS for path in _sources(_PACKAGE / name)):
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -48,7 +48,7 @@ def numbers_version() -> str:
 
 @cache
 def git_commit() -> str:
-    """The commit of the working copy that the library runs from; empty where it was installed from a wheel."""
+    """The commit of the working copy that the library runs from; empty if it was installed from a wheel."""
     try:
         found = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=_PACKAGE, capture_output=True, text=True, timeout=5, check=False
@@ -59,9 +59,9 @@ def git_commit() -> str:
 
 
 def run_key(content: Mapping[str, Any], data: str) -> str:
-    """The content address of a run: the same job, data, code and packages give the same results.
+    """The content address of a run: the same job, data, code, and packages give the same results.
 
-    `content` is what of the job its results depend on, `data` the fingerprint of the observations.
+    `content` is the part of the job that its results depend on, `data` the fingerprint of the observations.
     """
     parts = (json.dumps(content, sort_keys=True), data, numbers_version())  # databases change the order of keys
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -72,7 +72,7 @@ def _sources(place: Path) -> list[Path]:
 
 
 def _package_versions() -> dict[str, str]:
-    """The version of each package; empty where it is not installed, as in a service that trains nothing."""
+    """The version of each package; empty if it is not installed, as in a service without training."""
     return {name: _installed(name) for name in sorted({*_PACKAGES, _backend()})}
 
 
@@ -84,7 +84,7 @@ def _installed(name: str) -> str:
 
 
 def _backend() -> str:
-    """The backend that Keras will take: looked up as Keras does, since importing it takes seconds."""
+    """The backend that Keras will use, looked up as Keras does, since importing it takes seconds."""
     chosen = os.environ.get("KERAS_BACKEND", "")
     settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
     if not chosen and settings.exists():

@@ -1,4 +1,4 @@
-"""HTML from templates that escape all they are given, and how pages write numbers and times."""
+"""HTML from templates that escape every value, and the format of numbers and times on pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["environment", "number", "percent", "stamp"]
 
 
 def environment(package: str) -> Environment:
-    """The templates in `templates/` of a package: a value is text, never markup; a name that is unknown is an error."""
+    """The templates in `templates/` of a package: a value is text, never markup; an unknown name is an error."""
     made = Environment(
         loader=PackageLoader(package),
         autoescape=True,
@@ -25,19 +25,19 @@ def environment(package: str) -> Environment:
 
 
 def number(value: float | None) -> str:
-    """Four digits, whole numbers from 10,000 on; an en dash where there is none."""
+    """Four digits, or whole numbers from 10,000 on; an en dash for a missing value."""
     if value is None or math.isnan(value):
         return "–"
     return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def percent(share: float | None) -> str:
-    """A share in per cent with one digit, without it where it is zero; an en dash where there is none."""
+    """A share in percent with one digit, none if it is zero; an en dash for a missing value."""
     if share is None or math.isnan(share):
         return "–"
     return f"{round(100 * share, 1):g}%"
 
 
 def stamp(value: Any) -> str:
-    """A timestamp to the minute; an en dash where there is none."""
+    """A timestamp to the minute; an en dash for a missing value."""
     return "–" if value is None or pd.isna(value) else str(pd.Timestamp(value).strftime("%Y-%m-%d %H:%M"))

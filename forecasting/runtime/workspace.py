@@ -1,4 +1,4 @@
-"""Where everything of one home lies: the only place that knows the names of its folders."""
+"""The paths of one home: the only place that knows the names of its folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Workspace:
 
     @property
     def database(self) -> Path:
-        """MLflow's, unless a tracking server or another database keeps the runs."""
+        """MLflow's database, unless a tracking server or another database keeps the runs."""
         return self.home / "mlflow.db"
 
     @property
@@ -28,17 +28,17 @@ class Workspace:
 
     @property
     def locks(self) -> Path:
-        """What processes that share this home do one after the other."""
+        """The locks of processes that share this home."""
         return self.home / "locks"
 
     @property
     def cache(self) -> Path:
-        """Bundles from the registry, a folder a job; it may be deleted while nothing runs."""
+        """Bundles from the registry, one folder per job; it may be deleted while nothing runs."""
         return self.home / "cache"
 
     @property
     def served(self) -> Path:
-        """Notes of the service: which version answered last."""
+        """Notes of the service: the version of its last answer."""
         return self.home / "serve"
 
     # Of one job
@@ -56,11 +56,11 @@ class Workspace:
         return self.tables(job) / "forecasts"
 
     def scores(self, job: str) -> Path:
-        """How the vintages fared, a Delta table."""
+        """The live scores of the vintages, a Delta table."""
         return self.tables(job) / "scores"
 
     def verdicts(self, job: str) -> Path:
-        """What the monitor found, a Delta table."""
+        """The verdicts of the monitor, a Delta table."""
         return self.tables(job) / "verdicts"
 
     def parts(self, job: str) -> Path:
@@ -80,9 +80,9 @@ class Workspace:
         return self.home / "work" / job / "intervals"
 
     def results(self, job: str, run_id: str) -> Path:
-        """What a run logs to MLflow when it ends, until that is done."""
+        """Pending logs to MLflow of a run that ends."""
         return self.home / "work" / job / "results" / run_id
 
     def report(self, job: str, run_id: str) -> Path:
-        """The page on a run."""
+        """The report page of a run."""
         return self.home / "reports" / job / f"{run_id}.html"

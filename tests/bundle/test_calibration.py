@@ -127,7 +127,7 @@ def test_identity_gives_base_quantiles_and_refuses_others() -> None:
     base = np.array([[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]]])
     plain = identity(BASE, 1)
     assert plain.apply(base, (0.1, (1 + 0.8) / 2)).tolist() == [[[1.0, 3.0]], [[4.0, 6.0]]]
-    with pytest.raises(GatecastError, match=r"\[0.2\] need residuals, and steps \[1\] have none.*\[0.1, 0.5, 0.9\]"):
+    with pytest.raises(GatecastError, match=r"\[0.2\] need residuals, but steps \[1\] have none.*\[0.1, 0.5, 0.9\]"):
         plain.apply(base, (0.1, 0.2))
 
 

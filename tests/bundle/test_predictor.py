@@ -265,7 +265,9 @@ def test_a_network_of_past_covariates_cannot_go_on(make_spec: Callable[..., Spec
     """What they will be is not known: the error names them and what would help."""
     features = Features(freq="h", past=("wind",), future=("f",), mask=True)
     predictor = Predictor(make_spec(2, features=features), Graphs(_direct()))
-    with pytest.raises(ConfigError, match=r"beyond its 2 steps: it reads wind, known up to now only; train it for 7"):
+    with pytest.raises(
+        ConfigError, match=r"beyond its 2 steps: it reads wind, known only up to the cutoff; train it for 7"
+    ):
         predictor.reaching(7)
 
 

@@ -94,7 +94,7 @@ def test_no_origin_at_all_is_refused(make_table: Tables, make_job: Jobs) -> None
     window = {"context": 8, "horizon": 1, "min_observed": 1.0}
     job = make_job(window=window, backtest={"windows": 3}, train={"validation": 3})
     table = make_table({"a": np.where(np.arange(60) % 2 == 1, 1.0, np.nan), "b": np.arange(40.0)})
-    with pytest.raises(DataError, match=r"at none of the 3 cutoffs has a series 100% of its context of 8 steps"):
+    with pytest.raises(DataError, match=r"at none of the 3 cutoffs does a series have 100% of its context of 8 steps"):
         origins_of(table, job)
 
 
@@ -122,7 +122,7 @@ def test_a_missing_forecast_is_an_error_that_names_it(rich: tuple[pd.DataFrame, 
     origins, _, _ = origins_of(*rich)
     order = np.delete(np.arange(len(origins.y)), [3, 4])
     name, cutoff = origins.keys[3]
-    with pytest.raises(GatecastError, match=f"model gave no forecast for 2 .*{name}.*{cutoff}"):
+    with pytest.raises(GatecastError, match=f"model made no forecast for 2 .*{name}.*{cutoff}"):
         score(origins, [forecasts_of(origins, order)], "model")
 
 
@@ -178,7 +178,7 @@ def test_a_model_of_another_horizon_or_other_quantiles_is_judged_on_what_is_aske
         paths[horizon] = baselines.fit("drift", prepare(cleaned, job, cut[0]), job, where, origin=Origin())
     asked = make_job(window={"context": 6, "horizon": 3}, backtest={"windows": 4}, forecast={"levels": [50]})
     origins, cleaned, _ = origins_of(table, asked)
-    with pytest.raises(GatecastError, match="drift forecasts 2 steps ahead, this job asks for 3"):
+    with pytest.raises(GatecastError, match="drift forecasts 2 steps ahead, but the job needs 3"):
         backtest(cleaned, origins, [paths[2]], "drift")
     same, longer = (backtest(cleaned, origins, [paths[h]], "drift").scored for h in (3, 4))
     assert same.quantiles == longer.quantiles == (0.1, 0.25, 0.5, 0.75, 0.9)

@@ -145,9 +145,11 @@ def test_windows_that_differ_are_refused() -> None:
         with pytest.raises(GatecastError, match=f"net and other cannot be compared: {message}"):
             better(scored, other, metric="mae", confidence=0.9, step=1)
 
-    refuses("2 window.s. were scored for one", cutoff=np.append(scored.cutoff[:-1], np.datetime64("2030-01-01", "us")))
+    refuses(
+        "2 window.s. were scored for only one", cutoff=np.append(scored.cutoff[:-1], np.datetime64("2030-01-01", "us"))
+    )
     refuses("other was scored twice", cutoff=np.append(scored.cutoff[:-1], scored.cutoff[0]))
-    refuses("they were held against other actuals", y=scored.y + 1)
-    refuses("they forecast other quantiles", quantiles=(0.1, 0.5), forecast=np.repeat(scored.forecast, 2, axis=-1))
+    refuses("their actuals differ", y=scored.y + 1)
+    refuses("their quantiles or horizons differ", quantiles=(0.1, 0.5), forecast=np.repeat(scored.forecast, 2, axis=-1))
     with pytest.raises(ConfigError, match="cannot be ranked by 'width'"):
         better(scored, scored, metric="width", confidence=0.9, step=1)

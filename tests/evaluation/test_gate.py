@@ -197,7 +197,7 @@ def test_gate_refuses_what_is_too_slow_or_too_big(field: str, rule: str) -> None
 def test_reasons_are_sentences_with_figures() -> None:
     """A person reads what was measured and what was allowed."""
     slow = verdict(replace(good(), latency_ms=250.0))
-    assert reasons(slow) == ["a forecast takes 250 ms, allowed are 100"]
+    assert reasons(slow) == ["a forecast takes 250 ms, 100 ms is allowed"]
     worse = reasons(verdict(naive()))
     assert "wql is 0.0% better than that of naive, with one-sided 90% bounds 0.0% better and 0.0% better" in worse[0]
     assert "the lower bound must exceed 0.0%" in worse[0]

@@ -159,5 +159,5 @@ def test_the_vocabulary_is_that_of_the_training_span(table: pd.DataFrame) -> Non
 def test_windows_that_no_series_reaches_are_one_clear_error(table: pd.DataFrame) -> None:
     """A horizon that goes beyond every series leaves nothing to judge."""
     plan = folds(table, job())
-    with pytest.raises(DataError, match="no series goes on for 4 symbols"):
+    with pytest.raises(DataError, match="no series has 4 symbols"):
         find_origins(table[table["ds"] <= plan[0].cutoffs[0]], job(), plan)

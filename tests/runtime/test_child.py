@@ -82,7 +82,7 @@ def test_an_error_of_gatecast_is_raised_here_as_it_was_there() -> None:
 
 def test_a_bug_is_not_swallowed(capfd: pytest.CaptureFixture[str]) -> None:
     """Any other exception there ends that process with its traceback, and is one clear sentence here."""
-    with pytest.raises(TrainingError, match="the training process died with exit code 1; run again to go on"):
+    with pytest.raises(TrainingError, match="the training process died with exit code 1; run again to resume"):
         child.call("child_work:bug")
     err = capfd.readouterr().err
     assert "return [][1]" in err

@@ -50,7 +50,7 @@ def test_waiting_run_says_what_it_waits_for(tmp_path: Path) -> None:
     assert said(first) == "held\n"
     waiter = holder(tmp_path)
     assert waiter.stderr is not None
-    assert waiter.stderr.readline() == "waiting: another run of j is under way\n"
+    assert waiter.stderr.readline() == "waiting for another run of j\n"
     first.communicate()
     output, _ = waiter.communicate()
     assert output == "held\n"

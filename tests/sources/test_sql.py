@@ -129,7 +129,7 @@ def test_statement_that_is_no_query_is_refused_and_changes_nothing(sqlite: str) 
 
 @pytest.mark.parametrize(
     ("url", "message"),
-    [("nonsense", "is no SQLAlchemy address"), ("oracle+nodriver://x", "is no SQLAlchemy address|is not installed")],
+    [("nonsense", "is not an SQLAlchemy URL"), ("oracle+nodriver://x", "is not an SQLAlchemy URL|is not installed")],
 )
 def test_wrong_address_is_one_sentence(url: str, message: str) -> None:
     """The address itself is not repeated: it may hold a password."""

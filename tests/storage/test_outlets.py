@@ -120,7 +120,7 @@ def test_a_failure_on_the_way_leaves_no_row(warehouse: str) -> None:
     [
         ("x.xls", ConfigError, r"else it must be one of \.csv, \.parquet$"),
         ("x.nc", ConfigError, "arrays need series.layout"),
-        ("mssql+none://u:secret@h/d", SourceError, "--out is no SQLAlchemy address|driver"),
+        ("mssql+none://u:secret@h/d", SourceError, "--out is not an SQLAlchemy URL|driver"),
         ("${NOT_SET_ANYWHERE}", SourceError, "NOT_SET_ANYWHERE"),
     ],
 )
