@@ -70,5 +70,5 @@ def pieces(batch: Batch, size: int = _WINDOWS) -> Iterator[Batch]:
 def _axes(name: str, shape: list[int | str]) -> tuple[str, dict[str, int]]:
     """The axis letters of an input, a grid before the last one, and the sizes of those that are fixed."""
     axes = _AXES.get(name.partition("_")[0], "BU")
-    axes = axes[:-1] + "YX"[max(0, 2 + len(axes) - len(shape)) :] + axes[-1]
-    return axes, {axis: size for axis, size in zip(axes, shape, strict=True) if isinstance(size, int)}
+    axes = (axes[:-1] + "YX"[max(0, 2 + len(axes) - len(shape)) :] + axes[-1])[: len(shape)]
+    return axes, {axis: size for axis, size in zip(axes, shape, strict=False) if isinstance(size, int)}

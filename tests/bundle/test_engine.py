@@ -81,6 +81,30 @@ def test_a_wrong_shape_is_named(name: str, shape: tuple[int, ...], message: str,
         Engine(model).run({**batch, name: np.zeros(shape, dtype=np.float32)})
 
 
+def echo(shape: list[int]) -> Engine:
+    """A graph that gives its input `state`, of any number of windows, back as `same`."""
+    values = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["B", *shape[1:]]) for name in ("state", "same")
+    ]
+    node = helper.make_node("Identity", ["state"], ["same"])
+    graph = helper.make_graph([node], "echo", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return Engine(model.SerializeToString())
+
+
+@pytest.mark.parametrize("shape", [[2], [2, 3], [2, 4, 3], [2, 4, 5, 3]])
+def test_a_state_may_lie_on_a_grid(shape: list[int]) -> None:
+    """From one number for each window to a frame of units."""
+    state = np.ones(shape, dtype=np.float32)
+    assert np.array_equal(echo(shape).run({"state": state})["same"], state)
+
+
+def test_an_input_with_more_axes_than_there_are_is_refused() -> None:
+    """As any wrong shape, when it is read."""
+    with pytest.raises(GatecastError, match="state has shape"):
+        echo([2] * 8).run({"state": np.ones([2] * 8, dtype=np.float32)})
+
+
 def test_what_is_no_graph_cannot_be_opened() -> None:
     """Noise, and nothing at all."""
     for content in (b"noise", b""):
