@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,49 @@ def test_links_lead_somewhere(page: str) -> None:
     path = (ROOT / "docs" / page).resolve()
     links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def defined_in(path: Path) -> set[str]:
+    """The names of all functions and methods of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_walk_leads_through_ten_functions() -> None:
+    """Ten numbered lines of the architecture, each with a link to the file that defines the function it names."""
+    walk = re.findall(
+        r"^\d+\. \[`(\w+)`\]\(\.\./([\w/.]+)\)", section("architecture.md", "The way of the data"), flags=re.MULTILINE
+    )
+    assert len(walk) == 10
+    assert [(name, file) for name, file in walk if name not in defined_in(ROOT / file)] == []
+
+
+def test_a_function_that_is_not_there_is_seen() -> None:
+    """The check above can fail: a name that a file only imports is not defined in it."""
+    assert "validate" not in defined_in(ROOT / "forecasting" / "storage" / "snapshot.py")
+    assert "take" in defined_in(ROOT / "forecasting" / "storage" / "snapshot.py")
+
+
+def test_the_architecture_shows_every_package() -> None:
+    """The tree names each package and module at the top of the library, and no other."""
+    tree = section("architecture.md", "The tree").split("pipelines/")[0]
+    library = ROOT / "forecasting"
+    there = {f"{path.parent.name}/" for path in library.glob("*/__init__.py")} | {"errors.py", "columns.py"}
+    assert set(re.findall(r"^  ([\w.]+/?) ", tree, flags=re.MULTILINE)) == there
+
+
+def test_the_architecture_shows_the_directions_of_import() -> None:
+    """The same layers as the contract of the linter; those that are still to be built are left out."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    layers = [layer for layer in tools["importlinter"]["contracts"][0]["layers"] if not layer.startswith("(")]
+    assert section("architecture.md", "Directions of import").split("```")[1].strip().splitlines() == layers
+
+
+def test_files_that_the_architecture_names_exist() -> None:
+    """Every path to a Python file in backticks is one of the library or of the repository."""
+    named = [word for word in code_words(PAGES["architecture.md"]) if re.fullmatch(r"[\w/]+/\w+\.py", word)]
+    assert named
+    assert [path for path in named if not any((root / path).is_file() for root in (ROOT, ROOT / "forecasting"))] == []
 
 
 def test_contributing_is_short() -> None:
