@@ -21,6 +21,7 @@ from forecasting.runtime.files import replace_folder
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features
 from forecasting.series.layout import Layout
+from forecasting.series.moments import Moment
 from forecasting.series.panel import build
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, slide
@@ -100,7 +101,7 @@ def assemble(
 
 
 def recalibrate(
-    bundle: Bundle, table: pd.DataFrame, since: pd.Timestamp, directory: Path, *, min_observed: float = 0.5
+    bundle: Bundle, table: pd.DataFrame, since: Moment, directory: Path, *, min_observed: float = 0.5
 ) -> Path:
     """Write the same model with the residuals of every window after `since`, which it was never fitted on.
 

@@ -14,6 +14,7 @@ from forecasting.bundle.generation import Generator
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.spec import Spec
 from forecasting.bundle.symbol_forecaster import SymbolForecaster
+from forecasting.series.moments import Cutoffs
 
 __all__ = ["Forecaster", "forecaster_of", "open_forecaster"]
 
@@ -49,7 +50,7 @@ class Forecaster(Protocol):
         ConfigError if the model cannot go beyond its horizon.
         """
 
-    def at(self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None) -> Forecasts:
+    def at(self, table: pd.DataFrame, cutoffs: Cutoffs, wanted: tuple[float, ...] | None = None) -> Forecasts:
         """Forecast every series at each of `cutoffs` from the readings known then; `table` must be clean."""
 
     def check(self) -> None:

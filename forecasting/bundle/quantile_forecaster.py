@@ -16,6 +16,7 @@ from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import Y
 from forecasting.errors import ArtifactError, ConfigError, DataError
 from forecasting.series.clean import clean, regular_grid
+from forecasting.series.moments import Cutoffs
 from forecasting.series.panel import Panel, build
 from forecasting.series.validate import validate
 from forecasting.series.windows import Windows, at_rows
@@ -111,9 +112,7 @@ class QuantileForecaster:
         self._check_known_ahead(windows)
         return windows
 
-    def at(
-        self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None
-    ) -> QuantileForecasts:
+    def at(self, table: pd.DataFrame, cutoffs: Cutoffs, wanted: tuple[float, ...] | None = None) -> QuantileForecasts:
         """Forecast every series at each of `cutoffs` from the readings known then; `table` must be clean.
 
         `wanted` are the quantiles, by default the bundle's own. A series without a reading up to a cutoff has no

@@ -21,6 +21,7 @@ from forecasting.errors import ArtifactError, ConfigError, DataError
 from forecasting.series.clean import clean, regular_grid
 from forecasting.series.features import Features
 from forecasting.series.folds import past
+from forecasting.series.moments import Cutoffs
 from forecasting.series.scaling import Scaler
 from forecasting.series.validate import validate
 from forecasting.series.vocabulary import Vocabulary, sequences, unit_of
@@ -98,9 +99,7 @@ class SymbolForecaster:
         unknown = int((self.symbols.vocabulary.encode(read) == 0).sum())
         return self.generator.extend(list(read), steps, self.sampling), unknown
 
-    def at(
-        self, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, wanted: tuple[float, ...] | None = None
-    ) -> SymbolForecasts:
+    def at(self, table: pd.DataFrame, cutoffs: Cutoffs, wanted: tuple[float, ...] | None = None) -> SymbolForecasts:
         """Continue every series at each of the cutoffs, as known then; `table` must be clean.
 
         Raises ConfigError for `wanted` quantiles, DataError if no series has a symbol by then.

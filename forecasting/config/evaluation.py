@@ -27,10 +27,15 @@ class Backtest(Section):
     """The rolling origins on which all candidates are judged."""
 
     windows: int = Field(50, ge=1)
-    """Number of cutoffs, counted back from the last one that has a whole horizon of data after it."""
+    """Number of cutoffs, counted back from the last one that has a whole horizon of data after it; those that fall into
+    a gap do not count."""
 
     step: int = Field(1, ge=1)
     """Steps between neighboring cutoffs."""
+
+    cutoffs: Literal["calendar", "each"] = "calendar"
+    """`calendar`: all series are judged at the same stamps; `each`: every series at its own, counted back from its own
+    last reading, for panels whose [series end apart](evaluation.md#cutoffs)."""
 
     refit: int = Field(0, ge=0)
     """Fit again after this many cutoffs; 0: once, before the first."""

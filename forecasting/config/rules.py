@@ -147,6 +147,11 @@ def _counts_are_counts(job: Job) -> Iterator[Fault]:
         yield Fault("series.transform", f"{head} needs none, {scaled}, got {series.transform}")
 
 
+def _each_is_for_single_series_of_numbers(job: Job) -> Iterator[Fault]:
+    if job.backtest.cutoffs == "each" and (job.symbolic or job.series.layout != "none"):
+        yield Fault("backtest.cutoffs", "symbols and layouts are judged at the same stamps, got each; leave it out")
+
+
 def _kind(job: Job, numbers: Any, symbols: Any) -> tuple[str, tuple[str, ...]]:
     """What the job forecasts, and the names that go with it."""
     return ("symbols", get_args(symbols)) if job.symbolic else ("numbers", get_args(numbers))
@@ -171,4 +176,5 @@ RULES: Final[tuple[Rule, ...]] = (
     _symbols_have_their_network,
     _symbols_have_no_settings_of_numbers,
     _counts_are_counts,
+    _each_is_for_single_series_of_numbers,
 )

@@ -56,7 +56,7 @@ def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origin
     grid = regular_grid(table, job.series.model_copy(update={"gaps": "mask"}))
     features = Features(freq=job.series.freq, mask=True)
     panel = build(grid, features, Scaler(), context=job.window.context, every_row=True)
-    rows = [_scorable(panel, panel.rows_at(cutoff), job) for fold in folds for cutoff in fold.cutoffs]
+    rows = [_scorable(panel, panel.rows_at(cutoff), job) for fold in folds for cutoff in fold.moments]
     windows = at_rows(panel, np.concatenate(rows), context=job.window.context, horizon=job.window.horizon)
     if not len(windows):
         raise DataError(
@@ -108,7 +108,7 @@ def backtest(table: pd.DataFrame, origins: Origins, bundles: Sequence[Path], nam
     opened = [QuantileForecaster(open_bundle(path)) for path in bundles]
     forecasters = opened * len(origins.folds) if len(opened) == 1 else opened
     forecasts = [
-        forecaster.at(table, fold.cutoffs, origins.quantiles)
+        forecaster.at(table, fold.moments, origins.quantiles)
         for forecaster, fold in zip(forecasters, origins.folds, strict=True)
     ]
     latest = forecasters[-1].bundle
@@ -142,7 +142,7 @@ def _origins(windows: Windows, grid: pd.DataFrame, job: Job, folds: tuple[Fold, 
     series = windows.panel.series_of(rows)
     unique_id = windows.panel.unique_id[series]
     in_grid = rows - (job.window.context - 1) * (series + 1)  # the panel pads every series, and holds float32
-    scales = _seasonal_scales(past(grid, folds[0].cutoffs[0]), season_of(job.series))
+    scales = _seasonal_scales(past(grid, folds[0].moments[0]), season_of(job.series))
     of_window = scales.reindex(unique_id)
     return Origins(
         unique_id,

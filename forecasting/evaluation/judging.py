@@ -97,9 +97,8 @@ def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path
     Live models are calibrated on all readings before they went live, which include later test windows; with those
     residuals their intervals would know their own future. The weights stay the same.
     """
-    return recalibrate(
-        open_bundle(bundle), past(table, fold.seen_until), fold.fit_until, directory, min_observed=min_observed
-    )
+    known, since = past(table, fold.at(fold.seen_until)), fold.at(fold.fit_until)
+    return recalibrate(open_bundle(bundle), known, since, directory, min_observed=min_observed)
 
 
 def _check_unseen(challenger: Candidate, folds: Sequence[Fold]) -> None:

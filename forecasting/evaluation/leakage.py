@@ -17,6 +17,7 @@ from forecasting.evaluation.ngrams import NGRAMS, fit_table
 from forecasting.series.aggregate import step_ends
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds, past
+from forecasting.series.moments import Moment, stamps_of
 from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.vocabulary import prepare_symbols
 
@@ -33,15 +34,16 @@ class Moved(NamedTuple):
     note: str
 
 
-def perturb_future(table: pd.DataFrame, cutoff: pd.Timestamp, job: Job, *, seed: int = 0) -> pd.DataFrame:
+def perturb_future(table: pd.DataFrame, cutoff: Moment, job: Job, *, seed: int = 0) -> pd.DataFrame:
     """The raw table with all values after `cutoff` changed, except those known ahead: other numbers, labels, and gaps.
 
     Duplicate rows of one stamp stay duplicates.
     """
     draw = np.random.default_rng(seed)
-    later = (table[DS] > cutoff).to_numpy()
+    known = table[DS].to_numpy()
     if job.series.aggregate is not None:  # a reading is known when its step is over
-        later = step_ends(table[DS], job.series.freq) > cutoff.to_datetime64()
+        known = step_ends(table[DS], job.series.freq)
+    later = known > stamps_of(cutoff, table[UNIQUE_ID].to_numpy())
     key = table.groupby([UNIQUE_ID, DS]).ngroup().to_numpy()
     changed = table.copy()
     for name in (Y, *job.series.past):
@@ -62,7 +64,7 @@ def audit(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]
     backtest, including the models of `bundles` and a ridge fitted anew on both tables.
     """
     fold = folds(clean(table, job.series).table, job)[0]
-    cutoff = fold.cutoffs[0]
+    cutoff = fold.moments[0]
     before, after = (clean(raw, job.series).table for raw in (table, perturb_future(table, cutoff, job)))
     findings = [_table(before, after, cutoff)]
     one, other = (prepare(cleaned, job, fold) for cleaned in (before, after))
@@ -94,9 +96,9 @@ _STATES: dict[str, Callable[[Prepared], object]] = {
 }
 
 
-def _table(before: pd.DataFrame, after: pd.DataFrame, cutoff: pd.Timestamp) -> Moved:
+def _table(before: pd.DataFrame, after: pd.DataFrame, cutoff: Moment) -> Moved:
     same = past(before, cutoff).reset_index(drop=True).equals(past(after, cutoff).reset_index(drop=True))
-    return Moved("cleaned table", not same, f"rows up to {cutoff}")
+    return Moved("cleaned table", not same, f"{len(past(before, cutoff)):,} rows up to the first cutoff")
 
 
 def _state(name: str, one: object, other: object) -> Moved:
@@ -123,6 +125,6 @@ def _ridge(one: Prepared, other: Prepared, job: Job) -> Moved:
 
 
 def _forecasts(forecaster: Forecaster, before: pd.DataFrame, after: pd.DataFrame, fold: Fold) -> Moved:
-    one, other = (forecaster.at(table, fold.cutoffs[:1]).table() for table in (before, after))
+    one, other = (forecaster.at(table, fold.moments[:1]).table() for table in (before, after))
     note = f"{len(one):,} forecasts from {fold.cutoffs[0]}"
     return Moved(f"forecasts of {forecaster.spec.model}", not one.equals(other), note)

@@ -44,7 +44,8 @@ def _choose(registry: Registry, job: Job, data: Snapshot) -> tuple[int | None, s
     if wanted is None:
         return None, "trained from scratch: nothing is live yet"
     version = wanted.judged
-    known = past(data.table, data.folds[0].fit_until)
+    first = data.folds[0]
+    known = past(data.table, first.at(first.fit_until))
     against = objections(open_bundle(registry.cache.download(job.name, version)), job, data.folds, known)
     if against:
         return None, f"trained from scratch, not from version {version}: {'; '.join(against)}"

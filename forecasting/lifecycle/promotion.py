@@ -125,10 +125,11 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
 
 def _register(registry: Registry, judging: Judging, candidate: Candidate, judgment: Judgment) -> int:
     """Recalibrate the candidate's last bundle on all held-out windows and register it, once."""
+    fold = judging.folds[-1]
     bundle = recalibrate(
         open_bundle(candidate.bundles[-1]),
         judging.table,
-        judging.folds[-1].fit_until,
+        fold.at(fold.fit_until),
         judging.work / f"registered-{candidate.name}",
         min_observed=judging.job.window.min_observed,
     )

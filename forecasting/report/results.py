@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Bundle
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
-from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, records
+from forecasting.columns import DS, UNIQUE_ID, Y, records
 from forecasting.config.job import Job
 from forecasting.evaluation.judging import Judgment
 from forecasting.lifecycle.attempts import Attempt
@@ -29,6 +29,7 @@ from forecasting.report import frames
 from forecasting.report.page import Report, write
 from forecasting.report.texts import texts
 from forecasting.runtime.workspace import Workspace
+from forecasting.series.moments import stamps_of
 from forecasting.series.vocabulary import unit_of
 from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot
@@ -266,8 +267,10 @@ def _unknown(data: Snapshot, bundle: Bundle) -> dict[str, str]:
 def _history(data: Snapshot, job: Job) -> pd.DataFrame:
     """The readings that the report draws: the end of each series, back to the first backtest cutoff."""
     ends = data.table.groupby(UNIQUE_ID).tail(_SHOWN_HISTORY * (job.window.context + job.window.horizon)).index
-    recent = data.table[DS] >= data.folds[0].cutoffs[0] - _span(job)
-    return data.table.loc[data.table.index.isin(ends) | recent, [UNIQUE_ID, DS, Y]]
+    first = stamps_of(data.folds[0].moments[0], data.table[UNIQUE_ID].to_numpy())
+    recent = data.table[DS] >= first - _span(job)
+    shown: pd.DataFrame = data.table.loc[data.table.index.isin(ends) | recent, [UNIQUE_ID, DS, Y]]
+    return shown
 
 
 def _span(job: Job) -> pd.Timedelta:
@@ -277,12 +280,12 @@ def _span(job: Job) -> pd.Timedelta:
 
 def _examples(data: Snapshot, forecaster: Forecaster) -> pd.DataFrame:
     """Forecasts of the challenger at evenly spread cutoffs of the last fold, of one series after the other."""
-    cutoffs = data.folds[-1].cutoffs
-    chosen = cutoffs[:: max(1, len(cutoffs) // _EXAMPLES)][:_EXAMPLES]
-    table = forecaster.at(data.table, chosen).table()
-    names = sorted(table[UNIQUE_ID].unique())
-    picked = {cutoff: names[i % len(names)] for i, cutoff in enumerate(chosen)}
-    return table[table[UNIQUE_ID] == table[CUTOFF].map(picked)].reset_index(drop=True)
+    moments = data.folds[-1].moments
+    chosen = moments[:: max(1, len(moments) // _EXAMPLES)][:_EXAMPLES]
+    made = [forecaster.at(data.table, chosen[i : i + 1]).table() for i in range(len(chosen))]
+    names = sorted({name for table in made for name in table[UNIQUE_ID]})
+    picked: list[pd.DataFrame] = [table[table[UNIQUE_ID] == names[i % len(names)]] for i, table in enumerate(made)]
+    return pd.concat(picked, ignore_index=True)
 
 
 def _frames(data: Snapshot, forecaster: Forecaster) -> Sequence[frames.Shown]:

@@ -14,6 +14,7 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.calendar import calendar
 from forecasting.series.features import Features
 from forecasting.series.frequency import fixed_step
+from forecasting.series.moments import Moment, stamps_of
 from forecasting.series.scaling import Scaler
 
 __all__ = ["Panel", "build", "join"]
@@ -52,16 +53,15 @@ class Panel:
         """Which series each of `rows` belongs to."""
         return self.offsets.searchsorted(rows, side="right") - 1
 
-    def rows_at(self, stamp: pd.Timestamp) -> np.ndarray:
-        """Each series' last row at or before `stamp` (N,); -1 where the series starts later."""
-        step = fixed_step(self.features.freq)
-        moment = np.datetime64(stamp, "us")
+    def rows_at(self, moment: Moment) -> np.ndarray:
+        """Each series' last row at or before its stamp (N,); -1 where the series starts later."""
+        step, stamps = fixed_step(self.features.freq), stamps_of(moment, self.unique_id)
         if step is not None:
-            steps = (moment - self.start).astype("timedelta64[us]").astype(np.int64) // step.astype(np.int64)
+            steps = (stamps - self.start).astype("timedelta64[us]").astype(np.int64) // step.astype(np.int64)
             position = np.minimum(steps, self.lengths - 1)
         else:
-            grids = zip(self.offsets[:-1], self.offsets[1:], strict=True)
-            position = np.array([self.stamps[low:high].searchsorted(moment, side="right") - 1 for low, high in grids])
+            grids = zip(self.offsets[:-1], self.offsets[1:], stamps, strict=True)
+            position = np.array([self.stamps[low:high].searchsorted(at, side="right") - 1 for low, high, at in grids])
         return np.where(position < 0, -1, self.offsets[:-1] + position)
 
     @cached_property

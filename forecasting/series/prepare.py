@@ -47,13 +47,13 @@ def prepare(table: pd.DataFrame, job: Job, fold: Fold, *, learned: Learned | Non
     `fold.fit_until`. What an older fit has `learned` stays as it is; only series that are new to it are scaled by what
     is known of them now. Raises DataError when either span holds no window.
     """
-    seen = regular_grid(past(table, fold.seen_until), job.series)
-    known = past(seen, fold.fit_until)
+    seen = regular_grid(past(table, fold.at(fold.seen_until)), job.series)
+    known = past(seen, fold.at(fold.fit_until))
     features, scaler, layout = _learn(known, job)
     if learned is not None:
         features, scaler, layout = learned._replace(scaler=learned.scaler.extended(scaler))
     panel = build(seen, features, scaler)
-    border = panel.rows_at(fold.fit_until)
+    border = panel.rows_at(fold.at(fold.fit_until))
     train = slide(panel, job.window, max_gap=job.series.max_gap, end=border)
     valid = slide(panel, job.window, max_gap=job.series.max_gap, begin=border)
     longest = job.window.context if job.series.max_gap is None else job.series.max_gap

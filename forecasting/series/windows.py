@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from forecasting.config.series import Window
 from forecasting.series.panel import Panel
 
-__all__ = ["Batch", "Windows", "at_rows", "slide"]
+__all__ = ["Batch", "Windows", "at_rows", "cutoffs_of", "scorable", "slide"]
 
 Batch = dict[str, np.ndarray]  # "past" (B,T,D), "future" (B,H,F), "static" (B,S), "codes" (B,K); none is empty
 
@@ -136,6 +136,28 @@ def slide(
         np.concatenate([empty, *counts]),
         window.stride,
     )
+
+
+def cutoffs_of(missing: np.ndarray, window: Window, *, max_gap: int | None = None) -> np.ndarray:
+    """The cutoffs of all windows that `slide` would lay over one series, with this mask (rows,), with a stride of 1."""
+    longest_gap = window.context if max_gap is None else max_gap
+    every = window.model_copy(update={"stride": 1})
+    found = [_runs(missing, low, high, every, -1) for low, high in _segments(missing, longest_gap)]
+    runs = [begin + np.arange(length) for first, count in found for begin, length in zip(first, count, strict=True)]
+    return np.concatenate([np.empty(0, dtype=np.int64), *runs])
+
+
+def scorable(missing: np.ndarray, window: Window) -> np.ndarray:
+    """The cutoffs at which one series, with this mask (rows,), can be judged.
+
+    Its context is observed well enough, its whole horizon is there, and something was read in it.
+    """
+    real = np.concatenate([[0], np.cumsum(~missing)])
+    cutoffs = np.arange(max(len(missing) - window.horizon, 0))
+    in_context = real[cutoffs + 1] - real[np.maximum(cutoffs + 1 - window.context, 0)]
+    in_horizon = real[cutoffs + 1 + window.horizon] - real[cutoffs + 1]
+    good: np.ndarray = cutoffs[(in_context / window.context >= window.min_observed) & (in_horizon > 0)]
+    return good
 
 
 def _segments(missing: np.ndarray, longest_gap: int) -> list[tuple[int, int]]:
