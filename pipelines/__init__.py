@@ -1,1 +1,1 @@
-"""Prefect flows: when and in which order the library's functions run, with retries, timeouts and child processes."""
+"""Prefect flows: when and in which order the library's functions run, with retries, timeouts, and child processes."""

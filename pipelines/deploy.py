@@ -1,4 +1,4 @@
-"""Bring the table of deployments to a Prefect server: what stands there already is left alone."""
+"""Bring the table of deployments to a Prefect server, leaving unchanged ones alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAGE = 200
 
 
 class Registered(NamedTuple):
-    """One deployment: when it runs by the clock, and whether this call has changed it."""
+    """One deployment: its schedule, and whether this call changed it."""
 
     name: str
     cron: str | None
@@ -43,7 +43,7 @@ class Registered(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """How a deployment should stand on the server."""
+    """The wanted state of a deployment on the server."""
 
     job: Job
     flow: str
@@ -58,15 +58,14 @@ class _Plan(NamedTuple):
 
 
 def register(jobs: Sequence[Job], pool: str, *, only: bool = False) -> list[Registered]:
-    """Deployments and automations of these jobs, for the workers of `pool`; where `only`, those of other jobs go.
+    """Deploy these jobs, with their automations, for the workers of `pool`; with `only`, remove those of other jobs.
 
-    A deployment is known by its content: one that stands there unchanged keeps its schedule, its coming runs and
-    whatever a person has paused. Raises ConfigError where two jobs have one name, and GatecastError where the
-    server does not answer.
+    A deployment is known by its content: an unchanged one keeps its schedule, its upcoming runs, and whatever a person
+    has paused. Raises ConfigError if two jobs have one name, and GatecastError if the server does not answer.
     """
     names = Counter(job.name for job in jobs)
     if twice := sorted(name for name, count in names.items() if count > 1):
-        raise ConfigError(f"more than one job is called {', '.join(twice)}; a deployment is known by the job's name")
+        raise ConfigError(f"more than one job is named {', '.join(twice)}; give each job its own name")
     plans = [_plan(job, flow, pool) for job in jobs for flow in flows_of(job)]
     try:
         with get_client(sync_client=True) as client:
@@ -80,7 +79,7 @@ def register(jobs: Sequence[Job], pool: str, *, only: bool = False) -> list[Regi
             rules = [rule for job in jobs for rule in automations(job, ids[job.name])]
             _automate(client, [zombies(), *rules], None if only else set(names))
     except HTTPError as error:
-        raise GatecastError(f"the Prefect server of PREFECT_API_URL did not do it: {error}") from error
+        raise GatecastError(f"the Prefect server of PREFECT_API_URL failed: {error}") from error
     return [_told(plan, changed) for plan, (_, changed) in zip(plans, done, strict=True)]
 
 
@@ -102,7 +101,7 @@ def _plan(job: Job, name: str, pool: str) -> _Plan:
         "concurrency_limit": 1,
         "job_variables": {
             "command": f"{sys.executable} -m prefect.engine",  # Prefect's own way starts two more processes
-            "working_dir": str(Path.cwd()),  # relative paths mean to the worker what they mean here
+            "working_dir": str(Path.cwd()),  # relative paths mean the same to the worker as here
             "env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT)},
         },
     }
@@ -116,7 +115,7 @@ def _make_pool(client: SyncPrefectClient, name: str) -> None:
 
 
 def _deploy(client: SyncPrefectClient, plan: _Plan) -> tuple[UUID, bool]:
-    """The deployment's id, and whether it had to be written."""
+    """The deployment's id, and whether it was written."""
     with suppress(ObjectNotFound):
         found = client.read_deployment_by_name(f"{plan.flow}/{plan.job.name}")
         if found.version == plan.version:
@@ -143,14 +142,14 @@ def _remove_deployments(client: SyncPrefectClient, kept: set[str]) -> None:
 
 
 def _automate(client: SyncPrefectClient, wanted: Sequence[AutomationCore], jobs: set[str] | None) -> None:
-    """Only what differs is written; what is ours and not wanted any more goes, of all jobs or of those named."""
+    """Write only the differences; automations of ours that are no longer wanted go, for all jobs or for those named."""
     left = [each for each in _pages(lambda offset: _read_automations(client, offset)) if TAG in each.tags]
     for rule in wanted:
         there = next((each for each in left if each.name == rule.name), None)
         if there is None:
             client.create_automation(rule)
             continue
-        left.remove(there)  # a second one of the name, made by two calls at once, stays in the list and goes
+        left.remove(there)  # a second one of the same name, made by two calls at once, stays in the list and goes
         if _core(there) != _core(rule):
             client.update_automation(there.id, rule)
     for each in left:
@@ -164,7 +163,7 @@ def _read_automations(client: SyncPrefectClient, offset: int) -> list[Automation
 
 
 def _pages(read: Callable[[int], list[T]]) -> list[T]:
-    """The server gives at most so many at once."""
+    """Read all pages: the server limits the size of each."""
     found = read(0)
     while len(found) % _PAGE == 0 and (more := read(len(found))):
         found += more
@@ -172,7 +171,7 @@ def _pages(read: Callable[[int], list[T]]) -> list[T]:
 
 
 def _core(rule: AutomationCore) -> dict[str, Any]:
-    """What a rule says, whether it stands on the server or not; a person may have paused it.
+    """The content of a rule, whether it is on the server or not; a person may have paused it.
 
     Not as JSON: equal sets of events may be written in another order.
     """

@@ -1,4 +1,4 @@
-"""Monitor: vintages × readings → live scores → drift → verdict → intervals renewed, or the wish to train."""
+"""Monitor: vintages × readings → live scores → drift → verdict → renewed intervals, or a request to train."""
 
 from prefect import flow
 
@@ -11,7 +11,7 @@ __all__ = ["monitor"]
 
 @flow(name="monitor", persist_result=False, timeout_seconds=6 * 3600)
 def monitor(job: Job, act: bool = True) -> Findings:
-    """Look at the live model; with `act`, renew its intervals where they are what fails, or ask for a training."""
+    """Check the live model; with `act`, renew its intervals if they fail, or request a training."""
     findings = tasks.look(job)
     notices.watched(job, findings)
     if act and findings.due and findings.verdict == "recalibrate":

@@ -1,4 +1,4 @@
-"""What a tracked flow run tells Prefect: artifacts for people, events for other flows; nothing without a server."""
+"""Notices of a tracked flow run to Prefect: artifacts for people, events for other flows; none without a server."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SHOWN = 100  # series without a forecast
 
 
 def resource(job: str) -> dict[str, str]:
-    """How events name a job."""
+    """The name of a job in events."""
     return {"prefect.resource.id": f"gatecast.job.{job}"}
 
 
 def ingested(job: Job, report: Report, merged: Merged) -> Merged:
-    """What validation met, and the event of new or corrected readings."""
+    """The findings of validation, and the event of new or corrected readings."""
     if FlowRunContext.get() is None:
         return merged
     rows = [{"rule": v.rule, "severity": v.severity, "count": v.count, "message": v.message} for v in report.violations]
@@ -40,7 +40,7 @@ def ingested(job: Job, report: Report, merged: Merged) -> Merged:
     )
     create_table_artifact(
         key=_key(job, "validation"),
-        table=rows or [{"rule": "none", "severity": "", "count": 0, "message": "no violation"}],
+        table=rows or [{"rule": "none", "severity": "", "count": 0, "message": "no violations"}],
         description=f"{came}; data version {merged.version}.",
     )
     if merged.inserted or merged.updated:
@@ -50,7 +50,7 @@ def ingested(job: Job, report: Report, merged: Merged) -> Merged:
 
 
 def trained(job: Job, outcome: Outcome) -> Outcome:
-    """Leaderboard, verdict and report of a training."""
+    """Leaderboard, verdict, and report of a training."""
     if FlowRunContext.get() is None:
         return outcome
     rules = _rows(outcome.verdict, "passed")
@@ -60,17 +60,17 @@ def trained(job: Job, outcome: Outcome) -> Outcome:
         key=_key(job, "report"),
         link=Path(outcome.report).as_uri(),
         link_text=f"report of run {outcome.run_id}",
-        description=f"Also as report.html among the artifacts of MLflow's run {outcome.run_id}.",
+        description=f"Also in the artifacts of MLflow's run {outcome.run_id}, as report.html.",
     )
     return outcome
 
 
 def forecasted(job: Job, vintage: Vintage) -> Vintage:
-    """How many forecasts of which model there are, and the series without one."""
+    """The number of forecasts and their model, and the series without one."""
     if FlowRunContext.get() is None:
         return vintage
     failures = [{"unique_id": name, "reason": reason} for name, reason in vintage.failures.head(_SHOWN).to_numpy()]
-    counts = {"forecasts": vintage.rows, "of them new": vintage.written, "series without": len(vintage.failures)}
+    counts = {"forecasts": vintage.rows, "new": vintage.written, "series without forecast": len(vintage.failures)}
     rows = [{"model": vintage.model, "version": vintage.version, **counts}]
     create_table_artifact(key=_key(job, "forecasts"), table=rows, description=f"Forecasts of {job.name}.")
     if failures:
@@ -79,7 +79,7 @@ def forecasted(job: Job, vintage: Vintage) -> Vintage:
 
 
 def watched(job: Job, findings: Findings) -> None:
-    """The rules that the live model is held to, and its live scores."""
+    """The rules of the live model, and its live scores."""
     if FlowRunContext.get() is None:
         return
     rules = _rows(findings.rules, "kept")
@@ -88,7 +88,7 @@ def watched(job: Job, findings: Findings) -> None:
 
 
 def asked(job: Job, findings: Findings) -> bool:
-    """The event of a verdict that somebody must act on; whether there is anyone to hear it."""
+    """The event of a verdict that needs action; returns whether a server received it."""
     if FlowRunContext.get() is None:
         return False
     payload = {"version": findings.version, "until": findings.until.isoformat(), "summary": findings.summary}
@@ -103,4 +103,4 @@ def _rows(rules: Iterable[Mapping[str, Any]], passed: str) -> list[dict[str, Any
 
 
 def _key(job: Job, what: str) -> str:
-    return f"{job.name}-{what}".replace("_", "-")  # the only other sign that a job's name may hold
+    return f"{job.name}-{what}".replace("_", "-")  # the only other character that a job's name may hold

@@ -1,4 +1,4 @@
-"""The table of deployments: which flow of a job runs when, and what follows from which event."""
+"""The table of deployments: which flow of a job runs when, and which event triggers what."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = ["FLOWS", "HEARTBEAT", "PATIENCE", "TAG", "automations", "cron", "flow
 FLOWS: dict[str, Flow[..., Any]] = {"ingest": ingest, "training": training, "batch": batch, "monitor": monitor}
 
 TAG = "gatecast"  # of every deployment, flow run and automation made here
-HEARTBEAT = 60  # seconds between two signs of life of a flow run
-PATIENCE = timedelta(minutes=10)  # without a sign of life; runs of the command line give one in 3 minutes
+HEARTBEAT = 60  # seconds between two heartbeats of a flow run
+PATIENCE = timedelta(minutes=10)  # without a heartbeat; runs of the command line send one every 3 minutes
 
-_FOLLOWERS = ("batch", "monitor")  # of new readings, where they have no line of their own
+_FOLLOWERS = ("batch", "monitor")  # of new readings, if they have no line of their own
 _ENDS = ("Completed", "Failed", "TimedOut", "Cancelled", "Crashed")
 
 
 def flows_of(job: Job) -> tuple[str, ...]:
-    """The flows that a job has; forecasts of symbols are not watched."""
+    """The flows of a job; forecasts of symbols are not monitored."""
     return tuple(name for name in FLOWS if not (job.symbolic and name == "monitor"))
 
 
@@ -45,13 +45,13 @@ def cron(job: Job, flow: str) -> str | None:
 
 
 def schedules(job: Job, flow: str) -> list[DeploymentScheduleCreate]:
-    """When the flow runs by the clock, in the job's time zone."""
+    """The cron schedule of the flow, in the job's time zone."""
     line, zone = cron(job, flow), job.schedule.time_zone if job.schedule else "UTC"
     return [DeploymentScheduleCreate(schedule=CronSchedule(cron=line, timezone=zone))] if line else []
 
 
 def automations(job: Job, deployments: Mapping[str, UUID]) -> list[AutomationCore]:
-    """What follows from the events of a job that has a schedule: of new readings, and of a model that has aged."""
+    """The automations of a job with a schedule: for new readings, and for a model that needs retraining."""
     if job.schedule is None:
         return []
     followers = [name for name in _FOLLOWERS if name in deployments and cron(job, name) is None]
@@ -73,9 +73,9 @@ def automations(job: Job, deployments: Mapping[str, UUID]) -> list[AutomationCor
 
 
 def zombies(patience: timedelta = PATIENCE) -> AutomationCore:
-    """A flow run whose process was killed tells nobody: without signs of life for so long, it is set to Crashed.
+    """Set a flow run to Crashed after this long without a heartbeat: a killed process tells nobody.
 
-    That begins when a worker takes the run (Pending): it may be killed before the flow could give any sign.
+    That begins when a worker takes the run (Pending): it may be killed before the flow sends any.
     """
     sign = "prefect.flow-run.heartbeat"
     return AutomationCore(

@@ -1,4 +1,4 @@
-"""The steps that flows are made of: each calls the library, and says how it is retried and for how long it may run."""
+"""The steps of the flows: each calls the library, and sets its retries and its timeout."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ R = TypeVar("R")
 
 
 def step(title: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A Prefect task inside a flow run; a plain call where a flow's body runs in process, without a server."""
+    """A Prefect task inside a flow run; a plain call if the flow's body runs in process, without a server."""
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         tracked = task(name=title, persist_result=False, cache_policy=NO_CACHE, **options)(function)
@@ -94,7 +94,7 @@ def step(title: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
 
 
 def alone(job: Job) -> AbstractContextManager[None]:
-    """Only one run of a job at a time in this home; a second one says so and waits."""
+    """Run a job only once at a time in this home; a second run reports that and waits."""
     return run_lock(open_home().workspace.locks, job.name, waiting=_say)
 
 
@@ -106,7 +106,7 @@ def read(job: Job) -> pd.DataFrame:
 
 @step("checking every row")
 def validate(job: Job, raw: pd.DataFrame) -> validation.Report:
-    """All violations; raises DataError when the table cannot be used."""
+    """All violations; raises DataError if the table cannot be used."""
     report = validation.validate(raw, _any_length(job).series)
     report.raise_for_errors()
     return report
@@ -114,7 +114,7 @@ def validate(job: Job, raw: pd.DataFrame) -> validation.Report:
 
 @step("cleaning")
 def clean(job: Job, raw: pd.DataFrame) -> cleaning.Cleaned:
-    """Order, duplicates, bounds, ends."""
+    """Clean order, duplicates, bounds, and ends."""
     return cleaning.clean(raw, _any_length(job).series)
 
 
@@ -127,15 +127,15 @@ def store(job: Job, report: validation.Report, cleaned: cleaning.Cleaned) -> Mer
     return merged
 
 
-@step("taking the data of this run")
+@step("loading the data of this run")
 def take_snapshot(job: Job) -> Snapshot:
-    """The stored observations of now, clean, with their rolling origins."""
+    """The latest stored observations, clean, with their rolling origins."""
     return snapshot.take(open_home().store, job)
 
 
 @step("opening the run")
 def open_run(job: Job, data: Snapshot) -> Run:
-    """The MLflow run of this content: new, interrupted, or finished already."""
+    """The MLflow run of this content: new, interrupted, or finished."""
     tags = {"gatecast.data": data.fingerprint, "gatecast.data_version": str(data.version)}
     tags["gatecast.commit"] = provenance.git_commit()
     return open_home().registry.runs.start(job.name, _key(job, data), results.parameters(job), tags)
@@ -143,7 +143,7 @@ def open_run(job: Job, data: Snapshot) -> Run:
 
 @step("training the network")
 def train(job: Job, data: Snapshot, number: int, start: Start) -> Fitted:
-    """Fit fold `number` in a process of its own."""
+    """Fit fold `number` in a child process."""
     function, arguments = "forecasting.training.fit:fit_stored", (open_home().workspace.home, job, data.version, number)
     work = _work(job, data) / f"network-{start.init}-{number}"
     named = {"work": work, "origin": _origin(data), "start": start}
@@ -152,7 +152,7 @@ def train(job: Job, data: Snapshot, number: int, start: Start) -> Fitted:
 
 @step("training the network once more, on all readings")
 def fit_finally(job: Job, data: Snapshot, attempt: Attempt) -> Fitted | str:
-    """The last fit in a process of its own, or why there is none."""
+    """The last fit in a child process, or the reason why there is none."""
     function = "forecasting.training.final_fit:fit_finally_stored"
     arguments = (open_home().workspace.home, job, data.version, attempt.fits[-1].bundle)
     work = _work(job, data) / "network-final"
@@ -162,40 +162,40 @@ def fit_finally(job: Job, data: Snapshot, attempt: Attempt) -> Fitted | str:
 
 @step("choosing the first weights")
 def find_start(job: Job, data: Snapshot) -> Start:
-    """Those of the live model where they are asked for and may be had."""
+    """The weights of the live model, if configured and available."""
     return first_weights.find_start(open_home().registry, job, data, work=_work(job, data))
 
 
 @step("fitting the baselines")
 def fit_baselines(job: Job, data: Snapshot) -> tuple[Candidate, ...]:
-    """Every baseline on every fold."""
+    """Fit every baseline on every fold."""
     directory = _work(job, data) / "baselines"
     return contest.fit_baselines(data.table, job, data.folds, directory, origin=_origin(data))
 
 
-@step("backtesting everyone on the same cutoffs, judging, registering")
+@step("backtesting all models on the same cutoffs, judging, registering")
 def decide(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: tuple[Candidate, ...]) -> Decision:
-    """The verdict on the last attempt, and its consequence for the aliases."""
+    """The verdict on the last attempt, and its effect on the aliases."""
     return decide_under_lock(open_home().registry, _judging(job, data, run, attempts, rivals))
 
 
-@step("holding the last fit against what was judged")
+@step("comparing the last fit with the judged model")
 def replace_twin(
     job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], *, decision: Decision, last: Fitted | str
 ) -> FinalFit:
-    """It serves if it is sane, in the place of its judged twin."""
+    """Let the last fit serve if it is sane, in the place of its judged twin."""
     return last_fit.replace_twin(open_home().registry, _judging(job, data, run, attempts, ()), decision, last)
 
 
-@step("laying the stored tables out for reading")
+@step("compacting the stored tables")
 def tidy(job: Job) -> int:
-    """Small or unordered files become few; what no version of the last 30 days needs is deleted."""
+    """Merge small or unordered files; delete files that no version of the last 30 days needs."""
     return open_home().store.compact(job.name)
 
 
 @step("forecasting with the live model")
 def forecast(job: Job, request: Request, *, model: str = "champion", runner: str = "local") -> Vintage:
-    """Forecast every series and store the vintage, once; the shards of it by this runner."""
+    """Forecast every series and store the vintage, once; the runner runs its shards."""
     home = open_home()
     how = runners.runner(runner, home.dask)
     return batch.forecast(home.store, home.registry, job, model=model, request=request, runner=how)
@@ -203,14 +203,14 @@ def forecast(job: Job, request: Request, *, model: str = "champion", runner: str
 
 @step("forecasting with the live model, if there is one")
 def forecast_live(job: Job) -> Vintage | Absent:
-    """The forecasts of the champion, or why there are none."""
+    """Forecast with the champion, or give the reason why there are no forecasts."""
     home = open_home()
     return batch.forecast_live(home.store, home.registry, job)
 
 
 @step("fetching the live model")
 def live_bundle(job: Job) -> Path | None:
-    """The verified bundle of the champion; none where nothing is live."""
+    """The verified bundle of the champion; none if nothing is live."""
     registry = open_home().registry
     return registry.cache.download(job.name, "champion") if registry.versions.champion(job.name) else None
 
@@ -226,36 +226,36 @@ def conclude(
     final: FinalFit | None,
     vintage: Vintage | Absent,
 ) -> Outcome:
-    """Results and report into the run; its working folder is not needed any more."""
+    """Log results and report to the run; its working folder goes."""
     home, finished = open_home(), results.Finished(job, run.run_id, data, attempts, decision, final, vintage)
     outcome = results.conclude(home.registry, home.workspace, finished)
     shutil.rmtree(_work(job, data), ignore_errors=True)
     return outcome
 
 
-@step("recalling the finished run of the same data, job and code")
+@step("loading the finished run of the same data, job, and code")
 def recall(run: Run) -> Outcome:
     """The outcome of a run that need not be repeated."""
     return Outcome.model_validate_json(open_home().registry.runs.read_text(run.run_id, "outcome.json"))
 
 
-@step("looking at the live model")
+@step("checking the live model")
 def look(job: Job) -> Findings:
-    """Its live scores, drift and the verdict."""
+    """Live scores, drift, and the verdict."""
     home = open_home()
     return watch.look(home.store, home.registry, job)
 
 
 @step("renewing the intervals of the live model")
 def renew_intervals(job: Job, findings: Findings) -> int:
-    """The version that is live then, with the same weights."""
+    """The version that is live afterwards, with the same weights."""
     home = open_home()
     return repair.renew_intervals(home.store, home.registry, job, findings, work=home.workspace.intervals(job.name))
 
 
-@step("noting that the verdict was acted on")
+@step("recording that the verdict was acted on")
 def settle(findings: Findings) -> None:
-    """The same verdict is not due again."""
+    """Mark the verdict as acted on, so that it is not due again."""
     memory.acted(open_home().store, findings)
 
 
@@ -264,7 +264,7 @@ def _say(text: str) -> None:
 
 
 def _any_length(job: Job) -> Job:
-    """An ingestion may bring a single new row; what is too short to train on is judged when a run begins."""
+    """Loosen the minimum length: an ingestion may bring a single row, and a run judges what is too short for it."""
     return job.model_copy(update={"series": job.series.model_copy(update={"min_length": 1})})
 
 

@@ -88,5 +88,5 @@ class Recurrent(Section):
         if values is None or cell is None:  # a cell that is wrong itself says nothing about its options
             return None
         if cell not in OPTIONS:
-            raise ValueError(f"{cell} has no options; the cells that have some are {', '.join(OPTIONS)}")
+            raise ValueError(f"{cell} has no options; only these cells do: {', '.join(OPTIONS)}")
         return OPTIONS[cell].model_validate(values)

@@ -53,7 +53,7 @@ _MEANT: Final = {
 }
 
 
-_CLOSED: Final = "take h, with window.min_observed and series.max_gap for the hours that are closed"
+_CLOSED: Final = "use h, with window.min_observed and series.max_gap for closed hours"
 
 
 def _known(freq: str) -> str:

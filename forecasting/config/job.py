@@ -29,7 +29,7 @@ _NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 def _job_name(name: str) -> str:
     if not re.fullmatch(_NAME, name):
         raise ValueError(
-            f"must be up to 63 lower-case letters, digits, - and _, the first a letter or a digit, got {name!r}"
+            f"must be up to 63 lowercase letters, digits, - and _, starting with a letter or a digit, got {name!r}"
         )
     return name
 

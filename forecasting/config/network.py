@@ -45,7 +45,7 @@ class Network(Recurrent):
 
 def _activation_fits(params: Any) -> Iterator[Fault]:
     if params.activation != "tanh" and params.cell != "simple":
-        yield Fault("activation", f"{params.activation} is for the cell simple; {params.cell} is built with tanh")
+        yield Fault("activation", f"{params.activation} is only for the cell simple; {params.cell} uses tanh")
 
 
 def _one_direction_per_layer(params: Any) -> Iterator[Fault]:
@@ -92,9 +92,9 @@ class Stacked(Network):
     def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
         """A highway longer than the context, or on a grid, and a cell that cannot read one."""
         if self.highway > context:
-            yield Fault("highway", f"{self.highway} lags are more than the context of {context} steps")
+            yield Fault("highway", f"must be at most the context of {context} steps, got {self.highway}")
         if on_grid and self.highway:
-            yield Fault("highway", f"a line or a grid has no highway, got {self.highway}; set it to 0")
+            yield Fault("highway", f"must be 0 on a line or a grid, got {self.highway}")
         if on_grid and self.cell not in CONVOLUTIONAL:
             yield Fault("cell", f"{self.cell} cannot read a line or a grid; {' and '.join(CONVOLUTIONAL)} can")
 

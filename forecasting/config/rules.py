@@ -23,7 +23,7 @@ def _network_fits_windows(job: Job) -> Iterator[Fault]:
 def _block_is_for_direct_networks(job: Job) -> Iterator[Fault]:
     if job.window.block is not None and job.model.params.step_by_step:
         name, block = job.model.name, job.window.block
-        yield Fault("window.block", f"{name} goes step by step and gives one at a time, got {block}; leave it out")
+        yield Fault("window.block", f"{name} forecasts step by step, got {block}; leave it out")
 
 
 def _block_is_for_single_series(job: Job) -> Iterator[Fault]:
@@ -37,8 +37,8 @@ def _block_knows_what_it_reads(job: Job) -> Iterator[Fault]:
     if block is not None and block < horizon and past:
         yield Fault(
             "window.block",
-            f"to go on after {block} of {horizon} steps, a network needs later values of {', '.join(past)}, which are"
-            " known up to now only; leave block out, or leave them out of series.past",
+            f"to continue after {block} of {horizon} steps, a network needs later values of {', '.join(past)},"
+            " known only up to the cutoff; leave block out, or leave them out of series.past",
         )
 
 
@@ -91,7 +91,7 @@ def _replay_is_for_single_series_of_numbers(job: Job) -> Iterator[Fault]:
 
 def _last_fit_is_for_numbers(job: Job) -> Iterator[Fault]:
     if job.train.final_fit and job.symbolic:
-        yield Fault("train.final_fit", "a network of symbols stays as it was judged; leave it out")
+        yield Fault("train.final_fit", "a network of symbols has no final fit; leave it out")
 
 
 def _monitoring_is_for_numbers(job: Job) -> Iterator[Fault]:
@@ -101,12 +101,14 @@ def _monitoring_is_for_numbers(job: Job) -> Iterator[Fault]:
 
 def _labels_have_their_head(job: Job) -> Iterator[Fault]:
     if job.series.symbolic and not job.symbolic:
-        yield Fault("head.name", f"series.categorical names y, and labels need categorical, got {job.head.name}")
+        yield Fault("head.name", f"series.categorical names y, so the head must be categorical, got {job.head.name}")
 
 
 def _network_of_symbols_has_its_head(job: Job) -> Iterator[Fault]:
     if job.model.name == "in_step" and not job.symbolic:
-        yield Fault("head.name", f"the network in_step forecasts symbols and needs categorical, got {job.head.name}")
+        yield Fault(
+            "head.name", f"the network in_step forecasts symbols and needs the head categorical, got {job.head.name}"
+        )
 
 
 def _symbols_have_their_network(job: Job) -> Iterator[Fault]:
@@ -123,7 +125,7 @@ def _symbols_have_no_settings_of_numbers(job: Job) -> Iterator[Fault]:
     given |= {name: getattr(series, name) is not None for name in ("lower", "upper", "aggregate")}
     given |= {name: getattr(series, name) != "none" for name in ("transform", "layout")}
     for name in (name for name, there in given.items() if there):
-        yield Fault(f"series.{name}", "this is for numbers, and the head is categorical; leave it out")
+        yield Fault(f"series.{name}", "this is for numbers, but the head is categorical; leave it out")
     if series.gaps != "refuse":
         yield Fault("series.gaps", f"symbols need refuse, got {series.gaps}; leave it out")
     if series.duplicates in ("mean", "sum"):

@@ -30,7 +30,7 @@ TimeFeature: TypeAlias = Literal[
 def _covariates_are_of_one_kind(series: Any) -> Iterator[Fault]:
     named = [*series.past, *series.future, *series.static]
     if twice := sorted({name for name in named if named.count(name) > 1}):
-        yield Fault("", f"{', '.join(twice)} must stand in one of past, future, and static, not in several")
+        yield Fault("", f"{', '.join(twice)} must be in only one of past, future, and static")
 
 
 def _labels_are_covariates(series: Any) -> Iterator[Fault]:
@@ -41,7 +41,7 @@ def _labels_are_covariates(series: Any) -> Iterator[Fault]:
 
 def _places_are_of_a_line(series: Any) -> Iterator[Fault]:
     if series.places and series.layout != "line":
-        yield Fault("places", f"this is the order of a line, but layout is {series.layout}")
+        yield Fault("places", f"this orders a line, but layout is {series.layout}; leave it out")
     if twice := sorted({place for place in series.places if series.places.count(place) > 1}):
         yield Fault("places", f"names {', '.join(twice)} more than once")
 

@@ -30,7 +30,7 @@ def _numbers_are_readable(source: Any) -> Iterator[Fault]:
         if sign is not None and (len(sign) != 1 or sign.isalnum() or sign in "+-"):
             yield Fault(name, f"must be one sign, such as '.' or ',', got {sign!r}")
     if source.thousands == source.decimal:
-        yield Fault("thousands", f"must differ from source.decimal, which is {source.decimal!r}, too")
+        yield Fault("thousands", f"must also differ from source.decimal, which is {source.decimal!r}")
 
 
 def _cells_are_apart(source: Any) -> Iterator[Fault]:

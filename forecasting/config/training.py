@@ -22,7 +22,7 @@ STARTS: Final = {
 def _start(init: str) -> str:
     if init not in STARTS and not re.fullmatch("[0-9a-f]{32}", init):
         valid = ", ".join(STARTS)
-        raise ValueError(f"must be one of {valid}, or the id of a run (32 digits and letters a to f), got {init!r}")
+        raise ValueError(f"must be one of {valid}, or a run ID (32 hexadecimal digits), got {init!r}")
     return init
 
 

@@ -94,7 +94,7 @@ def to_onnx(model: keras.Model, output: str = "quantiles") -> bytes:
     unknown = {call.operation.name: type(call.operation) for call in calls if type(call.operation) not in EXPORTERS}
     if unknown:
         listed = ", ".join(f"{name} ({kind.__name__})" for name, kind in unknown.items())
-        raise GatecastError(f"no ONNX form is known for {listed}; add it to EXPORTERS")
+        raise GatecastError(f"no exporter for {listed}; add it to EXPORTERS")
     graph = Graph()
     names = {id(tensor): graph.input(tensor.name, tensor.shape, tensor.dtype) for tensor in model.inputs}
     for call in calls:

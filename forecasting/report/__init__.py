@@ -1,1 +1,1 @@
-"""What a run looks like to a person: its report, and what a network does with its inputs."""
+"""Views of a run for a person: its report, and how a network uses its inputs."""

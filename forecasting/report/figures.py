@@ -39,7 +39,7 @@ _GRID = "rgba(128,128,128,0.22)"
 
 
 def nominal_coverage(forecasts: pd.DataFrame) -> float | None:
-    """The share of actuals that the outermost interval promises to hold; None for a point forecast."""
+    """The nominal coverage of the outermost interval; None for a point forecast."""
     pairs = interval_columns(quantile_columns(forecasts))
     return pairs[0][2] / 100 if pairs else None
 
@@ -53,7 +53,7 @@ def panels(forecasts: pd.DataFrame, limit: int) -> list[tuple[str, pd.DataFrame]
 
 
 def forecast(history: pd.DataFrame, forecasts: pd.DataFrame, *, height: int = 220) -> go.Figure:
-    """One series: readings before the cutoff (and after it, where they are known), median and intervals."""
+    """One series: readings before the cutoff (and after it, if known), median, and intervals."""
     figure = _figure(height=height)
     figure.update_layout(showlegend=False)
     own = history[history[UNIQUE_ID] == forecasts[UNIQUE_ID].iloc[0]].sort_values(DS)
@@ -70,7 +70,7 @@ def forecast(history: pd.DataFrame, forecasts: pd.DataFrame, *, height: int = 22
 
 
 def by_step(table: pd.DataFrame, metric: str, models: Sequence[str], *, bound: float | None = None) -> go.Figure:
-    """One line per model: `metric` at every step of the horizon; `bound` is drawn across."""
+    """One line per model: `metric` at every step of the horizon, with a line at `bound`."""
     figure = _figure(height=300)
     for model, color in zip(models, _cycle(len(models)), strict=True):
         rows = table[table[MODEL] == model].sort_values(STEP)

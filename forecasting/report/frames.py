@@ -1,4 +1,4 @@
-"""Frames and lines in a report: last frame, forecast, actual and error side by side, and all cutoffs in motion."""
+"""Frames and lines in a report: last frame, forecast, actual, and error side by side, and all cutoffs in motion."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def shown(table: pd.DataFrame, forecaster: Forecaster, layout: Layout, cutoffs: 
 
 
 def picture(one: Shown) -> go.Figure:
-    """Last frame, forecast, actual and error side by side, or stacked where the maps are much wider than high."""
+    """Last frame, forecast, actual, and error side by side, or stacked if the maps are much wider than high."""
     return _figure(one, [one])
 
 

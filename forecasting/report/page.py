@@ -1,4 +1,4 @@
-"""One self-contained HTML file a run: the verdict, the forecasts, the leaderboard and how the data came in."""
+"""One self-contained HTML file per run: the verdict, the forecasts, the leaderboard, and the findings on the data."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from forecasting.runtime.templates import environment, stamp
 
 __all__ = ["Report", "write"]
 
-_MOST_PANELS = 12  # series, and backtest examples, that are drawn
+_MOST_PANELS = 12  # series, and backtest examples, to draw
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows; a table that is empty leaves its section out.
+    """The content of a report; an empty table leaves its section out.
 
-    `forecasts` and `examples` have the columns unique_id, ds, cutoff, step and q…: forecasts of what is to come,
-    and of what has come since, from the backtest. `history` (unique_id, ds, y) holds the readings for both.
+    `forecasts` and `examples` have the columns unique_id, ds, cutoff, step, and q…: forecasts of the future, and
+    backtest forecasts with their actuals. `history` (unique_id, ds, y) holds the readings for both.
     """
 
     job: str
@@ -46,8 +46,8 @@ class Report:
     by_step: pd.DataFrame = field(default_factory=pd.DataFrame)  # model, step, one column per metric
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
     frames: Sequence[Shown] = ()  # forecasts of whole frames, cutoff after cutoff
-    texts: Sequence[Text] = ()  # continuations, in place of forecasts, where symbols are forecast
-    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)  # what the columns of the tables are
+    texts: Sequence[Text] = ()  # continuations, in place of forecasts, for symbols
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)  # descriptions of the columns of the tables
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)  # epoch, loss, val_loss
     validation: pd.DataFrame = field(default_factory=pd.DataFrame)  # rule, severity, count, message, …
     decisions: pd.DataFrame = field(default_factory=pd.DataFrame)  # decision, count, series, note
@@ -81,7 +81,7 @@ def _template() -> Template:
 
 
 class Card(NamedTuple):
-    """A chart, which is HTML, under its title."""
+    """A chart (HTML) under its title."""
 
     title: str
     chart: str
@@ -96,7 +96,7 @@ class LegendEntry(NamedTuple):
 
 
 class Panels(NamedTuple):
-    """Some forecasts, one a card, and how many are not drawn."""
+    """Some forecasts, one card each, and the number left out."""
 
     legend: list[LegendEntry]
     cards: list[Card]
@@ -130,7 +130,7 @@ def _frames(shown: Sequence[Shown]) -> list[Card]:
     if not shown:
         return []
     still = Card(f"Frames · {shown[-1].title}", _chart(picture(shown[-1]), "frames"))
-    moving = [Card("In motion, cutoff after cutoff", _chart(animation(shown), "motion"))] if len(shown) > 1 else []
+    moving = [Card("Animation over the cutoffs", _chart(animation(shown), "motion"))] if len(shown) > 1 else []
     return [still, *moving]
 
 
@@ -142,7 +142,7 @@ def _steps(content: Report, nominal: float | None) -> list[Card]:
     cards = [Card("Error by step", _chart(error, "error"), content.metrics[content.primary].title)]
     if "coverage" in content.by_step and nominal is not None:
         coverage = figures.by_step(content.by_step, "coverage", models, bound=nominal)
-        note = f"share of actuals inside the {nominal * 100:.4g} % interval; the dashed line is what it promises"
+        note = f"share of actuals inside the {nominal * 100:.4g} % interval; the dashed line marks the nominal coverage"
         cards.append(Card("Coverage by step", _chart(coverage, "coverage"), note))
     return cards
 

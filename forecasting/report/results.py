@@ -1,4 +1,4 @@
-"""What a run leaves behind: tables, verdict and report as files, and one outcome that a program can read."""
+"""The results of a run: tables, verdict, and report as files, and one outcome that a program can read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SHOWN_HISTORY = 3  # contexts of history that the report draws of each series
 
 
 class Outcome(BaseModel):
-    """The result of a run: the same object for a person, a program and the archive."""
+    """The result of a run: the same object for a person, a program, and the archive."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +56,7 @@ class Outcome(BaseModel):
     verdict: list[dict[str, Any]]  # rule, figure, bound, passed, sentence
     leaderboard: list[dict[str, Any]]  # model and its metrics
     challengers: list[dict[str, Any]] = []  # first weights, cost and gain of each; the last one is the judged
-    final_fit: list[dict[str, Any]] = []  # the rules of the last fit on all readings; none: it was not asked for
+    final_fit: list[dict[str, Any]] = []  # the rules of the last fit on all readings; none if it was not configured
     forecasts: dict[str, Any]  # rows, and table, model, version, or the reason why there are none
     report: str
 
@@ -71,21 +71,21 @@ def summary(outcome: Outcome) -> str:
     if outcome.fallback:
         return f"{refused} The best baseline, {outcome.model}, serves in its place as version {outcome.champion}."
     if outcome.champion is None:
-        return f"{refused} Nothing is live: there is no champion, and gate.fallback is none."
+        return f"{refused} Nothing is live, since there is no champion and gate.fallback is none."
     return f"{refused} Version {outcome.champion} stays the champion."
 
 
 def _finally(outcome: Outcome) -> str:
     failed = [rule["sentence"] for rule in outcome.final_fit if not rule["passed"]]
     if failed:
-        return f" It stays as it was judged, the last fit on all readings was refused: {'; '.join(failed)}."
+        return f" It serves as judged, since the last fit on all readings was refused: {'; '.join(failed)}."
     if outcome.final_fit and outcome.champion != outcome.version:
-        return f" It was fitted once more on all readings; judged was its twin, version {outcome.version}."
+        return f" It was fitted once more on all readings; the judged twin is version {outcome.version}."
     return ""
 
 
 class Finished(NamedTuple):
-    """Everything that a run has made when nothing is left to do but to tell."""
+    """Everything that a run has made when only its report is left."""
 
     job: Job
     run_id: str
@@ -97,7 +97,7 @@ class Finished(NamedTuple):
 
     @property
     def fits(self) -> Sequence[Fitted]:
-        """Of the last challenger, on which the verdict is."""
+        """The learning of the last challenger, the judged one."""
         return self.attempts[-1].fits
 
     @property
@@ -108,7 +108,7 @@ class Finished(NamedTuple):
 
 
 def conclude(registry: Registry, workspace: Workspace, run: Finished) -> Outcome:
-    """Write the results, log them to the run, end the run; what was begun before a kill is written anew."""
+    """Write the results, log them to the run, end the run; anything begun before a kill is written again."""
     job, run_id = run.job, run.run_id
     report = workspace.report(job.name, run_id)
     outcome = _outcome(registry, workspace, run, report)
@@ -162,7 +162,7 @@ def _where(workspace: Workspace, job: Job, vintage: Vintage | Absent) -> dict[st
 
 
 def _metrics(judgment: Judgment, curves: pd.DataFrame) -> dict[str, float | Sequence[float]]:
-    """The challenger's metrics by name, everyone else's as `model.metric`, and the curves of the last fold."""
+    """The challenger's metrics by name, all others as `model.metric`, and the curves of the last fold."""
     challenger = judgment.backtests[0].name
     board = judgment.leaderboard.set_index("model")
     metrics: dict[str, float | Sequence[float]] = {
@@ -176,7 +176,7 @@ def _metrics(judgment: Judgment, curves: pd.DataFrame) -> dict[str, float | Sequ
 
 
 def _costs(outcome: Outcome) -> dict[str, float | Sequence[float]]:
-    """What each challenger cost and gained, by the name of its first weights."""
+    """The cost and gain of each challenger, by the name of its first weights."""
     return {
         f"challenger.{row['init']}.{name}": float(value)
         for row in outcome.challengers
@@ -232,7 +232,7 @@ def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, bundle: Bundle) -> 
         "Data version": f"{data.version} ({data.fingerprint[:12]})",
         "Readings": f"{int(data.table[Y].notna().sum()):,} of {data.table[UNIQUE_ID].nunique():,} series",
         "Span": f"{data.table[DS].min()} to {data.table[DS].max()}",
-        "Fitted until": str(data.folds[-1].fit_until),
+        "Fitted on readings up to": str(data.folds[-1].fit_until),
         "Cutoffs": f"{sum(len(fold.cutoffs) for fold in data.folds)} from {data.folds[0].cutoffs[0]}",
         **{f"Challenger from {row['init']}": _cost(row) for row in outcome.challengers},
         "Trained on": "; ".join(fitted.devices),
@@ -244,18 +244,18 @@ def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, bundle: Bundle) -> 
 
 
 def _cost(row: dict[str, Any]) -> str:
-    told = [f"{row['steps']:,} steps in {row['seconds']:.1f} s"]
-    told += [f"weights of version {row['from_version']}"] if row["from_version"] else []
-    told += [
+    parts = [f"{row['steps']:,} steps in {row['seconds']:.1f} s"]
+    parts += [f"weights of version {row['from_version']}"] if row["from_version"] else []
+    parts += [
         f"{abs(row[key]):.1%} {'worse' if row[key] < 0 else 'better'} than {name}"
         for key, name in (("over_champion", "the champion"), ("over_scratch", "from scratch"))
         if row[key] is not None
     ]
-    return "; ".join([*told, *([row["note"]] if row["note"] else [])])
+    return "; ".join([*parts, *([row["note"]] if row["note"] else [])])
 
 
 def _unknown(data: Snapshot, bundle: Bundle) -> dict[str, str]:
-    """How many symbols the vocabulary has, and how many of the judged ones are not among them."""
+    """The size of the vocabulary, and how many of the judged symbols are not in it."""
     if bundle.spec.symbols is None:
         return {}
     vocabulary = bundle.spec.symbols.vocabulary
@@ -265,7 +265,7 @@ def _unknown(data: Snapshot, bundle: Bundle) -> dict[str, str]:
 
 
 def _history(data: Snapshot, job: Job) -> pd.DataFrame:
-    """The readings that the report draws: the end of each series, back to the first backtest cutoff."""
+    """The readings in the report's charts: the end of each series, back to the first backtest cutoff."""
     ends = data.table.groupby(UNIQUE_ID).tail(_SHOWN_HISTORY * (job.window.context + job.window.horizon)).index
     first = stamps_of(data.folds[0].moments[0], data.table[UNIQUE_ID].to_numpy())
     recent = data.table[DS] >= first - _span(job)
@@ -279,7 +279,7 @@ def _span(job: Job) -> pd.Timedelta:
 
 
 def _examples(data: Snapshot, forecaster: Forecaster) -> pd.DataFrame:
-    """Forecasts of the challenger at evenly spread cutoffs of the last fold, of one series after the other."""
+    """Forecasts of the challenger at evenly spread cutoffs of the last fold, alternating between series."""
     moments = data.folds[-1].moments
     chosen = moments[:: max(1, len(moments) // _EXAMPLES)][:_EXAMPLES]
     made = [forecaster.at(data.table, chosen[i : i + 1]).table() for i in range(len(chosen))]
@@ -289,11 +289,11 @@ def _examples(data: Snapshot, forecaster: Forecaster) -> pd.DataFrame:
 
 
 def _frames(data: Snapshot, forecaster: Forecaster) -> Sequence[frames.Shown]:
-    """Forecasts of whole frames at cutoffs of the last fold, where series stand on a layout."""
+    """Forecasts of whole frames at cutoffs of the last fold, for series on a layout."""
     layout = forecaster.spec.layout
     return () if layout is None else frames.shown(data.table, forecaster, layout, data.folds[-1].cutoffs)
 
 
 def _yaml(job: Job) -> str:
-    """The job as it was written: reading it again gives the same job."""
+    """The job as YAML: reading it again gives the same job."""
     return yaml.safe_dump(job.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)

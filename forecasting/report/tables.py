@@ -1,4 +1,4 @@
-"""The tables of a report as text: what stands in every cell, and how it is marked."""
+"""The tables of a report as text: the content of every cell, and its marks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from forecasting.runtime.templates import number
 __all__ = ["Cell", "Column", "Table", "leaderboard", "plain", "verdict"]
 
 _VERDICT = {"rule": "rule", "passed": "passed", "sentence": "why", "figure": "figure", "bound": "bound"}
-_SENTENCE = 40  # characters; a longer text has room of its own
+_SENTENCE = 40  # characters; a longer text gets a wide column
 
 
 class Column(NamedTuple):
-    """The head of a column; a column of numbers stands to the right."""
+    """The head of a column; numbers are aligned right."""
 
     heading: str
     explanation: str
@@ -40,7 +40,7 @@ class Table(NamedTuple):
 
 
 def plain(table: pd.DataFrame) -> Table | None:
-    """A table as it is; None where it is empty."""
+    """A table as it is; None if it is empty."""
     return _table(table)
 
 
@@ -53,7 +53,7 @@ def verdict(rules: pd.DataFrame) -> Table | None:
 def leaderboard(
     table: pd.DataFrame, metrics: Mapping[str, Metric], primary: str, nominal: float | None
 ) -> Table | None:
-    """The primary metric first, the best of every column marked; `nominal` is the coverage that is promised."""
+    """The primary metric first, the best of every column marked; `nominal` is the nominal coverage."""
     if table.empty:
         return None
     first = [MODEL, primary]
@@ -63,7 +63,7 @@ def leaderboard(
 
 
 def _best(values: pd.Series, metric: Metric, name: str, nominal: float | None) -> int | None:
-    """The row that is best in a column: the smallest error, the coverage nearest to nominal, the bias nearest to 0."""
+    """The best row of a column: the smallest error, the coverage nearest to nominal, the bias nearest to 0."""
     if values.isna().all():
         return None
     if metric.lower_is_better is not None:

@@ -11,7 +11,7 @@ from forecasting.series.vocabulary import join_symbols
 
 __all__ = ["Text", "texts"]
 
-_READ = 200  # symbols of the history that are shown
+_READ = 200  # symbols of the history to show
 _MOST = 6  # texts
 
 

@@ -26,9 +26,9 @@ from forecasting.storage.reading import RowFilter, TableVersion, files, read
 
 __all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "linked", "making", "write_part"]
 
-AT_ONCE: Final = CommitProperties(max_commit_retries=0)  # what was looked up before must still hold
-FORECAST: Final[tuple[str, ...]] = (UNIQUE_ID, DS, CUTOFF, VERSION)  # what a forecast is known by
-GROUP: Final = 131_072  # rows of a row group: small enough that one shard reads little of what is not its own
+AT_ONCE: Final = CommitProperties(max_commit_retries=0)  # earlier reads must still hold
+FORECAST: Final[tuple[str, ...]] = (UNIQUE_ID, DS, CUTOFF, VERSION)  # the key of a forecast
+GROUP: Final = 131_072  # rows of a row group: small enough that a shard reads little beyond its own
 
 
 def write_part(path: Path, table: pa.Table) -> None:
@@ -46,9 +46,9 @@ def write_part(path: Path, table: pa.Table) -> None:
 
 
 def add(path: str, parts: Sequence[Path], *, seen: int | None) -> None:
-    """Link files into a table and add them in one commit; the table is made where there is none.
+    """Link files into a table and add them in one commit; makes a missing table.
 
-    `seen` is the version of the table that was looked at before; raises CommitFailedError where there is a later one.
+    `seen` is the table's version at an earlier read; raises CommitFailedError if there is a later one.
     """
     folder, schema = Path(path), pq.read_schema(parts[0])
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def add(path: str, parts: Sequence[Path], *, seen: int | None) -> None:
 
 @contextmanager
 def making(path: str) -> Iterator[None]:
-    """While a table is made; raises CommitFailedError where another writer was faster."""
+    """Make a table; raises CommitFailedError if another writer was faster."""
     try:
         yield
     except DeltaError as error:
@@ -78,9 +78,9 @@ def making(path: str) -> Iterator[None]:
 
 
 def add_new(path: str, parts: Sequence[Path]) -> int:
-    """Add those rows of forecast files whose keys are not stored yet, in one commit; how many that are.
+    """Add the rows of forecast files whose keys are not stored yet, in one commit; returns their number.
 
-    Raises CommitFailedError where another commit came first.
+    Raises CommitFailedError if another commit came first.
     """
     if not DeltaTable.is_deltatable(path):
         return _added(path, parts, None)
@@ -97,7 +97,7 @@ def _added(path: str, parts: Sequence[Path], seen: int | None) -> int:
 
 
 def _fresh(part: Path, stored: TableVersion, drafts: Path) -> Path | None:
-    """The file with those rows of a part that are not stored: the part itself, a draft, or none."""
+    """The file with the new rows of a part: the part itself, a draft, or none."""
     new = ~_known(part, stored)
     schema = _stored_types(pq.read_schema(part), stored)
     if not new.any():
@@ -110,7 +110,7 @@ def _fresh(part: Path, stored: TableVersion, drafts: Path) -> Path | None:
 
 
 def _known(part: Path, stored: TableVersion) -> np.ndarray:
-    """Which rows of a part have a stored key; files whose bounds lie elsewhere are not read."""
+    """Which rows of a part have a stored key; files whose bounds exclude them are not read."""
     metadata = pq.read_metadata(part)
     least, greatest = _bounds(metadata)
     wanted = RowFilter(least.get(UNIQUE_ID), greatest.get(UNIQUE_ID))
@@ -123,7 +123,7 @@ def _known(part: Path, stored: TableVersion) -> np.ndarray:
 
 
 def _meeting(stored: TableVersion, least: dict[str, Any], greatest: dict[str, Any]) -> list[Path]:
-    """The files of a table that may hold keys between these bounds; one that does not say may hold any."""
+    """The files of a table that may hold keys between these bounds; one without bounds may hold any."""
     return [
         file.path
         for file in files(stored)
@@ -136,7 +136,7 @@ def _meeting(stored: TableVersion, least: dict[str, Any], greatest: dict[str, An
 
 
 def _latest(value: Any) -> Any:
-    """A log knows stamps to the millisecond."""
+    """Round to milliseconds, as logs do."""
     return value + timedelta(milliseconds=1) if isinstance(value, datetime) else value
 
 
@@ -147,14 +147,14 @@ def _index(table: pa.Table) -> pd.MultiIndex:
 
 
 def _stored_types(schema: pa.Schema, stored: TableVersion) -> pa.Schema:
-    """The columns of new rows with the types of the table, where it has them."""
+    """The columns of new rows with the types of the table, if it has them."""
     columns = pa.schema(DeltaTable(stored.path, version=stored.version).schema().to_arrow())
     known = {field.name: field for field in columns}
     return pa.schema([known.get(field.name, field) for field in schema])
 
 
 def linked(part: Path, folder: Path) -> Path:
-    """The file under a name of its own beside the table's others; a second copy only where it cannot be shared."""
+    """The file under a name of its own beside the table's others; copied only if it cannot be linked."""
     target = folder / f"{uuid.uuid4()}.parquet"
     try:
         os.link(part, target)
@@ -164,7 +164,7 @@ def linked(part: Path, folder: Path) -> Path:
 
 
 def added(folder: Path, file: Path, *, data_change: bool = True) -> AddAction:
-    """What a table's log says of a file: its size, its rows, and the bounds of its keys."""
+    """A file's entry in a table's log: its size, its rows, and the bounds of its keys."""
     known = file.stat()
     metadata = pq.read_metadata(file)
     least, greatest = _bounds(metadata)
@@ -185,7 +185,7 @@ def added(folder: Path, file: Path, *, data_change: bool = True) -> AddAction:
 
 
 def _bounds(metadata: pq.FileMetaData) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Least and greatest value of the keys, where all row groups know them."""
+    """Least and greatest value of the keys, if all row groups know them."""
     least: dict[str, Any] = {}
     greatest: dict[str, Any] = {}
     for place, name in enumerate(metadata.schema.names):

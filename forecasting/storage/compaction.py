@@ -1,4 +1,4 @@
-"""Files of a table laid out anew for reading: none too small, each a stretch of time in order of its series."""
+"""A table's files rewritten for reading: none too small, each a stretch of time in order of its series."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["brought", "compact", "vacuum"]
 _ROWS: Final = 4_000_000  # of a file
 _SMALL: Final = _ROWS // 4
 _MANY: Final = 16  # small files that a table may have
-_MARK: Final = "gatecast.compaction"  # in the log, of commits that brought no row
+_MARK: Final = "gatecast.compaction"  # in the log, of commits without new rows
 _TIDIED: Final = CommitProperties(custom_metadata={_MARK: "true"}, max_commit_retries=0)
 
 
 def compact(path: str) -> int:
-    """Rewrite files that are small and many, too large, or out of order, in one commit; the number of those.
+    """Rewrite small, oversized, or unordered files in one commit; returns their number.
 
-    The content stays. Where another writer was faster, nothing is done: the next time will do.
+    The content stays. If another writer was faster, nothing is done until the next time.
     """
     stored = TableVersion(path, DeltaTable(path).version())
     poor = _poor(files(stored))
@@ -59,12 +59,12 @@ def compact(path: str) -> int:
 
 
 def brought(commit: Mapping[str, Any]) -> bool:
-    """Whether a commit of a table's history wrote rows that had not been there."""
+    """Whether a commit of a table's history wrote new rows."""
     return commit["operation"] in ("WRITE", "MERGE") and _MARK not in commit
 
 
 def vacuum(path: str, keep_days: int) -> int:
-    """Delete files that no version of the last `keep_days` days needs; the number of those."""
+    """Delete files that no version of the last `keep_days` days needs; returns their number."""
     stored = DeltaTable(path)
     return len(stored.vacuum(keep_days * 24, dry_run=False, enforce_retention_duration=False))
 
@@ -79,7 +79,7 @@ def _poor(found: tuple[File, ...]) -> list[File]:
 
 
 def _ordered(path: Path) -> bool:
-    """Whether each row group of a file has later series than the one before."""
+    """Whether each row group of a file holds later series than the one before."""
     metadata = footer(path)
     place = metadata.schema.names.index(UNIQUE_ID)
     found = [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
@@ -88,7 +88,7 @@ def _ordered(path: Path) -> bool:
 
 
 def _edges(poor: list[File]) -> list[pd.Timestamp]:
-    """Stamps between which there are about as many rows as a file should have, all files taken as even."""
+    """Stamps that divide the rows into about as many as a file should have, taking rows as spread evenly."""
     least = np.array([pd.Timestamp(file.least[DS]).value for file in poor], dtype=float)
     greatest = np.array([pd.Timestamp(file.greatest[DS]).value for file in poor], dtype=float) + 1e6
     counts = np.array([file.rows for file in poor], dtype=float)

@@ -1,4 +1,4 @@
-"""What every Delta table here shares: rows in and out as pandas tables, keys that repeat refused, writers that wait."""
+"""Shared basics of every Delta table here: rows in and out as pandas tables, unique keys, writers that wait."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ Result = TypeVar("Result")
 def select(
     stored: DeltaTable, order: Sequence[str], columns: list[str] | None, conditions: Sequence[pc.Expression]
 ) -> pd.DataFrame:
-    """The rows of a table that meet all conditions, in this order; without `columns` all of them."""
+    """The rows of a table that meet all conditions, in this order; without `columns` all columns."""
     condition = functools.reduce(operator.and_, conditions) if conditions else None
     table: pd.DataFrame = stored.to_pyarrow_dataset().to_table(columns=columns, filter=condition).to_pandas()
     return table.sort_values(list(order), kind="stable", ignore_index=True)
 
 
 def is_text(name: str, value: str) -> pc.Expression:
-    """Rows with this text; Arrow cannot compare the kind of text column that a merge leaves behind."""
+    """Match rows with this text; Arrow cannot compare the kind of text column that a merge leaves behind."""
     return pc.field(name).cast(pa.string()) == value
 
 
 def create(path: str, table: pd.DataFrame) -> None:
-    """Make a table of these rows; raises CommitFailedError where another writer was faster."""
+    """Make a table of these rows; raises CommitFailedError if another writer was faster."""
     with making(path):
         write_deltalake(path, to_arrow(table), mode="error")
 
 
 def retried(write: Callable[[], Result]) -> Result:
-    """The result of `write`, which is tried again where another writer was faster; raises DataError, SpaceError."""
+    """The result of `write`, retried if another writer was faster; raises DataError, SpaceError."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return write()
         except CommitFailedError as error:
             if attempt == _ATTEMPTS:
-                raise DataError(f"the table was changed by others {attempt} times; try again: {error}") from error
+                raise DataError(f"other writers changed the table {attempt} times; try again: {error}") from error
             time.sleep(_PAUSE * attempt)
         except DeltaError as error:
             raise no_space(error) or DataError(f"the rows do not fit the stored table: {error}") from error
@@ -65,7 +65,7 @@ def matching(keys: Sequence[str]) -> str:
 
 
 def refuse_repeated(table: pd.DataFrame, keys: Sequence[str]) -> None:
-    """Raise DataError where rows have the same keys."""
+    """Raise DataError if rows share a key."""
     repeated = table.duplicated(list(keys))
     if repeated.any():
         raise DataError(
@@ -74,7 +74,7 @@ def refuse_repeated(table: pd.DataFrame, keys: Sequence[str]) -> None:
 
 
 def refuse_other_types(stored: DeltaTable, after: pa.Schema) -> list[str]:
-    """The stored columns; raise DataError that lists those to which the new rows have values of another type."""
+    """The stored columns; raises DataError that lists those for which the new rows have another type."""
     before = stored.to_pyarrow_dataset().schema
     names: list[str] = before.names
     other = [
@@ -83,12 +83,12 @@ def refuse_other_types(stored: DeltaTable, after: pa.Schema) -> list[str]:
         if name in names and _kind(before.field(name).type) != _kind(after.field(name).type)
     ]
     if other:
-        raise DataError("the rows do not fit the stored table; call the column by another name:", other)
+        raise DataError("the rows do not fit the stored table; rename the column:", other)
     return names
 
 
 def to_arrow(table: pd.DataFrame) -> pa.Table:
-    """The rows without pandas' own notes, which no other reader understands."""
+    """The rows without pandas' own metadata, which no other reader understands."""
     return pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
 
 

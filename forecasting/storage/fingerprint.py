@@ -1,4 +1,4 @@
-"""The content address of a table: what data a run stands on, whatever order it was read in."""
+"""The content address of a table: the data of a run, independent of the order of reading."""
 
 from __future__ import annotations
 

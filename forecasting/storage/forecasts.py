@@ -1,4 +1,4 @@
-"""Forecasts of every job: each kept once as a vintage, by series, stamp, cutoff and version."""
+"""Forecasts of every job: each kept once as a vintage, by series, stamp, cutoff, and version."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["ForecastTables"]
 
 @dataclass(frozen=True)
 class ForecastTables:
-    """The tables of forecasts of a home, one a job; a write is one commit."""
+    """The tables of forecasts of a home, one per job; a write is one commit."""
 
     workspace: Workspace
 
     def append(self, job: str, table: pd.DataFrame) -> int:
-        """Store forecasts once per (unique_id, ds, cutoff, version); the number of rows that were new."""
+        """Store forecasts once per (unique_id, ds, cutoff, version); returns the number of new rows."""
         delta.refuse_repeated(table, FORECAST)
         folder = self.workspace.tables(job)
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ class ForecastTables:
             return self.commit(job, [part])
 
     def commit(self, job: str, parts: Sequence[Path]) -> int:
-        """Store the forecasts in Parquet files like `append`, all in one commit; how many rows were new.
+        """Store the forecasts in Parquet files like `append`, all in one commit; returns the number of new rows.
 
         The files must not change afterwards: the table may share them.
         """
@@ -55,10 +55,9 @@ class ForecastTables:
         unique_id: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """The stored forecasts of `job`: of some cutoffs, a model version, a series, where they are given.
+        """The stored forecasts of `job`, optionally of some cutoffs, a model version, or a series.
 
-        `since` leaves out earlier cutoffs; `columns` are those read beside the keys. Raise DataError where there are
-        none.
+        `since` leaves out earlier cutoffs; `columns` are read beside the keys. Raises DataError if there are none.
         """
         conditions: list[pc.Expression] = []
         if cutoff is not None:
@@ -73,13 +72,13 @@ class ForecastTables:
         return delta.select(self._stored(job), FORECAST, wanted, conditions)
 
     def columns(self, job: str) -> list[str]:
-        """The names of all columns of the stored forecasts of `job`; raise DataError where there are none."""
+        """The names of all columns of the stored forecasts of `job`; raises DataError if there are none."""
         return [field.name for field in self._stored(job).schema().fields]
 
     def last_cutoff(self, job: str) -> pd.Timestamp:
-        """The newest cutoff of the stored forecasts of `job`, to the millisecond; raise DataError where there are none.
+        """The newest cutoff of the stored forecasts of `job`, to the millisecond; raises DataError if there are none.
 
-        It stands in the table's log: no forecast is read for it.
+        It comes from the table's log: no forecast is read for it.
         """
         files = pa.table(self._stored(job).get_add_actions(flatten=True))
         return pd.Timestamp(pc.max(files[f"max.{CUTOFF}"]).as_py()).as_unit("us")

@@ -23,11 +23,11 @@ class Cube(NamedTuple):
     values: np.ndarray
     stamps: np.ndarray  # (T,) datetime64[us]
     columns: tuple[str, ...]
-    unique_id: np.ndarray  # (*grid), empty where there is no series
+    unique_id: np.ndarray  # (*grid), empty without a series
 
 
 def cube(table: pd.DataFrame, layout: Layout, columns: Sequence[str]) -> Cube:
-    """The columns of a table with one row for each series and stamp at most."""
+    """The columns of a table with at most one row per series and stamp."""
     stamps, step = np.unique(table[DS].to_numpy().astype("datetime64[us]"), return_inverse=True)
     place = table[UNIQUE_ID].map(layout.place_of).to_numpy()
     values = np.full((len(stamps), layout.places, len(columns)), np.nan)

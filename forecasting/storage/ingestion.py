@@ -1,4 +1,4 @@
-"""What the last ingestion of a job met: its validation report and what cleaning did, kept beside the tables."""
+"""The report of the last ingestion of a job: its violations and cleaning decisions, kept beside the tables."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def record(workspace: Workspace, job: str, report: Report, cleaned: Cleaned) -> 
 
 
 def recall(workspace: Workspace, job: str) -> Ingestion:
-    """The report of the last ingestion; empty tables where there was none."""
+    """The report of the last ingestion; empty tables if there was none."""
     path = workspace.ingestion(job)
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return Ingestion(

@@ -1,4 +1,4 @@
-"""Small tables that are brought up to date by key: what the monitor keeps of scores and verdicts."""
+"""Small tables that are updated by key: the monitor's scores and verdicts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["KeyedTables"]
 
 @dataclass(frozen=True)
 class KeyedTables:
-    """One table a job at `place(job)`, whose rows are known by these keys; a write is one commit."""
+    """One table per job at `place(job)`, whose rows have these keys; a write is one commit."""
 
     place: Callable[[str], Path]
     keys: tuple[str, ...]
@@ -28,7 +28,7 @@ class KeyedTables:
             delta.retried(lambda: self._replace(str(self.place(job)), table))
 
     def read(self, job: str) -> pd.DataFrame:
-        """All rows of `job` in order of the keys; no rows and no columns where there is nothing."""
+        """All rows of `job` in order of the keys; an empty table without columns if there are none."""
         path = str(self.place(job))
         if not DeltaTable.is_deltatable(path):
             return pd.DataFrame()

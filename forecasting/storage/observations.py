@@ -27,12 +27,12 @@ from forecasting.storage.reading import TableVersion
 __all__ = ["Merged", "ObservationTables"]
 
 _KEYS: Final = (UNIQUE_ID, DS)
-_RECENT: Final = 100  # commits among which one has brought rows
+_RECENT: Final = 100  # commits, at least one of which brought rows
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What an ingestion did: the version of the table after it, and how many rows are new or corrected."""
+    """The result of an ingestion: the version of the table after it, and how many rows are new or corrected."""
 
     version: int
     inserted: int
@@ -41,7 +41,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class ObservationTables:
-    """The tables of readings of a home, one a job; a write is one commit."""
+    """The tables of readings of a home, one per job; a write is one commit."""
 
     workspace: Workspace
 
@@ -51,14 +51,14 @@ class ObservationTables:
         return DeltaTable(path).version() if DeltaTable.is_deltatable(path) else None
 
     def latest(self, job: str) -> TableVersion:
-        """The observations of `job` as they are now; raise DataError where there are none."""
+        """The latest observations of `job`; raises DataError if there are none."""
         path = self._path(job)
         if not DeltaTable.is_deltatable(path):
             raise DataError(f"no observations of {job} are stored; read them with: gatecast ingest CONFIG")
         return TableVersion(path, DeltaTable(path).version())
 
     def merge(self, job: str, table: pd.DataFrame) -> Merged:
-        """Insert new rows and replace corrected ones by (unique_id, ds); where nothing changes, nothing is written.
+        """Insert new rows and replace corrected ones by (unique_id, ds); writes nothing if nothing changes.
 
         Rows and columns that `table` lacks are kept; new covariates become new columns.
         """
@@ -76,8 +76,8 @@ class ObservationTables:
     ) -> pd.DataFrame:
         """The long table of `job`, in order of (unique_id, ds), as of `version` (none: the latest).
 
-        Of one series, without stamps before `since`, or some `columns` beside the keys, where they are given. Raise
-        DataError where there is none.
+        Optionally of one series, without stamps before `since`, or with only some `columns` beside the keys. Raises
+        DataError if there is none.
         """
         path = self.latest(job).path
         try:
@@ -91,11 +91,11 @@ class ObservationTables:
         return delta.select(stored, _KEYS, None if columns is None else [*_KEYS, *columns], conditions)
 
     def series(self, job: str) -> list[str]:
-        """The names of all stored series of `job`, in order; raise DataError where there is none."""
+        """The names of all stored series of `job`, in order; raises DataError if there are none."""
         return reading.names(self.latest(job))
 
     def last_write(self, job: str) -> datetime:
-        """When observations of `job` came last; raise DataError where there are none."""
+        """When the last observations of `job` came; raises DataError if there are none."""
         log = DeltaTable(self.latest(job).path).history(_RECENT)
         written = [commit["timestamp"] for commit in log if brought(commit)]
         return datetime.fromtimestamp(max(written, default=log[-1]["timestamp"]) / 1000, UTC)
@@ -124,7 +124,7 @@ def _merge(path: str, table: pd.DataFrame) -> Merged:
 
 
 def _difference(stored: DeltaTable, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Masks of the rows of `table` that are not stored, and that are stored with another value."""
+    """Masks of the rows of `table` that are new, and that are stored with another value."""
     stamps = [(DS, ">=", table[DS].min().to_pydatetime()), (DS, "<=", table[DS].max().to_pydatetime())]
     names = set(delta.refuse_other_types(stored, delta.to_arrow(table[:0]).schema))
     known = [name for name in table.columns if name in names]
@@ -145,7 +145,7 @@ def _difference(stored: DeltaTable, table: pd.DataFrame) -> tuple[np.ndarray, np
 
 
 def _insert(path: str, table: pd.DataFrame, stored: DeltaTable) -> None:
-    """New rows as a file of their own, in order: other files stay as they are, and can be read by ranges."""
+    """Write new rows as a file of their own, in order: other files stay as they are, and ranges can be read."""
     known = pa.schema(stored.schema().to_arrow())
     ordered = delta.to_arrow(table.sort_values(list(_KEYS), kind="stable"))
     with tempfile.TemporaryDirectory(prefix=".", dir=Path(path).parent) as drafts:
@@ -155,6 +155,6 @@ def _insert(path: str, table: pd.DataFrame, stored: DeltaTable) -> None:
 
 
 def _between(table: pd.DataFrame) -> str:
-    """Lets the merge skip files whose stamps lie elsewhere."""
+    """Let the merge skip files whose stamps lie elsewhere."""
     first, last = table[DS].min().isoformat(), table[DS].max().isoformat()
     return f"old.{DS} >= TIMESTAMP '{first}' AND old.{DS} <= TIMESTAMP '{last}'"

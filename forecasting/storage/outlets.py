@@ -1,4 +1,4 @@
-"""Where forecasts go beside the store: files, arrays, Delta tables, databases; part by part, all or nothing."""
+"""Targets for forecasts beside the store: files, arrays, Delta tables, databases; part by part, all or nothing."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _TABLE: Final = "forecasts"
 
 
 def outlet(target: str, series: Series) -> Outlet:
-    """What writes tables of forecasts to a file, the folder of a Delta table, or the address of a database.
+    """The writer of forecast tables to a file, the folder of a Delta table, or the URL of a database.
 
     Files are replaced whole. A Delta table takes all in one commit, a database in one transaction, and both keep each
-    forecast once, by (unique_id, ds, cutoff, version). Raises ConfigError for a target of no known kind.
+    forecast once, by (unique_id, ds, cutoff, version). Raises ConfigError for an unknown kind of target.
     """
     path = Path(target)
     if "://" in target or target.startswith("${"):
@@ -49,9 +49,7 @@ def outlet(target: str, series: Series) -> Outlet:
         return partial(_write_delta, path)
     known = ", ".join((*_FILES, *_ARRAYS) if series.layout != "none" else _FILES)
     hint = "; arrays need series.layout" if path.suffix in _ARRAYS else ""
-    raise ConfigError(
-        f"cannot write {target}: without a suffix it is a Delta table, else it must be one of {known}{hint}"
-    )
+    raise ConfigError(f"cannot write {target}: use no suffix for a Delta table, or one of {known}{hint}")
 
 
 def _write_csv(tables: Tables, draft: Path) -> None:
@@ -72,7 +70,7 @@ def _write_arrays(series: Series, tables: Tables, draft: Path) -> None:
     table = pd.concat(tables, ignore_index=True)
     layout = learn_layout(table, series)
     if layout is None:
-        raise ConfigError("series.layout is none: these series stand nowhere")
+        raise ConfigError("arrays need series.layout, which is none")
     columns = quantile_columns(table.columns)
     content = cube(table, layout, columns)
     _ARRAYS[draft.suffix](content, [float(name[1:]) for name in columns], draft)
@@ -96,7 +94,7 @@ def _database(url: str) -> sql.Engine:
 
 
 def _write_sql(engine: sql.Engine, tables: Tables) -> None:
-    """One transaction: rows whose key is there already stay as they are."""
+    """Write in one transaction: rows whose key is there already stay as they are."""
     try:
         with engine.begin() as connection:
             for table in tables:
@@ -109,7 +107,7 @@ def _write_sql(engine: sql.Engine, tables: Tables) -> None:
     except SQLAlchemyError as error:
         place = engine.url.render_as_string(hide_password=True)
         reason = getattr(error, "orig", None) or error
-        raise DataError(f"the database {place} does not take the forecasts: {str(reason).strip()}") from error
+        raise DataError(f"the database {place} refused the forecasts: {str(reason).strip()}") from error
     finally:
         engine.dispose()
 

@@ -27,7 +27,7 @@ class TableVersion(NamedTuple):
 
 
 class RowFilter(NamedTuple):
-    """Which rows are meant: series from `first` to `last` but for some, stamps from `since` to `until`."""
+    """A selection of rows: series from `first` to `last` except some, stamps from `since` to `until`."""
 
     first: str | None = None  # none, here and below: no bound
     last: str | None = None
@@ -37,7 +37,7 @@ class RowFilter(NamedTuple):
 
 
 class File(NamedTuple):
-    """One data file of a table, and the least and greatest value of its columns, where they are known."""
+    """One data file of a table, and the least and greatest value of its columns, if known."""
 
     path: Path
     rows: int
@@ -61,11 +61,11 @@ def files(stored: TableVersion) -> tuple[File, ...]:
 
 
 def reach(stored: TableVersion) -> tuple[pd.Timestamp, pd.Timestamp] | None:
-    """The first and last stamp of a table; none where its log does not say."""
+    """The first and last stamp of a table; none if its log does not say."""
     found = files(stored)
     if not found or not all(DS in file.least and DS in file.greatest for file in found):
         return None
-    # A log knows stamps to the millisecond, below which the last one may be later.
+    # A log rounds stamps to the millisecond; the last one may be later.
     last = pd.Timestamp(max(file.greatest[DS] for file in found)) + pd.Timedelta(milliseconds=1)
     return pd.Timestamp(min(file.least[DS] for file in found)), last
 
@@ -83,9 +83,9 @@ def names(stored: TableVersion) -> list[str]:
 
 
 def scan(stored: TableVersion, columns: Sequence[str], wanted: RowFilter) -> pa.Table:
-    """The wanted rows in order of (unique_id, ds); `unique_id` is dictionary-encoded, its labels are in order.
+    """The wanted rows in order of (unique_id, ds); `unique_id` is dictionary-encoded, its labels in order.
 
-    `columns` are those read beside the keys; what the table does not have is left out.
+    `columns` are read beside the keys; columns that the table lacks are left out.
     """
     chosen = [name for name in (UNIQUE_ID, DS, *columns) if name in _schema(stored).names]
     return rows(files(stored), stored, wanted, chosen)
@@ -104,12 +104,12 @@ def rows(
 
 
 def read(path: Path, columns: Sequence[str], wanted: RowFilter) -> pa.Table:
-    """Those row groups of a data file that may hold wanted rows; `unique_id` is dictionary-encoded."""
+    """The row groups of a data file that may hold wanted rows; `unique_id` is dictionary-encoded."""
     return _groups(path, [n for n in range(footer(path).num_row_groups) if _touches(path, n, wanted)], columns)
 
 
 def _parts(path: Path, columns: Sequence[str], wanted: RowFilter) -> Iterator[pa.Table]:
-    """The same, one row group after the other: what is not meant never stays in memory."""
+    """The same, one row group after the other: unwanted rows never stay in memory."""
     for number in range(footer(path).num_row_groups):
         if _touches(path, number, wanted):
             yield _groups(path, [number], columns)
@@ -130,7 +130,7 @@ def _schema(stored: TableVersion) -> pa.Schema:
 
 
 def _groups(path: Path, groups: list[int], columns: Sequence[str]) -> pa.Table:
-    """Row groups of a file. A merge leaves another kind of text behind, which compares with nothing: labels do not."""
+    """Row groups of a file. A merge leaves another kind of text behind, which cannot be compared: labels can."""
     with pq.ParquetFile(path, metadata=footer(path), read_dictionary=[UNIQUE_ID]) as file:
         table = file.read_row_groups(groups, [name for name in columns if name in file.schema_arrow.names])
     return table.replace_schema_metadata(None)
@@ -146,7 +146,7 @@ def _touches(path: Path, number: int, wanted: RowFilter) -> bool:
 
 
 def _meets(least: dict[str, Any], greatest: dict[str, Any], wanted: RowFilter) -> bool:
-    """Whether values between these bounds may be of wanted rows; what is not known may."""
+    """Whether values between these bounds may belong to wanted rows; unknown bounds may."""
     after = (wanted.last is None or least.get(UNIQUE_ID, "") <= wanted.last) and (
         wanted.until is None or DS not in least or pd.Timestamp(least[DS]) <= wanted.until
     )

@@ -21,12 +21,12 @@ class Snapshot(NamedTuple):
     version: int  # of the stored observations
     fingerprint: str  # SHA-256 of the stored observations
     table: pd.DataFrame  # clean
-    decisions: pd.DataFrame  # what cleaning did
+    decisions: pd.DataFrame  # of cleaning
     folds: tuple[Fold, ...]
 
 
 def take(store: Store, job: Job, version: int | None = None) -> Snapshot:
-    """The latest observations of `job`, or those of `version`; raises DataError where there are none or too few."""
+    """The latest observations of `job`, or those of `version`; raises DataError if there are none or too few."""
     number = (
         store.observations.version(job.name) if version is None else version
     )  # first: another process may write meanwhile

@@ -1,4 +1,4 @@
-"""The stored tables of one home, by subject: observations, forecasts, live scores and verdicts of every job."""
+"""The stored tables of one home, by subject: observations, forecasts, live scores, and verdicts of every job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Store"]
 
 
 class Store:
-    """Delta tables under `home`; each write is one commit, is whole or not there, and may be repeated."""
+    """Delta tables under `home`; each write is one commit, all or nothing, and may be repeated."""
 
     def __init__(self, home: Path) -> None:
         self.workspace = Workspace(home)
@@ -27,10 +27,10 @@ class Store:
         self.verdicts = KeyedTables(self.workspace.verdicts, (VERSION, "until", "verdict"))
 
     def compact(self, job: str, keep_days: int = 30) -> int:
-        """Lay the files of observations and forecasts out for reading, and delete what no late version needs.
+        """Compact the files of observations and forecasts, and delete those that no recent version needs.
 
-        What versions of the last `keep_days` days need stays, and so do all rows. Gives the number of files that were
-        rewritten.
+        Files that versions of the last `keep_days` days need stay, and so do all rows. Returns the number of rewritten
+        files.
         """
         paths = [str(place) for place in (self.workspace.observations(job), self.workspace.forecasts(job))]
         there = [path for path in paths if DeltaTable.is_deltatable(path)]

@@ -61,7 +61,7 @@ def _not_fused(layer: Any, gpu: bool) -> str | None:
     if not isinstance(cell, keras.layers.RNN):
         return None
     if not isinstance(cell, keras.layers.LSTM | keras.layers.GRU):
-        return f"there is no fused kernel for {type(cell).__name__}"
+        return f"no fused kernel for {type(cell).__name__}"
     conditions = {
         "its activation is not tanh": cell.activation is keras.activations.tanh,
         "its gate activation is not sigmoid": cell.recurrent_activation is keras.activations.sigmoid,
@@ -69,6 +69,6 @@ def _not_fused(layer: Any, gpu: bool) -> str | None:
         "it is unrolled": not cell.unroll,
         "it has no bias": cell.use_bias,
         "its reset gate is applied before the product": getattr(cell, "reset_after", True),
-        "there is no GPU": gpu,
+        "no GPU": gpu,
     }
     return "; ".join(reason for reason, holds in conditions.items() if not holds)

@@ -50,8 +50,7 @@ class Arrays:
         """The value before each target of some of them (B, M); raises DataError where it was not given."""
         if "previous" not in self.inputs:
             raise DataError(
-                f"the network is told the value before each target; add it to {sorted(self.inputs)} as "
-                "the input `previous`"
+                f"the network needs the value before each target; add the input `previous` to {sorted(self.inputs)}"
             )
         return np.asarray(self.inputs["previous"][indices])
 

@@ -56,12 +56,12 @@ def objections(bundle: Bundle, job: Job, folds: Sequence[Fold], known: pd.DataFr
     what the first fold may learn from.
     """
     if bundle.spec.baseline:
-        return [f"it is the baseline {bundle.spec.model}, which has no network"]
+        return [f"it is the baseline {bundle.spec.model}, not a network"]
     if "model.keras" not in bundle.manifest.files:
         return ["its bundle holds no model.keras"]
     moved = _other_network(bundle, job)
     if not moved and bundle.spec.layout != learn_layout(known, job.series):
-        moved = ["its series stand in other places"]
+        moved = ["its layout differs"]
     return [*moved, *_knows_too_much(bundle, job, folds)]
 
 
@@ -79,7 +79,7 @@ def _other_network(bundle: Bundle, job: Job) -> list[str]:
     }
     if spec.model == job.model.name:
         pairs |= _params(bundle.manifest.origin.params, job.model.params)
-    return [f"its {name} is {its}, the job's {asked}" for name, (its, asked) in pairs.items() if its != asked]
+    return [f"its {name} is {its}, the job's is {ours}" for name, (its, ours) in pairs.items() if its != ours]
 
 
 def _params(recorded: dict[str, Any], params: Network) -> dict[str, tuple[Any, Any]]:
@@ -91,16 +91,16 @@ def _params(recorded: dict[str, Any], params: Network) -> dict[str, tuple[Any, A
 def _knows_too_much(bundle: Bundle, job: Job, folds: Sequence[Fold]) -> list[str]:
     origin, first = bundle.manifest.origin, folds[0]
     if origin.fit_until is None or origin.seen_until is None:
-        return ["it does not say until when it has learned"]
+        return ["it does not record where its training data ended"]
     too_late = {
         "learned from": (origin.fit_until, first.fit_until),
         "was chosen by": (origin.seen_until, first.seen_until),
     }
     wrong = [
-        f"it {how} readings up to {its}, the first fit of this backtest may only know those up to {allowed}"
+        f"it {how} readings up to {its}, but the first fit of this backtest may know only those up to {allowed}"
         for how, (its, allowed) in too_late.items()
         if its > allowed
     ]
     if not wrong and job.train.replay == 0 and origin.fit_until == first.fit_until:
-        return [f"there is nothing newer than {origin.fit_until} to learn from, and train.replay is 0"]
+        return [f"there are no readings after {origin.fit_until} to learn from, and train.replay is 0"]
     return wrong

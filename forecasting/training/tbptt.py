@@ -25,7 +25,7 @@ class Lanes:
     def __init__(self, sequences: Sequence[np.ndarray], *, lanes: int, steps: int, carry: bool = True) -> None:
         parts = [_chunks(sequence, steps) for sequence in sequences if len(sequence)]
         if not parts:
-            raise DataError("there is no symbol to learn from; bring more data")
+            raise DataError("no symbol to learn from; bring more data")
         read, wanted, fresh = (np.concatenate(column) for column in zip(*parts, strict=True))
         self.lanes = lanes
         self.rounds = math.ceil(len(read) / lanes)

@@ -38,7 +38,7 @@ def begin_with(network: keras.Model, bundle: Bundle) -> None:
         ours = json.loads(network.to_json())["config"]
         if _plain(theirs) != _plain(ours):
             raise TrainingError(
-                f"the weights of {path} are those of another network (other layers, inputs or precision);"
+                f"the weights of {path} belong to another network (other layers, inputs, or precision);"
                 " use train.init: scratch"
             )
         network.load_weights(path)
@@ -69,7 +69,7 @@ def replayed(windows: Windows, job: Job, *, since: datetime, until: datetime) ->
     most = math.ceil(share * len(old))
     rows = old.rows(draw(len(old), job.train.seed, 0, most)) if most else np.empty(0, dtype=np.int64)
     if not len(recent) + len(rows):
-        raise DataError(f"there is no training window after {since}; raise train.replay or bring more data")
+        raise DataError(f"no training window after {since}; raise train.replay or bring more data")
     return Windows(
         panel,
         windows.context,

@@ -38,7 +38,7 @@ def test_forecast_as_of_then_is_a_vintage_of_its_own(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--out", "x.bad", "--at", "2020-01-08"], 2, "else it must be one of .csv, .parquet"),
+        (["--out", "x.bad", "--at", "2020-01-08"], 2, "or one of .csv, .parquet"),
         (["--at", "1999-01-01"], 1, "no reading at or before 1999-01-01"),
         (["--at", "soon"], 2, "Invalid value for '--at'"),
         (["--model", "newest"], 1, "tiny has no version or alias newest; it has:"),

@@ -81,7 +81,7 @@ def test_steps_shorter_than_a_stamp_are_refused() -> None:
 @pytest.mark.parametrize("freq", ["bh", "2bh", "cbh", "BH"])
 def test_business_hours_are_refused_with_what_to_take(freq: str) -> None:
     """Pandas knows them, no grid here does: hours with gaps say the same."""
-    assert "take h, with window.min_observed and series.max_gap" in refusal(freq)
+    assert "use h, with window.min_observed and series.max_gap" in refusal(freq)
 
 
 @pytest.mark.parametrize("freq", ["hourlyy", "15 minutes", "", "H", "T", "S", "M", "Q", "Y", "A", "QE-XYZ"])

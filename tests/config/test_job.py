@@ -77,7 +77,7 @@ def test_rules_that_read_a_wrong_key_wait_for_it() -> None:
     )
     assert found == [
         "window.horizon: must be a whole number from 1 to 10,000, got 'far'",
-        "window.block: deepar goes step by step and gives one at a time, got 2; leave it out",
+        "window.block: deepar forecasts step by step, got 2; leave it out",
     ]
     assert said(series={"freq": "h", "lower": "low", "upper": 1, "transform": "log1p"}) == [
         "series.lower: must be a number, got 'low'"
@@ -160,10 +160,13 @@ def test_two_faults_of_one_key_are_both_told() -> None:
         ),
         (
             {"series": {"freq": "h", "past": ["a"], "future": ["a"]}},
-            "series: a must stand in one of past, future, and static, not in several",
+            "series: a must be in only one of past, future, and static",
         ),
         ({"series": {"freq": "h", "categorical": ["a"]}}, "series.categorical: a is not in past, future, or static"),
-        ({"series": {"freq": "h", "places": ["a"]}}, "series.places: this is the order of a line, but layout is none"),
+        (
+            {"series": {"freq": "h", "places": ["a"]}},
+            "series.places: this orders a line, but layout is none; leave it out",
+        ),
         ({"series": {"freq": "h", "places": ["a", "b", "a"]}}, "series.places: names a more than once"),
         (
             {"series": {"freq": "h", "transform": "log1p"}},
@@ -244,7 +247,7 @@ def test_models_of_pydantic_raise_the_same_sentences() -> None:
     with pytest.raises(ValidationError) as caught:
         Job.model_validate({**GOOD, "window": {"context": 6, "horizon": 3, "block": 4}, "model": {"name": "deepar"}})
     told = {".".join(map(str, item["loc"])): item["msg"] for item in caught.value.errors()}
-    assert told["window.block"] == "deepar goes step by step and gives one at a time, got 4; leave it out"
+    assert told["window.block"] == "deepar forecasts step by step, got 4; leave it out"
     assert len(caught.value.errors()) == 2
 
 

@@ -67,9 +67,9 @@ def test_all_violations_are_listed_at_once(refusal: Refusal) -> None:
         (
             "stacked",
             {"cell": "gru", "activation": "relu"},
-            "activation: relu is for the cell simple; gru is built",
+            "activation: relu is only for the cell simple; gru uses",
         ),
-        ("in_step", {"activation": "relu"}, "activation: relu is for the cell simple; lstm is built with tanh"),
+        ("in_step", {"activation": "relu"}, "activation: relu is only for the cell simple; lstm uses tanh"),
         ("stacked", {"normalise": "min"}, "normalise: must be one of window, last, none, got 'min'"),
         ("seq2seq", {"cell": "conv_lstm"}, "cell: must be one of simple, lstm, gru, peephole_lstm, coupled_lstm, got"),
         ("deepar", {"cell": "conv_lstm"}, "cell: must be one of simple, lstm, gru, peephole_lstm, coupled_lstm, got"),
@@ -113,7 +113,7 @@ def test_options_are_those_of_the_cell(cell: str, values: Any, options: Any) -> 
 def test_options_of_a_cell_without_any_are_refused(cell: str, refusal: Refusal) -> None:
     """The cells that have some are named."""
     message = refusal("stacked", {"cell": cell, "cell_options": {"kernel": 3}})
-    assert f"cell_options: {cell} has no options; the cells that have some are peephole_lstm, conv_lstm," in message
+    assert f"cell_options: {cell} has no options; only these cells do: peephole_lstm, conv_lstm," in message
 
 
 def test_options_of_a_cell_are_told_with_their_place(refusal: Refusal) -> None:

@@ -15,7 +15,7 @@ SCALED = (
     " got standard"
 )
 CANNOT_ROLL = (
-    "window.block: to go on after 2 of 4 steps, a network needs later values of wind, which are known up to now only;"
+    "window.block: to continue after 2 of 4 steps, a network needs later values of wind, known only up to the cutoff;"
     " leave block out, or leave them out of series.past"
 )
 TOO_SHORT = (
@@ -106,10 +106,10 @@ def test_what_is_left_out_in_a_job_of_symbols_fits_them(make_job: Callable[..., 
             SYMBOLS,
             [
                 "model.name: in_step reads single series, not a line or a grid; conv_lstm and stacked can",
-                "series.past: this is for numbers, and the head is categorical; leave it out",
-                "series.calendar: this is for numbers, and the head is categorical; leave it out",
-                "series.lower: this is for numbers, and the head is categorical; leave it out",
-                "series.layout: this is for numbers, and the head is categorical; leave it out",
+                "series.past: this is for numbers, but the head is categorical; leave it out",
+                "series.calendar: this is for numbers, but the head is categorical; leave it out",
+                "series.lower: this is for numbers, but the head is categorical; leave it out",
+                "series.layout: this is for numbers, but the head is categorical; leave it out",
                 "series.gaps: symbols need refuse, got fill; leave it out",
                 "series.duplicates: symbols need first, last, or refuse, got sum",
             ],
@@ -119,8 +119,8 @@ def test_what_is_left_out_in_a_job_of_symbols_fits_them(make_job: Callable[..., 
             {"categorical": ["y"]},
             {"model": {"name": "in_step"}},
             [
-                "head.name: series.categorical names y, and labels need categorical, got quantile",
-                "head.name: the network in_step forecasts symbols and needs categorical, got quantile",
+                "head.name: series.categorical names y, so the head must be categorical, got quantile",
+                "head.name: the network in_step forecasts symbols and needs the head categorical, got quantile",
             ],
             id="labels without their head",
         ),
@@ -129,7 +129,7 @@ def test_what_is_left_out_in_a_job_of_symbols_fits_them(make_job: Callable[..., 
             {**SYMBOLS, "train": {"final_fit": True, "replay": 0.5}, "schedule": {"monitor": "5 * * * *"}},
             [
                 "train.replay: symbols and layouts are read whole, got 0.5; leave it out",
-                "train.final_fit: a network of symbols stays as it was judged; leave it out",
+                "train.final_fit: a network of symbols has no final fit; leave it out",
                 "schedule.monitor: forecasts of symbols are not monitored; leave it out",
             ],
             id="a loop of symbols",
@@ -161,7 +161,7 @@ def test_what_is_left_out_in_a_job_of_symbols_fits_them(make_job: Callable[..., 
         pytest.param(
             {},
             {"window": {"context": 6, "horizon": 3, "block": 2}, "model": {"name": "deepar"}},
-            ["window.block: deepar goes step by step and gives one at a time, got 2; leave it out"],
+            ["window.block: deepar forecasts step by step, got 2; leave it out"],
             id="a block of a network that goes step by step",
         ),
         pytest.param(
@@ -190,8 +190,8 @@ def test_what_is_left_out_in_a_job_of_symbols_fits_them(make_job: Callable[..., 
             {"layout": "grid"},
             {"model": {"params": {"highway": 9}}},
             [
-                "model.params.highway: 9 lags are more than the context of 6 steps",
-                "model.params.highway: a line or a grid has no highway, got 9; set it to 0",
+                "model.params.highway: must be at most the context of 6 steps, got 9",
+                "model.params.highway: must be 0 on a line or a grid, got 9",
                 "model.params.cell: lstm cannot read a line or a grid; conv_lstm and conv_lstm_peephole can",
             ],
             id="a grid with a highway and another cell",

@@ -32,7 +32,7 @@ def test_a_live_baseline_has_no_weights_to_begin_with(registry: Registry, world:
     live(registry, world.rivals[0].bundles[0])
     start = found(registry, world, tmp_path, "encoder")
     assert not start.warm
-    assert start.note == "trained from scratch, not from version 1: it is the baseline naive, which has no network"
+    assert start.note == "trained from scratch, not from version 1: it is the baseline naive, not a network"
 
 
 def test_the_champions_weights_are_fetched_and_stay_the_same_after_a_kill(

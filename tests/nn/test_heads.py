@@ -212,11 +212,11 @@ def test_median_alone_trains_although_keras_squeezes_it() -> None:
 @pytest.mark.parametrize("classes", [None, 1])
 def test_categorical_head_needs_its_classes(classes: int | None) -> None:
     """Fewer than two classes, or none named, are refused."""
-    with pytest.raises(ConfigError, match=f"at least 2 classes apart, got {classes}"):
+    with pytest.raises(ConfigError, match=f"at least 2 classes, got {classes}"):
         heads.build(SymbolHead(), classes=classes)
 
 
 def test_classes_of_a_head_without_any_are_refused() -> None:
     """A number of classes for another head is a mistake of whoever builds the network."""
-    with pytest.raises(ConfigError, match="head normal has no classes, got 3"):
+    with pytest.raises(ConfigError, match="head normal takes no classes, got 3"):
         heads.build(NumberHead(name="normal"), classes=3)

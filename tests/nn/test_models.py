@@ -24,5 +24,5 @@ def test_what_goes_step_by_step_has_parts(name: str) -> None:
 
 def test_highway_longer_than_the_context_is_refused() -> None:
     """It cannot look back further than the window does; so it is where the shapes come from no job."""
-    with pytest.raises(ConfigError, match="highway: 9 lags are more than the context of 6 steps"):
+    with pytest.raises(ConfigError, match="highway: must be at most the context of 6 steps, got 9"):
         models.build(Stacked(highway=9), Shapes(6, 3, 1), heads.build(NumberHead(quantiles=(0.5,))))

@@ -233,7 +233,7 @@ def test_what_a_grid_cannot_have_is_refused_all_at_once() -> None:
     head = heads.build(NumberHead(quantiles=(0.5,)))
     with pytest.raises(ConfigError) as caught:
         models.build(Stacked(cell="gru", highway=2), LINE, head)
-    assert "a grid has no highway" in str(caught.value)
+    assert "must be 0 on a line or a grid" in str(caught.value)
     assert f"cell: gru cannot read a line or a grid; {' and '.join(CONVOLUTIONAL)} can" in str(caught.value)
     with pytest.raises(ConfigError, match="a grid takes no static categoricals, got 1"):
         models.build(Stacked(cell="conv_lstm"), LINE._replace(codes=(3,)), head)

@@ -79,7 +79,7 @@ def test_flow_without_a_line_has_no_schedule(planned: Callable[..., Job], make_j
 
 def test_two_jobs_of_one_name_are_refused(planned: Callable[..., Job]) -> None:
     """The second would silently replace the first."""
-    with pytest.raises(ConfigError, match="more than one job is called job"):
+    with pytest.raises(ConfigError, match="more than one job is named job"):
         deploy.register([planned(), planned(ingest="5 * * * *")], "pool")
 
 

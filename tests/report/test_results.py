@@ -45,7 +45,7 @@ def outcome(**changes: Any) -> Outcome:
             {"champion": 5, "model": "ridge", "fallback": True},
             " The best baseline, ridge, serves in its place as version 5.",
         ),
-        ({"champion": None}, " Nothing is live: there is no champion, and gate.fallback is none."),
+        ({"champion": None}, " Nothing is live, since there is no champion and gate.fallback is none."),
     ],
 )
 def test_refusal_gives_every_reason_and_says_who_serves(changes: dict[str, Any], end: str) -> None:

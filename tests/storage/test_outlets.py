@@ -118,7 +118,7 @@ def test_a_failure_on_the_way_leaves_no_row(warehouse: str) -> None:
 @pytest.mark.parametrize(
     ("target", "error", "sentence"),
     [
-        ("x.xls", ConfigError, r"else it must be one of \.csv, \.parquet$"),
+        ("x.xls", ConfigError, r"or one of \.csv, \.parquet$"),
         ("x.nc", ConfigError, "arrays need series.layout"),
         ("mssql+none://u:secret@h/d", SourceError, "--out is not an SQLAlchemy URL|driver"),
         ("${NOT_SET_ANYWHERE}", SourceError, "NOT_SET_ANYWHERE"),
@@ -137,6 +137,6 @@ def test_a_table_of_another_kind_is_told_apart(warehouse: str) -> None:
     """A database that has a table of that name with other columns says so, without its password."""
     with sql.create_engine(warehouse, poolclass=sql.NullPool).begin() as connection:
         connection.execute(sql.text("create table forecasts (x integer)"))
-    with pytest.raises(DataError, match=r"does not take the forecasts: .*(no column named|does not exist)") as caught:
+    with pytest.raises(DataError, match=r"refused the forecasts: .*(no column named|does not exist)") as caught:
         outlet(warehouse, HOURLY)(parts())
     assert PASSWORD not in str(caught.value)

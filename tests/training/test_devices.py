@@ -28,8 +28,8 @@ def test_without_a_gpu_every_layer_says_so() -> None:
     lines = devices.describe(network(cell="lstm", units=[4, 3], dropout=0.1))
     assert lines == [
         f"device: CPU ({keras.backend.backend()})",
-        "lstm_1: generic loop, there is no GPU",
-        "lstm_2: generic loop, there is no GPU",
+        "lstm_1: generic loop, no GPU",
+        "lstm_2: generic loop, no GPU",
     ]
 
 
@@ -50,7 +50,7 @@ def test_simple_cell_has_no_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> Non
     on_gpu(monkeypatch)
     for activation in ("tanh", "relu"):
         lines = devices.describe(network(cell="simple", activation=activation))
-        assert lines[1:] == ["simple_1: generic loop, there is no fused kernel for SimpleRNN"]
+        assert lines[1:] == ["simple_1: generic loop, no fused kernel for SimpleRNN"]
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_every_condition_of_the_kernel_is_named(
     assert devices.describe(one)[1:] == [f"gru: generic loop, {reason}"]
 
     monkeypatch.setattr(devices, "_gpus", list)
-    assert devices.describe(one)[1:] == [f"gru: generic loop, {reason}; there is no GPU"]
+    assert devices.describe(one)[1:] == [f"gru: generic loop, {reason}; no GPU"]

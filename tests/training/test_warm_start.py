@@ -208,7 +208,7 @@ def test_a_champion_that_knows_the_backtest_is_no_first_weight(world: World) -> 
     origin = open_bundle(world.champion).manifest.origin
     hour = pd.Timedelta(hours=1)
     early = world.fold._replace(fit_until=pd.Timestamp(origin.fit_until) - hour)
-    allowed = f"the first fit of this backtest may only know those up to {early.fit_until}"
+    allowed = f"the first fit of this backtest may know only those up to {early.fit_until}"
     assert objections(open_bundle(world.champion), world.job, [early, world.fold], world.table) == [
         f"it learned from readings up to {origin.fit_until}, {allowed}"
     ]
@@ -226,17 +226,17 @@ def test_a_champion_that_knows_the_backtest_is_no_first_weight(world: World) -> 
 @pytest.mark.parametrize(
     ("section", "update", "expected"),
     [
-        ("window", {"context": 13}, "its window.context is 12, the job's 13"),
-        ("model", {"name": "segrnn"}, "its model is stacked, the job's segrnn"),
-        ("model", {"params": Stacked(cell="gru", units=(4,))}, "its model.params.units is [4, 3], the job's [4]"),
+        ("window", {"context": 13}, "its window.context is 12, the job's is 13"),
+        ("model", {"name": "segrnn"}, "its model is stacked, the job's is segrnn"),
+        ("model", {"params": Stacked(cell="gru", units=(4,))}, "its model.params.units is [4, 3], the job's is [4]"),
         (
             "head",
             {"quantiles": (0.05, 0.5, 0.95)},
-            "its head.quantiles is (0.1, 0.5, 0.9), the job's (0.05, 0.5, 0.95)",
+            "its head.quantiles is (0.1, 0.5, 0.9), the job's is (0.05, 0.5, 0.95)",
         ),
-        ("series", {"calendar": ("hour",)}, "its series.calendar is (), the job's ('hour',)"),
-        ("train", {"precision": "mixed_bfloat16"}, "its train.precision is float32, the job's mixed_bfloat16"),
-        ("series", {"scale": "none"}, "its series.scale is standard, the job's none"),
+        ("series", {"calendar": ("hour",)}, "its series.calendar is (), the job's is ('hour',)"),
+        ("train", {"precision": "mixed_bfloat16"}, "its train.precision is float32, the job's is mixed_bfloat16"),
+        ("series", {"scale": "none"}, "its series.scale is standard, the job's is none"),
     ],
 )
 def test_weights_of_another_network_are_refused_in_a_sentence(
@@ -257,8 +257,8 @@ def test_parameters_that_are_not_recorded_had_their_defaults(world: World) -> No
         return objections(older, world.job, [world.fold], world.table)
 
     assert recorded(cell="gru", units=[4, 3]) == []
-    assert recorded(units=[4, 3]) == ["its model.params.cell is lstm, the job's gru"]
-    assert recorded(cell="gru", units=[4, 3], depth=2) == ["its model.params.depth is 2, the job's None"]
+    assert recorded(units=[4, 3]) == ["its model.params.cell is lstm, the job's is gru"]
+    assert recorded(cell="gru", units=[4, 3], depth=2) == ["its model.params.depth is 2, the job's is None"]
 
 
 def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_
     bundle = open_bundle(world.champion)
     shapes = models.Shapes(context=12, horizon=4, past=1)
     smaller = models.build(Stacked(cell="gru", units=[4]), shapes, heads.build(NumberHead()))
-    with pytest.raises(TrainingError, match="those of another network"):
+    with pytest.raises(TrainingError, match="belong to another network"):
         begin_with(smaller, bundle)
 
     (tmp_path / "model.keras").write_bytes(b"no zip")
@@ -281,7 +281,7 @@ def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_
                 config["config"]["layers"][0] = {"class_name": "Lambda", "config": {"function": "os.system"}}
                 content = json.dumps(config).encode()
             copy.writestr(name, content)
-    with pytest.raises(TrainingError, match="those of another network"):
+    with pytest.raises(TrainingError, match="belong to another network"):
         begin_with(smaller, bundle._replace(path=tmp_path))
 
 

@@ -112,7 +112,7 @@ class Graph:
 def onnx_activation(activation: str) -> str:
     """The ONNX operator of a Keras activation; raises GatecastError for one that is not known."""
     if activation not in ACTIVATIONS:
-        raise GatecastError(f"activation {activation!r} has no ONNX form here; known: {', '.join(ACTIVATIONS)}")
+        raise GatecastError(f"activation {activation!r} cannot be exported; choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[activation]
 
 

@@ -35,7 +35,7 @@ def recurrent(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     The last states follow where the layer returns them.
     """
     if layer.go_backwards:
-        raise GatecastError(f"layer {layer.name} runs backwards; only Bidirectional may do so")
+        raise GatecastError(f"layer {layer.name} runs backward; wrap it in Bidirectional")
     return _operator(graph, [layer], inputs, "forward")
 
 

@@ -34,7 +34,7 @@ def build(head: Head, *, classes: int | None = None) -> Any:
     Raises ConfigError for a number of classes that is too small, or where none belongs.
     """
     if head.name == "categorical" and (classes is None or classes < 2):
-        raise ConfigError(f"head categorical tells at least 2 classes apart, got {classes}")
+        raise ConfigError(f"head categorical needs at least 2 classes, got {classes}")
     if head.name != "categorical" and classes is not None:
-        raise ConfigError(f"head {head.name} has no classes, got {classes}; head categorical has")
+        raise ConfigError(f"head {head.name} takes no classes, got {classes}; only categorical does")
     return HEADS[head.name](head.quantiles, classes or 0)

@@ -67,7 +67,7 @@ def carrying(network: keras.Model, lanes: int) -> keras.Model:
 def _check(shapes: Shapes) -> None:
     foreign = {
         "covariates known ahead": bool(shapes.future),
-        "what is known of a whole series": bool(shapes.static or shapes.codes),
+        "static covariates": bool(shapes.static or shapes.codes),
         "covariates beside symbols": bool(shapes.symbols and shapes.past),
     }
     wrong = [what for what, there in foreign.items() if there]
