@@ -1,1 +1,1 @@
-"""Networks over arrays: cells, layers, heads and models in `keras.ops` only, and their export to ONNX."""
+"""Networks over arrays: cells, layers, heads, and models in `keras.ops` only, and their export to ONNX."""

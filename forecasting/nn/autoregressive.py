@@ -1,10 +1,10 @@
-"""What networks that go step by step share: a reader of the context, and steps that carry states on from it.
+"""The base of step-by-step networks: an encoder of the context, and decoder steps that carry its states on.
 
-Such a network is two functions over the same layers. `read(layers, arrays)` gives the states after the context and the
-memory, which stays as it is while steps are taken; `tell(layers, arrays, states, memory)` takes all steps of
-`arrays["previous"]` (B, M) at once and gives the head's output (B, M, P) and the states after them. To learn, a network
-tells the whole horizon with the true value before each step (teacher forcing); to forecast, it tells one step after the
-other and is given its own values.
+Such a network is two functions over the same layers. `encode(layers, arrays)` returns the states after the context and
+the memory, which stays the same over all steps; `decode(layers, arrays, states, memory)` takes all steps of
+`arrays["previous"]` (B, M) at once and returns the head's output (B, M, P) and the states after them. Training decodes
+the whole horizon with the true value before each step (teacher forcing); a forecast decodes one step after the other,
+from its own values.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,28 +22,28 @@ __all__ = ["common", "of_series", "parts", "run", "stack", "state_sizes", "steps
 
 Layers: TypeAlias = Mapping[str, Any]
 Arrays: TypeAlias = Mapping[str, Any]
-Read: TypeAlias = Callable[[Layers, Arrays], tuple[list[Any], list[Any]]]
-Tell: TypeAlias = Callable[[Layers, Arrays, list[Any], list[Any]], tuple[Any, list[Any]]]
+Encode: TypeAlias = Callable[[Layers, Arrays], tuple[list[Any], list[Any]]]
+Decode: TypeAlias = Callable[[Layers, Arrays, list[Any], list[Any]], tuple[Any, list[Any]]]
 
 
-def whole(layers: Layers, shapes: Shapes, read: Read, tell: Tell, *, name: str) -> keras.Model:
-    """The network that learns; besides the inputs of `shapes` it takes `previous` (B, H) in the scaled space."""
+def whole(layers: Layers, shapes: Shapes, encode: Encode, decode: Decode, *, name: str) -> keras.Model:
+    """The network in training; besides the inputs of `shapes` it takes `previous` (B, H) in the scaled space."""
     arrays = {**inputs(shapes), "previous": keras.Input((shapes.horizon,), name="previous")}
-    states, memory = read(layers, arrays)
-    output, _ = tell(layers, arrays, states, memory)
+    states, memory = encode(layers, arrays)
+    output, _ = decode(layers, arrays, states, memory)
     return keras.Model(arrays, output, name=name)
 
 
-def parts(network: keras.Model, read: Read, tell: Tell) -> dict[str, keras.Model]:
+def parts(network: keras.Model, encode: Encode, decode: Decode) -> dict[str, keras.Model]:
     """The reader and the single step of a network, over its own layers.
 
-    The reader gives `state_0, …` and `memory_0, …`; the step takes these, `previous` (B, 1) and, where the network has
-    it, `future` (B, 1, F), and gives the head's output (B, 1, P) and new states.
+    The reader outputs `state_0, …` and `memory_0, …`; the step takes these, `previous` (B, 1) and, if the network has
+    it, `future` (B, 1, F), and outputs the head's output (B, 1, P) and new states.
     """
     layers = {layer.name: layer for layer in network.layers}
     given = {tensor.name: tensor for tensor in network.inputs}
     context = {name: tensor for name, tensor in given.items() if name not in ("previous", "future")}
-    states, memory = read(layers, context)
+    states, memory = encode(layers, context)
     carried = {f"state_{index}": state for index, state in enumerate(states)}
     kept = {f"memory_{index}": part for index, part in enumerate(memory)}
     reader = keras.Model(context, {**carried, **kept}, name=f"{network.name}_reader")
@@ -51,7 +51,7 @@ def parts(network: keras.Model, read: Read, tell: Tell) -> dict[str, keras.Model
     if "future" in given:
         arrays["future"] = keras.Input((1, given["future"].shape[-1]), name="future")
     before, remembered = _as_inputs(carried), _as_inputs(kept)
-    output, after = tell(layers, arrays, list(before.values()), list(remembered.values()))
+    output, after = decode(layers, arrays, list(before.values()), list(remembered.values()))
     outputs = {layers["head"].output_name: output, **dict(zip(carried, after, strict=True))}
     step = keras.Model({**arrays, **before, **remembered}, outputs, name=f"{network.name}_step")
     return {"model": reader, "step": step}
@@ -86,7 +86,7 @@ def state_sizes(layer: Any) -> list[int]:
 
 
 def run(layers: Layers, name: str, sequence: Any, states: list[Any] | None = None) -> tuple[Any, list[list[Any]]]:
-    """A stack over (B, M, W), from given states on: what its last layer gives (B, M, U), the states of each layer."""
+    """A stack over (B, M, W) from given states: the output (B, M, U) of its last layer, and the states of each."""
     after, left, index = [], list(states or []), 1
     while f"{name}_{index}" in layers:
         layer = layers[f"{name}_{index}"]
@@ -104,7 +104,7 @@ def run(layers: Layers, name: str, sequence: Any, states: list[Any] | None = Non
 
 
 def of_series(layers: Layers, arrays: Arrays) -> list[Any]:
-    """What is known of a series (B, S): its static numbers and the vectors of its categories; empty if nothing is."""
+    """The static inputs of a series (B, S): its static numbers and the vectors of its categories; empty without any."""
     known = [arrays["static"]] if "static" in arrays else []
     if "codes" in arrays:
         known.append(layers["embedding"](arrays["codes"]))
@@ -112,9 +112,10 @@ def of_series(layers: Layers, arrays: Arrays) -> list[Any]:
 
 
 def steps(layers: Layers, arrays: Arrays, loc_scale: Any, constant: list[Any]) -> tuple[Any, Any]:
-    """The inputs of M steps (B, M, W), and its location and scale (B, M, 2).
+    """The inputs of M steps (B, M, W), and their location and scale (B, M, 2).
 
-    The value before it normalized by `loc_scale` (B, 2), what is known ahead, and what is the same at all steps (B, S).
+    The previous value normalized by `loc_scale` (B, 2), the features known ahead, and the inputs (B, S) that are the
+    same at all steps.
     """
     count = arrays["previous"].shape[1]
     before = keras.layers.Reshape((count, 1), name="before", dtype="float32")(arrays["previous"])

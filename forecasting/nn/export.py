@@ -39,8 +39,8 @@ from forecasting.nn.layers.symbols import Unscaled
 
 __all__ = ["EXPORTERS", "parity", "to_onnx"]
 
-# each writes one call of its layer, given the names of what the call reads, and gives the name of its output, or the
-# list of names of its outputs; `graph.shapes` knows the shapes of what is read
+# each writes one call of its layer: from the names of the call's inputs to the name of its output, or the
+# list of names of its outputs; `graph.shapes` knows the shapes of the inputs
 EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[str]]]] = {
     keras.layers.SimpleRNN: recurrent.recurrent,
     keras.layers.LSTM: recurrent.recurrent,
@@ -83,12 +83,12 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
 
 
 def to_onnx(model: keras.Model, output: str = "quantiles") -> bytes:
-    """The serialised ONNX model of a functional network: same input names, dynamic batch.
+    """The serialized ONNX model of a functional network: same input names, dynamic batch.
 
-    A single output is called `output`, those of a dict have their keys as names; one that is also the name of an
-    input, a state that is carried from call to call, becomes "next_" and that name, for ONNX has each name once.
-    Layers may be called several times. Weights are written in fp32 whatever the precision of training.
-    Raises GatecastError that names everything in the network which has no entry in `EXPORTERS`.
+    A single output is called `output`, those of a dict have their keys as names. An output with the name of an input, a
+    state carried from call to call, becomes "next_" and that name, since names in ONNX are unique. Layers may be called
+    several times. Weights are written in fp32 whatever the precision of training. Raises GatecastError that lists
+    everything in the network without an entry in `EXPORTERS`.
     """
     calls = _calls(model)
     unknown = {call.operation.name: type(call.operation) for call in calls if type(call.operation) not in EXPORTERS}
@@ -109,8 +109,8 @@ def to_onnx(model: keras.Model, output: str = "quantiles") -> bytes:
 def parity(model: keras.Model, content: bytes, batch: dict[str, Any]) -> float:
     """The largest difference |a - b| / max(1, |b|) between ONNX Runtime (a) and Keras (b) on one batch, all outputs.
 
-    Keras runs in fp32 on the CPU, as the exported model does, whatever it was trained in. What is not finite in
-    either makes the difference infinite.
+    Keras runs in fp32 on the CPU, like the exported model, whatever the precision of training. A value that is not
+    finite in either makes the difference infinite.
     """
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_outputs()]
@@ -133,7 +133,7 @@ def _calls(model: keras.Model) -> list[Any]:
 
 
 def _outputs(model: keras.Model, output: str, values: Any = None) -> dict[str, Any]:
-    """What the network gives, or `values` of the same structure, by the names in ONNX."""
+    """The network's outputs, or `values` of the same structure, by their names in ONNX."""
     values = model.output if values is None else values
     if not isinstance(values, dict):
         return {output: values}

@@ -101,9 +101,9 @@ def _log_ratio(a: Any, b: Any, difference: Any) -> Any:
 
 
 def _targets(y_true: Any, output: Any) -> tuple[Any, Any]:
-    """Targets (B, M), 0 where missing, and which of them were observed (B, M), for an output (B, M, P).
+    """Targets (B, M), 0 where missing, and the mask of observed ones (B, M), for an output (B, M, P).
 
-    A NaN is replaced before anything is computed with it: masking a loss afterwards would leave it in the gradient.
+    NaN is replaced before any computation: masking a loss afterwards would leave it in the gradient.
     """
     y_true = ops.cast(y_true, output.dtype)
     y_true = y_true[..., 0] if len(y_true.shape) == 3 else y_true
@@ -112,6 +112,6 @@ def _targets(y_true: Any, output: Any) -> tuple[Any, Any]:
 
 
 def _masked_mean(losses: Any, observed: Any) -> Any:
-    """The mean over what was observed of losses (B, M), 0 where nothing was."""
+    """The mean of losses (B, M) over the observed targets, 0 without any."""
     weight = ops.cast(observed, losses.dtype)
     return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1.0)

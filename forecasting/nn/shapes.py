@@ -1,4 +1,4 @@
-"""The sizes of one job's arrays, from which a network's inputs are made."""
+"""The sizes of one job's arrays, which determine a network's inputs."""
 
 import math
 from typing import Any, NamedTuple
@@ -11,13 +11,13 @@ __all__ = ["Shapes", "inputs"]
 
 
 class Shapes(NamedTuple):
-    """How large each axis is and which inputs the job has.
+    """The size of each axis, and the inputs of the job.
 
-    `codes` holds the number of categories of every static categorical, code 0 (unknown) included. Channel 0 of
-    `past` is the scaled target; where `mask` is set, its last channel is 1 for a reading and 0 for a filled gap.
-    With a `grid`, a line (X,) or rows and columns (Y, X), every place has a context of its own and static numbers of
-    its own, but covariates known ahead are those of the whole grid; static categoricals are for single series.
-    `symbols` is how many codes there are, the unknown included, where a series is one of symbols; `past` is then 0.
+    `codes` holds the number of categories of every static categorical, code 0 (unknown) included. Channel 0 of `past`
+    is the scaled target; with `mask`, its last channel is 1 for a reading and 0 for a filled gap. With a `grid`, a line
+    (X,) or rows and columns (Y, X), every place has a context and static numbers of its own, but covariates known ahead
+    are those of the whole grid; static categoricals are for single series. `symbols` is the number of codes, the
+    unknown included, for series of symbols; `past` is then 0.
     """
 
     context: int  # T
@@ -39,7 +39,7 @@ class Shapes(NamedTuple):
 def inputs(shapes: Shapes) -> dict[str, Any]:
     """The symbolic inputs: "past" (B, T, D), "future" (B, H, F), "static" (B, S), "codes" (B, K); empty ones absent.
 
-    On a grid "past" is (B, T, *grid, D) and "static" (B, *grid, S); raises ConfigError where a grid has codes.
+    On a grid "past" is (B, T, *grid, D) and "static" (B, *grid, S); raises ConfigError for a grid with codes.
     """
     if shapes.grid and shapes.codes:
         raise ConfigError(f"a grid takes no static categoricals, got {len(shapes.codes)}; use static numbers instead")

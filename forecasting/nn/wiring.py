@@ -1,4 +1,4 @@
-"""What the networks are wired with: tensors side by side, dropout where there is any, gates that start open."""
+"""Wiring of the networks: tensors side by side, optional dropout, gates that start open."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +15,12 @@ def joined(tensors: list[Any], name: str) -> Any:
 
 
 def dropped(rate: float, tensor: Any, name: str) -> Any:
-    """The tensor with dropout of that rate, without a layer where it is 0."""
+    """The tensor with dropout of that rate, without a layer if it is 0."""
     return keras.layers.Dropout(rate, name=name)(tensor) if rate else tensor
 
 
 def open_gate(place: int, gates: int) -> Callable[..., Any]:
-    """The initial biases of gates that lie side by side: ones for that at `place`, zeros for the others."""
+    """The initial biases of gates that lie side by side: ones for the gate at `place`, zeros for the others."""
 
     def initial(shape: tuple[int, ...], dtype: Any = None) -> Any:
         units = shape[0] // gates

@@ -1,4 +1,4 @@
-"""The state of a fit on disk after every epoch, so that a killed one goes on as if nothing had happened."""
+"""The state of a fit on disk after every epoch, so that a killed one resumes without a trace."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Epoch = dict[str, float]  # epoch, loss, val_loss, seconds
 
 
 class Checkpoint:
-    """Weights, optimiser state and history of a fit in one folder.
+    """Weights, optimizer state, and history of a fit in one folder.
 
-    `history.json` is written last and names what is complete; a file that it does not name is never read.
+    `history.json` is written last and lists the complete files; a file that it does not list is never read.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -31,16 +31,16 @@ class Checkpoint:
         return min(range(len(self.history)), key=lambda i: self.history[i]["val_loss"]) + 1
 
     def exhausted(self, patience: int) -> bool:
-        """Whether the last `patience` epochs brought nothing better."""
+        """Whether the last `patience` epochs brought no improvement."""
         return len(self.history) - self.best >= patience
 
     def restore(self, network: keras.Model) -> int:
-        """Load the last complete epoch, if there is one, into the compiled network; return how many are done."""
+        """Load the last complete epoch, if any, into the compiled network; returns the number of finished epochs."""
         log = self.directory / "history.json"
         if not log.exists():
             return 0
         self.history = json.loads(log.read_text(encoding="utf-8"))
-        network.optimizer.build(network.trainable_variables)  # else Keras leaves its moments out of what it loads
+        network.optimizer.build(network.trainable_variables)  # otherwise Keras leaves its moments out when it loads
         network.load_weights(self._weights(len(self.history)))
         return len(self.history)
 
@@ -55,7 +55,7 @@ class Checkpoint:
                 self._weights(number).unlink(missing_ok=True)
 
     def load_best(self, network: keras.Model) -> dict[str, Any]:
-        """Put the best epoch's weights into the network; return that epoch's line of the history."""
+        """Put the best epoch's weights into the network; returns that epoch's line of the history."""
         network.load_weights(self._weights(self.best))
         return self.history[self.best - 1]
 

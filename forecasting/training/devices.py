@@ -1,4 +1,4 @@
-"""Which device trains the network, and whether its recurrent layers take the fused GPU path."""
+"""The device that trains the network, and whether its recurrent layers take the fused GPU path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def make_deterministic(seed: int) -> None:
 
 
 def seed_epoch(network: keras.Model, seed: int, epoch: int) -> None:
-    """Let what `network` draws, its dropout, depend on `seed` and `epoch` alone: a resumed fit draws the same.
+    """Make the random draws of `network`, its dropout, depend on `seed` and `epoch` alone: a resumed fit draws the
+    same.
 
     Keras keeps the state of these generators in no weights file.
     """

@@ -1,4 +1,4 @@
-"""Examples that are arrays already, and a fit on them that leaves no files behind."""
+"""Examples that are arrays, and a fit on them that leaves no files behind."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["Arrays", "learn_in_memory"]
 
 
 class Arrays:
-    """Examples held in memory: the inputs by name (B, …) and what the network is to give for them (B, M).
+    """Examples held in memory: the inputs by name (B, …) and the targets (B, M).
 
-    A network that is told the value before each target reads it from the input `previous` (B, M).
-    Raises DataError unless every array has one row per example.
+    A network that needs the value before each target reads it from the input `previous` (B, M). Raises DataError unless
+    every array has one row per example.
     """
 
     def __init__(self, inputs: Batch, targets: np.ndarray) -> None:
@@ -35,7 +35,7 @@ class Arrays:
         self.wanted = targets
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of examples."""
         return len(self.wanted)
 
     def batch(self, indices: np.ndarray) -> Batch:
@@ -43,11 +43,11 @@ class Arrays:
         return {name: values[indices] for name, values in self.inputs.items()}
 
     def targets(self, indices: np.ndarray) -> np.ndarray:
-        """What the network is to give for them (B, M), NaN where that is not known."""
+        """The targets (B, M), NaN where unknown."""
         return np.asarray(self.wanted[indices])
 
     def previous(self, indices: np.ndarray) -> np.ndarray:
-        """The value before each target of some of them (B, M); raises DataError where it was not given."""
+        """The value before each target of some of them (B, M); raises DataError if it was not given."""
         if "previous" not in self.inputs:
             raise DataError(
                 f"the network needs the value before each target; add the input `previous` to {sorted(self.inputs)}"
@@ -58,9 +58,9 @@ class Arrays:
 def learn_in_memory(
     network: keras.Model, loss: Callable[..., object], train: Examples, valid: Examples, config: Train
 ) -> list[Epoch]:
-    """Fit a network to examples; it ends with the weights of its best epoch. Returns the history.
+    """Fit a network to examples and load the weights of its best epoch. Returns the history.
 
-    Raises TrainingError when the loss is lost.
+    Raises TrainingError if the loss is not finite.
     """
     compile_network(network, loss, config, len(train))
     with tempfile.TemporaryDirectory() as place:

@@ -1,4 +1,4 @@
-"""What a fit leaves behind: the origin of its weights, the network itself, and a graph that agrees with it."""
+"""The products of a fit: the origin of its weights, the network itself, and a graph that agrees with it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from forecasting.series.folds import Fold
 
 __all__ = ["check_parity", "origin_of", "save_network"]
 
-PARITY: Final = 1e-5  # in the scaled space; in logits above 1 relatively
+PARITY: Final = 1e-5  # in the scaled space; relative for logits above 1
 
 
 def origin_of(origin: Origin, job: Job, fold: Fold, *, steps: int) -> Origin:
-    """The origin, completed with the settings of this fit and with how much of the data it may know."""
+    """The origin, completed with the settings of this fit and the end of its data."""
     return origin.model_copy(
         update={
             "steps": steps,

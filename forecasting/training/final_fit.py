@@ -48,7 +48,7 @@ def fit_finally(
     devices, checkpoint = describe(network), Checkpoint(work)
     until = config.model_copy(update={"epochs": epochs, "patience": epochs})
     title = f"{job.model.name} on all readings"
-    learn(network, train, train, until, checkpoint, title=title, notes=devices)  # there is nothing left to watch
+    learn(network, train, train, until, checkpoint, title=title, notes=devices)  # no data are left to validate on
     graphs, parity = export_graphs(network, job, train.batch(np.arange(min(len(train), 64))))
     steps = epochs * batches_in(len(train), config)
     bundle = write(
@@ -75,5 +75,5 @@ def fit_finally_stored(
 
 
 def _as_long(config: Train, batches: int) -> Train:
-    """The training with so many steps an epoch, of windows that are drawn from all of them."""
+    """The training with `steps` steps per epoch, of windows drawn from all of them."""
     return config.model_copy(update={"windows_per_epoch": batches * config.batch_size})

@@ -1,4 +1,4 @@
-"""Progress of a fit on the terminal: one bar over all batches, one line an epoch."""
+"""Progress of a fit on the terminal: one bar over all batches, one line per epoch."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ __all__ = ["SCRATCH", "Fitted", "Start", "objections"]
 
 
 class Fitted(NamedTuple):
-    """A finished fit: where its bundle is, how the loss went, and what trained it."""
+    """A finished fit: the path of its bundle, its losses, and its device."""
 
     bundle: Path
     curves: pd.DataFrame  # epoch, loss, val_loss, seconds
@@ -28,10 +28,10 @@ class Fitted(NamedTuple):
 class Start(NamedTuple):
     """The first weights of a fit."""
 
-    init: str  # as in `train.init`: an entry of STARTS or the id of a run
-    bundle: Path | None = None  # whose weights they are; none: drawn at random
+    init: str  # as in `train.init`: an entry of STARTS or a run ID
+    bundle: Path | None = None  # the source of the weights; none: drawn at random
     version: int | None = None  # of that bundle in the registry
-    note: str = ""  # why they are not those of `train.init`
+    note: str = ""  # the reason why they are not those of `train.init`
 
     @property
     def warm(self) -> bool:
@@ -39,7 +39,7 @@ class Start(NamedTuple):
         return self.bundle is not None
 
 
-# what of `series` decides what a network reads, and in which unit
+# keys of `series` that decide what a network reads, and in which unit
 _READ: Final = (
     *("freq", "past", "future", "static", "categorical", "calendar"),
     *("layout", "places", "transform", "scale", "integer"),

@@ -16,10 +16,10 @@ __all__ = ["Lanes"]
 class Lanes:
     """Examples of sequences of codes, for truncated backpropagation: example k * lanes + l is chunk k of lane l.
 
-    Sequences of any length stand one behind the other, each begins with a chunk of its own, and the whole is cut into
+    Sequences of any length stand one after the other, each begins with a chunk of its own, and the whole is cut into
     `lanes` equal parts. A step reads the symbol before its target, 0 at the beginning of a sequence. `fresh` is 1 where
-    a chunk goes on from nothing: at the beginning of a sequence or of a lane, or everywhere without `carry`.
-    Raises DataError without any symbol.
+    a chunk starts from zero: at the beginning of a sequence or of a lane, or everywhere without `carry`. Raises
+    DataError without any symbol.
     """
 
     def __init__(self, sequences: Sequence[np.ndarray], *, lanes: int, steps: int, carry: bool = True) -> None:
@@ -35,7 +35,7 @@ class Lanes:
         self._fresh[:lanes] = 1.0
 
     def __len__(self) -> int:
-        """How many chunks there are in all lanes together."""
+        """The number of chunks in all lanes together."""
         return self.rounds * self.lanes
 
     def batch(self, indices: np.ndarray) -> Batch:
@@ -43,7 +43,7 @@ class Lanes:
         return {"symbols": self._read[indices], "fresh": self._fresh[indices]}
 
     def targets(self, indices: np.ndarray) -> np.ndarray:
-        """The codes (B, T) to be told, as numbers; NaN behind the end of a sequence."""
+        """The target codes (B, T), as numbers; NaN beyond the end of a sequence."""
         return self._wanted[indices]
 
     def previous(self, indices: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ class Lanes:
 
 
 def _chunks(sequence: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One sequence of codes as chunks of what is read (B, T), what is wanted (B, T) and which begin anew (B, 1)."""
+    """One sequence of codes as chunks of inputs (B, T), targets (B, T), and flags (B, 1) of those that begin anew."""
     count = math.ceil(len(sequence) / steps)
     read = np.zeros(count * steps, np.int32)
     read[1 : len(sequence)] = sequence[:-1]

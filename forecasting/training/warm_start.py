@@ -1,4 +1,4 @@
-"""Warm starts: the weights of an older fit, what of the network then learns, and which windows it reads again."""
+"""Warm starts: the weights of an older fit, the part of the network that learns, and the windows it reads again."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _WRITERS: Final = ("decoder_", "forecaster_")
 
 
 def begin_with(network: keras.Model, bundle: Bundle) -> None:
-    """Put the weights of a bundle into a network that was built for this job.
+    """Load the weights of a bundle into a network built for this job.
 
     Nothing of the file is executed: its configuration is compared as plain JSON, and arrays are read. Raises
-    TrainingError when it is another network.
+    TrainingError if it is another network.
     """
     path = bundle.path / "model.keras"
     try:
@@ -47,7 +47,7 @@ def begin_with(network: keras.Model, bundle: Bundle) -> None:
 
 
 def freeze(network: keras.Model, init: str) -> None:
-    """Keep the recurrent layers that read the context as they are (`encoder`), or all layers but the head (`head`)."""
+    """Freeze the recurrent layers that read the context (`encoder`), or all layers but the head (`head`)."""
     for layer in network.layers:
         if init == "head":
             layer.trainable = layer.name == "head"
@@ -58,7 +58,7 @@ def freeze(network: keras.Model, init: str) -> None:
 def replayed(windows: Windows, job: Job, *, since: datetime, until: datetime) -> Windows:
     """All training windows with a target after `since`, and the share `train.replay` of those before, drawn once.
 
-    Raises DataError when that leaves none.
+    Raises DataError if none are left.
     """
     share, panel = job.train.replay, windows.panel
     if share == 1:

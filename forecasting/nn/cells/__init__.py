@@ -1,9 +1,9 @@
 """Recurrent cells by name: one file each, whose `layer` is the cell run over all time steps.
 
 Every `layer(units, *, activation, sequences, states, name)` maps (B, T, D) to (B, T, U) with `sequences`, to the last
-state (B, U) without; with `states` the last states follow, h (B, U) first. Such a layer can start from states that
-are given as `initial_state=[…]`. A cell that `forecasting.config.cells` has settings of takes them as `options`.
-Convolutional cells take the `rank` of a grid as well, read (B, T, *grid, D) and keep a frame (B, *grid, U).
+state (B, U) without; with `states` the last states follow, h (B, U) first. Such a layer can start from states given as
+`initial_state=[…]`. A cell with settings in `forecasting.config.cells` takes them as `options`. Convolutional cells
+take the `rank` of a grid as well, read (B, T, *grid, D) and keep a frame (B, *grid, U).
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ CELLS: Final[dict[str, Callable[..., Any]]] = {
 
 
 class Choice(Protocol):
-    """What a network's parameters say about its cells."""
+    """The settings of a network's cells."""
 
     @property
     def cell(self) -> str:

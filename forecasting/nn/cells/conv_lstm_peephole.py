@@ -88,7 +88,7 @@ class ConvLSTMPeepholeCell(keras.layers.Layer):
         return [ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)]
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         names = ("rank", "filters", "kernel_size", "output_gate", "activation")
         config = super().get_config()
         return {"name": config["name"], "dtype": config["dtype"], **{name: getattr(self, name) for name in names}}
@@ -99,7 +99,7 @@ class ConvLSTMPeephole(keras.layers.RNN):
     """The cell run over (B, T, *grid, D): to (B, T, *grid, U) or the last frame (B, *grid, U), then H and C."""
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
-        """Keras's own takes it that a state is a vector."""
+        """Keras's own method assumes that a state is a vector."""
         batch, steps, *grid, _ = sequences_shape
         state = (batch, *grid, self.cell.filters)
         output = (batch, steps, *state[1:]) if self.return_sequences else state

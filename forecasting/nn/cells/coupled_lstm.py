@@ -1,4 +1,4 @@
-"""The LSTM that forgets exactly as much as it takes in (Greff et al. 2017, "coupled input and forget gate")."""
+"""The LSTM that forgets exactly as much as it adds (Greff et al. 2017, "coupled input and forget gate")."""
 
 from typing import Any
 
@@ -59,5 +59,5 @@ class CoupledLSTMCell(keras.layers.Layer):
         return h, [h, c]
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "units": self.units, "activation": self.activation}

@@ -75,6 +75,6 @@ class PeepholeLSTMCell(keras.layers.Layer):
         return h, [h, c]
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         own = {"units": self.units, "activation": self.activation, "squash": self.squash}
         return {**super().get_config(), **own}

@@ -1,4 +1,4 @@
-"""Layers of networks that go step by step, as ONNX operators; each function repeats its layer's `call`."""
+"""Layers of step-by-step networks as ONNX operators; each function repeats its layer's `call`."""
 
 from typing import Any
 

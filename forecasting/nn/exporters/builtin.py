@@ -1,4 +1,4 @@
-"""Keras's own layers that have no recurrence, as ONNX operators."""
+"""Keras's own layers without recurrence, as ONNX operators."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def embedding(graph: Graph, layer: Any, inputs: list[str]) -> str:
 
 
 def identity(_graph: Graph, _layer: Any, inputs: list[str]) -> str:
-    """A layer that does nothing when it is not trained: its input."""
+    """A layer that only acts in training: its input."""
     return inputs[0]
 
 

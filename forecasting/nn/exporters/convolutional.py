@@ -15,7 +15,7 @@ CONVOLUTIONAL: Final = (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D, ConvLS
 
 
 class _Cell(NamedTuple):
-    """What a step is made of; the gates lie side by side as input, forget, candidate, output."""
+    """The weights of a step; the gates lie side by side as input, forget, candidate, output."""
 
     kernel: Any  # (4U, D + U, *window), for input and state at once
     bias: Any  # (4U,)
@@ -26,9 +26,9 @@ class _Cell(NamedTuple):
 
 
 def conv_recurrent(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
-    """(B, T, *grid, D), and states (B, *grid, U) where it is given any, to (B, T, *grid, U) or (B, *grid, U).
+    """(B, T, *grid, D), and states (B, *grid, U) if given, to (B, T, *grid, U) or (B, *grid, U).
 
-    The last states follow where the layer returns them.
+    The last states follow if the layer returns them.
     """
     if layer.go_backwards:
         raise GatecastError(f"layer {layer.name} runs backward; wrap it in Bidirectional")
@@ -90,13 +90,13 @@ def _gate(body: Graph, cell: _Cell, value: str, index: int, state: str) -> str:
 
 
 def _zeros(graph: Graph, value: str, shape: tuple[int, ...]) -> str:
-    """As many zeros of this shape as there are windows."""
+    """Zeros of this shape, one for each window."""
     batch = graph.add("Shape", value, start=0, end=1)
     return graph.add("ConstantOfShape", graph.add("Concat", batch, graph.constant(shape), axis=0))
 
 
 def _cell(layer: Any, *, carried: bool) -> _Cell:
-    """The layer's cell in the order of ONNX; raises GatecastError for what the step does not express."""
+    """The layer's cell in the order of ONNX; raises GatecastError for a cell that the step cannot express."""
     cell = layer.cell
     if layer.stateful and not carried:
         raise GatecastError(f"layer {layer.name} keeps its state between calls; give it initial_state instead")

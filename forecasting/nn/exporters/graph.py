@@ -1,4 +1,4 @@
-"""An ONNX graph that grows node by node."""
+"""An ONNX graph, built node by node."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -20,9 +20,9 @@ Shape = Sequence[int | None]
 
 
 class Graph:
-    """Nodes, constants, inputs and outputs; every value is known by its name.
+    """Nodes, constants, inputs, and outputs; every value has a name.
 
-    `shapes` holds the shape in Keras of every value that passes from layer to layer, the batch being None.
+    `shapes` holds the shape in Keras of every value that passes from layer to layer, with None for the batch.
     """
 
     def __init__(self, prefix: str = "") -> None:
@@ -42,13 +42,13 @@ class Graph:
         return name
 
     def output(self, name: str, value: str, shape: Shape) -> None:
-        """Give a value away under this name."""
+        """Make this value an output under this name."""
         name = f"{self._prefix}{name}"
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, _axes(name, shape)))
 
     def constant(self, values: Any) -> str:
-        """An array: integers as int64 (axes, shapes, indices), all else as float32."""
+        """A constant array: integers as int64 (axes, shapes, indices), all else as float32."""
         array = np.asarray(values)
         array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
         name = f"{self._prefix}constant_{len(self._constants)}"
@@ -67,7 +67,7 @@ class Graph:
         return names
 
     def activate(self, value: str, activation: str) -> str:
-        """An element-wise activation by its Keras name; raises GatecastError for one that is not known."""
+        """An element-wise activation by its Keras name; raises GatecastError for an unknown one."""
         if activation == "linear":
             return value
         return self.add(onnx_activation(activation), value)
@@ -81,10 +81,10 @@ class Graph:
         return Graph(f"{self._prefix}body_{len(self._nodes)}_")
 
     def scan(self, body: "Graph", carried: Sequence[str], sequence: str, *, backwards: bool) -> list[str]:
-        """Run a body over the first axis of a sequence: the last carried values, then what was collected.
+        """Run a body over the first axis of a sequence: the last carried values, then the collected outputs.
 
-        The body's inputs are the carried values and one element; its outputs are the new carried values and what is
-        collected. A backward scan reads from the end, and collects in the order of the sequence all the same.
+        The body's inputs are the carried values and one element; its outputs are the new carried values and the
+        collected ones. A backward scan reads from the end, but collects in the order of the sequence.
         """
         collected = len(body._outputs) - len(carried)
         directions = {"scan_output_directions": [int(backwards)] * collected} if collected else {}
@@ -110,7 +110,7 @@ class Graph:
 
 
 def onnx_activation(activation: str) -> str:
-    """The ONNX operator of a Keras activation; raises GatecastError for one that is not known."""
+    """The ONNX operator of a Keras activation; raises GatecastError for an unknown one."""
     if activation not in ACTIVATIONS:
         raise GatecastError(f"activation {activation!r} cannot be exported; choose one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[activation]

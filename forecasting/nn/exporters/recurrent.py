@@ -30,9 +30,9 @@ class _Form(NamedTuple):
 
 
 def recurrent(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
-    """A layer that runs forwards: (B, T, D), and states (B, U) where it is given any, to (B, T, U) or (B, U).
+    """A forward layer: (B, T, D), and states (B, U) if given, to (B, T, U) or (B, U).
 
-    The last states follow where the layer returns them.
+    The last states follow if the layer returns them.
     """
     if layer.go_backwards:
         raise GatecastError(f"layer {layer.name} runs backward; wrap it in Bidirectional")

@@ -1,4 +1,4 @@
-"""The layers of networks that answer at every step, as ONNX operators."""
+"""The layers of many-to-many networks, as ONNX operators."""
 
 from typing import Any
 

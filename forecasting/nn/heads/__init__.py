@@ -1,8 +1,8 @@
 """Heads by name: a head turns features into a forecast distribution and knows the loss that trains it.
 
 A head is a layer called with [features (B, M, W), loc_scale (B, M, 2)]; it offers `loss(y_true, output)`, for
-`model.compile(loss=head.loss)`, and `output_name`, what its output is called in an exported graph: "quantiles" or
-"parameters". How parameters are read is told by `forecasting.bundle.distributions`.
+`model.compile(loss=head.loss)`, and `output_name`, the name of its output in an exported graph: "quantiles" or
+"parameters". `forecasting.bundle.distributions` interprets the parameters.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,9 +29,9 @@ HEADS: Final[dict[str, Callable[[Sequence[float], int], Any]]] = {
 
 
 def build(head: Head, *, classes: int | None = None) -> Any:
-    """The head as a layer; `classes` is how many codes a categorical one tells apart.
+    """The head as a layer; `classes` is the number of codes of a categorical one.
 
-    Raises ConfigError for a number of classes that is too small, or where none belongs.
+    Raises ConfigError for too few classes, or for classes of any other head.
     """
     if head.name == "categorical" and (classes is None or classes < 2):
         raise ConfigError(f"head categorical needs at least 2 classes, got {classes}")

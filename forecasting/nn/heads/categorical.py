@@ -29,5 +29,5 @@ class CategoricalHead(Head):
         return categorical(y_true, output)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "classes": self.size}

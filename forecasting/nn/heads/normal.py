@@ -10,7 +10,7 @@ from forecasting.nn.losses import normal
 
 __all__ = ["NormalHead"]
 
-FLOOR = 1e-4  # least scale, as a share of the window's: a network that is sure must not divide by nothing
+FLOOR = 1e-4  # least scale, as a share of the window's: a confident network must not divide by zero
 
 
 @keras.saving.register_keras_serializable("gatecast")

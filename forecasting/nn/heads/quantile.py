@@ -1,4 +1,4 @@
-"""Quantiles that cannot cross: one anchor and, outwards from it, steps that are never negative."""
+"""Quantiles that cannot cross: one anchor and, outward from it, steps that are never negative."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -44,5 +44,5 @@ class QuantileHead(Head):
         return pinball(y_true, output, self.levels)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "levels": self.levels}

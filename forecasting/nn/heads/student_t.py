@@ -1,4 +1,4 @@
-"""Student's t distribution: like the normal, with tails as heavy as the data asks for."""
+"""Student's t distribution: like the normal, with tails as heavy as the data call for."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""Layers of our own, one family a file, each serialisable in the package "gatecast"."""
+"""Custom layers, one family per file, each serializable in the package "gatecast"."""

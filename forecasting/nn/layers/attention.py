@@ -10,10 +10,10 @@ __all__ = ["Attention"]
 
 @keras.saving.register_keras_serializable("gatecast")
 class Attention(keras.layers.Layer):
-    """States h (B, M, U) of a decoder look at the outputs e (B, T, E) of an encoder and become (B, M, U).
+    """States h (B, M, U) of a decoder attend to the outputs e (B, T, E) of an encoder and become (B, M, U).
 
     Luong et al. 2015: the score of step s is h' W_a e_s (eq. 8), its weight a the softmax over the T steps (eq. 7), the
-    context vector c = sum a_s e_s, and what comes out tanh(W_c [c; h] + b) (eq. 5). No step sees another's query.
+    context vector c = sum a_s e_s, and the output tanh(W_c [c; h] + b) (eq. 5). No step sees another's query.
     """
 
     def build(self, input_shape: list[tuple[int, ...]]) -> None:

@@ -48,5 +48,5 @@ class CodeEmbedding(keras.layers.Layer):
         return (input_shape[0], len(self.cardinalities) * self.width)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "cardinalities": self.cardinalities, "width": self.width}

@@ -1,4 +1,4 @@
-"""Frames cut into patches and put together again, the last of them, and what is known once said everywhere."""
+"""Frames cut into patches and reassembled, the last frame, and inputs that are the same at every place."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ __all__ = ["EveryPlace", "EveryStep", "LastFrame", "Patches", "Places"]
 class Patches(keras.layers.Layer):
     """Frames (B, T, *grid, D) as frames of patches (B, T, *cut, p^k * D), the k axes cut into ⌈size / p⌉ patches.
 
-    Shi et al. 2015, section 4.1. Where p does not divide an axis, zeros fill up its end.
+    Shi et al. 2015, section 4.1. If p does not divide an axis, zeros fill its end.
     """
 
     def __init__(self, size: int, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
@@ -38,7 +38,7 @@ class Patches(keras.layers.Layer):
         return (input_shape[0], *self.plan(input_shape)[3])
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "size": self.size}
 
 
@@ -77,7 +77,7 @@ class Places(keras.layers.Layer):
         return split, order, [steps, *(count * self.size for count in cut), width], width
 
     def count(self, shape: tuple[Any, ...]) -> int:
-        """N."""
+        """M."""
         count = shape[1]
         for size in self.grid:
             count *= size
@@ -88,7 +88,7 @@ class Places(keras.layers.Layer):
         return (input_shape[0], self.count(input_shape), self.plan(input_shape)[3])
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "grid": self.grid, "size": self.size}
 
 
@@ -109,7 +109,7 @@ class EveryStep(keras.layers.Layer):
         return (input_shape[0], self.count, *input_shape[1:])
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "count": self.count}
 
 
@@ -128,7 +128,7 @@ class LastFrame(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("gatecast")
 class EveryPlace(keras.layers.Layer):
-    """What is known of each step (B, H, F), the same at each place of a grid (B, H, *grid, F)."""
+    """The inputs of each step (B, H, F), the same at each place of a grid (B, H, *grid, F)."""
 
     def __init__(
         self, grid: tuple[int, ...], *, name: str | None = None, trainable: bool = True, dtype: Any = None
@@ -147,5 +147,5 @@ class EveryPlace(keras.layers.Layer):
         return (*input_shape[:2], *self.grid, input_shape[2])
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "grid": self.grid}

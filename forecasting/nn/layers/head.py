@@ -1,4 +1,4 @@
-"""What every head shares: one linear map of the features, read as the parameters of a distribution."""
+"""The base of every head: one linear map of the features to the parameters of a distribution."""
 
 from typing import Any, ClassVar
 
@@ -11,9 +11,9 @@ __all__ = ["Head"]
 class Head(keras.layers.Layer):
     """Features (B, M, W) and loc_scale (B, M, 2) to the parameters (B, M, P) of M distributions in the scaled space.
 
-    N is whatever is forecast at once: horizon steps, time steps, or all cells of all steps. A head adds
+    M counts what is forecast at once: horizon steps, time steps, or all cells of all steps. A head adds
     `parameters(raw, loc_scale)`, with raw = features · kernel + bias (B, M, size), and `loss(y_true, output)`, a scalar
-    over targets (B, M) that leaves out those that are NaN.
+    over targets (B, M) that leaves out NaN.
     """
 
     output_name: ClassVar[str] = "parameters"  # of the exported graph
@@ -29,7 +29,7 @@ class Head(keras.layers.Layer):
         super().__init__(name=name, trainable=trainable, dtype=dtype)
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
-        """One output unit per parameter, shared by all N."""
+        """One output unit per parameter, shared by all M."""
         shape = (input_shape[0][-1], self.size)
         self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=shape[1:], initializer="zeros", name="bias")

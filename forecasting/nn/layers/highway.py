@@ -14,8 +14,8 @@ __all__ = ["Highway"]
 class Highway(keras.layers.Layer):
     """Moves the location of each horizon step by a linear function of the last `steps` target values.
 
-    Takes the normalised context (B, T, D) and its pair `loc_scale` (B, H, 2), gives a pair (B, H, 2) whose location is
-    location + scale * (W y + b). It starts at zero, so an untrained highway forecasts the plain location.
+    Takes the normalized context (B, T, D) and its pair `loc_scale` (B, H, 2), returns a pair (B, H, 2) whose location
+    is location + scale * (W y + b). It starts at zero, so an untrained highway forecasts the plain location.
     """
 
     def __init__(self, steps: int, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
@@ -40,5 +40,5 @@ class Highway(keras.layers.Layer):
         return tuple(input_shape[1])
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "steps": self.steps}

@@ -1,4 +1,4 @@
-"""What an autoregressive network is told at each step: the row before, and what is known ahead of the step itself."""
+"""The inputs of an autoregressive network at each step: the row before, and the features known ahead of the step."""
 
 from typing import Any
 
@@ -40,16 +40,16 @@ class Lagged(keras.layers.Layer):
         return (input_shape[0], input_shape[1] - 1, input_shape[2])
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "ahead": self.ahead, "mask": self.mask}
 
 
 @keras.saving.register_keras_serializable("gatecast")
 class Held(keras.layers.Layer):
-    """What of the last row of the context (B, T, D) is held for the steps after it (B, P), none of it known ahead.
+    """The values of the last context row (B, T, D), repeated over the horizon (B, P); none of them is known ahead.
 
-    Covariates that are known up to now keep their last value; the mask is 1, for a value that is fed back counts as
-    read.
+    Covariates known only up to the cutoff keep their last value; the mask is 1, since a value that is fed back counts
+    as read.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Held(keras.layers.Layer):
         self.mask = mask
 
     def stop(self, width: int) -> int:
-        """Where the channels of covariates that are known up to now end; they begin at 1."""
+        """The end of the channels of past covariates, which begin at 1."""
         return width - int(self.mask) - self.ahead
 
     def call(self, past: Any) -> Any:
@@ -73,5 +73,5 @@ class Held(keras.layers.Layer):
         return (input_shape[0], self.stop(input_shape[2]) - 1 + int(self.mask))
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "ahead": self.ahead, "mask": self.mask}

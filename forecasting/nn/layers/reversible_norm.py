@@ -1,6 +1,6 @@
-"""Reversible in-window normalisation (Kim et al. 2022): a window is shifted and scaled by its own context.
+"""Reversible in-window normalization (Kim et al. 2022): a window is shifted and scaled by its own context.
 
-`loc_scale` is the pair (location, scale) that is taken off the context and given back to the output.
+`loc_scale` is the pair (location, scale) that normalizes the context and is restored to the output.
 """
 
 from typing import Any, Final
@@ -13,19 +13,18 @@ from forecasting.errors import ConfigError
 __all__ = ["METHODS", "LocationScale", "Normalise", "denormalise"]
 
 METHODS: Final = ("window", "last", "none", "scale")
-FLOOR: Final = 1e-4  # smallest variance that is divided by: a constant context must not blow up its window
+FLOOR: Final = 1e-4  # least variance of a divisor: a constant context must not blow up its window
 
 
 @keras.saving.register_keras_serializable("gatecast")
 class LocationScale(keras.layers.Layer):
     """Location and scale of channel 0 of each context, from its observed steps alone.
 
-    A context (B, T, D) has a pair (B, 2); on a grid (B, T, *grid, D) every place has its own, (B, *grid, 2).
-    `method` is "window" (mean, standard deviation), "last" (last reading, standard deviation), "scale"
-    (0, mean absolute value; Salinas et al. 2020) or "none" (0, 1).
-    With `mask` the last channel tells which steps were observed; fewer than two have no spread, so their scale is
-    1, and without any the pair is (0, 1): the scaled space itself.
-    Raises ConfigError for another method.
+    A context (B, T, D) has a pair (B, 2); on a grid (B, T, *grid, D) every place has its own, (B, *grid, 2). `method`
+    is "window" (mean, standard deviation), "last" (last reading, standard deviation), "scale" (0, mean absolute value;
+    Salinas et al. 2020) or "none" (0, 1). With `mask` the last channel marks the observed steps; fewer than two have no
+    spread, so their scale is 1, and without any the pair is (0, 1): the scaled space itself. Raises ConfigError for
+    another method.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class LocationScale(keras.layers.Layer):
         mean = ops.sum(target * observed, axis=1) / ops.maximum(count, 1.0)
         squares = ops.sum(ops.square(target - ops.expand_dims(mean, 1)) * observed, axis=1)
         variance = squares / ops.maximum(count, 1.0)
-        # the floor stands inside the root, whose slope at zero is infinite
+        # the floor is inside the root, whose slope at zero is infinite
         scale = ops.where(count > 1.0, ops.sqrt(ops.maximum(variance, FLOOR)), ops.ones_like(count))
         location = mean if self.method == "window" else _last(target, observed)
         return ops.stack([location, scale], axis=-1)
@@ -67,7 +66,7 @@ class LocationScale(keras.layers.Layer):
         return (input_shape[0], *input_shape[2:-1], 2)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "method": self.method, "mask": self.mask}
 
 
@@ -96,7 +95,7 @@ def denormalise(values: Any, loc_scale: Any) -> Any:
 
 
 def _last(target: Any, observed: Any) -> Any:
-    """The last observed reading (B, *grid) of (B, T, *grid), 0 where none was observed."""
+    """The last observed reading (B, *grid) of (B, T, *grid), 0 if none was observed."""
     steps = (target.shape[1], *(1 for _ in target.shape[2:]))
     position = ops.reshape(ops.arange(1, steps[0] + 1, dtype=target.dtype), steps) * observed  # (B, T, *grid)
     latest = ops.max(position, axis=1, keepdims=True)

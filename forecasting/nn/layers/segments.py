@@ -12,8 +12,8 @@ __all__ = ["Segments", "SharedRecurrence", "Steps"]
 class Segments(keras.layers.Layer):
     """A sequence (B, T, D) cut into n = ⌈T / w⌉ segments (B, n, w * D) of `length` w.
 
-    Where w does not divide T, zeros fill up the first segment, before the oldest step; with `ahead`, for what lies
-    in the future, they fill up the last one, after the farthest step.
+    If w does not divide T, zeros fill the first segment, before the oldest step; with `ahead`, for future steps, they
+    fill the last one, after the farthest step.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Segments(keras.layers.Layer):
         self.ahead = ahead
 
     def padding(self, steps: int) -> tuple[int, int]:
-        """How many zeros stand before and after `steps` steps."""
+        """The number of zeros before and after `steps` steps."""
         missing = -steps % self.length
         return (0, missing) if self.ahead else (missing, 0)
 
@@ -41,18 +41,18 @@ class Segments(keras.layers.Layer):
         return (batch, -(-steps // self.length), self.length * width)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "length": self.length, "ahead": self.ahead}
 
 
 @keras.saving.register_keras_serializable("gatecast")
 class SharedRecurrence(keras.layers.Layer):
-    """One recurrent layer that reads the n segments of the context and then answers m segments ahead at once.
+    """One recurrent layer that reads the n segments of the context and then outputs m segments ahead at once.
 
-    Takes [segments (B, n, W)] or [segments (B, n, W), known (B, m, W)] and gives (B, m, U). After the last segment
+    Takes [segments (B, n, W)] or [segments (B, n, W), known (B, m, W)] and returns (B, m, U). After the last segment
     the state is copied m times, and each copy makes one more step of the same `layer`, whose input is the learned
-    vector of its position, plus what is known of that segment. No answer depends on another. The layer must return
-    its state and run forwards.
+    vector of its position, plus the features known of that segment. No output depends on another. The layer must return
+    its state and run forward.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class SharedRecurrence(keras.layers.Layer):
         return (input_shape[0][0], self.count, self.layer.cell.units)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         layer = keras.saving.serialize_keras_object(self.layer)
         return {**super().get_config(), "layer": layer, "count": self.count}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SharedRecurrence":
-        """The layer inside is described by a configuration of its own."""
+        """The inner layer has a configuration of its own."""
         return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
@@ -116,5 +116,5 @@ class Steps(keras.layers.Layer):
         return (input_shape[0], self.count, self.width)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "count": self.count, "width": self.width}

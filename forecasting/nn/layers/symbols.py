@@ -1,4 +1,4 @@
-"""What networks that answer at every step add: no normalization, and states that are carried from batch to batch."""
+"""Parts of many-to-many networks: no normalization, and states carried from batch to batch."""
 
 from typing import Any
 
@@ -25,8 +25,8 @@ class Unscaled(keras.layers.Layer):
 class Carried(keras.layers.Layer):
     """A network with states, called on one chunk of every lane after the other (truncated backpropagation in time).
 
-    `reader` takes and gives `state_0, …` beside its own input and output. The states after a batch are kept for the
-    next one; no gradient goes back into the batch before (Williams & Peng 1990). Only to train: it is never saved.
+    `reader` takes and returns `state_0, …` beside its own input and output. The states after a batch are kept for the
+    next one; no gradient goes back into the batch before (Williams & Peng 1990). For training only: it is never saved.
     """
 
     def __init__(self, reader: keras.Model, lanes: int, *, name: str | None = None) -> None:

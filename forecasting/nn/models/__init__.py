@@ -1,6 +1,6 @@
 """Networks by name: one file each, with `build(params, shapes, head) -> keras.Model`; parameters are configuration.
 
-One that goes step by step also has `parts(network)`: its reader of the context and its single step.
+A step-by-step network also has `parts(network)`: its reader of the context and its single step.
 """
 
 from types import ModuleType
@@ -28,7 +28,7 @@ MODELS: Final[dict[str, ModuleType]] = {
 def build(params: Network, shapes: Shapes, head: Any) -> keras.Model:
     """The network with these parameters, its inputs named as in `Shapes`, its output that of `head`.
 
-    Raises ConfigError that lists what the parameters and the shapes have against each other.
+    Raises ConfigError that lists every conflict between the parameters and the shapes.
     """
     faults = list(params.objections(shapes.context, on_grid=bool(shapes.grid)))
     if faults:
@@ -39,7 +39,7 @@ def build(params: Network, shapes: Shapes, head: Any) -> keras.Model:
 
 
 def parts(name: str, network: keras.Model) -> dict[str, keras.Model]:
-    """What of a trained network is exported: "model", and "step" where it goes step by step; the weights are shared."""
+    """The exported parts of a trained network: "model", and "step" for a step-by-step one; the weights are shared."""
     if not NETWORKS[name].step_by_step:
         return {"model": network}
     found: dict[str, keras.Model] = MODELS[name].parts(network)

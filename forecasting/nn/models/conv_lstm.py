@@ -1,4 +1,4 @@
-"""The encoder–forecaster of ConvLSTMs (Shi et al. 2015, figure 3): frames in, all cells of the frames ahead out."""
+"""The encoder–forecaster of ConvLSTMs (Shi et al. 2015, figure 3): from frames to all cells of the frames ahead."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ __all__ = ["build"]
 def build(params: ConvLSTM, shapes: Shapes, head: Any) -> keras.Model:
     """The network: frames → patches → encoder → its states → forecaster → cells of all steps (B, M, W) → head.
 
-    The forecaster is told the newest frame at every step, and what is known ahead of that step. A single series is a
-    line of one place.
+    At every step, the forecaster's inputs are the newest frame and the features known ahead of that step. A single
+    series is a line of one place.
     """
     arrays = inputs(shapes)
     loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(arrays["past"])  # (B, *grid, 2)
@@ -45,7 +45,7 @@ def build(params: ConvLSTM, shapes: Shapes, head: Any) -> keras.Model:
 
 
 def _static(params: ConvLSTM, shapes: Shapes, arrays: dict[str, Any]) -> list[Any]:
-    """What is known of each place (B, *grid, S), at most one tensor."""
+    """The static inputs of each place (B, *grid, S), at most one tensor."""
     known = [arrays["static"]] if shapes.static else []
     if shapes.codes:  # a single series: grids have none
         known.append(CodeEmbedding(shapes.codes, params.embedding, name="embedding")(arrays["codes"]))

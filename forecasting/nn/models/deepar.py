@@ -1,4 +1,4 @@
-"""DeepAR (Salinas et al. 2020): one recurrent stack reads the context and goes on, value by value."""
+"""DeepAR (Salinas et al. 2020): one recurrent stack reads the context and continues it, value by value."""
 
 from typing import Any
 
@@ -14,21 +14,21 @@ __all__ = ["build", "parts"]
 
 
 def build(params: DeepAR, shapes: Shapes, head: Any) -> keras.Model:
-    """The network that learns, told the value before each step of the horizon in its input `previous` (B, H)."""
+    """The network in training; its input `previous` (B, H) holds the true value before each step of the horizon."""
     layers = autoregressive.common(params.normalise, params.embedding, shapes, head)
     layers["lagged"] = Lagged(shapes.future, mask=shapes.mask, name="lagged")
     if shapes.past > 1 + shapes.future:
         layers["held"] = Held(shapes.future, mask=shapes.mask, name="held")
     layers |= autoregressive.stack(params, params.units, name="recurrent", dropout=params.dropout)
-    return autoregressive.whole(layers, shapes, _read, _tell, name="deepar")
+    return autoregressive.whole(layers, shapes, _encode, _decode, name="deepar")
 
 
 def parts(network: keras.Model) -> dict[str, keras.Model]:
     """The reader of the context and the single step of a network; they share its weights."""
-    return autoregressive.parts(network, _read, _tell)
+    return autoregressive.parts(network, _encode, _decode)
 
 
-def _read(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple[list[Any], list[Any]]:
+def _encode(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple[list[Any], list[Any]]:
     loc_scale = layers["loc_scale"](arrays["past"])  # (B, 2)
     past = layers["normalise"]([arrays["past"], loc_scale])
     rows = layers["lagged"](past)  # (B, T - 1, D)
@@ -41,7 +41,7 @@ def _read(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple
     return [state for of_layer in states for state in of_layer], memory
 
 
-def _tell(
+def _decode(
     layers: autoregressive.Layers, arrays: autoregressive.Arrays, states: list[Any], memory: list[Any]
 ) -> tuple[Any, list[Any]]:
     loc_scale, *kept = memory

@@ -1,4 +1,4 @@
-"""Many to many in step: at every step of a sequence, what comes next; of symbols, or of numbers."""
+"""Many to many: at every step of a sequence of symbols or numbers, a forecast of the next one."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["build", "carrying", "parts"]
 def build(params: InStep, shapes: Shapes, head: Any) -> keras.Model:
     """The network from states of zero: `symbols` (B, T) codes, or `past` (B, T, D), to the head's output (B, T, P).
 
-    T is free. Raises ConfigError for what it cannot read: covariates known ahead, what is known of a series.
+    T is free. Raises ConfigError for inputs that it cannot read: covariates known ahead, and static ones.
     """
     _check(shapes)
     layers: dict[str, Any] = {"head": head, "unscaled": Unscaled(name="unscaled", dtype="float32")}
@@ -33,28 +33,28 @@ def build(params: InStep, shapes: Shapes, head: Any) -> keras.Model:
     else:
         arrays = {"past": keras.Input((None, shapes.past), name="past")}
     layers |= autoregressive.stack(params, params.units, name="recurrent", dropout=params.dropout)
-    output, _ = _tell(layers, arrays, None)
+    output, _ = _decode(layers, arrays, None)
     return keras.Model(arrays, output, name="in_step")
 
 
 def parts(network: keras.Model) -> dict[str, keras.Model]:
-    """The network from states that are given, as one graph for chunks of any length, single steps among them.
+    """The network from given states, as one graph for chunks of any length, single steps among them.
 
-    It takes `state_0, …` besides its input, and gives the head's output and the states after the last step.
+    It takes `state_0, …` besides its input, and returns the head's output and the states after the last step.
     """
     layers = {layer.name: layer for layer in network.layers}
     arrays = {tensor.name: tensor for tensor in network.inputs}
     states = [keras.Input((size,), name=f"state_{index}") for index, size in enumerate(_sizes(layers))]
-    output, after = _tell(layers, arrays, states)
+    output, after = _decode(layers, arrays, states)
     outputs = {layers["head"].output_name: output, **{f"state_{index}": state for index, state in enumerate(after)}}
     given = {**arrays, **{state.name: state for state in states}}
     return {"model": keras.Model(given, outputs, name="in_step_chunk")}
 
 
 def carrying(network: keras.Model, lanes: int) -> keras.Model:
-    """The network as it learns from long sequences, with the same weights.
+    """The network for training on long sequences, with the same weights.
 
-    Every lane of a batch goes on from the state in which its lane of the last one ended, unless `fresh` (B, 1) is 1.
+    Every lane of a batch continues from the last state of that lane in the batch before, unless `fresh` (B, 1) is 1.
     """
     given = {
         tensor.name: keras.Input(tensor.shape[1:], lanes, name=tensor.name, dtype=tensor.dtype)
@@ -77,7 +77,7 @@ def _check(shapes: Shapes) -> None:
         )
 
 
-def _tell(
+def _decode(
     layers: autoregressive.Layers, arrays: autoregressive.Arrays, states: list[Any] | None
 ) -> tuple[Any, list[Any]]:
     read = layers["vectors"](arrays["symbols"]) if "symbols" in arrays else arrays["past"]

@@ -1,4 +1,4 @@
-"""SegRNN (Lin et al. 2023): a recurrent layer reads segments of the context and answers all segments ahead at once."""
+"""SegRNN (Lin et al. 2023): a recurrent layer reads segments of the context and outputs all segments ahead at once."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from forecasting.nn.wiring import dropped, joined
 
 __all__ = ["build"]
 
-WIDTH = 8  # features of each step that the head gets: as many as any head needs for one step
+WIDTH = 8  # features per step for the head: as many as any head needs for one step
 
 
 def build(params: SegRNN, shapes: Shapes, head: Any) -> keras.Model:
-    """The network: context → segments → recurrent layer → one answer per segment ahead → steps → head."""
+    """The network: context → segments → recurrent layer → one output per segment ahead → steps → head."""
     arrays = inputs(shapes)
     loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(arrays["past"])  # (B, 2)
     past = Normalise(name="normalise")([arrays["past"], loc_scale])  # (B, T, D)
@@ -36,7 +36,7 @@ def build(params: SegRNN, shapes: Shapes, head: Any) -> keras.Model:
 
 
 def _known(params: SegRNN, shapes: Shapes, arrays: dict[str, Any], ahead: int) -> list[Any]:
-    """What is known of each segment ahead (B, m, U): of its series, and its own covariates; empty if nothing is."""
+    """The known inputs of each segment ahead (B, m, U): of its series, and its own covariates; empty without any."""
     known = []
     if shapes.static:
         known.append(arrays["static"])

@@ -1,4 +1,4 @@
-"""Sequence to sequence (Sutskever et al. 2014): an encoder reads, a decoder with attention tells what comes."""
+"""Sequence to sequence (Sutskever et al. 2014): an encoder reads the context, a decoder with attention forecasts."""
 
 from typing import Any
 
@@ -14,22 +14,22 @@ __all__ = ["build", "parts"]
 
 
 def build(params: Seq2Seq, shapes: Shapes, head: Any) -> keras.Model:
-    """The network that learns, told the value before each step of the horizon in its input `previous` (B, H)."""
+    """The network in training; its input `previous` (B, H) holds the true value before each step of the horizon."""
     layers = autoregressive.common(params.normalise, params.embedding, shapes, head)
     layers |= _encoder(params)
     layers |= autoregressive.stack(params, params.units, name="decoder", dropout=params.dropout)
     if params.attention:
         layers["attention"] = Attention(name="attention")
-    return autoregressive.whole(layers, shapes, _read, _tell, name="seq2seq")
+    return autoregressive.whole(layers, shapes, _encode, _decode, name="seq2seq")
 
 
 def parts(network: keras.Model) -> dict[str, keras.Model]:
     """The reader of the context and the single step of a network; they share its weights."""
-    return autoregressive.parts(network, _read, _tell)
+    return autoregressive.parts(network, _encode, _decode)
 
 
 def _encoder(params: Seq2Seq) -> dict[str, Any]:
-    """The encoder's stack; both directions are brought to the decoder's width by a bridge for each of its states."""
+    """The encoder's stack; a bridge for each state brings both directions to the decoder's width."""
     layers = autoregressive.stack(params, params.units, name="encoder", dropout=params.dropout)
     if not params.bidirectional:
         return layers
@@ -41,7 +41,7 @@ def _encoder(params: Seq2Seq) -> dict[str, Any]:
     return layers
 
 
-def _read(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple[list[Any], list[Any]]:
+def _encode(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple[list[Any], list[Any]]:
     loc_scale = layers["loc_scale"](arrays["past"])  # (B, 2)
     encoded, found = autoregressive.run(
         layers, "encoder", layers["normalise"]([arrays["past"], loc_scale])
@@ -52,7 +52,7 @@ def _read(layers: autoregressive.Layers, arrays: autoregressive.Arrays) -> tuple
 
 
 def _bridged(layers: autoregressive.Layers, index: int, states: list[Any]) -> list[Any]:
-    """The states that the decoder's layer of this index begins with."""
+    """The initial states of the decoder's layer of this index."""
     if f"bridge_{index}_1" not in layers:
         return states
     kinds = len(states) // 2
@@ -63,7 +63,7 @@ def _bridged(layers: autoregressive.Layers, index: int, states: list[Any]) -> li
     ]
 
 
-def _tell(
+def _decode(
     layers: autoregressive.Layers, arrays: autoregressive.Arrays, states: list[Any], memory: list[Any]
 ) -> tuple[Any, list[Any]]:
     loc_scale, *rest = memory

@@ -19,7 +19,7 @@ __all__ = ["build"]
 def build(params: Stacked, shapes: Shapes, head: Any) -> keras.Model:
     """The network: context → recurrent layers → one state → a vector per horizon step → head.
 
-    On a grid every place has a state, and the vectors N = H * places come step by step, each in the order of the grid.
+    On a grid every place has a state, and the M = H * places vectors come step by step, each in the order of the grid.
     """
     arrays = inputs(shapes)
     loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(arrays["past"])  # (B, *grid, 2)
@@ -52,7 +52,7 @@ def _encode(params: Stacked, shapes: Shapes, past: Any) -> Any:
 
 
 def _decode(params: Stacked, shapes: Shapes, arrays: dict[str, Any], state: Any) -> Any:
-    """The state, with what is known of the series, as features (B, M, W); each step sees its own covariates."""
+    """The state, with the static inputs of the series, as features (B, M, W); each step sees its own covariates."""
     known = [state]
     if shapes.static:
         known.append(arrays["static"])
@@ -74,7 +74,7 @@ def _decode(params: Stacked, shapes: Shapes, arrays: dict[str, Any], state: Any)
 def _steps(params: Stacked, shapes: Shapes, summary: Any) -> Any:
     """(B, U) to (B, H, W), or (B, *grid, U) to (B, H * places, W), all places of the first step first."""
     width = params.decoder[0]
-    # a weight of its own for every (step, feature) gives the steps their identity
+    # a separate weight for every (step, feature) gives the steps their identity
     steps = keras.layers.Dense(shapes.horizon * width, activation="relu", name="steps")(summary)
     if shapes.grid:
         steps = keras.layers.Reshape((shapes.places, shapes.horizon, width), name="places_first")(steps)
