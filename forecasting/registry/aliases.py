@@ -60,6 +60,7 @@ class Aliases:
         of `promote`.
         """
         with self.lock(job, patience), connect(self.versions.tracking_uri) as client:
+            self.versions.table(job)  # raises UnknownVersionError that lists the models there are
             ended = _end_move(client, job)
             aliases = aliases_of(client, job)
             if ended == "rollback":

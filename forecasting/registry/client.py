@@ -32,6 +32,7 @@ _ENVIRONMENT = {
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for our own results
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a service logs JSON to standard error
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own default keeps trying for four minutes
 }
 

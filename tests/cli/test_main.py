@@ -160,7 +160,6 @@ def test_commands_on_an_empty_home_say_what_to_do(
     for arguments in (["models", "tiny"], ["promote", "tiny", 1], ["rollback", "tiny"]):
         answer = gatecast_here(*arguments)
         assert answer.code == 1
-        assert "tiny" in answer.message
-        assert answer.message.count("\n") == 0
+        assert answer.message == "error: no model named tiny is registered; known models: none"
     assert gatecast_here("models").out == "no model is registered yet; register one with: gatecast run CONFIG\n"
     assert json.loads(gatecast_here("models", "--json").out) == {}

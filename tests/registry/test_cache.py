@@ -16,10 +16,11 @@ from tests.registry.buoy import JOB, write_bundle
 
 
 def test_download_gives_the_registered_bundle_and_mends_a_damaged_cache(
-    registry: Registry, register: Callable[[int], int], tmp_path: Path
+    registry: Registry, register: Callable[[int], int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The cached copy is used as long as it is whole; nothing half-done stays beside it."""
+    """The cached copy is used as long as it is whole; nothing half-done stays beside it, and nothing is printed."""
     register(1)
+    capfd.readouterr()
     cache = tmp_path / "cache"
     first = registry.cache.download(JOB, "challenger")
     untouched = (first / "model.onnx").stat().st_ino
@@ -31,6 +32,7 @@ def test_download_gives_the_registered_bundle_and_mends_a_damaged_cache(
 
     assert (first / "model.onnx").read_bytes() == (tmp_path / "bundle-1" / "model.onnx").read_bytes()
     assert [path.name for path in (cache / JOB).iterdir()] == ["1"]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_download_refuses_files_that_changed_in_the_store(
