@@ -11,7 +11,6 @@ import pandas as pd
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.aggregate import step_ends
-from forecasting.series.calendar import calendar
 from forecasting.series.features import Features
 from forecasting.series.frequency import fixed_step
 from forecasting.series.panel import Panel
@@ -114,11 +113,11 @@ def _panel(names: np.ndarray, start: np.ndarray, y: np.ndarray, spec: Spec, step
 
 
 def _ahead(start: np.ndarray, length: int, features: Features, step: np.timedelta64) -> np.ndarray:
-    """The calendar of so many steps from each of `start` (N,) on, (N * length, F)."""
-    if not features.calendar:
+    """What is known of so many steps from each of `start` (N,) on, (N * length, F)."""
+    if not features.of_stamps:
         return np.empty((len(start) * length, 0), dtype=np.float32)
     same = bool((start == start[0]).all())  # as in most requests
     begins, which = (start[:1], np.zeros(len(start), np.intp)) if same else np.unique(start, return_inverse=True)
     stamps = (begins[:, None] + np.arange(length) * step).ravel()
-    channels = calendar(stamps, features.calendar, time_zone=features.time_zone)
+    channels = features.at_stamps(stamps)
     return channels.reshape(len(begins), -1)[which].reshape(-1, channels.shape[1])

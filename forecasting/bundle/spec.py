@@ -32,6 +32,8 @@ class TableSpec(_Kept):
     static: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     calendar: tuple[str, ...] = ()
+    holidays: str | None = None
+    events: str | None = None
     layout: Literal["none", "line", "grid"] = "none"
     places: tuple[str, ...] = ()
     gaps: Literal["mask", "fill", "refuse"] = "mask"

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-__all__ = ["ALIASES", "MONTHS", "Frequency"]
+__all__ = ["ALIASES", "MONTHS", "Frequency", "begins_a_step", "ends_of_steps"]
 
 _TICKS: Final = ("h", "min", "s", "ms", "us")
 _WEEKDAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -54,6 +54,22 @@ _MEANT: Final = {
 
 
 _CLOSED: Final = "use h, with window.min_observed and series.max_gap for closed hours"
+
+
+_BEGINS: Final = re.compile(r"(\d*(?:SM|B?[MQY]))S(?:-(\w+))?")  # frequencies whose stamps begin a step
+
+
+def begins_a_step(freq: str) -> bool:
+    """Whether a stamp is the first day of its step: `MS` is one of January 1, where `ME` is one of January 31."""
+    return _BEGINS.fullmatch(freq) is not None
+
+
+def ends_of_steps(freq: str) -> str:
+    """The frequency of the same steps whose stamps end them: `ME` for `MS`, `QE-JAN` for `QS-FEB`."""
+    begins = _BEGINS.fullmatch(freq)
+    if begins is None:
+        return freq
+    return f"{begins[1]}E" + (f"-{MONTHS[MONTHS.index(begins[2]) - 1]}" if begins[2] else "")
 
 
 def _known(freq: str) -> str:

@@ -122,7 +122,7 @@ def _symbols_have_no_settings_of_numbers(job: Job) -> Iterator[Fault]:
         return
     series = job.series
     given = {name: bool(getattr(series, name)) for name in ("past", "future", "static", "calendar", "integer")}
-    given |= {name: getattr(series, name) is not None for name in ("lower", "upper", "aggregate")}
+    given |= {name: getattr(series, name) is not None for name in ("lower", "upper", "aggregate", "holidays", "events")}
     given |= {name: getattr(series, name) != "none" for name in ("transform", "layout")}
     for name in (name for name, there in given.items() if there):
         yield Fault(f"series.{name}", "this is for numbers, but the head is categorical; leave it out")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from math import inf
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from forecasting.config.frequency import MONTHS, Frequency
+from forecasting.config.frequency import Frequency, begins_a_step, ends_of_steps
 from forecasting.config.section import Fault, Section
 
 __all__ = ["Series", "TimeFeature", "Window"]
@@ -25,6 +25,16 @@ TimeFeature: TypeAlias = Literal[
     "quarter",
     "weekend",
 ]
+
+
+def _region(code: str) -> str:
+    if not re.fullmatch(_REGION, code):
+        raise ValueError(f"must be a country such as AT, or a part of one such as US-NY, got {code!r}")
+    return code
+
+
+_REGION: Final = r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$"
+Region = Annotated[str, AfterValidator(_region), Field(json_schema_extra={"pattern": _REGION})]
 
 
 def _covariates_are_of_one_kind(series: Any) -> Iterator[Fault]:
@@ -57,15 +67,16 @@ def _logarithm_is_defined(series: Any) -> Iterator[Fault]:
         yield Fault("lower", f"the transform log1p needs a bound above -1, for example 0, got {got}")
 
 
-_BEGINS: Final = re.compile(r"(\d*(?:SM|B?[MQY]))S(?:-(\w+))?")  # frequencies whose stamps begin a step
-
-
 def _steps_end_at_their_stamp(series: Any) -> Iterator[Fault]:
-    begins = _BEGINS.fullmatch(series.freq)
-    if series.aggregate is not None and begins:
-        before = f"-{MONTHS[MONTHS.index(begins[2]) - 1]}" if begins[2] else ""  # what begins in May ends in April
-        ends = f"{begins[1]}E{before}"
-        yield Fault("aggregate", f"a step ends at its stamp, and those of {series.freq} begin one; set freq to {ends}")
+    freq = series.freq
+    if series.aggregate is not None and begins_a_step(freq):
+        ends = ends_of_steps(freq)
+        yield Fault("aggregate", f"a step ends at its stamp, and those of {freq} begin one; set freq to {ends}")
+
+
+def _days_have_a_use(series: Any) -> Iterator[Fault]:
+    if "days_around" in series.model_fields_set and series.holidays is None and series.events is None:
+        yield Fault("days_around", "there are neither holidays nor events; name them, or leave it out")
 
 
 class Series(Section):
@@ -73,6 +84,7 @@ class Series(Section):
 
     RULES = (
         _steps_end_at_their_stamp,
+        _days_have_a_use,
         _covariates_are_of_one_kind,
         _labels_are_covariates,
         _places_are_of_a_line,
@@ -101,6 +113,16 @@ class Series(Section):
 
     calendar: tuple[TimeFeature, ...] = ()
     """[Time features](#time-features), known ahead for every stamp."""
+
+    holidays: Region | None = Field(None, examples=["US-NY"])
+    """[Public holidays](data.md#holidays-and-events) of a country, or of a part of it, known ahead."""
+
+    events: str | None = Field(None, examples=["promotions.csv"])
+    """A CSV file of [events](data.md#holidays-and-events) that are known ahead, with the columns `ds`, `name`, and, for
+    events of several days, `until`."""
+
+    days_around: int = Field(1, ge=0, le=14)
+    """Days before and after a holiday or an event that are told apart from other days."""
 
     layout: Literal["none", "line", "grid"] = "none"
     """Series that a network reads together, as neighbors: see [Frames and lines](frames.md)."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from forecasting.columns import Y
+from forecasting.columns import DS, Y
 from forecasting.config.series import Series
-from forecasting.series.calendar import channel_names
+from forecasting.series import calendar, events
 from forecasting.series.frequency import is_calendar
 
 __all__ = ["Features", "learn_features"]
@@ -24,13 +27,28 @@ class Features(BaseModel):
     future: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
     calendar: tuple[str, ...] = ()
+    dates: dict[str, tuple[date, ...]] = {}  # the days of holidays and events, by channel
+    days_around: int = 0  # days before and after them that have channels of their own
     vocabulary: dict[str, tuple[str, ...]] = {}  # label covariate → its labels; any other label is "unknown"
     mask: bool = False  # does the model read which readings are real
 
     @property
     def known_ahead(self) -> tuple[str, ...]:
         """The F channels that are known ahead, in order."""
-        return (*self._channels(self.future), *channel_names(self.calendar))
+        return (*self._channels(self.future), *self.of_stamps)
+
+    @property
+    def of_stamps(self) -> tuple[str, ...]:
+        """The channels that every stamp gives by itself, the last ones of those that are known ahead."""
+        return (*calendar.channel_names(self.calendar), *events.channel_names([*self.dates], self.days_around))
+
+    def at_stamps(self, ds: np.ndarray) -> np.ndarray:
+        """The channels `of_stamps` of the stamps `ds` (R,), (R, F) float32."""
+        of_calendar = calendar.calendar(ds, self.calendar, time_zone=self.time_zone)
+        if not self.dates:
+            return of_calendar
+        days = events.channels(ds, self.dates, self.days_around, freq=self.freq, time_zone=self.time_zone)
+        return np.concatenate([of_calendar, days], axis=1)
 
     @property
     def observed(self) -> tuple[str, ...]:
@@ -72,6 +90,7 @@ class Features(BaseModel):
 
 def learn_features(table: pd.DataFrame, series: Series, *, time_zone: str | None) -> Features:
     """The features of a job; vocabularies are learned from `table`, which must hold nothing but the past."""
+    dates = events.resolve(series, table[DS].min(), table[DS].max())
     return Features(
         freq=series.freq,
         time_zone=None if is_calendar(series.freq) else time_zone,  # a day or longer: plain dates
@@ -79,6 +98,8 @@ def learn_features(table: pd.DataFrame, series: Series, *, time_zone: str | None
         future=series.future,
         static=series.static,
         calendar=series.calendar,
+        dates=dates,
+        days_around=series.days_around if dates else 0,
         vocabulary={name: tuple(sorted(table[name].dropna().unique())) for name in series.categorical},
         mask=bool(table[Y].isna().any()),
     )

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.series.calendar import calendar
 from forecasting.series.features import Features
 from forecasting.series.frequency import fixed_step
 from forecasting.series.moments import Moment, stamps_of
@@ -205,9 +204,8 @@ def _ahead(
     covariates = _covariates(grid, features.future, features, scaler)
     for channel, values in enumerate(covariates):
         ahead[:, channel] = _spread(values, place, rows)
-    if features.calendar:
-        stamps = _stamps(start, lengths, features.freq)
-        ahead[:, len(covariates) :] = calendar(stamps, features.calendar, time_zone=features.time_zone)
+    if features.of_stamps:
+        ahead[:, len(covariates) :] = features.at_stamps(_stamps(start, lengths, features.freq))
     return ahead
 
 

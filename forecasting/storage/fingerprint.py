@@ -12,8 +12,8 @@ from forecasting.storage.appending import FORECAST
 __all__ = ["fingerprint"]
 
 
-def fingerprint(table: pd.DataFrame) -> str:
-    """SHA-256 of the content of a table, whatever the order of its rows and columns."""
+def fingerprint(table: pd.DataFrame, beside: str = "") -> str:
+    """SHA-256 of the content of a table, whatever the order of its rows and columns, and of a text `beside` it."""
     names = sorted(table.columns)
     keys = [name for name in FORECAST if name in names]
     if table.duplicated(keys).any():
@@ -23,6 +23,7 @@ def fingerprint(table: pd.DataFrame) -> str:
     for name in names:
         digest.update(f"\x00{name}\x00".encode())
         digest.update(_bytes(ordered[name]))
+    digest.update(beside.encode())
     return digest.hexdigest()
 
 

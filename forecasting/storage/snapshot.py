@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import pandas as pd
 
+from forecasting.columns import DS
 from forecasting.config.job import Job
 from forecasting.series.clean import clean
+from forecasting.series.events import resolve
 from forecasting.series.folds import Fold, folds
 from forecasting.storage.fingerprint import fingerprint
 from forecasting.storage.store import Store
@@ -19,7 +22,7 @@ class Snapshot(NamedTuple):
     """Everything that a run knows of the world; reading `version` again gives the same."""
 
     version: int  # of the stored observations
-    fingerprint: str  # SHA-256 of the stored observations
+    fingerprint: str  # SHA-256 of the stored observations, and of the holidays and events beside them
     table: pd.DataFrame  # clean
     decisions: pd.DataFrame  # of cleaning
     folds: tuple[Fold, ...]
@@ -34,8 +37,14 @@ def take(store: Store, job: Job, version: int | None = None) -> Snapshot:
     cleaned = clean(stored, job.series)
     return Snapshot(
         0 if number is None else number,
-        fingerprint(stored),
+        fingerprint(stored, _days(stored, job)),
         cleaned.table,
         cleaned.decisions,
         folds(cleaned.table, job),
     )
+
+
+def _days(table: pd.DataFrame, job: Job) -> str:
+    """The holidays and events of the job's series as text; empty without any."""
+    dates = resolve(job.series, table[DS].min(), table[DS].max())
+    return json.dumps(dates, default=str) if dates else ""
