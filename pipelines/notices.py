@@ -14,7 +14,7 @@ from forecasting.batch.vintages import Vintage
 from forecasting.config.job import Job
 from forecasting.monitor.findings import Findings
 from forecasting.report.results import Outcome, summary
-from forecasting.series.validate import Report
+from forecasting.series.validate import ValidationReport
 from forecasting.storage.observations import Merged
 
 __all__ = ["OBSERVATIONS", "RETRAIN", "asked", "forecasted", "ingested", "resource", "trained", "watched"]
@@ -30,7 +30,7 @@ def resource(job: str) -> dict[str, str]:
     return {"prefect.resource.id": f"gatecast.job.{job}"}
 
 
-def ingested(job: Job, report: Report, merged: Merged) -> Merged:
+def ingested(job: Job, report: ValidationReport, merged: Merged) -> Merged:
     """The findings of validation, and the event of new or corrected readings."""
     if FlowRunContext.get() is None:
         return merged

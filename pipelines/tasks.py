@@ -105,7 +105,7 @@ def read(job: Job) -> pd.DataFrame:
 
 
 @step("checking every row")
-def validate(job: Job, raw: pd.DataFrame) -> validation.Report:
+def validate(job: Job, raw: pd.DataFrame) -> validation.ValidationReport:
     """All violations; raises DataError if the table cannot be used."""
     report = validation.validate(raw, _any_length(job).series)
     report.raise_for_errors()
@@ -119,7 +119,7 @@ def clean(job: Job, raw: pd.DataFrame) -> cleaning.Cleaned:
 
 
 @step("storing the observations")
-def store(job: Job, report: validation.Report, cleaned: cleaning.Cleaned) -> Merged:
+def store(job: Job, report: validation.ValidationReport, cleaned: cleaning.Cleaned) -> Merged:
     """Merge into the job's Delta table; the same rows twice change nothing."""
     home = open_home()
     merged = home.store.observations.merge(job.name, cleaned.table)

@@ -26,9 +26,6 @@ MAX_FUNCTION_LINES = 60
 DUMPS = {"utils", "util", "helpers", "common", "misc"}
 HEAVY = {"tensorflow", "keras", "jax", "torch", "mlflow", "prefect", "sklearn"}
 
-# Class names that stand twice and are to be told apart.
-TWICE = {"Choice", "Config", "Forecast", "Head", "Options", "Params", "Report"}
-
 # Packages whose __init__ holds a registry, a literal dict; all others hold their docstring.
 REGISTRIES = {"forecasting/sources", "forecasting/nn/cells", "forecasting/nn/heads", "forecasting/nn/models"}
 
@@ -119,7 +116,7 @@ def test_no_two_classes_have_one_name() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name(path))
-    assert {each: where for each, where in places.items() if len(where) > 1 and each not in TWICE} == {}
+    assert {each: where for each, where in places.items() if len(where) > 1} == {}
 
 
 def test_what_is_private_stays_at_home() -> None:

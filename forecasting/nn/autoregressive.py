@@ -69,11 +69,11 @@ def common(normalise: str, embedding: int, shapes: Shapes, head: Any) -> dict[st
     return found
 
 
-def stack(choice: cells.Choice, units: tuple[int, ...], *, name: str, dropout: float = 0.0) -> dict[str, Any]:
+def stack(params: cells.CellParams, units: tuple[int, ...], *, name: str, dropout: float = 0.0) -> dict[str, Any]:
     """Recurrent layers name_1, name_2, … that give all steps and their states, with dropout after each."""
     layers: dict[str, Any] = {}
     for index, size in enumerate(units, start=1):
-        layers[f"{name}_{index}"] = cells.layer(choice, size, sequences=True, states=True, name=f"{name}_{index}")
+        layers[f"{name}_{index}"] = cells.layer(params, size, sequences=True, states=True, name=f"{name}_{index}")
         if dropout:
             layers[f"{name}_dropout_{index}"] = keras.layers.Dropout(dropout, name=f"{name}_dropout_{index}")
     return layers

@@ -18,7 +18,7 @@ from forecasting.series.frequency import EARLIEST, LATEST
 from forecasting.series.rules import RULES, Violation
 from forecasting.series.sorted_rows import Ordered
 
-__all__ = ["Report", "Violation", "validate"]
+__all__ = ["ValidationReport", "Violation", "validate"]
 
 _HAS_TYPE: Final[dict[str, Callable[[pd.Series], bool]]] = {
     "str": lambda column: infer_dtype(column, skipna=True) in ("string", "empty"),
@@ -28,7 +28,7 @@ _HAS_TYPE: Final[dict[str, Callable[[pd.Series], bool]]] = {
 
 
 @dataclass(frozen=True)
-class Report:
+class ValidationReport:
     """All violations of a table of `rows` rows and `series` series."""
 
     violations: tuple[Violation, ...]
@@ -55,17 +55,17 @@ class Report:
             raise DataError("the data cannot be used:", [violation.message for violation in self.errors])
 
 
-def validate(table: pd.DataFrame, series: Series) -> Report:
+def validate(table: pd.DataFrame, series: Series) -> ValidationReport:
     """Check types, values, order, grid and covariates of a long table; rows are counted from 0."""
     if table.empty:
-        return Report((Violation("empty", "error", 0, "the table has no rows"),), 0, 0)
+        return ValidationReport((Violation("empty", "error", 0, "the table has no rows"),), 0, 0)
     violations = list(_column_violations(table, series))
     if any(violation.rule in ("missing_column", "wrong_type", "outside_years") for violation in violations):
-        return Report(tuple(violations), len(table), 0)
+        return ValidationReport(tuple(violations), len(table), 0)
     body = Ordered.of(table, series)
     for rule in RULES:
         violations += rule(body)
-    return Report(tuple(violations), len(table), len(body.names))
+    return ValidationReport(tuple(violations), len(table), len(body.names))
 
 
 def _column_violations(table: pd.DataFrame, series: Series) -> Iterator[Violation]:

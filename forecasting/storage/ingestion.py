@@ -10,7 +10,7 @@ import pandas as pd
 from forecasting.runtime.files import write_text
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import Cleaned
-from forecasting.series.validate import Report
+from forecasting.series.validate import ValidationReport
 
 __all__ = ["Ingestion", "recall", "record"]
 
@@ -25,7 +25,7 @@ class Ingestion(NamedTuple):
     decisions: pd.DataFrame
 
 
-def record(workspace: Workspace, job: str, report: Report, cleaned: Cleaned) -> None:
+def record(workspace: Workspace, job: str, report: ValidationReport, cleaned: Cleaned) -> None:
     """Keep the report of an ingestion; the one before is replaced whole."""
     content = {"violations": json.loads(report.to_json())["violations"]}
     content["decisions"] = json.loads(cleaned.decisions.to_json(orient="records"))

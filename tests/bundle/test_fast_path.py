@@ -98,17 +98,25 @@ def test_both_ways_forecast_the_same(forecaster: Forecaster, values: dict[str, l
     )
 
 
-@pytest.mark.parametrize("freq", ["D", "15min", "W-SUN"])
-def test_other_frequencies_give_the_same(freq: str, tmp_path: Path) -> None:
-    """Steps of fixed length pass the narrow door, others do not."""
-    model = make(tmp_path / "bundle", spec_of(freq))
+def ten_steps(freq: str) -> Readings:
+    """One series of ten readings at this frequency."""
     stamps = pd.date_range("2026-01-04", periods=10, freq=freq, unit="us").to_numpy()
-    given = Readings(["a"] * 10, stamps, np.arange(10.0), {})
-    if freq == "W-SUN":
-        assert panel_of(given, model.spec) is None
-    else:
-        narrow = model.windows(last(model.spec, given)).table().astype({"unique_id": "str"})
-        pd.testing.assert_frame_equal(narrow, model.forecast(given.table()), check_exact=True)
+    return Readings(["a"] * 10, stamps, np.arange(10.0), {})
+
+
+@pytest.mark.parametrize("freq", ["D", "15min"])
+def test_steps_of_fixed_length_give_the_same(freq: str, tmp_path: Path) -> None:
+    """Days and quarters of an hour take the fast path, to the same forecast."""
+    model = make(tmp_path / "bundle", spec_of(freq))
+    given = ten_steps(freq)
+    fast = model.windows(last(model.spec, given)).table().astype({"unique_id": "str"})
+    pd.testing.assert_frame_equal(fast, model.forecast(given.table()), check_exact=True)
+
+
+def test_steps_of_the_calendar_do_not_take_the_fast_path(tmp_path: Path) -> None:
+    """Weeks end on a day that the calendar says."""
+    model = make(tmp_path / "bundle", spec_of("W-SUN"))
+    assert panel_of(ten_steps("W-SUN"), model.spec) is None
 
 
 def test_local_days_are_the_same_both_ways(tmp_path: Path) -> None:

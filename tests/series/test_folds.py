@@ -115,16 +115,22 @@ def _same(one: tuple[Fold, ...], other: tuple[Fold, ...]) -> bool:
     return [(f[0], f[1], f[2].tolist()) for f in one] == [(f[0], f[1], f[2].tolist()) for f in other]
 
 
-@pytest.mark.parametrize("length", [33, 34])
-def test_too_short_a_history_is_refused_with_the_numbers(length: int, make_table: Tables, make_job: Jobs) -> None:
+def two_series(length: int, make_table: Tables) -> pd.DataFrame:
+    """One series of this length, and one of 12 rows."""
+    return make_table({"a": np.arange(length), "b": np.arange(12)})
+
+
+def test_just_enough_history_gives_a_fold(make_table: Tables, make_job: Jobs) -> None:
     """Context 6, horizon 3 and 10 steps of validation need 19 rows before the first of 13 cutoffs: 34 in all."""
     job = make_job(train={"validation": 10}, backtest={"windows": 13})
-    table = make_table({"a": np.arange(length), "b": np.arange(12)})
-    if length == 34:
-        assert len(folds(table, job)) == 1
-        return
+    assert len(folds(two_series(34, make_table), job)) == 1
+
+
+def test_too_short_a_history_is_refused_with_the_numbers(make_table: Tables, make_job: Jobs) -> None:
+    """One row less than that."""
+    job = make_job(train={"validation": 10}, backtest={"windows": 13})
     with pytest.raises(DataError, match=r"18 rows .* context 6 \+ horizon 3 \+ validation 10 need 19; shorten"):
-        folds(table, job)
+        folds(two_series(33, make_table), job)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
-from forecasting.series.validate import Report, Violation, validate
+from forecasting.series.validate import ValidationReport, Violation, validate
 
 
 def table(stamps: list[str] | pd.DatetimeIndex, y: list[float], ids: str | list[str] = "a", **columns: Any):
@@ -23,7 +23,7 @@ def hourly(y: list[float], ids: str = "a", **columns: Any) -> pd.DataFrame:
     return table(pd.date_range("2024-01-01", periods=len(y), freq="h"), y, ids, **columns)
 
 
-def found(report: Report) -> dict[str, Violation]:
+def found(report: ValidationReport) -> dict[str, Violation]:
     """The violations by rule."""
     return {violation.rule: violation for violation in report.violations}
 
@@ -36,7 +36,7 @@ def check(frame: pd.DataFrame, **series: Any) -> dict[str, Violation]:
 def test_regular_table_has_no_violation() -> None:
     """And its report says how much was looked at."""
     report = validate(hourly([1, 2, 3]), Series(freq="h"))
-    assert report == Report((), 3, 1)
+    assert report == ValidationReport((), 3, 1)
     report.raise_for_errors()
 
 

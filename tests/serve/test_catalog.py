@@ -110,30 +110,37 @@ def test_what_is_registered_later_is_served(
         assert client.get("/readyz").json()["models"]["late"] == 1
 
 
-def test_without_a_registry_it_starts_from_the_cache(
-    service: Any, copied: Path, tmp_path: Path, body: dict[str, Any]
-) -> None:
-    """It answers as before, says that the registry is down, and is not ready where there is no cache."""
+def without_registry(home: Path, body: dict[str, Any]) -> tuple[httpx.Response, ...]:
+    """What a service of this home answers that starts while its registry is away: readiness, a forecast, metrics."""
+    app = create_app(Settings(home=home, tracking_uri="postgresql+psycopg://127.0.0.1:9/none"), ServeSettings())
+
+    async def run() -> tuple[httpx.Response, ...]:
+        async with app.router.lifespan_context(app):
+            await app.state.gatecast.catalog.look()
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://gatecast") as web:
+                answer = await web.post("/v1/forecast", json=body)
+                return await web.get("/readyz"), answer, await web.get("/metrics")
+
+    return asyncio.run(run())
+
+
+def test_without_a_registry_it_starts_from_the_cache(service: Any, copied: Path, body: dict[str, Any]) -> None:
+    """It answers as before, and says that the registry is down."""
     with service(copied) as client:
         before = client.post("/v1/forecast", body).json()
-    for home, ready in ((copied, 200), (tmp_path / "empty", 503)):
-        app = create_app(Settings(home=home, tracking_uri="postgresql+psycopg://127.0.0.1:9/none"), ServeSettings())
+    ready, answer, metrics = without_registry(copied, body)
+    assert ready.status_code == 200
+    assert answer.json() == before
+    assert "gatecast_registry_up 0.0" in metrics.text
 
-        async def run() -> tuple[httpx.Response, ...]:
-            async with app.router.lifespan_context(app):  # noqa: B023 - it is run at once
-                await app.state.gatecast.catalog.look()  # noqa: B023
-                transport = httpx.ASGITransport(app)  # noqa: B023
-                async with httpx.AsyncClient(transport=transport, base_url="http://gatecast") as web:
-                    asked = await web.post("/v1/forecast", json=body)
-                    return await web.get("/readyz"), asked, await web.get("/metrics")
 
-        state, answer, metrics = asyncio.run(run())
-        assert state.status_code == ready
-        assert "gatecast_registry_up 0.0" in metrics.text
-        if ready == 200:
-            assert answer.json() == before
-        else:
-            assert answer.status_code == 404
+def test_without_a_registry_and_a_cache_it_is_not_ready(tmp_path: Path, body: dict[str, Any]) -> None:
+    """It starts, knows no model, and says that the registry is down."""
+    ready, answer, metrics = without_registry(tmp_path / "empty", body)
+    assert ready.status_code == 503
+    assert answer.status_code == 404
+    assert "gatecast_registry_up 0.0" in metrics.text
 
 
 def test_a_tag_that_cannot_be_read_holds_nobody_up(service: Any, copied: Path) -> None:

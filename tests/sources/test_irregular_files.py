@@ -12,7 +12,7 @@ from forecasting.config.series import Series
 from forecasting.config.source import FileSource
 from forecasting.errors import DataError, SourceError
 from forecasting.series.clean import Cleaned, clean, regular_grid
-from forecasting.series.validate import Report, validate
+from forecasting.series.validate import ValidationReport, validate
 from forecasting.sources import SOURCES
 
 
@@ -21,7 +21,7 @@ class Passed:
     """What each step made of a file."""
 
     table: pd.DataFrame
-    report: Report
+    report: ValidationReport
     cleaned: Cleaned
     grid: pd.DataFrame
 

@@ -21,7 +21,7 @@ from forecasting.nn.cells import (
     simple,
 )
 
-__all__ = ["CELLS", "Choice", "layer"]
+__all__ = ["CELLS", "CellParams", "layer"]
 
 CELLS: Final[dict[str, Callable[..., Any]]] = {
     "simple": simple.layer,
@@ -34,7 +34,7 @@ CELLS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
-class Choice(Protocol):
+class CellParams(Protocol):
     """The settings of a network's cells."""
 
     @property
@@ -50,11 +50,11 @@ class Choice(Protocol):
         """Settings of the cell, None for its defaults."""
 
 
-def layer(choice: Choice, units: int, *, sequences: bool, states: bool = False, name: str, rank: int = 0) -> Any:
+def layer(params: CellParams, units: int, *, sequences: bool, states: bool = False, name: str, rank: int = 0) -> Any:
     """The chosen cell as a layer; a convolutional one over a grid of this rank."""
-    make = CELLS[choice.cell]
-    if choice.cell_options is not None:
-        make = partial(make, options=choice.cell_options)
-    if choice.cell in CONVOLUTIONAL:
+    make = CELLS[params.cell]
+    if params.cell_options is not None:
+        make = partial(make, options=params.cell_options)
+    if params.cell in CONVOLUTIONAL:
         make = partial(make, rank=rank)
-    return make(units, activation=choice.activation, sequences=sequences, states=states, name=name)
+    return make(units, activation=params.activation, sequences=sequences, states=states, name=name)

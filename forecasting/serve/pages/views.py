@@ -13,7 +13,7 @@ from forecasting.runtime.templates import number, stamp
 from forecasting.serve.pages.charts import forecast_chart, intervals, quantile_names
 from forecasting.serve.pages.stored import Stored
 
-__all__ = ["Choice", "Fact", "Forecast", "Notice", "choices", "chosen", "forecast", "table_of"]
+__all__ = ["Choice", "Fact", "ForecastView", "Notice", "choices", "chosen", "forecast", "table_of"]
 
 _SHOWN: Final = 200  # vintages to choose from
 
@@ -43,7 +43,7 @@ class Fact(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Forecast:
+class ForecastView:
     """One forecast of one series beside its readings: as a chart, a sentence, figures and a table."""
 
     chart: dict[str, Any]
@@ -71,18 +71,18 @@ def chosen(forecasts: pd.DataFrame, vintage: Choice) -> pd.DataFrame:
     return forecasts[rows].reset_index(drop=True)
 
 
-def forecast(kept: Stored, made: pd.DataFrame) -> Forecast:
+def forecast(kept: Stored, made: pd.DataFrame) -> ForecastView:
     """A forecast of a series (none: its readings alone); what came since stands beside it."""
     known = np.flatnonzero(kept.readings[Y].notna())
     readings = kept.readings.iloc[: known[-1] + 1 if len(known) else 0]
     facts = _last(readings)
     chart = forecast_chart(readings, made)
     if made.empty:
-        return Forecast(chart, f"The last readings of {kept.name}.", facts, [], [])
+        return ForecastView(chart, f"The last readings of {kept.name}.", facts, [], [])
     beside = made.merge(readings[[DS, Y]], on=DS, how="left")
     columns, rows = table_of(beside)
     facts = [*facts, *_reached(made), *_fared(beside.dropna(subset=[Y]))]
-    return Forecast(chart, _sentence(kept.name, made), facts, columns, rows)
+    return ForecastView(chart, _sentence(kept.name, made), facts, columns, rows)
 
 
 def table_of(beside: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
