@@ -23,6 +23,8 @@ from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
 from forecasting.evaluation import judging as contest
+from forecasting.evaluation import rivals as methods
+from forecasting.evaluation.gate import Backtested
 from forecasting.evaluation.judging import Candidate
 from forecasting.lifecycle import first_weights, last_fit
 from forecasting.lifecycle.attempts import Attempt, candidates
@@ -48,6 +50,7 @@ from forecasting.training.records import Fitted, Start
 
 __all__ = [
     "alone",
+    "backtest_rivals",
     "clean",
     "conclude",
     "decide",
@@ -173,10 +176,24 @@ def fit_baselines(job: Job, data: Snapshot) -> tuple[Candidate, ...]:
     return contest.fit_baselines(data.table, job, data.folds, directory, origin=_origin(data))
 
 
+@step("backtesting the rivals")
+def backtest_rivals(job: Job, data: Snapshot) -> tuple[Backtested, ...]:
+    """Methods of other packages on the same cutoffs; they cannot go live."""
+    return tuple(methods.backtest_rivals(job.backtest.rivals, data.table, job, data.folds))
+
+
 @step("backtesting all models on the same cutoffs, judging, registering")
-def decide(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: tuple[Candidate, ...]) -> Decision:
+def decide(
+    job: Job,
+    data: Snapshot,
+    run: Run,
+    attempts: Sequence[Attempt],
+    rivals: tuple[Candidate, ...],
+    beside: tuple[Backtested, ...] = (),
+) -> Decision:
     """The verdict on the last attempt, and its effect on the aliases."""
-    return decide_under_lock(open_home().registry, _judging(job, data, run, attempts, rivals))
+    judging = _judging(job, data, run, attempts, rivals)._replace(beside=beside)
+    return decide_under_lock(open_home().registry, judging)
 
 
 @step("comparing the last fit with the judged model")

@@ -21,11 +21,12 @@ def training(job: Job) -> Outcome:
         if run.finished:
             return notices.trained(job, tasks.recall(run))
         rivals = tasks.fit_baselines(job, data)
+        beside = tasks.backtest_rivals(job, data) if job.backtest.rivals else ()
         attempts = [_attempt(job, data, tasks.find_start(job, data))]
-        decision = tasks.decide(job, data, run, attempts, rivals)
+        decision = tasks.decide(job, data, run, attempts, rivals, beside)
         if not decision.settled:  # a warm challenger lost
             attempts.append(_attempt(job, data, SCRATCH))
-            decision = tasks.decide(job, data, run, attempts, rivals)
+            decision = tasks.decide(job, data, run, attempts, rivals, beside)
         final = None
         if job.train.final_fit and decision.judgment.verdict.passed:
             last = tasks.fit_finally(job, data, attempts[-1])

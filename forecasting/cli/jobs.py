@@ -80,11 +80,17 @@ def train(
 def backtest(
     config: Config,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="champion, a version, or a baseline; may be repeated.")
+        list[str] | None, typer.Option("--model", help="champion, a version, a baseline, or a rival; may be repeated.")
+    ] = None,
+    external: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--external", metavar="FILE", help="Forecasts of other models, as CSV or Parquet; may be repeated."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all tables to FILE.")] = None,
 ) -> None:
-    """Judge live models and baselines on the job's rolling origins."""
+    """Judge live models, baselines, and rivals on the job's rolling origins."""
     job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
@@ -92,7 +98,7 @@ def backtest(
     from forecasting.runtime.files import write_text
 
     home = open_home()
-    tables = checks.standings(home.store, home.registry, job, model or [])
+    tables = checks.standings(home.store, home.registry, job, model or [], external or [])
     if output:
         write_text(output, json.dumps(tables, allow_nan=False))
     show(f"{job.name}: rolling origins", tables["leaderboard"])

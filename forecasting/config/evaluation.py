@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from forecasting.config.section import Section
 
-__all__ = ["Backtest", "Baseline", "Gate", "Ngram", "PrimaryMetric", "PrimarySymbolMetric"]
+__all__ = ["Backtest", "Baseline", "Gate", "Ngram", "PrimaryMetric", "PrimarySymbolMetric", "Rival"]
 
 # metrics that models are ranked by, of numbers and of symbols, and what a network of either has to beat
 PrimaryMetric: TypeAlias = Literal["wql", "mae", "mse", "rmse", "mase", "rmsse", "smape", "crps"]
@@ -23,6 +23,9 @@ def _band(band: tuple[float, float]) -> tuple[float, float]:
     return band
 
 
+Rival: TypeAlias = Literal["theta", "ets", "mstl", "lightgbm"]
+
+
 class Backtest(Section):
     """The rolling origins on which all candidates are judged."""
 
@@ -32,6 +35,10 @@ class Backtest(Section):
 
     step: int = Field(1, ge=1)
     """Steps between neighboring cutoffs."""
+
+    rivals: tuple[Rival, ...] = ()
+    """[Methods of other packages](baselines.md#rivals) on the same cutoffs, which cannot go live. They need the extra
+    `rivals`."""
 
     cutoffs: Literal["calendar", "each"] = "calendar"
     """`calendar`: all series are judged at the same stamps; `each`: every series at its own, counted back from its own

@@ -154,6 +154,11 @@ def _each_is_for_single_series_of_numbers(job: Job) -> Iterator[Fault]:
         yield Fault("backtest.cutoffs", "symbols and layouts are judged at the same stamps, got each; leave it out")
 
 
+def _rivals_are_for_single_series_of_numbers(job: Job) -> Iterator[Fault]:
+    if job.backtest.rivals and (job.symbolic or job.series.layout != "none"):
+        yield Fault("backtest.rivals", f"they forecast single series of numbers, got {job.backtest.rivals[0]}")
+
+
 def _kind(job: Job, numbers: Any, symbols: Any) -> tuple[str, tuple[str, ...]]:
     """What the job forecasts, and the names that go with it."""
     return ("symbols", get_args(symbols)) if job.symbolic else ("numbers", get_args(numbers))
@@ -179,4 +184,5 @@ RULES: Final[tuple[Rule, ...]] = (
     _symbols_have_no_settings_of_numbers,
     _counts_are_counts,
     _each_is_for_single_series_of_numbers,
+    _rivals_are_for_single_series_of_numbers,
 )

@@ -23,11 +23,12 @@ from forecasting.series.calendar import season_of
 from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features
 from forecasting.series.folds import Fold, past
+from forecasting.series.moments import stamps_of
 from forecasting.series.panel import Panel, build
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, at_rows
 
-__all__ = ["Origins", "backtest", "backtester", "find_origins", "score"]
+__all__ = ["Origins", "backtest", "backtester", "find_origins", "score", "scored_as"]
 
 
 class Origins(NamedTuple):
@@ -40,6 +41,13 @@ class Origins(NamedTuple):
     squared_scale: np.ndarray  # (B,) its mean square
     folds: tuple[Fold, ...]
     quantiles: tuple[float, ...]  # of every candidate's forecast
+
+    @property
+    def fold_of(self) -> np.ndarray:
+        """The fold of every window (B,)."""
+        first = [stamps_of(fold.moments[0], self.unique_id) for fold in self.folds]
+        of: np.ndarray = np.sum([self.cutoff >= begin for begin in first], axis=0) - 1
+        return of
 
     @property
     def keys(self) -> pd.MultiIndex:
@@ -81,13 +89,19 @@ def score(origins: Origins, forecasts: Sequence[QuantileForecasts], name: str) -
     if (order < 0).any():
         first = origins.keys[int(np.argmin(order))]
         raise GatecastError(f"{name} made no forecast for {(order < 0).sum()} window(s), the first is {first}")
+    values = np.concatenate([f.values[:, :horizon] for f in forecasts])[order]
+    return scored_as(origins, values, forecasts[0].quantiles, name)
+
+
+def scored_as(origins: Origins, values: np.ndarray, quantiles: tuple[float, ...], name: str) -> Scored:
+    """What a model forecast (B, H, Q) at the origins, in their order."""
     return Scored(
         model=name,
         unique_id=origins.unique_id.astype(str),
         cutoff=origins.cutoff,
         y=origins.y,
-        forecast=np.concatenate([f.values[:, :horizon] for f in forecasts])[order],
-        quantiles=forecasts[0].quantiles,
+        forecast=values,
+        quantiles=quantiles,
         scale=origins.scale,
         squared_scale=origins.squared_scale,
     )

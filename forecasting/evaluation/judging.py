@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Origin, is_whole, open_bundle, read_manifest
 from forecasting.bundle.assemble import recalibrate
+from forecasting.columns import MODEL
 from forecasting.config.job import Job
 from forecasting.errors import GatecastError
 from forecasting.evaluation import metrics
@@ -17,7 +18,7 @@ from forecasting.evaluation.gate import Backtested, Verdict, best_baseline, judg
 from forecasting.evaluation.problem import problem_of
 from forecasting.series.folds import Fold, past
 
-__all__ = ["CHAMPION", "Candidate", "Judgment", "as_challenger", "fit_baselines", "judge_challenger"]
+__all__ = ["CHAMPION", "Candidate", "Judgment", "as_challenger", "fit_baselines", "judge_challenger", "noted"]
 
 CHAMPION = "champion"  # the row of the live model, whatever its name
 
@@ -45,9 +46,22 @@ class Judgment(NamedTuple):
         """One row per model, one column per metric."""
         return self.table("model")
 
+    @property
+    def standings(self) -> pd.DataFrame:
+        """The leaderboard, with a column `note` where a model cannot go live."""
+        return noted(self.leaderboard, self.backtests)
+
     def table(self, by: metrics.By) -> pd.DataFrame:
         """Every metric of every model per model, series, step, or window."""
         return metrics.table([backtested.scored for backtested in self.backtests], by)
+
+
+def noted(leaderboard: pd.DataFrame, backtests: Sequence[Backtested]) -> pd.DataFrame:
+    """A leaderboard of these backtests with a column `note` where a model, having no bundle, cannot go live."""
+    notes = {one.name: "" if one.weights else "cannot go live" for one in backtests}
+    if not any(notes.values()):
+        return leaderboard
+    return leaderboard.assign(note=leaderboard[MODEL].map(notes))
 
 
 def fit_baselines(
@@ -73,10 +87,12 @@ def judge_challenger(
     challenger: Candidate,
     rivals: Sequence[Candidate],
     champion: Path | None,
+    beside: Sequence[Backtested] = (),
 ) -> Judgment:
     """Backtest all candidates on the same windows and judge the challenger; `table` must be clean.
 
-    `champion` is the live model's bundle, made comparable by `as_challenger`. Rivals that are not baselines are shown.
+    `champion` is the live model's bundle, made comparable by `as_challenger`. Rivals that are not baselines are shown,
+    and so are the models `beside`, which cannot go live.
     Raises GatecastError for a challenger that knows the readings it would be judged on.
     """
     _check_unseen(challenger, folds)
@@ -85,7 +101,7 @@ def judge_challenger(
     first, *others = (backtest(candidate.bundles, candidate.name) for candidate in (challenger, *rivals))
     live = backtest((champion,), CHAMPION) if champion else None
     return Judgment(
-        backtests=(first, *([live] if live else []), *others),
+        backtests=(first, *([live] if live else []), *others, *beside),
         verdict=judge(first, live, others, job.gate, step=job.backtest.step),
         fallback=best_baseline([one for one in others if one.name in problem.baselines], job.gate.primary).name,
     )

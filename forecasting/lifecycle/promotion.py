@@ -14,6 +14,7 @@ from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
 from forecasting.errors import RegistryError
+from forecasting.evaluation.gate import Backtested
 from forecasting.evaluation.judging import Candidate, Judgment, as_challenger, judge_challenger
 from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
@@ -35,6 +36,7 @@ class Judging(NamedTuple):
     candidates: tuple[Candidate, ...]
     work: Path  # of the run; the same after a kill
     again: bool = False  # another challenger follows if this one is refused, whose refusal then changes nothing
+    beside: tuple[Backtested, ...] = ()  # models that stand on the leaderboard and cannot go live
 
     @property
     def went_live(self) -> Path:
@@ -65,8 +67,9 @@ def decide(registry: Registry, judging: Judging) -> Decision:
     job, candidates = judging.job, judging.candidates
     with registry.aliases.lock(job.name):
         opponent = _opponent(registry, judging)
+        live = _bundle(registry, judging, opponent)
         judgment = judge_challenger(
-            judging.table, job, judging.folds, candidates[0], candidates[1:], _bundle(registry, judging, opponent)
+            judging.table, job, judging.folds, candidates[0], candidates[1:], live, judging.beside
         )
         if judging.again and not judgment.verdict.passed:
             return Decision(judgment, 0, None, fallback=False)

@@ -9,7 +9,7 @@ import pytest
 
 from forecasting import sources
 from forecasting.config.job import Job, parse_job
-from forecasting.errors import DataError, RegistryError
+from forecasting.errors import ConfigError, DataError, RegistryError
 from forecasting.evaluation import leakage
 from forecasting.lifecycle import checks
 from forecasting.registry.registry import Registry
@@ -100,3 +100,25 @@ def test_standings_hold_the_named_models_on_the_same_origins(tmp_path: Path) -> 
     assert all(row["cutoff"].startswith("2020-01-") for row in two["window"])
     with pytest.raises(RegistryError, match="no model named buoy is registered"):
         checks.standings(store, registry, job, ["champion"])
+
+
+def test_standings_hold_what_others_forecast(tmp_path: Path) -> None:
+    """A file of points beside the baselines: noted, without metrics of quantiles, and refused under a taken name."""
+    job = parse_job(make(tmp_path))
+    store, registry = Store(tmp_path), Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path)
+    store.observations.merge("buoy", clean(sources.read(job), job.series).table)
+    windows = pd.DataFrame(checks.standings(store, registry, job, ["naive"])["window"])
+    cutoffs = pd.to_datetime(windows["cutoff"])
+    rows = [(name, c + pd.Timedelta(hours=h), c, 1.0) for name in _NAMES for c in cutoffs for h in range(1, 5)]
+    file = tmp_path / "theirs.csv"
+    pd.DataFrame(rows, columns=["unique_id", "ds", "cutoff", "theirs"]).to_csv(file, index=False)
+    board = {row["model"]: row for row in checks.standings(store, registry, job, ["naive"], [file])["leaderboard"]}
+    assert {name: row["note"] for name, row in board.items()} == {"naive": "", "theirs": "cannot go live"}
+    assert board["theirs"]["mae"] > 0
+    assert board["theirs"]["wql"] is None
+    assert board["naive"]["wql"] > 0
+    with pytest.raises(ConfigError, match="theirs would stand on the leaderboard twice"):
+        checks.standings(store, registry, job, ["naive"], [file, file])
+
+
+_NAMES = ("buoy-0", "buoy-1")

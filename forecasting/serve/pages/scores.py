@@ -118,7 +118,7 @@ def results(registry: Registry, run_id: str) -> Results | None:
         registry.versions.jobs()  # where the registry is down, this says so
         return None
     board = outcome["leaderboard"]
-    metrics = [name for name in board[0] if name != "model"] if board else []
+    metrics = [name for name in board[0] if name not in ("model", "note")] if board else []
     known = {name: [row[name] for row in board if row.get(name) is not None] for name in metrics if name in _LOWER}
     best = {name: min(values) for name, values in known.items() if values}
     return Results(*_told(outcome), outcome["promoted"], outcome["verdict"], metrics, board, best)
