@@ -48,7 +48,7 @@ class ConvLSTMPeepholeOptions(ConvLSTMOptions):
     """`cell_options` of the cell `conv_lstm_peephole`."""
 
     output_gate: Literal["new", "old"] = "new"
-    """The cell state that the output gate sees: `new` as published (Shi et al. 2015), or `old`, of the step before."""
+    """The cell state that the output gate reads: `new` as published (Shi et al. 2015), or `old`, of the step before."""
 
 
 CellOptions: TypeAlias = PeepholeLSTMOptions | ConvLSTMOptions | ConvLSTMPeepholeOptions
@@ -61,7 +61,8 @@ OPTIONS: Final[dict[str, type[CellOptions]]] = {
 
 
 def _options_by_cell(schema: dict[str, Any]) -> None:
-    """In JSON Schema, what `_of_the_cell` checks; without references, since every generator places those elsewhere."""
+    """Put the checks of `_of_the_cell` into JSON Schema; without references, since every generator places those
+    elsewhere."""
     chosen = schema["properties"]["cell"]
     for cell in chosen["enum"]:
         keys = list(OPTIONS[cell].model_fields) if cell in OPTIONS else []
@@ -85,7 +86,7 @@ class Recurrent(Section):
     @classmethod
     def _of_the_cell(cls, values: Any, _any_cell: object, info: ValidationInfo) -> Any:
         cell = info.data.get("cell")
-        if values is None or cell is None:  # a cell that is wrong itself says nothing about its options
+        if values is None or cell is None:  # for an invalid cell, nothing is said about its options
             return None
         if cell not in OPTIONS:
             raise ValueError(f"{cell} has no options; only these cells do: {', '.join(OPTIONS)}")

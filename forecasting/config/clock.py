@@ -15,7 +15,7 @@ _WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
 class _CronField(NamedTuple):
-    """One of the five: its bounds, the names that its first values may have, and what else may stand there."""
+    """One of the five fields: its bounds, the names of its first values, and other valid entries."""
 
     name: str
     first: int
@@ -24,7 +24,8 @@ class _CronField(NamedTuple):
     other: str = ""  # a pattern
 
     def accepts(self, item: str) -> bool:
-        """Whether an entry of a list is valid: `*`, a value, a range, each with a step; or what is special here."""
+        """Whether an entry of a list is valid: `*`, a value, a range, each with a step; or one of the field's special
+        entries."""
         found = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?", item)
         if found and all(value is None or self._holds(value) for value in found.groups()[:2]):
             return found[3] is None or int(found[3]) > 0

@@ -10,7 +10,7 @@ from forecasting.config.section import Section
 
 __all__ = ["Backtest", "Baseline", "Gate", "Ngram", "PrimaryMetric", "PrimarySymbolMetric", "Rival"]
 
-# metrics that models are ranked by, of numbers and of symbols, and what a network of either has to beat
+# ranking metrics, for numbers and for symbols, and the baselines of either
 PrimaryMetric: TypeAlias = Literal["wql", "mae", "mse", "rmse", "mase", "rmsse", "smape", "crps"]
 PrimarySymbolMetric: TypeAlias = Literal["nats", "bits"]
 Baseline: TypeAlias = Literal["naive", "seasonal_naive", "drift", "ridge"]
@@ -59,7 +59,7 @@ class Gate(Section):
     is the default."""
 
     margin: float = Field(0.0, ge=0)
-    """Share by which the champion must be beaten."""
+    """Share by which a challenger must beat the champion."""
 
     confidence: float = Field(0.9, gt=0.5, lt=1)
     """Confidence of the block-bootstrap interval that decides whether a candidate is really better."""
@@ -81,4 +81,4 @@ class Gate(Section):
     """Largest bundle, in megabytes."""
 
     fallback: Literal["best_baseline", "none"] = "best_baseline"
-    """What goes live where no network passes and there is no champion; `none`: nothing, with exit code 3."""
+    """The model that goes live if no network passes and there is no champion; `none`: nothing, with exit code 3."""

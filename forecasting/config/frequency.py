@@ -35,7 +35,7 @@ _PATTERN: Final = (
 
 _EXAMPLES: Final = ("5min", "h", "D", "B", "W-SUN", "MS", "ME", "QS")
 
-# what people write, and what they mean
+# common spellings, and the aliases they stand for
 _MEANT: Final = {
     **dict.fromkeys(("hour", "hours", "hourly", "hr"), ("h",)),
     **dict.fromkeys(("minute", "minutes", "minutely", "mins", "t"), ("min",)),

@@ -1,4 +1,4 @@
-"""What a network puts out: a distribution of numbers, or probabilities of symbols, by its name."""
+"""The output of a network by name: a distribution of numbers, or probabilities of symbols."""
 
 from __future__ import annotations
 

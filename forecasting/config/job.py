@@ -40,13 +40,13 @@ class Job(Section):
     RULES = RULES
 
     name: Annotated[str, AfterValidator(_job_name)] = Field(json_schema_extra={"pattern": _NAME}, examples=["glucose"])
-    """Lower-case letters, digits, `-` and `_`; the name of the model in the registry and of the tables."""
+    """Lowercase letters, digits, `-`, and `_`; the name of the model in the registry and of the tables."""
 
     source: Source
     """Where the data comes from."""
 
     series: Series
-    """What the rows mean, and how they are put in order."""
+    """The meaning of the rows, and how they are cleaned."""
 
     window: Window
     """How much the network reads, and how far it forecasts."""
@@ -67,17 +67,17 @@ class Job(Section):
     """When a challenger goes live."""
 
     forecast: Forecast = Forecast()
-    """What a forecast gives."""
+    """The content of a forecast."""
 
     schedule: Schedule | None = None
-    """When the job runs by itself; `null`: only when asked."""
+    """When the job runs by itself; `null`: only on request."""
 
     monitor: Monitor = Monitor()
-    """When a live model is found wanting."""
+    """When a live model needs attention."""
 
     @property
     def kind(self) -> Literal["numbers", "symbols"]:
-        """What the job forecasts."""
+        """The kind of forecast: numbers or symbols."""
         return "symbols" if self.head.name == "categorical" else "numbers"
 
     @property
@@ -87,12 +87,12 @@ class Job(Section):
 
     @property
     def result_content(self) -> dict[str, Any]:
-        """All that the job's results depend on, as plain data: not when it runs, nor how it is watched."""
+        """The part of the job that its results depend on, as plain data: without schedule and monitoring."""
         return self.model_dump(mode="json", exclude={"schedule", "monitor"})
 
     @classmethod
     def _complete(cls, content: Any) -> Any:
-        """What is left out in a job of symbols has the values that fit them."""
+        """Fill in the defaults of a job of symbols."""
         match content:
             case {"head": {"name": "categorical"}, "series": dict() as given}:
                 labels, gate = given.get("categorical", []), content.get("gate", {})

@@ -28,15 +28,15 @@ Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Network(Recurrent):
-    """What all networks have besides their parameters: a name, and what they can read."""
+    """The base of all parameters: the network's name, and what it can read."""
 
     name: ClassVar[str]  # in MODELS, and in the YAML
-    step_by_step: ClassVar[bool] = False  # whether it is fed its own forecast before each step
+    step_by_step: ClassVar[bool] = False  # whether its own forecast is an input of the next step
     reads_grids: ClassVar[bool] = False
     least_context: ClassVar[int] = 1
 
     def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
-        """What this network has against windows of `context` steps, of single series or of a line or grid of them."""
+        """The objections of this network to windows of `context` steps, of single series or of a line or grid."""
         if context < self.least_context:
             yield Fault("", f"{self.name} needs a context of at least {self.least_context} steps, got {context}")
         if on_grid and not self.reads_grids:
@@ -68,7 +68,7 @@ class Stacked(Network):
     """Width of each recurrent layer; as many layers as entries."""
 
     bidirectional: bool | tuple[bool, ...] = False
-    """Whether layers read both ways: one value for all layers, or one per layer. Backward passes stay inside the
+    """Whether layers are bidirectional: one value for all layers, or one per layer. Backward passes stay inside the
     observed context."""
 
     activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
@@ -116,10 +116,10 @@ class Seq2Seq(Network):
     """Width of each layer, of the encoder and of the decoder alike."""
 
     bidirectional: bool = False
-    """Whether the encoder reads both ways, inside the observed context."""
+    """Whether the encoder is bidirectional, inside the observed context."""
 
     attention: bool = True
-    """Whether the decoder looks back at all steps of the context; without, it knows the encoder's last state alone."""
+    """Whether the decoder attends to all steps of the context; without, it knows only the encoder's last state."""
 
     dropout: Share = 0.0
     """Share of the features that is dropped after every recurrent layer, in training."""
@@ -159,7 +159,7 @@ class DeepAR(Network):
 
 
 class SegRNN(Network):
-    """[`segrnn`](networks/segrnn.md): a recurrent layer reads the context in segments and answers all those ahead."""
+    """[`segrnn`](networks/segrnn.md): a recurrent layer reads segments and forecasts all segments ahead."""
 
     name: ClassVar[str] = "segrnn"
     activation: ClassVar[str] = "tanh"
@@ -174,7 +174,7 @@ class SegRNN(Network):
     """The recurrent cell, a name of [Cells](networks.md#cells) that is not convolutional."""
 
     dropout: Share = 0.0
-    """Share of the recurrent layer's answers that is dropped in training."""
+    """Share of the recurrent layer's outputs that is dropped in training."""
 
     normalise: Literal["window", "last", "none"] = "last"
     """[How a window is normalized](networks.md#locationscale-and-normalise)."""
@@ -184,7 +184,7 @@ class SegRNN(Network):
 
 
 class ConvLSTM(Network):
-    """[`conv_lstm`](networks/conv_lstm.md): an encoder and a forecaster of ConvLSTMs, frames in and frames out.
+    """[`conv_lstm`](networks/conv_lstm.md): an encoder and a forecaster of ConvLSTMs, from frames to frames.
 
     For lines of sensors and for grids; a single series is a line of one place.
     """
@@ -200,7 +200,7 @@ class ConvLSTM(Network):
     """Filters of each layer of the encoder, and of the forecaster."""
 
     bidirectional: bool = False
-    """Whether the encoder reads the context both ways; the forecaster then has twice the filters."""
+    """Whether the encoder is bidirectional; the forecaster then has twice the filters."""
 
     patch: PositiveInt = 1
     """Cells of the grid in each direction that become one place with as many times the channels."""
@@ -215,7 +215,7 @@ class ConvLSTM(Network):
     """Width of the vector of a static categorical, for single series."""
 
     width: PositiveInt = 16
-    """Features of each cell and step that the head gets."""
+    """Features of each cell and step for the head."""
 
 
 class InStep(Network):
@@ -244,7 +244,7 @@ class InStep(Network):
     """Share of the features that is dropped after every recurrent layer, in training."""
 
     carry: bool = True
-    """Whether states go on from chunk to chunk in training."""
+    """Whether states carry over from chunk to chunk in training."""
 
 
 class StackedModel(Section):

@@ -16,19 +16,19 @@ _HORIZONS: Final = 4  # stamps of as many: one forecast that went wrong, or well
 
 
 class Calibrate(Section):
-    """Which residuals the intervals are made of."""
+    """The residuals that the intervals are made of."""
 
     by: str = Field("all", examples=["all", "series"])
-    """Those of `all` series; of its own alone (`series`); or of the series with the same label (the name of a static
-    label). A group with fewer than 50 residuals of a step has those of all; more than 400 series have fewer each, see
-    [Calibration](evaluation.md#calibration)."""
+    """Residuals of `all` series; of the series alone (`series`); or of the series with the same label (the name of a
+    static label). A group with fewer than 50 residuals of a step uses those of all; more than 400 series have fewer
+    each, see [Calibration](evaluation.md#calibration)."""
 
     half_life: int | None = Field(None, ge=1)
     """Steps after which a residual counts half, so that intervals follow a changing world; `null`: all count alike."""
 
 
 class Forecast(Section):
-    """What a forecast gives."""
+    """The content of a forecast."""
 
     levels: tuple[Annotated[int, Field(gt=0, lt=100)], ...] = (80,)
     """Prediction intervals in percent, besides the quantiles of the head."""
@@ -37,16 +37,16 @@ class Forecast(Section):
     """Sample paths of each window, where a model goes on from its own forecasts."""
 
     temperature: float = Field(1.0, ge=0)
-    """Temperature of symbols that are drawn; 0 always takes the most probable."""
+    """Temperature for drawing symbols; 0 always takes the most probable."""
 
     top: int | None = Field(None, ge=1)
-    """Symbols are drawn from so many of the most probable; `null`: from all."""
+    """Draw only from this many of the most probable symbols; `null`: from all."""
 
     seed: int = 1
-    """Seed of the symbols that are drawn."""
+    """Seed for drawing symbols."""
 
     calibrate: Calibrate = Calibrate()
-    """Which residuals the intervals are made of."""
+    """The residuals that the intervals are made of."""
 
 
 class Monitor(Section):
@@ -78,8 +78,8 @@ class Monitor(Section):
 class Schedule(Section):
     """When the job's flows run by themselves.
 
-    `gatecast deploy` brings the schedule to Prefect: [Schedule](schedule.md). A job without a schedule runs only when
-    asked. Each line has the five fields of cron.
+    `gatecast deploy` brings the schedule to Prefect: [Schedule](schedule.md). A job without a schedule runs only on
+    request. Each line has the five fields of cron.
     """
 
     time_zone: TimeZone = "UTC"
@@ -89,13 +89,13 @@ class Schedule(Section):
     """When to ingest; `null`: not by the clock."""
 
     training: CronLine | None = None
-    """When to train; besides, a training follows whenever the monitor wants one. `null`: not by the clock."""
+    """When to train; the monitor may also request a training at any time. `null`: not by the clock."""
 
     batch: CronLine | None = None
     """When to forecast; `null`: after every ingest that brought readings."""
 
     monitor: CronLine | None = None
-    """When to look at the live model; `null`: after every ingest that brought readings."""
+    """When to check the live model; `null`: after every ingest that brought readings."""
 
 
 def least_stamps(horizon: int) -> int:

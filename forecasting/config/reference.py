@@ -1,4 +1,4 @@
-"""The page docs/configuration.md: a template whose `{{ … }}` lines become what the configuration says of itself.
+"""The page docs/configuration.md: a template whose `{{ … }}` lines become the configuration's own descriptions.
 
 python -m forecasting.config.reference docs
 """

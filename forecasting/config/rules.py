@@ -1,4 +1,4 @@
-"""What the sections of a job have against each other: every rule that needs neither data nor a network."""
+"""Rules between the sections of a job, all of those that need neither data nor a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _block_is_for_single_series(job: Job) -> Iterator[Fault]:
 
 
 def _block_knows_what_it_reads(job: Job) -> Iterator[Fault]:
-    """Where a network goes on from its own forecasts, nobody has the covariates that come up to now only."""
+    """A network that continues from its own forecasts would need past covariates after the cutoff."""
     block, horizon, past = job.window.block, job.window.horizon, job.series.past
     if block is not None and block < horizon and past:
         yield Fault(
@@ -117,7 +117,7 @@ def _symbols_have_their_network(job: Job) -> Iterator[Fault]:
 
 
 def _symbols_have_no_settings_of_numbers(job: Job) -> Iterator[Fault]:
-    """Codes have no level, so nothing that belongs to one applies to them."""
+    """Codes have no level, so settings of a level do not apply to them."""
     if not job.symbolic:
         return
     series = job.series

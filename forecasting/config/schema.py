@@ -1,4 +1,4 @@
-"""The JSON Schema of a job: what `gatecast schema` prints, and what editors complete and check a YAML file with."""
+"""The JSON Schema of a job, for `gatecast schema` and for editors that complete and check a YAML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every section of a configuration is: frozen, closed, and judged as a whole, all faults at once."""
+"""The base of every section of a configuration: frozen, closed, and judged as a whole, all faults at once."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class _UnjudgedError(Exception):
 class Section(BaseModel):
     """Part of a configuration.
 
-    Frozen, and an unknown key is an error. `RULES` say what its keys have against each other; a key that is wrong
-    silences only the rules that read it.
+    Frozen, and an unknown key is an error. `RULES` are conflicts between its keys; an invalid key silences only the
+    rules that read it.
     """
 
     model_config = ConfigDict(
@@ -115,7 +115,7 @@ def by_default(key: str, value: str) -> BeforeValidator:
 
 
 def tagged(key: str) -> ConfigDict:
-    """For a section that is one of several kinds: whoever writes it must write `key`, which says of which."""
+    """For a section that is one of several kinds: require `key`, which picks the kind."""
 
     def require(schema: dict[str, Any]) -> None:
         schema["required"] = [key, *schema.get("required", ())]

@@ -1,4 +1,4 @@
-"""What the rows mean, and how much of them a network reads."""
+"""The meaning of the rows, and how much of them a network reads."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _days_have_a_use(series: Any) -> Iterator[Fault]:
 
 
 class Series(Section):
-    """What the rows mean, and how they are put in order."""
+    """The meaning of the rows, and how they are cleaned."""
 
     RULES = (
         _steps_end_at_their_stamp,
@@ -96,10 +96,10 @@ class Series(Section):
     """The step of the series, a pandas offset alias: 5min, h, D, B, W-SUN, ME, QS, …"""
 
     season: int | None = Field(None, ge=1)
-    """Steps in a season, for seasonal naive and MASE; `null` takes the natural one of `freq`."""
+    """Steps in a season, for seasonal naive and MASE; `null`: the natural one of `freq`."""
 
     past: tuple[str, ...] = ()
-    """Covariates that are known up to now only."""
+    """Covariates that are known only up to the cutoff."""
 
     future: tuple[str, ...] = ()
     """Covariates that are known ahead: a forecast needs their values over the horizon."""
@@ -108,8 +108,8 @@ class Series(Section):
     """Covariates with one value per series."""
 
     categorical: tuple[str, ...] = ()
-    """Those of the covariates above, and of `y`, that are labels, not numbers. A label never seen in training has its
-    own bucket."""
+    """The covariates above, and `y`, that are labels, not numbers. A label never seen in training has its own bucket.
+    """
 
     calendar: tuple[TimeFeature, ...] = ()
     """[Time features](#time-features), known ahead for every stamp."""
@@ -122,33 +122,32 @@ class Series(Section):
     events of several days, `until`."""
 
     days_around: int = Field(1, ge=0, le=14)
-    """Days before and after a holiday or an event that are told apart from other days."""
+    """Days before and after a holiday or an event that have features of their own."""
 
     layout: Literal["none", "line", "grid"] = "none"
     """Series that a network reads together, as neighbors: see [Frames and lines](frames.md)."""
 
     places: tuple[str, ...] = ()
-    """The order of the series on a line; empty: that of their names."""
+    """The order of the series on a line; empty: alphabetical."""
 
     gaps: Literal["mask", "fill", "refuse"] = "mask"
     """`mask`: missing steps are marked for the network; `fill`: they take the last reading; `refuse`: an error."""
 
     max_gap: int | None = Field(None, ge=0)
-    """No window that is learned from or calibrated on reaches across a longer gap; `null`: one as long as the
-    context."""
+    """No window for training or calibration spans a longer gap; `null`: the context."""
 
     aggregate: Literal["mean", "sum", "last", "min", "max", "count"] | None = None
-    """What the readings of a step become where they come at [irregular times](data.md#irregular-sensors); `null`: every
-    stamp must lie on the grid of `freq`."""
+    """How the readings of a step are combined if they come at [irregular times](data.md#irregular-sensors); `null`:
+    every stamp must lie on the grid of `freq`."""
 
     duplicates: Literal["mean", "first", "last", "sum", "refuse"] = "refuse"
-    """What becomes of two readings of one series at one stamp; `refuse`: an error."""
+    """How two readings of one series at one stamp are combined; `refuse`: an error."""
 
     lower: float | None = None
-    """Readings below count as missing, and forecasts are clipped."""
+    """Lower readings count as missing, and forecasts are clipped."""
 
     upper: float | None = None
-    """Readings above count as missing, and forecasts are clipped."""
+    """Higher readings count as missing, and forecasts are clipped."""
 
     integer: bool = False
     """Whether forecasts are whole numbers."""
@@ -164,10 +163,10 @@ class Series(Section):
     """Rows before this stamp are left out."""
 
     end: str | None = Field(None, examples=["2024-03"])
-    """Rows after this stamp are left out; a day, a month, or a year stands for all of it: `2024-03` keeps March."""
+    """Rows after this stamp are left out; a day, a month, or a year includes all of it: `2024-03` keeps March."""
 
     min_length: int = Field(2, ge=1)
-    """Shorter series are left out, and reported."""
+    """Shorter series are left out and reported."""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -197,13 +196,13 @@ class Window(Section):
     """Steps that it forecasts."""
 
     block: int | None = Field(None, ge=1)
-    """Steps that a direct network gives at once, at most the horizon; `null`: all of them."""
+    """Steps that a direct network forecasts at once, at most the horizon; `null`: all of them."""
 
     stride: int = Field(1, ge=1)
     """Steps between the starts of neighboring training windows."""
 
     min_observed: float = Field(0.5, gt=0, le=1)
-    """Share of the context that must be real readings."""
+    """Share of the context that must be actual readings."""
 
     @property
     def at_once(self) -> int:

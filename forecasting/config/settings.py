@@ -1,4 +1,4 @@
-"""What the environment says: where home is and where MLflow answers; only entry points import this module."""
+"""Settings from the environment, such as the home and MLflow's address; only entry points import this module."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +20,14 @@ def _directory(path: Path) -> Path:
 
 
 class Settings(BaseSettings):
-    """Frozen settings, read from `GATECAST_…` environment variables; raise ConfigError where home is a file."""
+    """Frozen settings, read from `GATECAST_…` environment variables; raises ConfigError if home is a file."""
 
     model_config = SettingsConfigDict(
         env_prefix="GATECAST_", env_ignore_empty=True, frozen=True, extra="ignore", use_attribute_docstrings=True
     )
 
     home: Annotated[Path, AfterValidator(_directory)] = Field(Path(".gatecast"), validate_default=True)
-    """The folder of everything that Gatecast keeps."""
+    """The folder of all of Gatecast's data."""
 
     tracking_uri: str = Field(default_factory=lambda data: f"sqlite:///{Workspace(data['home']).database}")
     """The MLflow tracking server; by default a SQLite file in the home."""
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     """The folder of the locks that serialize promotions, by default in the home; homes of one registry share it."""
 
     jobs: Path = Path("configs")
-    """The folder of the jobs that [`gatecast deploy`](cli.md#gatecast-deploy) brings to Prefect."""
+    """The folder of the jobs that [`gatecast deploy`](cli.md#gatecast-deploy) deploys."""
 
     datasets: Path = Path("../shared/datasets")
     """Larger public data of some jobs, tests, and benchmarks."""
@@ -47,63 +47,63 @@ class Settings(BaseSettings):
 
 
 class ServeSettings(BaseSettings):
-    """How the service answers, read from `GATECAST_SERVE_…` environment variables; raises ValidationError."""
+    """Settings of the service, read from `GATECAST_SERVE_…` environment variables; raises ValidationError."""
 
     model_config = SettingsConfigDict(env_prefix="GATECAST_SERVE_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     names: tuple[str, ...] = ()
-    """Registered models, `name` or `name@version`; empty: all that have a champion."""
+    """Registered models, `name` or `name@version`; empty: all with a champion."""
 
     keys: SecretStr | None = None
-    """JSON list of API keys, see docs/serve.md; none: everyone may read and forecast."""
+    """JSON list of API keys, see docs/serve.md; none: anyone may read and forecast."""
 
     keys_file: Path | None = None
     """The same in a file."""
 
     origins: tuple[str, ...] = ()
-    """Web pages of other hosts that may call."""
+    """Origins of web pages that may call the service."""
 
     poll_seconds: float = Field(5.0, gt=0)
-    """Between two looks at the registry."""
+    """Seconds between two checks of the registry."""
 
     batch_windows: int = Field(64, ge=1)
-    """Most windows in one batch."""
+    """Largest number of windows in one batch."""
 
     batch_wait_ms: float = Field(0.0, ge=0, le=1000)
-    """How long a request may wait for company."""
+    """Longest wait of a request for others to share its batch."""
 
     queue: int = Field(256, ge=1)
-    """Requests that may wait for a model; more are answered 429."""
+    """Requests that may wait for a model; further ones are answered 429."""
 
     timeout_seconds: float = Field(10.0, gt=0)
-    """For one request."""
+    """Limit for one request."""
 
     body_seconds: float = Field(20.0, gt=0)
-    """For a client to send a request."""
+    """Limit for a client to send a request."""
 
     notice_seconds: float = Field(1.0, ge=0)
-    """After SIGTERM: no longer ready, but still answering."""
+    """After SIGTERM, time of being no longer ready, but still answering."""
 
     drain_seconds: float = Field(20.0, gt=0)
-    """After SIGTERM: until the service has ended, whatever is under way."""
+    """After SIGTERM, time until the service ends, even with requests in progress."""
 
     threads: int = Field(1, ge=0)
-    """That forecast one batch; 0: all cores."""
+    """Threads that forecast one batch; 0: all cores."""
 
     max_body_mb: float = Field(16.0, gt=0)
-    """Of one request."""
+    """Size of one request."""
 
     max_bodies_mb: float = Field(256.0, gt=0)
-    """Of all requests under way; more are answered 503."""
+    """Size of all requests in progress; further ones are answered 503."""
 
     max_rows: int = Field(200_000, ge=1)
-    """Of one request."""
+    """Rows of one request."""
 
     max_series: int = Field(1_000, ge=1)
-    """Of one request."""
+    """Series of one request."""
 
     max_symbols: int = Field(10_000, ge=1)
-    """That one request to a model of symbols may ask for, or prompt."""
+    """Symbols that one request may generate, or send as a prompt."""
 
     max_bundle_mb: float = Field(200.0, gt=0)
-    """Larger ones are refused."""
+    """Larger bundles are refused."""

@@ -1,4 +1,4 @@
-"""Where readings come from: the configuration of every kind of source."""
+"""The source of readings: the configuration of every kind of source."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _cells_are_apart(source: Any) -> Iterator[Fault]:
 
 
 class FileColumns(Section):
-    """Which columns become what. All other columns that `series` names keep their names."""
+    """The roles of columns. All other columns named in `series` keep their names."""
 
     layout: Literal["long", "wide"] = "long"
     """`long`: a row is one reading of one series; `wide`: a row is one stamp, and a column is one series."""
@@ -56,7 +56,7 @@ class FileColumns(Section):
 
 
 class FileSource(Section):
-    """CSV, Parquet, or JSON-lines files, also compressed; the ending of the name tells which.
+    """CSV, Parquet, or JSON-lines files, also compressed; the file extension picks the format.
 
     [Data](data.md) has examples.
     """
@@ -67,31 +67,31 @@ class FileSource(Section):
     kind: Literal["file"] = "file"
 
     path: Paths = Field(examples=["data/glucose/*.csv.gz"])
-    """One glob or a list of them; the files that match are read in the order of their names. `${NAME}` and
-    `${NAME:-default}` are environment variables."""
+    """One glob or a list of them; matching files are read in alphabetical order. `${NAME}` and `${NAME:-default}` are
+    environment variables."""
 
     columns: FileColumns = FileColumns()
-    """Which columns become what."""
+    """The roles of columns."""
 
     separator: str = ","
-    """Between the cells of a CSV file; one blank stands for any run of blanks. Every row has as many cells as the
-    first one."""
+    """The separator of cells in a CSV file; one blank means any run of blanks. Every row has as many cells as the first
+    one."""
 
     decimal: str = "."
-    """The decimal sign of numbers that are text. A number that is not written so is an error that names its row."""
+    """The decimal sign of numbers in text. A number in another form is an error that names its row."""
 
     thousands: str | None = Field(None, examples=["."])
-    """The sign between thousands, as in 1.234.567; `null`: there is none."""
+    """The thousands separator, as in 1.234.567; `null`: none."""
 
     header: bool = True
-    """Whether the first row names the columns; without, they are called `"0"`, `"1"`, …"""
+    """Whether the first row names the columns; without, they are named `"0"`, `"1"`, …"""
 
     missing: tuple[str | float, ...] = ()
     """Codes that mean "no value", such as -200 or `"-"`, besides the empty cell and NaN."""
 
     start: str | None = Field(None, examples=["2024-03-31"])
-    """For a CSV file without any column of time: the stamp of its first row. The others are a step of `series.freq`
-    apart."""
+    """For a CSV file without a time column: the stamp of its first row. Further rows are a step of `series.freq` apart.
+    """
 
     date_format: str | tuple[str, ...] | None = Field(None, examples=["%d.%m.%Y %H:%M", "unix", "step"])
     """strptime layouts, tried in order; `null` reads ISO 8601; `unix` and `unix_ms` count from 1970; `step` counts
@@ -119,13 +119,13 @@ class SqlSource(Section):
     """The query that gives the rows."""
 
     columns: FileColumns = FileColumns()
-    """Which columns become what."""
+    """The roles of columns."""
 
     decimal: str = "."
-    """The decimal sign of numbers that are text. A number that is not written so is an error that names its row."""
+    """The decimal sign of numbers in text. A number in another form is an error that names its row."""
 
     thousands: str | None = Field(None, examples=["."])
-    """The sign between thousands, as in 1.234.567; `null`: there is none."""
+    """The thousands separator, as in 1.234.567; `null`: none."""
 
     missing: tuple[str | float, ...] = ()
     """Codes that mean "no value", besides NULL and NaN."""
@@ -144,7 +144,7 @@ def _spans_are_sensible(source: Any) -> Iterator[Fault]:
 class FramesSource(Section):
     """Frames of a grid over time: see [Frames and lines](frames.md). Needs the extra `frames`.
 
-    Every cell becomes a series, called by its row and column. The first channel becomes `y`, others may be covariates.
+    Every cell becomes a series, named by its row and column. The first channel becomes `y`, others may be covariates.
     """
 
     model_config = tagged("kind")
@@ -160,16 +160,16 @@ class FramesSource(Section):
     only one."""
 
     start: str | None = Field(None, examples=["2024-03-31"])
-    """When the first frame was taken, where files have no time. Frames are a step of `series.freq` apart."""
+    """The time of the first frame, for files without times. Frames are a step of `series.freq` apart."""
 
     time: str = "time"
     """The coordinate of time in NetCDF files."""
 
     colour: Literal["gray", "rgb"] = "gray"
-    """Of pictures: `gray`, or `rgb` for `red` as `y`, `green` and `blue`. Values become 0 to 1."""
+    """For pictures: `gray`, or `rgb` for `red` as `y`, `green`, and `blue`. Values are scaled to 0 to 1."""
 
     missing: tuple[float, ...] = ()
-    """Values that mean "no value", besides NaN and what a NetCDF file declares."""
+    """Values that mean "no value", besides NaN and the fill values of a NetCDF file."""
 
     rows: tuple[int, int] | None = None
     """The first row and the one after the last, counted from 0; `null`: all."""
@@ -178,11 +178,11 @@ class FramesSource(Section):
     """The first column and the one after the last, counted from 0; `null`: all."""
 
     coarsen: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 1)
-    """Rows and columns of a block that becomes one cell, the mean of what is read in it."""
+    """Rows and columns of a block that becomes one cell, the mean of the readings in it."""
 
 
 class SyntheticSource(Section):
-    """Made-up seasonal series with trend and noise: the same for the same seed."""
+    """Synthetic seasonal series with trend and noise: the same seed gives the same series."""
 
     model_config = tagged("kind")
 
@@ -217,7 +217,7 @@ class SyntheticSource(Section):
 
 
 class TextSource(Section):
-    """Texts whose symbols are the readings: see [Symbols](symbols.md). One series per file, called by its name."""
+    """Texts whose symbols are the readings: see [Symbols](symbols.md). One series per file, named like it."""
 
     model_config = tagged("kind")
 
@@ -227,7 +227,7 @@ class TextSource(Section):
     """One glob or several, also of `.gz` files; `${NAME}` and `${NAME:-default}` are environment variables."""
 
     unit: Literal["character", "word", "line"] = "character"
-    """What a symbol is."""
+    """The unit of a symbol."""
 
 
 Source: TypeAlias = Annotated[

@@ -45,7 +45,7 @@ class Train(Section):
     """Learning rate of AdamW, at its highest."""
 
     decay: Literal["constant", "cosine"] = "cosine"
-    """How the learning rate goes down over all epochs; `constant`: not at all."""
+    """How the learning rate decreases over all epochs; `constant`: not at all."""
 
     weight_decay: float = Field(0.0001, ge=0)
     """Weight decay of AdamW."""
@@ -57,10 +57,10 @@ class Train(Section):
     """Epochs without a better validation loss before training ends; the best weights are kept."""
 
     validation: Annotated[int | float, AfterValidator(_span)] = 0.15
-    """The last part of the training span, which only judges: a share between 0 and 1, or a number of steps."""
+    """The last part of the training span, for validation only: a share between 0 and 1, or a number of steps."""
 
     windows_per_epoch: int | None = Field(None, ge=1)
-    """Windows drawn for an epoch; `null`: all of them."""
+    """Windows drawn for each epoch; `null`: all of them."""
 
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Precision of the layers; the mixed ones help on a GPU."""
@@ -75,10 +75,10 @@ class Train(Section):
     """Seconds after which training is stopped with an error; `null`: never."""
 
     init: Annotated[str, AfterValidator(_start)] = "scratch"
-    """The first weights: `scratch`, `champion`, `encoder`, `head`, or the id of a run: [Retraining](retraining.md)."""
+    """The initial weights: `scratch`, `champion`, `encoder`, `head`, or a run ID: [Retraining](retraining.md)."""
 
     replay: float = Field(1.0, ge=0, le=1)
-    """The share of what the first weights have learned from that is read again; 0: only what is new."""
+    """The share of the windows behind the initial weights that is read again; 0: only new windows."""
 
     final_fit: bool = False
-    """Fit a challenger that passed once more, on all readings, before it goes on serving."""
+    """Fit a challenger that passed once more, on all readings."""

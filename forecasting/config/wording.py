@@ -1,4 +1,4 @@
-"""The words for what a key may hold and for what is wrong with it, from the JSON Schema of its section."""
+"""Sentences on valid values of a key and on its faults, from the JSON Schema of its section."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fault(section: type[BaseModel], content: Any, item: Any) -> tuple[str, str]:
         return _unknown(loc[0] if kind == "extra_forbidden" else item["input"], list(section.model_fields))
     if kind == "missing" and len(loc) == 1:
         return loc[0], f"this key is required{_example(section, loc[0])}"
-    if kind == "value_error":  # a validator of our own, whose sentence says what came
+    if kind == "value_error":  # a validator of our own, with a sentence of its own
         return ".".join(map(str, loc)), str(item["ctx"]["error"])
     if kind.startswith("union_tag_"):
         return _without_kind(section, loc[0], content[loc[0]])
@@ -46,7 +46,7 @@ def unfit(section: type[BaseModel], path: tuple[Any, ...], value: Any) -> str:
 
 
 def allowed(wanted: Schema, schema: Schema) -> str:
-    """What a value may be, in words: `a whole number of at least 1`, `one of mean, first, last`."""
+    """The valid values in words: `a whole number of at least 1`, `one of mean, first, last`."""
     if names := choices(wanted):
         return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
     if "discriminator" in wanted:
@@ -74,7 +74,7 @@ def choices(wanted: Schema) -> list[str]:
 
 
 def close_match(value: Any, names: Iterable[str]) -> str:
-    """` (did you mean …?)` where a name is near, else nothing."""
+    """` (did you mean …?)` if a name is near, else nothing."""
     close = difflib.get_close_matches(value.lower(), list(names), n=1) if isinstance(value, str) else []
     return f" (did you mean {close[0]}?)" if close else ""
 
@@ -154,7 +154,7 @@ def _wrong(wanted: str, value: Any, names: Iterable[str] = ()) -> str:
 
 
 def _hint(wanted: str, value: Any) -> str:
-    """What YAML may have made of what was meant."""
+    """A hint on values that YAML has changed."""
     if value is None:
         return "; write a value, or leave the key out"
     if isinstance(value, str) and value.lower() in ("none", "null"):
@@ -171,7 +171,7 @@ def _hint(wanted: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """What came, short, as one would write it in YAML."""
+    """A value, shortened, as in YAML."""
     if isinstance(value, dict):
         return f"a section with the keys {', '.join(map(str, value))}" if value else "an empty section"
     if isinstance(value, list | tuple):

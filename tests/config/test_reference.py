@@ -53,7 +53,7 @@ def test_every_section_stands_on_the_page_once() -> None:
         ("model: stacked", "cell_options", ["`null`", "[cell_options](#cell_options)"]),
         ("model: deepar", "units", ["`[40, 40]`", "list of one or more whole numbers of at least 1"]),
         ("model", "segrnn", ["[model: segrnn](#model-segrnn)", "[`segrnn`](networks/segrnn.md): a recurrent layer"]),
-        ("Environment", "GATECAST_HOME", ["`.gatecast`", "The folder of everything that Gatecast keeps."]),
+        ("Environment", "GATECAST_HOME", ["`.gatecast`", "The folder of all of Gatecast's data."]),
     ],
 )
 def test_row_tells_default_value_and_meaning(heading: str, key: str, cells: list[str]) -> None:
