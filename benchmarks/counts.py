@@ -86,7 +86,7 @@ def _run(job: Job, table: pd.DataFrame, fold: Fold, backtest: Backtester, seed: 
 def _coverages(
     bundle: Path, table: pd.DataFrame, cutoffs: pd.DatetimeIndex, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Closed coverage of the head's own quantiles, and of the randomised probability integral transform."""
+    """Closed coverage of the head's own quantiles, and of the randomized probability integral transform."""
     windows = _windows(open_forecaster(bundle), table, cutoffs)
     indices = np.arange(len(windows))
     y = windows.targets(indices).astype(np.float64)  # the job does not scale counts

@@ -1,4 +1,4 @@
-"""Resident memory while a network trains on 100,000,000 readings: windows are never materialised.
+"""Resident memory while a network trains on 100,000,000 readings: windows are never materialized.
 
     python -m benchmarks.memory --points 100000000 --json memory.json
 

@@ -30,7 +30,7 @@ VOCABULARY = learn_vocabulary(itertools.chain(*STORIES))
 RIGHT, SELF, CHAIN, ALONE, OTHER = "Doug saw Jane.", "Doug saw Doug.", "Jane saw Spot saw …", "Spot.", "anything else"
 TRAIN = Train(epochs=1, batch_size=36, learning_rate=0.02, decay="constant", weight_decay=0.0, seed=1)
 REPEATED = 250  # times that every story is read in a round
-ROUNDS = 13  # each starts the optimiser anew: its memory of large gradients keeps steps small long after they are gone
+ROUNDS = 13  # each starts the optimizer anew: its memory of large gradients keeps steps small long after they are gone
 
 
 def main() -> None:

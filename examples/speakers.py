@@ -42,7 +42,7 @@ def main() -> None:
     folder = Path(os.environ.get("GATECAST_DATASETS", "../shared/datasets")) / "sequences"
     if not folder.is_dir():
         sys.exit(f"there is no folder {folder}: set GATECAST_DATASETS to the folder of the larger data sets")
-    train, test = standardised(*(read(folder / f"JapaneseVowels_{part}.ts.gz") for part in ("TRAIN", "TEST")))
+    train, test = standardized(*(read(folder / f"JapaneseVowels_{part}.ts.gz") for part in ("TRAIN", "TEST")))
     print(f"{'classifier':34}{'right':>8}")
     for name, right in (linear(train, test) | {"GRU, both ways": recurrent(train, test, TRAIN)}).items():
         print(f"{name:34}{right:8.1%}")
@@ -58,7 +58,7 @@ def read(path: Path) -> Utterances:
     return Utterances(past, np.array([int(field[-1]) - 1 for field in fields]))
 
 
-def standardised(train: Utterances, test: Utterances) -> tuple[Utterances, Utterances]:
+def standardized(train: Utterances, test: Utterances) -> tuple[Utterances, Utterances]:
     """Both with each coefficient's mean and spread in training taken off; the padding stays zero."""
     said = train.past[train.past[:, :, -1] == 1][:, :-1]
     mean, spread = np.append(said.mean(axis=0), 0.0), np.append(said.std(axis=0), 1.0)

@@ -41,7 +41,7 @@ def test_quantile_columns_are_found_and_put_in_order() -> None:
 
 
 def test_intervals_pair_from_the_outside_inwards() -> None:
-    """With the level in per cent; the middle has no partner."""
+    """With the level in percent; the middle has no partner."""
     pairs = interval_columns(["q0.05", "q0.1", "q0.5", "q0.9", "q0.95"])
     assert pairs == [("q0.05", "q0.95", 90.0), ("q0.1", "q0.9", 80.0)]
     assert interval_columns(["q0.5"]) == []

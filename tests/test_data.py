@@ -13,7 +13,7 @@ CHECKSUMS = {path: checksum for checksum, path in re.findall(r"^([0-9a-f]{64})  
 
 
 def grid_gaps(stamps: pd.Series, freq: str) -> pd.Series:
-    """The number of missing steps between neighbouring stamps, where there are any."""
+    """The number of missing steps between neighboring stamps, where there are any."""
     missing = stamps.drop_duplicates().diff().dropna() / pd.Timedelta(freq) - 1
     return missing[missing > 0]
 

@@ -3,7 +3,7 @@
     python -m benchmarks.accuracy etth1-96 --seeds 3 --json accuracy.json
     python -m benchmarks.accuracy etth1-96 etth1-720 --model segrnn
 
-Long-horizon cells (Zhou et al. 2021): every channel is one series, standardised with the mean and deviation of the
+Long-horizon cells (Zhou et al. 2021): every channel is one series, standardized with the mean and deviation of the
 training rows; the error is the mean over all test windows, steps and channels on that scale. The network, its
 context and its training are those of the model's file in CONFIGS. GATECAST_DATASETS names the folder of the data sets.
 """
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.accuracy.cells import CELLS, standard_fold, standardised
+from benchmarks.accuracy.cells import CELLS, standard_fold, standardized
 from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.fitting import fit, scored_baselines, with_training
 from benchmarks.harness.memory import peak_of_children_mb
@@ -47,7 +47,7 @@ def main() -> None:
 def measure(name: str, model: str, seeds: int) -> dict[str, Any]:
     """Mean and deviation over the seeds, with naive and ridge on the same windows."""
     cell, horizon = CELLS[name]
-    job, table = standardised(load_job(CONFIGS[model]), cell, horizon)
+    job, table = standardized(load_job(CONFIGS[model]), cell, horizon)
     fold = standard_fold(table, cell, horizon)
     backtest = problem_of(job).backtester(table, job, [fold])
     runs = []

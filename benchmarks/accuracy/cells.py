@@ -1,4 +1,4 @@
-"""The cells of the long-horizon protocol: files, their standardised tables, their test windows."""
+"""The cells of the long-horizon protocol: files, their standardized tables, their test windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forecasting.config.settings import Settings
 from forecasting.config.source import FileColumns, FileSource
 from forecasting.series.folds import Fold
 
-__all__ = ["CELLS", "Cell", "standard_fold", "standardised"]
+__all__ = ["CELLS", "Cell", "standard_fold", "standardized"]
 
 
 class Cell(NamedTuple):
@@ -36,7 +36,7 @@ HORIZONS = (96, 192, 336, 720)
 CELLS = {f"{name}-{horizon}": (cell, horizon) for name, cell in FILES.items() for horizon in HORIZONS}
 
 
-def standardised(base: Job, cell: Cell, horizon: int) -> tuple[Job, pd.DataFrame]:
+def standardized(base: Job, cell: Cell, horizon: int) -> tuple[Job, pd.DataFrame]:
     """The job `base` on this cell, and the cell's table on the scale of the training rows."""
     path = str(Settings().datasets / cell.path)
     job = base.model_copy(

@@ -181,7 +181,7 @@ PLANTED: Final[dict[str, tuple[int, Callable[[World, Path, int], Path]]]] = {
 
 
 def _least_squares(inputs: np.ndarray, y: np.ndarray, penalty: float = 1.0) -> Linear:
-    """Weights of centred windows, as `baselines.ridge` has them."""
+    """Weights of centered windows, as `baselines.ridge` has them."""
     gram = inputs.T @ inputs + penalty * np.eye(inputs.shape[1])
     weights = np.linalg.solve(gram, inputs.T @ (y - y.mean(axis=0)))
     weights[-1] += 1 - weights.sum(axis=0)  # the last reading was subtracted

@@ -35,8 +35,8 @@ def mean_of(values: npt.NDArray[np.float64], overlap: int) -> Mean:
     if count < 6:
         return Mean(float(values.mean()) if count else float("nan"), float("nan"), 0)
     lags = min(2 * max(overlap, round(float(np.cbrt(count)))), count // 3)
-    centred = values - values.mean()
-    products = np.array([centred[lag:] @ centred[: count - lag] for lag in range(lags)]) / count
+    centered = values - values.mean()
+    products = np.array([centered[lag:] @ centered[: count - lag] for lag in range(lags)]) / count
     weights = 1 - np.arange(1, lags) / lags
     variance = max(float(products[0] + 2 * weights @ products[1:]), 0.0)
     return Mean(float(values.mean()), float(np.sqrt(variance / (count - lags))), max(count // lags - 1, 1))

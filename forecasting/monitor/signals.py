@@ -122,8 +122,8 @@ def _together(readings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The mean (R,) of the series' readings (R, N), each in units of its own spread."""
     known = ~np.isnan(readings)
     count = np.maximum(known.sum(axis=0), 1)
-    centred = np.where(known, readings - np.where(known, readings, 0.0).sum(axis=0) / count, 0.0)
-    spread = np.sqrt(np.square(centred).sum(axis=0) / count)
-    together = centred / np.where(spread > 0, spread, 1.0)
+    centered = np.where(known, readings - np.where(known, readings, 0.0).sum(axis=0) / count, 0.0)
+    spread = np.sqrt(np.square(centered).sum(axis=0) / count)
+    together = centered / np.where(spread > 0, spread, 1.0)
     some = known.any(axis=1)
     return np.where(some, together.sum(axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)

@@ -35,7 +35,7 @@ def normal(y_true: Any, parameters: Any) -> Any:
 def student_t(y_true: Any, parameters: Any) -> Any:
     """The masked mean negative log likelihood of (B, M) targets under df, location and scale (B, M, 3); a scalar.
 
-    The gamma functions are written as Binet's, so that nothing large cancels: df may grow towards the normal.
+    The gamma functions are written as Binet's, so that nothing large cancels: df may grow toward the normal.
     """
     target, observed = _targets(y_true, parameters)
     half, location, scale = 0.5 * parameters[..., 0], parameters[..., 1], parameters[..., 2]

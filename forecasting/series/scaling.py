@@ -66,7 +66,7 @@ class Scaler(BaseModel):
         return readings
 
     def apply_covariate(self, name: str, values: np.ndarray) -> np.ndarray:
-        """A covariate's values → standardised."""
+        """A covariate's values → standardized."""
         location, scale = self.covariates[name]
         standard: np.ndarray = (values - location) / scale
         return standard

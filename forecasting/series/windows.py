@@ -1,4 +1,4 @@
-"""Windows: every context with its horizon, by index arithmetic; the N×T×D tensor is never materialised."""
+"""Windows: every context with its horizon, by index arithmetic; the N×T×D tensor is never materialized."""
 
 from __future__ import annotations
 

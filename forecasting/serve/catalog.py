@@ -84,7 +84,7 @@ class Catalog:
         return self._slots[name]
 
     async def start(self) -> None:
-        """Open what answered last from the cache, else wait for the registry, but not for ever; then watch it."""
+        """Open what answered last from the cache, else wait for the registry, but not forever; then watch it."""
         await self._in_thread(self._restore)
         self._task = asyncio.create_task(self._watch())
         if not self.ready:

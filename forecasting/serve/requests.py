@@ -41,7 +41,7 @@ class ForecastRequest(Document):
     h: int | None = Field(None, ge=1, description="Steps, at most the trained horizon; default: all of it.")
     freq: str | None = Field(None, description="Must be the model's own where it is given.")
     level: Annotated[list[float], few(_MOST)] | None = Field(
-        None, description="Per cent of central intervals, e.g. [80, 95]."
+        None, description="Percent of central intervals, e.g. [80, 95]."
     )
     quantiles: Annotated[list[float], few(_MOST)] | None = Field(
         None, description="Quantiles between 0 and 1, in place of level."

@@ -29,7 +29,7 @@ def compile_network(network: keras.Model, loss: Callable[..., object], config: T
 
 
 def batches_in(examples: int, config: Train) -> int:
-    """Batches, so optimiser steps, in an epoch over that many examples."""
+    """Batches, so optimizer steps, in an epoch over that many examples."""
     return -(-min(examples, config.windows_per_epoch or examples) // config.batch_size)
 
 

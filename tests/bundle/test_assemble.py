@@ -79,7 +79,7 @@ def test_golden_inputs_are_windows_of_the_data(fitted: Fitted) -> None:
 
 
 def test_the_spec_wants_quantiles_and_bounds_of_levels(make_job: Callable[..., Job], fitted: Fitted) -> None:
-    """In order, each once: 80 per cent lies between 0.1 and 0.9, which the head already has."""
+    """In order, each once: 80 percent lies between 0.1 and 0.9, which the head already has."""
     job = make_job(head={"quantiles": [0.1, 0.5, 0.9]}, forecast={"levels": [80, 95]})
     spec = spec_for(job, "naive", fitted.data.features, fitted.data.scaler, context=6, quantiles=(0.5,))
     assert spec.wanted == (0.025, 0.1, 0.5, 0.9, 0.975)

@@ -85,7 +85,7 @@ def test_draws_follow_the_distribution(name: str, values: list[float], rng: np.r
     draws = distribution(name, ()).at(np.tile(values, (20_000, 1)), rng.random(20_000))
     points = np.unique(draws)
     share = np.searchsorted(np.sort(draws), points, side="right") / len(draws)
-    assert np.abs(share - frozen(name, values).cdf(points)).max() < 1.63 / np.sqrt(len(draws))  # 99 per cent
+    assert np.abs(share - frozen(name, values).cdf(points)).max() < 1.63 / np.sqrt(len(draws))  # 99 percent
     assert draws.mean() == pytest.approx(frozen(name, values).mean(), abs=4 * frozen(name, values).std() / 141)
 
 

@@ -208,7 +208,7 @@ def test_log_scaled_forecasts_come_back_in_units(make_table: Tables, make_job: J
 
 
 def test_levels_choose_the_quantiles(ridge: Forecaster, fitted: Fitted, future: pd.DataFrame) -> None:
-    """Central intervals of 50 and 90 per cent and the median, each wider than the one inside it."""
+    """Central intervals of 50 and 90 percent and the median, each wider than the one inside it."""
     table = ridge.forecast(fitted.table, future, levels=(90, 50))
     names = ["q0.05", "q0.25", "q0.5", "q0.75", "q0.95"]
     assert list(table.columns[4:]) == names

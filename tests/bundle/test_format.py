@@ -1,4 +1,4 @@
-"""Bundles of format 2 that lie in the repository open for ever after, and forecast what they forecast then."""
+"""Bundles of format 2 that lie in the repository open forever after, and forecast what they forecast then."""
 
 from pathlib import Path
 

@@ -45,7 +45,7 @@ def job_by(make_job: Callable[..., Job], by: str, half_life: int | None = None) 
 
 
 def widths(bundle: Path, table: pd.DataFrame) -> dict[str, float]:
-    """The mean width of the 80 per cent interval of each series."""
+    """The mean width of the 80 percent interval of each series."""
     found = open_forecaster(bundle).forecast(table)
     return (found["q0.9"] - found["q0.1"]).groupby(found["unique_id"]).mean().to_dict()
 

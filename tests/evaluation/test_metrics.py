@@ -298,7 +298,7 @@ def test_revision_matches_hand_computed_value() -> None:
 
 
 def test_revision_matches_a_plain_loop_in_any_order_of_windows() -> None:
-    """Only windows of the same series whose cutoffs are neighbours are compared; a missing cutoff is no neighbour."""
+    """Only windows of the same series whose cutoffs are neighbors are compared; a missing cutoff is no neighbor."""
     scored = make(seed=8, cutoffs=6)
     random = np.random.default_rng(0)
     keep = random.permutation([row for row in range(18) if row != 9])

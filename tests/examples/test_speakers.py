@@ -13,7 +13,7 @@ def utterances(datasets: Path) -> tuple[speakers.Utterances, speakers.Utterances
     """What there is to learn from, and to be judged on."""
     folder = datasets / "sequences"
     train, test = (speakers.read(folder / f"JapaneseVowels_{part}.ts.gz") for part in ("TRAIN", "TEST"))
-    return speakers.standardised(train, test)
+    return speakers.standardized(train, test)
 
 
 def test_utterances_are_padded_in_front(utterances: tuple[speakers.Utterances, speakers.Utterances]) -> None:

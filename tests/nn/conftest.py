@@ -21,7 +21,7 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def randomise(rng: np.random.Generator) -> Callable[[Any], Any]:
+def randomize(rng: np.random.Generator) -> Callable[[Any], Any]:
     """Give every weight of a layer or model, zeros included, a random value of its own."""
 
     def apply(built: Any) -> Any:
@@ -32,11 +32,11 @@ def randomise(rng: np.random.Generator) -> Callable[[Any], Any]:
 
 
 @pytest.fixture
-def network(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
+def network(randomize: Callable[[Any], Any]) -> Callable[..., Any]:
     """A `stacked` network with random weights."""
 
     def make(shapes: Shapes, **params: Any) -> Any:
-        return randomise(models.build(Stacked(**params), shapes, heads.build(NumberHead(quantiles=LEVELS))))
+        return randomize(models.build(Stacked(**params), shapes, heads.build(NumberHead(quantiles=LEVELS))))
 
     return make
 

@@ -98,7 +98,7 @@ def coupled_lstm(x: Array, states: list[Array], weights: list[Array], activation
 
 
 def convolve(x: Array, kernel: Array) -> Array:
-    """Every place (B, *grid, D) sees a window of its neighbours through (*window, D, U), zeros beyond the border."""
+    """Every place (B, *grid, D) sees a window of its neighbors through (*window, D, U), zeros beyond the border."""
     window, grid = kernel.shape[:-2], x.shape[1:-1]
     padded = np.pad(x, [(0, 0), *(((size - 1) // 2, size // 2) for size in window), (0, 0)])
     result = np.zeros((*x.shape[:-1], kernel.shape[-1]))
@@ -192,10 +192,10 @@ def test_every_cell_has_its_equations_here() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_cell_computes_its_equations(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+def test_cell_computes_its_equations(case: Any, randomize: Any, rng: np.random.Generator) -> None:
     """All hidden states and the last states agree with the loop, from random initial states."""
     cell, activation, options, grid = case
-    layer = randomise(built(case, states=True))
+    layer = randomize(built(case, states=True))
     x = drawn(rng, grid)
     states = [rng.normal(size=(WINDOWS, *grid, UNITS)) for _ in range(STATES[cell])]
     output, last, *_ = layer(tensor(x), initial_state=[tensor(state) for state in states])
@@ -205,9 +205,9 @@ def test_cell_computes_its_equations(case: Any, randomise: Any, rng: np.random.G
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_states_carry_a_sequence_on(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+def test_states_carry_a_sequence_on(case: Any, randomize: Any, rng: np.random.Generator) -> None:
     """Two halves, the second from the states after the first, give what the whole gives."""
-    layer, x = randomise(built(case, states=True)), drawn(rng, case[-1])
+    layer, x = randomize(built(case, states=True)), drawn(rng, case[-1])
     whole, *expected = layer(tensor(x))
     first, *states = layer(tensor(x[:, :2]))
     second, *last = layer(tensor(x[:, 2:]), initial_state=states)
@@ -218,12 +218,12 @@ def test_states_carry_a_sequence_on(case: Any, randomise: Any, rng: np.random.Ge
 
 
 @pytest.mark.parametrize("case", PLAIN, ids=str)
-def test_bidirectional_pass_is_two_loops(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+def test_bidirectional_pass_is_two_loops(case: Any, randomize: Any, rng: np.random.Generator) -> None:
     """The second half of the output is the loop over the reversed input, turned back."""
     cell, activation, _, grid = case
     layer = keras.layers.Bidirectional(made(case))
     layer.build((None, STEPS, *grid, FEATURES))
-    randomise(layer)
+    randomize(layer)
     x = drawn(rng, grid)
     zeros = [np.zeros((WINDOWS, *grid, UNITS))] * STATES[cell]
     weights = parameters(layer)
@@ -235,9 +235,9 @@ def test_bidirectional_pass_is_two_loops(case: Any, randomise: Any, rng: np.rand
 
 
 @pytest.mark.parametrize("case", PLAIN, ids=str)
-def test_no_step_sees_a_later_one(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+def test_no_step_sees_a_later_one(case: Any, randomize: Any, rng: np.random.Generator) -> None:
     """Changing step 3 leaves all outputs before it as they were and changes those from it on."""
-    layer, x = randomise(built(case)), drawn(rng, case[-1])
+    layer, x = randomize(built(case)), drawn(rng, case[-1])
     changed = x.copy()
     changed[:, 3] += 10.0
     before, after = (ops.convert_to_numpy(layer(tensor(array))) for array in (x, changed))
@@ -247,9 +247,9 @@ def test_no_step_sees_a_later_one(case: Any, randomise: Any, rng: np.random.Gene
 
 
 @pytest.mark.parametrize("case", PLAIN, ids=str)
-def test_last_state_is_the_end_of_the_sequence(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+def test_last_state_is_the_end_of_the_sequence(case: Any, randomize: Any, rng: np.random.Generator) -> None:
     """Without `sequences` the layer gives the last hidden state."""
-    whole, last = randomise(built(case)), built(case, sequences=False)
+    whole, last = randomize(built(case)), built(case, sequences=False)
     last.set_weights(whole.get_weights())
     x = tensor(drawn(rng, case[-1]))
     np.testing.assert_allclose(ops.convert_to_numpy(last(x)), ops.convert_to_numpy(whole(x))[:, -1], atol=1e-6)
@@ -258,7 +258,7 @@ def test_last_state_is_the_end_of_the_sequence(case: Any, randomise: Any, rng: n
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("case", PLAIN, ids=str)
 def test_masked_steps_behind_a_sequence_are_not_there(
-    case: Any, bidirectional: bool, randomise: Any, rng: np.random.Generator
+    case: Any, bidirectional: bool, randomize: Any, rng: np.random.Generator
 ) -> None:
     """Sequences of unequal length, filled up on the right and masked, end in the states that they have alone."""
     if keras.config.backend() == "jax" and case[0] in CONVOLUTIONAL:
@@ -266,7 +266,7 @@ def test_masked_steps_behind_a_sequence_are_not_there(
     grid, layer = case[-1], made(case, sequences=False)
     layer = keras.layers.Bidirectional(layer) if bidirectional else layer
     layer.build((None, STEPS, *grid, FEATURES))
-    randomise(layer)
+    randomize(layer)
     x, lengths = drawn(rng, grid), np.array([5, 3, 1, 4])
     mask = np.arange(STEPS) < lengths[:, None]
     together = ops.convert_to_numpy(layer(tensor(x), mask=ops.convert_to_tensor(mask)))
@@ -276,11 +276,11 @@ def test_masked_steps_behind_a_sequence_are_not_there(
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_file_gives_the_same_cell_back(case: Any, tmp_path: Path, randomise: Any, rng: np.random.Generator) -> None:
+def test_file_gives_the_same_cell_back(case: Any, tmp_path: Path, randomize: Any, rng: np.random.Generator) -> None:
     """Saved and loaded in safe mode, forwards and both ways, it computes the same with the same options."""
     source = keras.Input((STEPS, *case[-1], FEATURES))
     both = keras.layers.Bidirectional(made(case))(source)
-    model = randomise(keras.Model(source, [made(case)(source), both]))
+    model = randomize(keras.Model(source, [made(case)(source), both]))
     model.save(tmp_path / "cell.keras")
     again = keras.saving.load_model(tmp_path / "cell.keras", safe_mode=True)
     x = tensor(drawn(rng, case[-1]))
@@ -290,9 +290,9 @@ def test_file_gives_the_same_cell_back(case: Any, tmp_path: Path, randomise: Any
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("case", PLAIN, ids=str)
-def test_mixed_precision_is_finite_and_close(case: Any, policy: str, randomise: Any, rng: np.random.Generator) -> None:
+def test_mixed_precision_is_finite_and_close(case: Any, policy: str, randomize: Any, rng: np.random.Generator) -> None:
     """Half precision gives what single precision gives, to the digits of the format."""
-    exact = randomise(built(case))
+    exact = randomize(built(case))
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -309,10 +309,10 @@ def test_mixed_precision_is_finite_and_close(case: Any, policy: str, randomise: 
 
 
 @pytest.mark.parametrize("case", PLAIN, ids=str)
-def test_every_weight_of_a_cell_learns(case: Any, randomise: Any, rng: np.random.Generator) -> None:
+def test_every_weight_of_a_cell_learns(case: Any, randomize: Any, rng: np.random.Generator) -> None:
     """One step of gradient descent moves each weight."""
     source = keras.Input((STEPS, *case[-1], FEATURES))
-    model = randomise(keras.Model(source, made(case)(source)))
+    model = randomize(keras.Model(source, made(case)(source)))
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
     before = model.get_weights()
     x = drawn(rng, case[-1]).astype("float32")

@@ -24,13 +24,13 @@ TOLERANCE = 1e-5
 
 @pytest.mark.parametrize(("cell", "bidirectional", "name"), CONTRACTS)
 def test_cell_and_head_keep_the_contract(
-    cell: str, bidirectional: bool, name: str, randomise: Any, batch: Any, tmp_path: Path
+    cell: str, bidirectional: bool, name: str, randomize: Any, batch: Any, tmp_path: Path
 ) -> None:
     """Shape, finite forecasts and loss, no covariate read ahead of its step, the same from the file and the graph."""
     symbols = name == "categorical"
     head = heads.build(SymbolHead(), classes=4) if symbols else heads.build(NumberHead(name=name))
     params = {"cell": cell, "units": [3, 2], "bidirectional": bidirectional, "decoder": [4]}
-    model = randomise(models.build(Stacked(**params), SHAPES, head))
+    model = randomize(models.build(Stacked(**params), SHAPES, head))
     arrays = batch(SHAPES, 3)
     twice = {key: np.concatenate([array, array]) for key, array in arrays.items()}
     twice["future"][3:, 1] += 5.0  # the same windows with another future at step 1

@@ -33,12 +33,12 @@ def shapes_of(grid: tuple[int, ...]) -> Shapes:
 
 
 @pytest.fixture
-def conv_lstm(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
+def conv_lstm(randomize: Callable[[Any], Any]) -> Callable[..., Any]:
     """A small network of two layers with random weights."""
 
     def make(shapes: Shapes, **params: Any) -> Any:
         chosen = {"filters": [3, 2], "width": 4, "normalise": "none", "embedding": 2, **params}
-        return randomise(models.build(ConvLSTM(**chosen), shapes, heads.build(NumberHead(quantiles=LEVELS))))
+        return randomize(models.build(ConvLSTM(**chosen), shapes, heads.build(NumberHead(quantiles=LEVELS))))
 
     return make
 
@@ -54,7 +54,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def convolve(frame: Array, kernel: Array) -> Array:
-    """Cell by cell (R, C, D): the sum over its 3 × 3 neighbours, zeros beyond the border."""
+    """Cell by cell (R, C, D): the sum over its 3 × 3 neighbors, zeros beyond the border."""
     rows, columns, _ = frame.shape
     result = np.zeros((rows, columns, kernel.shape[-1]))
     for row, column, down, right in np.ndindex(rows, columns, 3, 3):
@@ -145,7 +145,7 @@ def test_a_cell_moves_its_neighbours_first(conv_lstm: Callable[..., Any], batch:
     arrays["past"][:, -1, 0] += 3.0
     moved = np.abs(forecast(model, arrays) - before).max(axis=(0, 2))
     reach = np.flatnonzero(moved > 1e-7).max()
-    assert reach == 3  # one in each layer of the encoder, of which the forecaster's second layer reads the neighbours
+    assert reach == 3  # one in each layer of the encoder, of which the forecaster's second layer reads the neighbors
 
 
 def test_cells_keep_their_own_level(conv_lstm: Callable[..., Any], batch: Any) -> None:

@@ -26,12 +26,12 @@ TOLERANCE = 1e-5
 
 
 @pytest.fixture
-def deepar(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
+def deepar(randomize: Callable[[Any], Any]) -> Callable[..., Any]:
     """A small network with random weights."""
 
     def make(shapes: Shapes, head: str = "normal", **params: Any) -> Any:
         chosen = {"units": [5], "embedding": 2, **params}
-        return randomise(models.build(DeepAR(**chosen), shapes, heads.build(NumberHead(name=head))))
+        return randomize(models.build(DeepAR(**chosen), shapes, heads.build(NumberHead(name=head))))
 
     return make
 

@@ -55,7 +55,7 @@ def test_export_agrees_with_each_input_alone(job: str, network: Any, batch: Any)
     ("normalise", "highway", "mask"), list(itertools.product(["window", "last", "none"], [0, 7], [False, True]))
 )
 def test_export_agrees_in_every_case(normalise: str, highway: int, mask: bool, network: Any, batch: Any) -> None:
-    """Normalisation, highway and mask in all combinations, constant and unobserved contexts among the windows."""
+    """Normalization, highway and mask in all combinations, constant and unobserved contexts among the windows."""
     shapes = Shapes(8, 4, 3, mask=mask)
     arrays = batch(shapes)
     arrays["past"][0, :, 0], arrays["past"][1, :, -1] = 1.5, 0.0
@@ -140,13 +140,13 @@ def test_parity_of_a_broken_network_is_infinite(network: Any, batch: Any) -> Non
     assert parity(model, to_onnx(model), batch(FULL)) == float("inf")
 
 
-def test_keras_embedding_and_dense_activations_export(randomise: Any, rng: np.random.Generator) -> None:
+def test_keras_embedding_and_dense_activations_export(randomize: Any, rng: np.random.Generator) -> None:
     """Built-in layers that no network of ours uses yet agree too."""
     codes = keras.Input((2,), dtype="int32", name="codes")
     hidden = keras.layers.Embedding(5, 3)(codes)
     for activation in ("tanh", "sigmoid", "softplus", "relu", "linear"):
         hidden = keras.layers.Dense(4, activation=activation)(hidden)
-    model = randomise(keras.Model({"codes": codes}, hidden))
+    model = randomize(keras.Model({"codes": codes}, hidden))
     assert parity(model, to_onnx(model), {"codes": rng.integers(0, 5, (6, 2)).astype("int32")}) <= TOLERANCE
 
 
@@ -158,22 +158,22 @@ def test_unknown_layers_are_all_named() -> None:
         to_onnx(model)
 
 
-def test_layer_that_is_used_twice_is_written_twice(randomise: Any, rng: np.random.Generator) -> None:
+def test_layer_that_is_used_twice_is_written_twice(randomize: Any, rng: np.random.Generator) -> None:
     """A shared layer has a place in the graph for each of its calls."""
     source, shared = keras.Input((4, 3), name="past"), keras.layers.Dense(3, name="shared")
     lstm = keras.layers.LSTM(3, return_sequences=True, return_state=True)
     read, *states = lstm(shared(shared(source)))
     last, *_ = lstm(source, initial_state=states)
-    model = randomise(keras.Model({"past": source}, keras.layers.Concatenate()([read, last])))
+    model = randomize(keras.Model({"past": source}, keras.layers.Concatenate()([read, last])))
     assert parity(model, to_onnx(model), {"past": rng.normal(size=(5, 4, 3)).astype("float32")}) <= TOLERANCE
 
 
-def test_network_is_exported_without_the_calls_of_another(randomise: Any, rng: np.random.Generator) -> None:
+def test_network_is_exported_without_the_calls_of_another(randomize: Any, rng: np.random.Generator) -> None:
     """Two networks over the same layers export each its own part, with the outputs that it names."""
     source, given = keras.Input((4, 2), name="past"), keras.Input((3,), name="state_0")
     gru, dense = keras.layers.GRU(3, return_sequences=True, return_state=True), keras.layers.Dense(2)
     sequence, state = gru(source)
-    whole = randomise(keras.Model({"past": source}, dense(sequence)))
+    whole = randomize(keras.Model({"past": source}, dense(sequence)))
     again, carried = gru(source, initial_state=[given])
     step = keras.Model({"past": source, "state_0": given}, {"parameters": dense(again), "state_0": carried, "h": state})
     batch = {name: rng.normal(size=size).astype("float32") for name, size in (("past", (5, 4, 2)), ("state_0", (5, 3)))}

@@ -50,11 +50,11 @@ def softplus(values: Any) -> Any:
 
 @pytest.mark.parametrize("name", NUMERIC)
 @pytest.mark.parametrize("spread", [1.0, 1e3, 1e6])
-def test_quantiles_never_cross(name: str, spread: float, randomise: Any, rng: np.random.Generator) -> None:
+def test_quantiles_never_cross(name: str, spread: float, randomize: Any, rng: np.random.Generator) -> None:
     """Whatever the weights and features, the quantiles are finite and do not decrease along Q."""
     head = make(name)
     head.build([(None, 4, 3), (None, 4, 2)])
-    output = called(randomise(head), rng.normal(0, spread, (50, 4, 3)), np.abs(rng.normal(size=(50, 4, 2))))
+    output = called(randomize(head), rng.normal(0, spread, (50, 4, 3)), np.abs(rng.normal(size=(50, 4, 2))))
     quantiles = distribution(name, LEVELS).quantile(output, np.array(LEVELS))
     assert quantiles.shape == (50, 4, len(LEVELS))
     assert np.isfinite(quantiles).all()
@@ -63,13 +63,13 @@ def test_quantiles_never_cross(name: str, spread: float, randomise: Any, rng: np
 
 @pytest.mark.parametrize("levels", [LEVELS, (0.5,), (0.1, 0.2), (0.5, 0.9), (0.1, 0.5)])
 def test_quantile_head_steps_outwards_from_its_anchor(
-    levels: tuple[float, ...], randomise: Any, rng: np.random.Generator
+    levels: tuple[float, ...], randomize: Any, rng: np.random.Generator
 ) -> None:
-    """A loop: the level nearest to the median is r itself, its neighbours are softplus(r) further out."""
+    """A loop: the level nearest to the median is r itself, its neighbors are softplus(r) further out."""
     head = QuantileHead(levels)
     head.build([(None, 2, 3), (None, 2, 2)])
     features, loc_scale = rng.normal(size=(4, 2, 3)), np.abs(rng.normal(size=(4, 2, 2)))
-    kernel, bias = randomise(head).get_weights()
+    kernel, bias = randomize(head).get_weights()
     raw = features @ kernel + bias
     anchor = int(np.argmin(np.abs(np.array(levels) - 0.5)))
     expected = raw.copy()
@@ -108,12 +108,12 @@ EQUATIONS: dict[str, Callable[..., list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
-def test_parameters_follow_the_equations(name: str, randomise: Any, rng: np.random.Generator) -> None:
+def test_parameters_follow_the_equations(name: str, randomize: Any, rng: np.random.Generator) -> None:
     """Window by window and step by step, the documented equations of each head."""
     head = make(name)
     head.build([(None, 2, 3), (None, 2, 2)])
     features, loc_scale = rng.normal(0, 2, (4, 2, 3)), np.abs(rng.normal(0, 3, (4, 2, 2)))
-    kernel, bias = randomise(head).get_weights()
+    kernel, bias = randomize(head).get_weights()
     output = called(head, features, loc_scale)
     for window, step in np.ndindex(4, 2):
         expected = EQUATIONS[name](features[window, step] @ kernel + bias, *loc_scale[window, step])
@@ -165,9 +165,9 @@ def test_categorical_head_learns_the_shares_of_codes(rng: np.random.Generator) -
 
 @pytest.mark.parametrize("name", heads.HEADS)
 @pytest.mark.parametrize("steps", [1, 4])
-def test_export_agrees_with_keras(name: str, steps: int, randomise: Any, rng: np.random.Generator) -> None:
+def test_export_agrees_with_keras(name: str, steps: int, randomize: Any, rng: np.random.Generator) -> None:
     """The exported head gives what Keras gives, to 1e-5 of the largest value."""
-    model = randomise(network(make(name), steps, 3))
+    model = randomize(network(make(name), steps, 3))
     batch = {
         "features": rng.normal(0, 2, (6, steps, 3)).astype("float32"),
         "loc_scale": np.abs(rng.normal(0, 2, (6, steps, 2))).astype("float32"),

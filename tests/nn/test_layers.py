@@ -1,4 +1,4 @@
-"""Our own layers against NumPy, at their edges, and through serialisation."""
+"""Our own layers against NumPy, at their edges, and through serialization."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def test_last_frame_starts_from_the_last_observed_reading(rng: np.random.Generat
 
 
 def test_loc_scale_of_none_leaves_everything(rng: np.random.Generator) -> None:
-    """Without normalisation the pair is location 0, scale 1."""
+    """Without normalization the pair is location 0, scale 1."""
     np.testing.assert_array_equal(loc_scale_of(context(rng), "none"), np.tile([0.0, 1.0], (6, 1)))
 
 
@@ -94,12 +94,12 @@ def test_unknown_method_is_refused_with_the_valid_ones() -> None:
         LocationScale("median")
 
 
-def test_highway_adds_a_linear_function_of_the_last_lags(randomise: Any, rng: np.random.Generator) -> None:
+def test_highway_adds_a_linear_function_of_the_last_lags(randomize: Any, rng: np.random.Generator) -> None:
     """LSTNet eq. 7 inside the window: location + scale * (W y + b), scale untouched."""
     past, loc_scale = rng.normal(size=(4, 7, 2)).astype("float32"), rng.normal(size=(4, 5, 2)).astype("float32")
     layer = Highway(3)
     layer.build([past.shape, loc_scale.shape])
-    randomise(layer)
+    randomize(layer)
     kernel, bias = layer.get_weights()
     expected = loc_scale[..., 0] + loc_scale[..., 1] * (past[:, 4:, 0] @ kernel + bias)
     moved = ops.convert_to_numpy(layer([ops.convert_to_tensor(past), ops.convert_to_tensor(loc_scale)]))

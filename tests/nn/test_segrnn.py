@@ -28,12 +28,12 @@ NATIVE = {"simple": "RNN", "lstm": "LSTM", "gru": "GRU", "peephole_lstm": "LSTM"
 
 
 @pytest.fixture
-def segrnn(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
+def segrnn(randomize: Callable[[Any], Any]) -> Callable[..., Any]:
     """A small network with random weights, three steps to a segment."""
 
     def make(shapes: Shapes, **params: Any) -> Any:
         chosen = {"segment": 3, "units": 5, "embedding": 2, **params}
-        return randomise(models.build(SegRNN(**chosen), shapes, heads.build(NumberHead(quantiles=LEVELS))))
+        return randomize(models.build(SegRNN(**chosen), shapes, heads.build(NumberHead(quantiles=LEVELS))))
 
     return make
 
@@ -185,10 +185,10 @@ def test_export_agrees_with_keras(cell: str, shapes: Shapes, segrnn: Any, batch:
 
 
 @pytest.mark.parametrize("name", [name for name in heads.HEADS if name != "categorical"])
-def test_every_head_of_numbers_works(name: str, randomise: Any, batch: Any) -> None:
+def test_every_head_of_numbers_works(name: str, randomize: Any, batch: Any) -> None:
     """Each distribution has a finite loss, missing targets left out, and exports to 1e-5."""
     head = heads.build(NumberHead(name=name, quantiles=LEVELS))
-    model = randomise(models.build(SegRNN(segment=3, units=5, normalise="window"), FULL, head))
+    model = randomize(models.build(SegRNN(segment=3, units=5, normalise="window"), FULL, head))
     arrays = batch(FULL)
     targets = np.tile(np.array([0.0, 3.0, np.nan, 1.0, 0.0, 2.0, 5.0], "float32"), (5, 1))
     assert np.isfinite(float(head.loss(ops.convert_to_tensor(targets), model(arrays, training=False))))

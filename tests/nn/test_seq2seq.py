@@ -24,12 +24,12 @@ TOLERANCE = 1e-5
 
 
 @pytest.fixture
-def seq2seq(randomise: Callable[[Any], Any]) -> Callable[..., Any]:
+def seq2seq(randomize: Callable[[Any], Any]) -> Callable[..., Any]:
     """A small network with random weights."""
 
     def make(shapes: Shapes, head: str = "normal", **params: Any) -> Any:
         chosen = {"units": [5], "embedding": 2, **params}
-        return randomise(models.build(Seq2Seq(**chosen), shapes, heads.build(NumberHead(name=head))))
+        return randomize(models.build(Seq2Seq(**chosen), shapes, heads.build(NumberHead(name=head))))
 
     return make
 
@@ -50,12 +50,12 @@ def outputs(model: Any, arrays: Any) -> Any:
     return keras.tree.map_structure(ops.convert_to_numpy, model(given, training=False))
 
 
-def test_attention_computes_the_equations_of_luong(randomise: Any, rng: np.random.Generator) -> None:
+def test_attention_computes_the_equations_of_luong(randomize: Any, rng: np.random.Generator) -> None:
     """Query by query: scores, softmax, context vector, tanh of the mix."""
     states, encoded = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 6, 5))
     layer = Attention()
     layer.build([states.shape, encoded.shape])
-    randomise(layer)
+    randomize(layer)
     score, kernel, bias = (np.asarray(weight, "float64") for weight in layer.get_weights())
     found = ops.convert_to_numpy(layer([states.astype("float32"), encoded.astype("float32")]))
     for b in range(2):

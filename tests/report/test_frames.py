@@ -26,7 +26,7 @@ def maps(figure: go.Figure) -> list[np.ndarray]:
 
 
 def test_picture_shows_last_frame_forecast_actual_and_error(several: list[Shown]) -> None:
-    """Four maps; the error is forecast minus actual, land is empty, three of the maps have colours in common."""
+    """Four maps; the error is forecast minus actual, land is empty, three of the maps have colors in common."""
     figure = picture(several[0])
     last, forecast, actual, error = maps(figure)
     np.testing.assert_allclose(last, several[0].last, rtol=1e-6)

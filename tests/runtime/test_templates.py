@@ -30,7 +30,7 @@ def test_numbers_have_four_digits(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(("share", "text"), [(0.8, "80%"), (0.7986, "79.9%"), (0.99999, "100%"), (None, "–")])
 def test_shares_have_one_digit_where_it_tells_something(share: float | None, text: str) -> None:
-    """And stand in per cent."""
+    """And stand in percent."""
     assert percent(share) == text
 
 

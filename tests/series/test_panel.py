@@ -129,7 +129,7 @@ def test_what_is_known_ahead_is_never_filled_and_the_calendar_never_missing(make
 
 
 def test_static_values_are_one_row_a_series(make_table: Tables) -> None:
-    """Numbers are standardised, a missing one is the mean; unknown and missing labels have code 0."""
+    """Numbers are standardized, a missing one is the mean; unknown and missing labels have code 0."""
     table = make_table({"a": [1, 2], "b": [3], "c": [4]}).assign(
         area=[1.0, 1.0, NAN, 5.0], kind=pd.array(["u", "u", "w", None], dtype="str")
     )

@@ -101,7 +101,7 @@ def test_a_horizon_without_a_reading_is_no_window() -> None:
 
 
 def test_min_observed_is_met_by_exactly_its_share() -> None:
-    """7 readings of 25 are 28 per cent, although 0.28 · 25 is a little more than 7 in floating point."""
+    """7 readings of 25 are 28 percent, although 0.28 · 25 is a little more than 7 in floating point."""
     y = [1.0] * 6 + [NAN] * 18 + [1.0, 1.0]
     window = Window(context=25, horizon=1, min_observed=0.28)
     assert len(slide(panel_of([y]), window, max_gap=20)) == 1

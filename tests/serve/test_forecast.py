@@ -102,7 +102,7 @@ def test_fewer_steps_are_the_first_ones(ask: Any, history: Callable[..., pd.Data
 def test_levels_and_quantiles_name_the_columns(
     ask: Any, forecaster: Forecaster, history: Callable[..., pd.DataFrame]
 ) -> None:
-    """80 per cent lies between 0.1 and 0.9; the median is always there; the numbers are the forecaster's."""
+    """80 percent lies between 0.1 and 0.9; the median is always there; the numbers are the forecaster's."""
     table = history("a")
     given = tabled(ask(table, level=[80, 50]))
     assert list(given.columns[4:]) == ["q0.1", "q0.25", "q0.5", "q0.75", "q0.9"]

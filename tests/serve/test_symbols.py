@@ -234,7 +234,7 @@ def test_the_client_continues_tables_and_texts(
 
 
 class Bridge:
-    """What the client uses of httpx, towards the service in this process."""
+    """What the client uses of httpx, toward the service in this process."""
 
     def __init__(self, service: Any) -> None:
         self.service = service

@@ -70,7 +70,7 @@ def test_image_has_a_version(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_service_says_when_it_is_there(name: str) -> None:
-    """A service that stays has a healthcheck; one that ends is waited for as such, and not restarted for ever."""
+    """A service that stays has a healthcheck; one that ends is waited for as such, and not restarted forever."""
     once = SERVICES[name]["restart"].startswith("on-failure")
     assert once != ("healthcheck" in SERVICES[name])
     for other, how in SERVICES[name].get("depends_on", {}).items():

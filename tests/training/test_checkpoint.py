@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 
 def network() -> keras.Model:
-    """Two weights and a trained-with optimiser."""
+    """Two weights and a trained-with optimizer."""
     inputs = keras.Input((1,))
     model = keras.Model(inputs, keras.layers.Dropout(0.5)(keras.layers.Dense(1)(inputs)))
     model.compile(optimizer=keras.optimizers.AdamW(0.1), loss="mse")
@@ -88,7 +88,7 @@ def test_nothing_stored_means_a_fresh_start(tmp_path: Path) -> None:
 
 
 def test_restoring_brings_back_weights_optimiser_and_history(tmp_path: Path) -> None:
-    """Another network becomes the one that was saved: moments and step count of the optimiser included."""
+    """Another network becomes the one that was saved: moments and step count of the optimizer included."""
     keras.utils.set_random_seed(1)
     model, first = network(), Checkpoint(tmp_path)
     for number in (1, 2):

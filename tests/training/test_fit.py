@@ -83,7 +83,7 @@ def test_bundle_forecasts_what_keras_forecasts(trained: Trained) -> None:
 
 
 def test_bundle_says_where_it_comes_from(trained: Trained) -> None:
-    """Parity, seed, data, commit, and the optimiser steps up to the best epoch."""
+    """Parity, seed, data, commit, and the optimizer steps up to the best epoch."""
     manifest = open_bundle(trained.fitted.bundle).manifest
     data = prepare(trained.task.table, trained.task.job, trained.task.fold)
     best = int(trained.fitted.curves["val_loss"].idxmin()) + 1

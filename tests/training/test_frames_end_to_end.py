@@ -76,7 +76,7 @@ def test_forecast_of_a_cell_is_read_off_its_frame(fitted: Fitted) -> None:
 
 
 def test_neighbours_move_a_forecast_and_the_future_does_not(fitted: Fitted) -> None:
-    """At a cutoff in the middle, a change of one cell before it reaches its neighbour; a change after it nothing."""
+    """At a cutoff in the middle, a change of one cell before it reaches its neighbor; a change after it nothing."""
     forecaster = open_forecaster(fitted.bundle)
     stamps = np.sort(fitted.table["ds"].unique())
     cutoff = pd.DatetimeIndex(stamps[[30]])

@@ -48,7 +48,7 @@ def forecast_chart(readings: pd.DataFrame, forecast: pd.DataFrame) -> dict[str, 
 def line_chart(
     x: pd.Series, values: pd.Series, name: str, *, share: bool = False, promised: float | None = None, title: str = ""
 ) -> dict[str, Any]:
-    """One line over days or steps; `share` is drawn in per cent, `promised` as a line across."""
+    """One line over days or steps; `share` is drawn in percent, `promised` as a line across."""
     across = _texts(x) if pd.api.types.is_datetime64_any_dtype(x) else _numbers(x)
     return {
         "kind": "line",

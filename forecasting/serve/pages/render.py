@@ -25,7 +25,7 @@ _MEDIA: Final = {
 
 
 class Asset(NamedTuple):
-    """A file that browsers may keep for ever: its address changes with its content."""
+    """A file that browsers may keep forever: its address changes with its content."""
 
     body: bytes
     packed: bytes  # with gzip

@@ -51,9 +51,7 @@ class Split(Document):
 class Params(Document):
     """The parameters of the model's signature."""
 
-    levels: Annotated[list[float], few(1000)] = Field(
-        default_factory=list, description="Per cent of central intervals."
-    )
+    levels: Annotated[list[float], few(1000)] = Field(default_factory=list, description="Percent of central intervals.")
 
 
 class Invocation(Document):

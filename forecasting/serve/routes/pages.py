@@ -54,7 +54,7 @@ class _NothingError(Exception):
 
 @router.get("/static/{digest}/{name}")
 async def static(request: Request, digest: str, name: str) -> Response:
-    """A file of the pages; its address changes with its content, so it is kept for ever."""
+    """A file of the pages; its address changes with its content, so it is kept forever."""
     try:
         found = await anyio.to_thread.run_sync(asset, name)
     except KeyError:
