@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -18,18 +19,17 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    let_in: Annotated[
+        bool, typer.Option("--open", help="Without API keys: let everyone read and forecast who reaches the address.")
+    ] = False,
 ) -> None:
     """Answer forecast requests over HTTP with the live models."""
     from forecasting.config.settings import ServeSettings, Settings
     from forecasting.serve.server import run as answer
 
     serve_settings = ServeSettings()
-    answer(
-        Settings(),
-        serve_settings.model_copy(update={"names": tuple(name)}) if name else serve_settings,
-        host=host,
-        port=port,
-    )
+    given = {"names": tuple(name or serve_settings.names), "open": let_in or serve_settings.open}
+    answer(Settings(), serve_settings.model_copy(update=given), host=host, port=port)
 
 
 def new_key(
@@ -37,14 +37,21 @@ def new_key(
     scope: Annotated[
         list[str], typer.Option("--scope", help="read, forecast, or admin (all rights); may be repeated.")
     ],
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="The only model of the key; may be repeated (default: all models).")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, help="Days until the key expires (default: never).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make an API key. The secret is shown once; the service gets the entry, which cannot be turned back into the
     secret."""
     from forecasting.serve.keys import new_key as make
 
-    made = make(name, scope)
-    entry = made.entry.model_dump(mode="json")
+    expires = None if days is None else datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    made = make(name, scope, models=model or (), expires=expires)
+    entry = made.entry.model_dump(mode="json", exclude_none=True)
     if as_json:
         print_json({"secret": made.secret, "entry": entry})
     else:

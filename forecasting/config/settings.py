@@ -60,6 +60,12 @@ class ServeSettings(BaseSettings):
     keys_file: Path | None = None
     """The same in a file."""
 
+    open: bool = False
+    """Without keys, listen on other addresses than loopback and answer under every name."""
+
+    hosts: tuple[str, ...] = ()
+    """Names under which it answers, `*` for every one; empty: loopback names without keys, every name with keys."""
+
     origins: tuple[str, ...] = ()
     """Origins of web pages that may call the service."""
 
@@ -95,6 +101,9 @@ class ServeSettings(BaseSettings):
 
     max_bodies_mb: float = Field(256.0, gt=0)
     """Size of all requests in progress; further ones are answered 503."""
+
+    max_peer_mb: float = Field(128.0, gt=0)
+    """Of the requests under way from one address; behind a proxy all come from one."""
 
     max_rows: int = Field(200_000, ge=1)
     """Rows of one request."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from sqlalchemy import URL
 
-__all__ = ["connect"]
+__all__ = ["connect", "load"]
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https")
@@ -50,6 +50,16 @@ def connect(tracking_uri: str) -> Iterator[MlflowClient]:
         raise RegistryError(f"MLflow at {_public(tracking_uri)} failed: {_reason(error, tracking_uri)}") from error
 
 
+def load() -> None:
+    """Import MLflow, quietly: an import that fails halfway, for want of descriptors, would fail for ever after."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns about its own type hints
+        importlib.import_module("mlflow.pyfunc")
+    logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
+
+
 @functools.cache
 def _client(tracking_uri: str) -> MlflowClient:
     scheme = urlsplit(tracking_uri).scheme.split("+")[0]
@@ -58,13 +68,8 @@ def _client(tracking_uri: str) -> MlflowClient:
             "the tracking URI must start with sqlite:///, postgresql+psycopg:// or http(s)://,"
             f" not {scheme or 'a path'}"
         )
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MLflow warns about its own type hints
-            importlib.import_module("mlflow.pyfunc")
-        logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
+        load()
         return _opened(tracking_uri) if scheme in _DATABASES else _connected(tracking_uri)
     except ImportError as error:
         raise RegistryError(f"MLflow at {_public(tracking_uri)} needs the package {error.name}") from error

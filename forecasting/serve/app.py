@@ -47,7 +47,7 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
     )
     for routes in (forecast, oip, mlflow, models, vintages, health, pages):
         app.include_router(routes.router)
-    app.exception_handler(ServiceError)(_told)
+    app.exception_handler(ServiceError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
     if serve.origins:
@@ -58,11 +58,11 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
             allow_headers=["Authorization", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(Door, settings=serve, metrics=metrics)
+    app.add_middleware(Door, settings=serve, metrics=metrics, keys=keys)
     return app
 
 
-async def _told(request: Request, error: ServiceError) -> Response:
+async def _refused(request: Request, error: ServiceError) -> Response:
     return error.response(request.scope["path"])
 
 
@@ -74,7 +74,7 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    codes = {404: ("not_found", "there is nothing under this address"), 405: ("wrong_method", "not with this method")}
+    codes = {404: ("not_found", "there is nothing under this address"), 405: ("wrong_method", "method not allowed")}
     code, text = codes.get(error.status_code, ("refused", "the request was refused"))
     told = ServiceError(error.status_code, code, text, headers=dict(error.headers or {}))
     return told.response(request.scope["path"])

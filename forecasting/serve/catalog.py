@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import Final
 
 from forecasting.config.settings import ServeSettings, Settings
-from forecasting.errors import ArtifactError, ConfigError, GatecastError, RegistryError, UnknownVersionError
+from forecasting.errors import ArtifactError, ConfigError, RegistryError, UnknownVersionError
+from forecasting.registry.client import load
 from forecasting.registry.registry import Registry
 from forecasting.runtime.processes import cores
 from forecasting.runtime.workspace import Workspace
@@ -21,17 +22,13 @@ from forecasting.serve.metrics import Metrics
 from forecasting.serve.offload import Offload
 from forecasting.serve.slot import Loaded, Place, Slot
 
-__all__ = ["Catalog", "UnknownModelError", "configured"]
+__all__ = ["Catalog", "configured"]
 
 log = logging.getLogger("gatecast.serve")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # it becomes the name of a folder
 _WANTED: Final = re.compile(rf"{_NAME.pattern}(@[A-Za-z0-9_-]+)?")
 _PATIENCE: Final = 20.0  # seconds that the start waits for the registry before it answers 503
-
-
-class UnknownModelError(GatecastError):
-    """No model of that name is served."""
 
 
 def configured(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -73,18 +70,13 @@ class Catalog:
         enough = all if self._serve.names else any
         return enough([slot.current is not None for slot in self])
 
-    def slot(self, name: str | None) -> Slot:
-        """The slot of that name; without a name the only one there is. Raises UnknownModelError."""
-        if name is None and len(self._slots) == 1:
-            return next(iter(self._slots.values()))
-        if name is None:
-            raise UnknownModelError(f"{len(self._slots)} models are served; say which one: {self._known()}")
-        if name not in self._slots:
-            raise UnknownModelError(f"no model of that name is served; served are: {self._known()}")
+    def slot(self, name: str) -> Slot:
+        """The slot of that name; raises KeyError."""
         return self._slots[name]
 
     async def start(self) -> None:
         """Open what answered last from the cache, else wait for the registry, but not forever; then watch it."""
+        await self._in_thread(load)  # before anybody connects, and takes up the descriptors
         await self._in_thread(self._restore)
         self._task = asyncio.create_task(self._watch())
         if not self.ready:
@@ -176,6 +168,3 @@ class Catalog:
     def _add(self, name: str, wanted: str) -> None:
         slot = self._slots[name] = Slot(name, wanted, self._place)
         self._metrics.last_look.labels(name).set_function(lambda: slot.look_age)
-
-    def _known(self) -> str:
-        return ", ".join(self._slots) or "none"

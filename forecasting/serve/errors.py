@@ -8,9 +8,10 @@ from typing import Final
 import orjson
 from starlette.responses import Response
 
-__all__ = ["SHOWN", "ServiceError", "busy"]
+__all__ = ["CLOSE", "SHOWN", "ServiceError", "busy"]
 
 SHOWN: Final = 20  # violations in one answer
+CLOSE: Final = {"Connection": "close"}
 
 
 class ServiceError(Exception):
@@ -30,7 +31,7 @@ class ServiceError(Exception):
         self.code = code
         self.message = message
         self.details = tuple(details)
-        self.headers = headers or {}
+        self.headers = dict(headers or {})
 
     def response(self, path: str = "/") -> Response:
         """The answer under that path: `{"error": {"code", "message", "details"}}`, or what its protocol asks for."""

@@ -1,4 +1,4 @@
-"""The door of the service, around every route: limits, request ids, headers, logs, and who hangs up is not served."""
+"""The middleware around every route: access, limits, request ids, headers, logs; cancels work when a client leaves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forecasting.config.settings import ServeSettings
-from forecasting.serve.errors import ServiceError
+from forecasting.serve.access import Access, Room
+from forecasting.serve.errors import CLOSE, ServiceError
+from forecasting.serve.keys import Keys
 from forecasting.serve.metrics import Metrics
 
 __all__ = ["Door"]
@@ -36,21 +38,19 @@ _HEADERS: Final = {
 }
 
 
-_CLOSE: Final = {"Connection": "close"}
-
-
 class Door:
     """Reads the body within its limits, gives the request an id, and turns what goes wrong into one error.
 
     While an answer is made the connection is watched: when the client hangs up, the work for it is cancelled.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, keys: Keys) -> None:
         self.app = app
         self._settings = settings
         self._metrics = metrics
         self._most = int(settings.max_body_mb * 1e6)
-        self._room = int(settings.max_bodies_mb * 1e6)  # for the bodies of all requests under way
+        self._access = Access(settings, keys)
+        self._room = Room(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -61,9 +61,11 @@ class Door:
         if scope["method"] == "HEAD":  # is a GET of which only the head is sent
             scope = {**scope, "method": "GET"}
         answer, body = _Answer(send, request_id, scope["path"]), bytearray()
+        headers, peer = Headers(scope=scope), (scope.get("client") or ("",))[0]
         self._metrics.under_way.inc()
         try:
-            await self._read(Headers(scope=scope), receive, body)
+            self._access.check(scope, headers)
+            await self._read(headers, receive, body, peer)
             await self._serve(scope, bytes(body), receive, answer)
         except ServiceError as error:
             await answer.error(error)
@@ -74,11 +76,11 @@ class Door:
             text = "something went wrong inside the service; its log says what, under the request id"
             await answer.error(ServiceError(500, "internal", text, [request_id]))
         finally:
-            self._room += len(body)
+            self._room.give(len(body), peer)
             self._metrics.under_way.dec()
             self._note(scope, answer, time.perf_counter() - begin, request_id)
 
-    async def _read(self, headers: Headers, receive: Receive, body: bytearray) -> None:
+    async def _read(self, headers: Headers, receive: Receive, body: bytearray, peer: str) -> None:
         """Fill `body` within its limits of size and time, and take its size from the room there is."""
         encoding = headers.get("content-encoding", "identity").lower()
         if encoding != "identity":
@@ -94,23 +96,17 @@ class Door:
                     part, more = await _part(receive)
                     large = large or len(body) + len(part) > self._most
                     if not large:  # what is too large is read and dropped: many clients listen only when all is sent
-                        self._take(part, body)
+                        self._room.take(len(part), peer)
+                        body += part
         except TimeoutError:
             if not large:
-                raise ServiceError(408, "slow_body", "the body did not arrive in time", headers=_CLOSE) from None
+                raise ServiceError(408, "slow_body", "the body did not arrive in time", headers=CLOSE) from None
         if large:
             raise self._too_large()
 
-    def _take(self, part: bytes, body: bytearray) -> None:
-        if len(part) > self._room:
-            text = "too much is under way already; try again in a moment"
-            raise ServiceError(503, "overloaded", text, headers={"Retry-After": "1", **_CLOSE})
-        self._room -= len(part)
-        body += part
-
     def _too_large(self) -> ServiceError:
         text = f"the body is larger than {self._settings.max_body_mb:g} MB; ask for fewer series at once"
-        return ServiceError(413, "too_large", text, headers=_CLOSE)
+        return ServiceError(413, "too_large", text, headers=CLOSE)
 
     async def _serve(self, scope: Scope, body: bytes, receive: Receive, answer: _Answer) -> None:
         """The app's answer to a body that was read, unless the client hangs up or time is up."""

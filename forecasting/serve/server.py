@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forecasting.config.settings import ServeSettings, Settings
+from forecasting.serve.access import check_address
 from forecasting.serve.app import create_app
 from forecasting.serve.logs import configure
 from forecasting.serve.state import State
@@ -25,12 +27,18 @@ __all__ = ["run"]
 _SILENCE: Final = 20.0  # seconds that the head of a request may take
 _UNREAD: Final = 30_000  # milliseconds that a client may leave unread what it was sent
 _HEAD: Final = 65_536  # bytes that a connection may send without a part of a body among them
+_DESCRIPTORS, _FILES = 16_384, 512  # at most, and of them for anything but connections
 _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def run(settings: Settings, serve: ServeSettings, *, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT: not ready any more, nothing new accepted, what is under way is answered."""
+    """Serve until SIGTERM or SIGINT: not ready any more, nothing new accepted, what is under way is answered.
+
+    Raises ConfigError where everybody in the network could ask, and nobody said that they may.
+    """
+    check_address(host, serve)
     configure()
+    _Patient.most = _room_for_connections()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # MLflow's own default is two minutes
     app = create_app(settings, serve)
     config = uvicorn.Config(
@@ -52,6 +60,14 @@ def run(settings: Settings, serve: ServeSettings, *, host: str, port: int) -> No
     logging.shutdown()
     # Not `sys.exit`: that would wait for threads, and one may be waiting for a registry that never answers.
     os._exit(0 if server.started else 3)
+
+
+def _room_for_connections() -> int:
+    """How many connections may be open, so that files can be, too; the soft limit of descriptors is raised first."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return max(limit - _FILES, limit // 2)
 
 
 class _Server(uvicorn.Server):
@@ -87,12 +103,15 @@ class _Patient(HttpToolsProtocol):
     keep among the headers.
     """
 
+    most = 1000  # connections at once
     _timer: asyncio.TimerHandle | None = None
     _head = 0  # bytes since the last part of a body
 
     def connection_made(self, transport: Any) -> None:
-        """Start to wait."""
+        """Start to wait; one connection too many is closed at once."""
         super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.abort()
         connection = transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT") and connection is not None and connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD)

@@ -11,12 +11,12 @@ from fastapi import Request
 
 from forecasting.bundle.forecasts import Forecasts
 from forecasting.config.settings import ServeSettings, Settings
-from forecasting.serve.catalog import Catalog, UnknownModelError
+from forecasting.serve.catalog import Catalog
 from forecasting.serve.errors import ServiceError, busy
 from forecasting.serve.inference import LARGE
-from forecasting.serve.keys import Keys, Scope
+from forecasting.serve.keys import Keys, Scope, key_in
 from forecasting.serve.metrics import Metrics
-from forecasting.serve.slot import Loaded
+from forecasting.serve.slot import Loaded, Slot
 
 __all__ = ["State"]
 
@@ -65,21 +65,36 @@ class State:
 
     def allow(self, request: Request, scope: Scope) -> None:
         """Raises ServiceError 401 or 403 where the request's key does not allow that."""
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        key = given if kind.lower() == "bearer" else request.headers.get("x-api-key")
-        request.state.key = self.keys.check(key, scope)
+        holder = self.keys.check(key_in(request.headers), scope)
+        request.state.key, request.state.models = holder.name, holder.models
 
     def admit(self, model: Loaded) -> None:
         """Raises ServiceError 429 where too many requests wait, before work goes into one more."""
         if model.answering.full:
             raise busy()
 
-    def model(self, name: str | None) -> Loaded:
-        """The model that answers under that name; raises ServiceError 404, or 503 where none is open yet."""
-        try:
-            slot = self.catalog.slot(name)
-        except UnknownModelError as error:
-            raise ServiceError(404 if name is not None else 422, "unknown_model", str(error)) from None
+    def slots(self, request: Request) -> list[Slot]:
+        """The served models that exist for the key of a request, which was allowed before."""
+        models = request.state.models
+        return [slot for slot in self.catalog if models is None or slot.name in models]
+
+    def slot(self, request: Request, name: str | None) -> Slot:
+        """The served model of that name, or the only one; raises ServiceError 404 or 422 that says which there are."""
+        found = {slot.name: slot for slot in self.slots(request)}
+        if name is None and len(found) == 1:
+            return next(iter(found.values()))
+        if not found:
+            raise ServiceError(404, "unknown_model", "no model is served yet; promote one with gatecast run")
+        known = ", ".join(found)
+        if name is None:
+            raise ServiceError(422, "unknown_model", f"{len(found)} models are served; name one of them: {known}")
+        if name not in found:
+            raise ServiceError(404, "unknown_model", f"no model of that name is served; served are: {known}")
+        return found[name]
+
+    def model(self, request: Request, name: str | None) -> Loaded:
+        """The model that answers under that name; raises ServiceError as `slot`, and 503 where none is open yet."""
+        slot = self.slot(request, name)
         if slot.current is None:
             text = "no version of this model is open yet; try again in a moment"
             raise ServiceError(503, "not_ready", text, headers={"Retry-After": "5"})

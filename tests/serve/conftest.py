@@ -151,7 +151,7 @@ class InProcess:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.app = app
         self.runner = runner
-        self.web = httpx.AsyncClient(transport=transport, base_url="http://gatecast")
+        self.web = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         """One GET."""

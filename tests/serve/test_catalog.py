@@ -118,7 +118,7 @@ def without_registry(home: Path, body: dict[str, Any]) -> tuple[httpx.Response, 
         async with app.router.lifespan_context(app):
             await app.state.gatecast.catalog.look()
             transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://gatecast") as web:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as web:
                 answer = await web.post("/v1/forecast", json=body)
                 return await web.get("/readyz"), answer, await web.get("/metrics")
 

@@ -37,7 +37,7 @@ def test_a_key_may_what_its_scope_says(scope: Scope, may: set[Scope]) -> None:
     keys = keys_of(entry("other", ("admin",))[1], configured)
     for wanted in ("read", "forecast", "admin"):
         if wanted in may:
-            assert keys.check(secret, wanted) == "someone"
+            assert keys.check(secret, wanted).name == "someone"
         else:
             with pytest.raises(ServiceError) as refused:
                 keys.check(secret, wanted)
@@ -65,7 +65,7 @@ def test_the_hash_is_no_key() -> None:
 def test_without_keys_nobody_administrates() -> None:
     """Everyone may read and forecast."""
     keys = Keys(ServeSettings())
-    assert [keys.check(None, scope) for scope in ("read", "forecast")] == ["anyone", "anyone"]
+    assert [keys.check(None, scope).name for scope in ("read", "forecast")] == ["anyone", "anyone"]
     with pytest.raises(ServiceError) as refused:
         keys.check(None, "admin")
     assert refused.value.status == 403
@@ -107,7 +107,13 @@ def test_the_command_makes_keys_that_work() -> None:
     """The secret is shown once; a wrong scope is one sentence."""
     shown = CliRunner().invoke(app, ["keys", "new", "ci", "--scope", "read", "--scope", "forecast", "--json"])
     made = json.loads(shown.stdout)
-    assert keys_of(made["entry"]).check(made["secret"], "forecast") == "ci"
+    assert keys_of(made["entry"]).check(made["secret"], "forecast").name == "ci"
+    narrow = CliRunner().invoke(
+        app, ["keys", "new", "ci", "--scope", "read", "--model", "a", "--model", "b", "--days", "30", "--json"]
+    )
+    made = json.loads(narrow.stdout)
+    assert keys_of(made["entry"]).check(made["secret"], "read").models == {"a", "b"}
+    assert "expires" in made["entry"]
     assert "gc_" in CliRunner().invoke(app, ["keys", "new", "ci", "--scope", "read"]).stdout
     wrong = CliRunner().invoke(app, ["keys", "new", "c i", "--scope", "root"])
     assert isinstance(wrong.exception, ConfigError)
@@ -134,3 +140,66 @@ def test_routes_ask_for_keys(
     told = "\n".join(json.dumps(vars(record), default=str) for record in caplog.records)
     assert "read-key" in told
     assert not any(secret in told for secret in secrets.values())
+
+
+def test_a_key_ends_when_it_says() -> None:
+    """With its own sentence, on every route; without a time zone it is no time."""
+    secret, configured = entry()
+    past, ahead = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00+01:00"
+    assert keys_of(configured | {"expires": ahead}).check(secret, "read").name == "someone"
+    with pytest.raises(ServiceError, match="has expired") as refused:
+        keys_of(configured | {"expires": past}).check(secret, "read")
+    assert refused.value.status == 401
+    with pytest.raises(ConfigError, match="timezone"):
+        keys_of(configured | {"expires": "2999-01-01T00:00:00"})
+
+
+def test_keys_are_withdrawn_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that changed is read again; one that is broken or gone changes nothing, and says so in the log."""
+    monkeypatch.setattr("forecasting.serve.keys._LOOK", 0.0)
+    (old, first), (new, second) = entry("old"), entry("new")
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps([first]), encoding="utf-8")
+    keys = Keys(ServeSettings(keys_file=path))
+    assert keys.check(old, "read").name == "old"
+    path.write_text(json.dumps([second]), encoding="utf-8")
+    assert keys.check(new, "read").name == "new"
+    for break_it in (lambda: path.write_text("[]"), lambda: path.write_text("{"), path.unlink):
+        break_it()
+        assert keys.check(new, "read").name == "new"
+        with pytest.raises(ServiceError, match="valid API key"):
+            keys.check(old, "read")
+
+
+def test_a_key_of_one_model_knows_no_other(service: Any, copied: Path) -> None:
+    """No route answers for others, lists them or names them in a refusal."""
+    made = new_key("one", ["read", "forecast"], models=["buoy"])
+    setting = json.dumps([made.entry.model_dump(mode="json")])
+    key = {"X-API-Key": made.secret}
+    with service(copied, keys=setting, timeout_seconds=60) as client:
+        listed = client.get("/v1/models", headers=key)
+        assert [model["name"] for model in listed.json()["models"]] == ["buoy"]
+        assert client.get("/v1/models/buoy/versions", headers=key).status_code == 200
+        refused = [
+            client.get("/v1/models/farm/versions", headers=key),
+            client.get("/v2/models/farm", headers=key),
+            client.get("/v1/series/farm", headers=key),
+            client.get("/v1/vintages?name=farm", headers=key),
+            client.post("/v1/forecast", {"name": "farm"}, headers=key),
+            client.post("/invocations/farm", {}, headers=key),
+            client.get("/?model=farm", headers=key),
+            client.post("/upload?model=farm", b"", headers=key | {"content-type": "text/csv"}),
+        ]
+        assert {answer.status_code for answer in refused} == {404}
+        pages = [client.get(path, headers=key).text for path in ("/", "/versions", "/accuracy", "/upload")]
+        shown = [answer.text for answer in (listed, *refused)] + pages
+        assert not [text for text in shown if "farm" in text.replace("model=farm", "")]
+        assert client.post("/v1/forecast", {}, headers=key).json()["error"]["code"] == "invalid_request"
+
+
+def test_who_has_no_key_is_told_so_before_anything_else(service: Any, copied: Path, make_keys: Any) -> None:
+    """Not what is wrong with the parameters of a request that is not theirs."""
+    with service(copied, keys=make_keys("read")[0]) as client:
+        for path in ("/v1/history?name=x&unique_id=a&n=many", "/v1/vintages?limit=-1", "/v1/scores?by=x"):
+            assert client.get(path).status_code == 401
+        assert client.post("/upload?h=x").status_code == 401

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from forecasting.config.settings import ServeSettings
+from forecasting.serve.keys import Keys, new_key
 from forecasting.serve.logs import configure
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.middleware import Door
@@ -43,7 +44,8 @@ async def knock(
 
     lines = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
     scope = {"type": "http", "method": "POST", "path": "/x", "headers": lines}
-    await Door(app, ServeSettings(**settings), Metrics())(scope, receive, send)  # type: ignore[arg-type]
+    serve = ServeSettings(**settings)
+    await Door(app, serve, Metrics(), Keys(serve))(scope, receive, send)  # type: ignore[arg-type]
     return sent
 
 
@@ -127,7 +129,8 @@ def test_bodies_share_the_room_there_is() -> None:
             await go.wait()
             await echo(scope, receive, send)
 
-        door = Door(slow, ServeSettings(max_bodies_mb=1), Metrics())
+        serve = ServeSettings(max_bodies_mb=1)
+        door = Door(slow, serve, Metrics(), Keys(serve))
         first = asyncio.create_task(_through(door, bytes(600_000)))
         await asked.wait()
         assert outcome(await _through(door, bytes(600_000))) == (503, "overloaded")
@@ -138,9 +141,83 @@ def test_bodies_share_the_room_there_is() -> None:
     asyncio.run(run())
 
 
-async def _through(door: Door, body: bytes) -> Sent:
+def test_a_body_without_a_key_is_not_read() -> None:
+    """Where keys are configured: whoever has none takes up no room, however many of them there are."""
+    made = new_key("a", ["read"])
+
+    async def parts() -> Parts:
+        pytest.fail("it was read")
+        yield b"", False
+
+    keys = json.dumps([made.entry.model_dump(mode="json")])
+    for headers in ({}, {"x-api-key": "gc_wrong"}, {"authorization": "Basic abc"}):
+        sent = asyncio.run(knock(echo, parts(), headers, keys=keys))
+        assert outcome(sent) == (401, "unauthenticated")
+        assert (b"connection", b"close") in sent[0]["headers"]
+    for headers in ({"x-api-key": made.secret}, {"authorization": f"Bearer {made.secret}"}):
+        assert outcome(asyncio.run(knock(echo, patient(b"abc"), headers, keys=keys))) == (200, "3")
+
+
+def test_one_peer_does_not_take_all_the_room() -> None:
+    """Its own share may be used up by bodies that never end; others are answered."""
+
+    async def run() -> None:
+        serve = ServeSettings(max_bodies_mb=1, max_peer_mb=0.5)
+        door = Door(echo, serve, Metrics(), Keys(serve))
+        held = [asyncio.create_task(_through(door, bytes(240_000), more=True)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert outcome(await _through(door, bytes(240_000))) == (503, "overloaded")
+        assert outcome(await _through(door, bytes(240_000), peer="192.0.2.2")) == (200, "240000")
+        for task in held:
+            task.cancel()
+        await asyncio.wait(held)
+        assert outcome(await _through(door, bytes(240_000))) == (200, "240000")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:8000", 200),
+        ("LOCALHOST:1", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example:80", 421),
+        ("", 421),
+    ],
+)
+def test_without_keys_only_names_of_this_machine_are_answered(client: Any, host: str, status: int) -> None:
+    """A page that has pointed its own name at 127.0.0.1 gets nothing, from whatever route."""
+    for path in ("/v1/models", "/healthz", "/"):
+        answer = client.get(path, headers={"host": host})
+        assert answer.status_code == status
+        if status == 421:
+            assert answer.json()["error"]["code"] == "unknown_host"
+
+
+def test_other_names_are_answered_where_that_is_wanted(service: Any, copied: Path, make_keys: Any) -> None:
+    """With keys, which such a page does not know; where names are listed, only those, keys or not."""
+    keys, _ = make_keys("read")
+    for settings, status in (
+        ({"keys": keys}, 200),
+        ({"open": True}, 200),
+        ({"hosts": ("*",)}, 200),
+        ({"hosts": ("api.example",)}, 200),
+        ({"hosts": ("other.example",)}, 421),
+        ({"keys": keys, "hosts": ("other.example",)}, 421),
+    ):
+        with service(copied, **settings) as client:
+            assert client.get("/healthz", headers={"host": "api.example:443"}).status_code == status, settings
+
+
+async def _through(door: Door, body: bytes, *, more: bool = False, peer: str = "192.0.2.1") -> Sent:
     sent: Sent = []
-    left = [{"type": "http.request", "body": body, "more_body": False}]
+    left = [{"type": "http.request", "body": body, "more_body": more}]
 
     async def receive() -> dict[str, Any]:
         return left.pop() if left else await asyncio.Event().wait()  # type: ignore[return-value]
@@ -148,7 +225,7 @@ async def _through(door: Door, body: bytes) -> Sent:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/x", "headers": []}
+    scope = {"type": "http", "method": "POST", "path": "/x", "headers": [], "client": (peer, 1)}
     await door(scope, receive, send)  # type: ignore[arg-type]
     return sent
 

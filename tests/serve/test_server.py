@@ -18,7 +18,12 @@ from typing import Any
 import pytest
 import uvicorn
 
+from forecasting.config.settings import ServeSettings, Settings
+from forecasting.errors import ConfigError
+from forecasting.registry.registry import Registry
 from forecasting.serve import server
+from forecasting.serve.access import check_address
+from forecasting.serve.keys import new_key
 from forecasting.serve.server import _Patient
 
 ROOT = Path(__file__).parents[2]
@@ -211,6 +216,56 @@ def test_trailers_are_no_headers() -> None:
         head = CHUNKED.replace(b"Host: x", b"Host: x\r\nConnection: close")
         assert closed_after(port, head, LAST + b"X-API-Key: late\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
     assert [name for name, _ in seen[0]] == [b"host", b"connection", b"transfer-encoding"]
+
+
+def test_one_connection_too_many_is_closed_at_once(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Descriptors are left for files; those who came before are answered."""
+    monkeypatch.setattr(_Patient, "most", 2)
+    with contextlib.ExitStack() as stack:
+        first, second, third = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(3)
+        )
+        with contextlib.suppress(ConnectionError):
+            assert third.recv(100) == b""
+        for connection in (first, second):
+            connection.sendall(HEAD + b"\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_mlflow_is_imported_before_anybody_connects(copied: Path) -> None:
+    """Even where the service starts from its cache: its first import would fail for good without descriptors."""
+    code = """
+import asyncio, sys
+from forecasting.config.settings import ServeSettings, Settings
+from forecasting.serve.app import create_app
+async def run():
+    app = create_app(Settings(home=sys.argv[1], tracking_uri="http://127.0.0.1:9"), ServeSettings())
+    async with app.router.lifespan_context(app):
+        print(app.state.gatecast.ready, "mlflow.pyfunc" in sys.modules)
+asyncio.run(run())
+"""
+    (copied / "serve").mkdir()
+    version = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied).versions.get("buoy", 1)
+    note = {"version": 1, "content": version.content}
+    (copied / "serve" / "buoy@champion.json").write_text(json.dumps(note), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(copied)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "True"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "service.example"])
+def test_without_keys_nobody_else_is_let_in(host: str) -> None:
+    """One sentence, before anything is opened; keys or a word of the operator let it start."""
+    key = new_key("a", ["read"]).entry.model_dump(mode="json")
+    for settings in (ServeSettings(open=True), ServeSettings(keys=json.dumps([key]))):
+        check_address(host, settings)
+    with pytest.raises(ConfigError, match=r"make a key .* or let everybody in with --open"):
+        check_address(host, ServeSettings())
+    with pytest.raises(ConfigError, match="make a key"):
+        server.run(Settings(), ServeSettings(), host=host, port=0)
+    for loopback in ("127.0.0.1", "127.1.2.3", "::1", "localhost"):
+        check_address(loopback, ServeSettings())
 
 
 def test_head_is_a_get_without_its_body(client: Any) -> None:

@@ -58,7 +58,7 @@ async def post_forecast(request: Request) -> Response:
     state.allow(request, "forecast")
     sent = await json_body(request)
     content = await state.work(lambda: parse_as(ForecastRequest, parse_json(sent)), body=sent)
-    model = state.model(content.name)
+    model = state.model(request, content.name)
     if content.prompt is not None:
         continuation = await model.answering.prompt(content)
         text = orjson.dumps({"model": origin_of(model), "continuation": continuation})

@@ -107,7 +107,7 @@ async def invoke_one(request: Request, name: str) -> Response:
 async def _invoke(request: Request, name: str | None) -> Response:
     state = State.of(request)
     state.allow(request, "forecast")
-    model = state.model(name)
+    model = state.model(request, name)
     state.admit(model)
     kind, content, spec = content_type(request), await request.body(), model.forecaster.spec
     query = await state.work(lambda: _query(kind, content, spec, state.serve), body=content)

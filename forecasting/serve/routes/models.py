@@ -12,14 +12,13 @@ from pydantic import Field
 
 from forecasting.errors import GatecastError, LockedError, UnknownVersionError
 from forecasting.serve.bodies import Document, json_body, parse_as, parse_json
-from forecasting.serve.catalog import UnknownModelError
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.responses import origin_of, plain
 from forecasting.serve.slot import Slot
 from forecasting.serve.state import State
 
-__all__ = ["router", "slot_of"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -65,7 +64,7 @@ async def models(request: Request) -> dict[str, Any]:
     """Every served name with the version that answers; `refusal` says why a newer one does not."""
     state = State.of(request)
     state.allow(request, "read")
-    return {"models": [_described(state, slot) for slot in state.catalog]}
+    return {"models": [_described(state, slot) for slot in state.slots(request)]}
 
 
 @router.get(
@@ -75,7 +74,7 @@ async def versions(request: Request, name: str) -> dict[str, Any]:
     """All versions in the registry, newest first, with their aliases, metrics and verdicts."""
     state = State.of(request)
     state.allow(request, "read")
-    slot = slot_of(state, name)
+    slot = state.slot(request, name)
     table = await _registry(lambda: state.catalog.registry.versions.table(slot.name))
     facts = ["version", "model", "verdict", "created", "run_id"]
     rows = plain(table.drop(columns="aliases"))
@@ -96,7 +95,7 @@ async def reload(request: Request, name: str) -> dict[str, Any]:
     """Take the version that the registry names, even if it was refused before; needs the scope admin."""
     state = State.of(request)
     state.allow(request, "admin")
-    slot = slot_of(state, name)
+    slot = state.slot(request, name)
     await _registry(lambda: state.catalog.registry.versions.get(slot.name, slot.wanted))
     return await _looked(state, slot)
 
@@ -115,7 +114,7 @@ async def promote(request: Request, response: Response, name: str) -> dict[str, 
     """
     state = State.of(request)
     state.allow(request, "admin")
-    slot = slot_of(state, name)
+    slot = state.slot(request, name)
     wanted = parse_as(Promotion, parse_json(await json_body(request))).version
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
     return await _ordered(state, slot, response, lambda: registry.aliases.promote(slot.name, wanted, patience=patience))
@@ -130,17 +129,9 @@ async def rollback(request: Request, response: Response, name: str) -> dict[str,
     """The alias moves and the service follows at once, or later as in a promotion; needs the scope admin."""
     state = State.of(request)
     state.allow(request, "admin")
-    slot = slot_of(state, name)
+    slot = state.slot(request, name)
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
     return await _ordered(state, slot, response, lambda: registry.aliases.rollback(slot.name, patience=patience))
-
-
-def slot_of(state: State, name: str) -> Slot:
-    """The served model of that name; raises ServiceError 404: no other name leads anywhere."""
-    try:
-        return state.catalog.slot(name)
-    except UnknownModelError as error:
-        raise ServiceError(404, "unknown_model", str(error)) from None
 
 
 async def _ordered(state: State, slot: Slot, response: Response, order: Callable[[], object]) -> dict[str, Any]:

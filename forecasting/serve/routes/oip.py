@@ -130,7 +130,7 @@ async def infer_with_version(request: Request, name: str, version: str) -> Respo
 def _model(request: Request, scope: Scope, name: str, version: str | None = None) -> Loaded:
     state = State.of(request)
     state.allow(request, scope)
-    model = state.model(name)
+    model = state.model(request, name)
     if version not in (None, str(model.version)):
         text = f"that version is not served; served is version {model.version}"
         raise ServiceError(404, "unknown_version", text)

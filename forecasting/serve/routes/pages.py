@@ -24,7 +24,6 @@ from forecasting.serve.pages.stored import Stored, names_of, readings_of, stored
 from forecasting.serve.pages.upload import columns_of_csv
 from forecasting.serve.pages.views import Notice, choices, chosen, forecast, table_of
 from forecasting.serve.requests import ForecastQuery, ForecastRequest, query_of
-from forecasting.serve.routes.models import slot_of
 from forecasting.serve.slot import Loaded, Slot
 from forecasting.serve.state import State
 from forecasting.storage.store import Store
@@ -159,7 +158,7 @@ async def forecast_file(request: Request, model: Name = None, h: int | None = No
     state.allow(request, "forecast")
     if content_type(request) != "text/csv":
         raise ServiceError(415, "wrong_content_type", "send a CSV file as text/csv")
-    loaded = state.model(model)
+    loaded = state.model(request, model)
     state.admit(loaded)
     spec, body = loaded.forecaster.spec, await request.body()
 
@@ -214,10 +213,10 @@ async def _page(
         state.allow(request, "read")
     except ServiceError as error:
         return await _html("locked.html", {"view": view, "said": error.message, "locked": True})
-    served = [slot.name for slot in state.catalog]
+    served = [slot.name for slot in state.slots(request)]
     frame: Content = {"view": view, "served": served, "slot": None, "locked": False, "keyed": not state.keys.open}
     try:
-        slot = await _slot(state, name)
+        slot = await _slot(request, name)
         frame["slot"] = slot
         content = await build(state, slot)
     except _NothingError as nothing:
@@ -228,11 +227,12 @@ async def _page(
     return await _html(f"{view}.html", {**frame, **content})
 
 
-async def _slot(state: State, name: str | None) -> Slot:
+async def _slot(request: Request, name: str | None) -> Slot:
     """The chosen model, by default the first one."""
+    state = State.of(request)
     if name is not None:
-        return slot_of(state, name)
-    first = next(iter(state.catalog), None)
+        return state.slot(request, name)
+    first = next(iter(state.slots(request)), None)
     if first is not None:
         return first
     await _registry(state, state.catalog.registry.versions.jobs)

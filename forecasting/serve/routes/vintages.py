@@ -17,7 +17,6 @@ from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, refusals
 from forecasting.serve.recent import since_when
 from forecasting.serve.responses import plain
-from forecasting.serve.routes.models import slot_of
 from forecasting.serve.state import State
 from forecasting.storage.store import Store
 
@@ -130,14 +129,14 @@ def _store(request: Request, name: str) -> tuple[Store, str]:
     """The tables of this home, and the served name: no other one reaches them."""
     state = State.of(request)
     state.allow(request, "read")
-    return Store(state.settings.home), slot_of(state, name).name
+    return Store(state.settings.home), state.slot(request, name).name
 
 
 async def _begin(request: Request, name: str, since: datetime | None) -> pd.Timestamp:
     """From which cutoff on forecasts are read."""
     if since is not None:
         return _utc(since)
-    (store, job), slot = _store(request, name), slot_of(State.of(request), name)
+    (store, job), slot = _store(request, name), State.of(request).slot(request, name)
     spec = slot.current.forecaster.spec if slot.current else None
     return await _read(lambda: since_when(store, job, spec))
 
