@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 FORMAT = 2
+_LONGEST = 1_000_000  # bytes of a manifest
 GOLDEN_TOLERANCE = 1e-5  # of the forecast's own scale
 _MANIFEST = "manifest.json"
 _FILES = ("spec.json", "model.onnx", "conformal.npz", "golden.npz", "step.onnx", "model.keras")
@@ -222,6 +223,8 @@ def _manifest(directory: Path, registered: str | None) -> Manifest:
     path = directory / _MANIFEST
     if not path.is_file():
         raise ArtifactError(f"{directory} is not a bundle: it has no {_MANIFEST}")
+    if path.stat().st_size > _LONGEST:
+        raise ArtifactError(f"the manifest of {directory} is longer than {_LONGEST} bytes")
     text = path.read_bytes()
     if registered is not None and hashlib.sha256(text).hexdigest() != registered:
         raise ArtifactError(f"the manifest of {directory} is not the registered one")
@@ -267,6 +270,8 @@ def _arrays(path: Path, content: bytes) -> Batch:
     """All arrays of an npz file; never a pickled object."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            if sum(part.file_size for part in arrays.zip.infolist()) > len(content):  # `write` packs nothing
+                raise ArtifactError(f"{path} unpacks to more than its {len(content)} bytes")
             return {name: arrays[name] for name in arrays.files}
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from forecasting.columns import PROBABILITY, SYMBOL, UNKNOWN_READ, Y, quantile_column
+from forecasting.config.frequency import Frequency
 from forecasting.config.job import Job
 from forecasting.config.series import Series
 from forecasting.series.features import Features
@@ -17,6 +18,11 @@ from forecasting.series.vocabulary import Vocabulary
 
 __all__ = ["IntervalSpec", "Spec", "SymbolSpec", "TableSpec", "level_quantiles", "wanted_quantiles"]
 
+_STEPS: Final = 1_000_000  # of a context or a horizon: a bundle that says more would take all memory
+
+Steps = Annotated[int, Field(ge=1, le=_STEPS)]
+Quantiles = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=1000)]
+
 
 class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,7 +31,7 @@ class _Kept(BaseModel):
 class TableSpec(_Kept):
     """How a history is read: its frequency and columns, the limits of its readings, and the handling of flaws."""
 
-    freq: str
+    freq: Frequency
     season: int | None = None
     past: tuple[str, ...] = ()
     future: tuple[str, ...] = ()
@@ -89,15 +95,22 @@ class Spec(_Kept):
     table: TableSpec
     features: Features
     scaler: Scaler
-    layout: Layout | None = None  # where series stand that the model reads jointly; none: each by itself
-    context: int
-    horizon: int
-    block: int | None = None  # none: the whole horizon
-    paths: int = 200
-    quantiles: tuple[float, ...]
-    wanted: tuple[float, ...]
+    layout: Layout | None = None  # where series stand that the model reads together; none: each by itself
+    context: Steps
+    horizon: Steps
+    block: Steps | None = None  # none: the whole horizon
+    paths: Annotated[int, Field(ge=1, le=100_000)] = 200
+    quantiles: Quantiles
+    wanted: Quantiles
     intervals: IntervalSpec = IntervalSpec()
     symbols: SymbolSpec | None = None  # none: a model of numbers
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        self.table.as_series()  # raises for what today's code cannot read
+        if self.features.freq != self.table.freq:
+            raise ValueError(f"features of freq {self.features.freq} for a table of freq {self.table.freq}")
+        return self
 
     @cached_property
     def series(self) -> Series:

@@ -38,7 +38,8 @@ def new_key(
         list[str], typer.Option("--scope", help="read, forecast, or admin (all rights); may be repeated.")
     ],
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="The only model of the key; may be repeated (default: all models).")
+        list[str] | None,
+        typer.Option("--model", help="The only model of the key; may be repeated (default: all models)."),
     ] = None,
     days: Annotated[
         int | None, typer.Option("--days", min=1, help="Days until the key expires (default: never).")

@@ -111,6 +111,7 @@ class Catalog:
         await asyncio.get_running_loop().run_in_executor(self._watcher, work)  # type: ignore[arg-type]
 
     def _restore(self) -> None:
+        self.registry.cache.sweep()
         if not self._serve.names:
             for note in sorted(self._place.notes.glob("*@champion.json")):
                 self._add(note.name.removesuffix("@champion.json"), "")

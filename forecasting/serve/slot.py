@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from forecasting.registry.registry import Registry
 from forecasting.registry.versions import CHAMPION, Version
 from forecasting.runtime.files import write_text
 from forecasting.serve.answering import Answering, Machinery, answering_of
+from forecasting.serve.trial import Trials
 
 __all__ = ["Loaded", "Place", "Slot"]
 
@@ -49,6 +50,7 @@ class Place:
     registry: Registry
     notes: Path  # which version answered last, for a start without the registry
     machinery: Machinery
+    tried: set[str] = field(default_factory=set)  # manifests of bundles that are whole: they are not tried again
 
 
 class Slot:
@@ -65,9 +67,13 @@ class Slot:
         self.refusal: str | None = None  # why the version that should answer does not
         self.problem: str | None = None  # what went wrong in the last look, in a word that may be shown to anybody
         self._place = place
+        self._trials = Trials(place.notes / f"{name}@{self.wanted}.trial", place.registry.versions.locks, name)
         self._refused: str | None = None  # its manifest: it is not tried again and again
         self._lock = threading.Lock()
         self._looked = time.monotonic()
+        last = self._trials.last()
+        if last is not None and last.reason is not None:
+            self._refused, self.refusal = last.manifest, f"version {last.version}: {last.reason}"
 
     @property
     def look_age(self) -> float:
@@ -106,6 +112,8 @@ class Slot:
 
     def _follow(self, version: Version, *, again: bool) -> bool:
         if self.current is not None and self.current.manifest == version.manifest:
+            if self._refused is not None:
+                self._trials.clear()
             self.refusal = self._refused = None
             if self.current.version == version.version:
                 return False
@@ -125,6 +133,9 @@ class Slot:
         try:
             largest = place.machinery.settings.max_bundle_mb * 1e6
             directory = place.registry.cache.download(self.name, version.version, largest=largest)
+            if version.manifest not in place.tried:
+                self._trials.run(directory, version.version, version.manifest)
+            place.tried.add(version.manifest)
             found = self._open(directory, version.version, version.manifest)
         except (RegistryError, OSError) as error:
             self.refusal = f"version {version.version}: the registry does not give its bundle"  # no address is told
@@ -132,8 +143,10 @@ class Slot:
         except Exception as error:  # whatever is in a bundle, it must not end what answers now
             reason = str(error).replace(str(place.registry.cache.folder), "cache")
             self.refusal, self._refused = f"version {version.version}: {reason}", version.manifest
+            self._trials.refuse(version.version, version.manifest, reason)
             raise ArtifactError(self.refusal) from error
         self.current, self.refusal, self._refused = found, None, None
+        self._trials.clear()
         self._remember(found)
         self._tidy()
         return True

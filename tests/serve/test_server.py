@@ -246,7 +246,7 @@ asyncio.run(run())
 """
     (copied / "serve").mkdir()
     version = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied).versions.get("buoy", 1)
-    note = {"version": 1, "content": version.content}
+    note = {"version": 1, "manifest": version.manifest}
     (copied / "serve" / "buoy@champion.json").write_text(json.dumps(note), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", code, str(copied)], cwd=ROOT, capture_output=True, text=True, check=True

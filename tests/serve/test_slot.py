@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from forecasting.bundle.artifact import Manifest, _measure, checksum, open_bundle
 from forecasting.config.settings import ServeSettings
@@ -27,6 +29,7 @@ from forecasting.serve.offload import Offload
 from forecasting.serve.slot import Place, Slot
 
 NAME = "buoy"
+TRIED: set[str] = set()  # of all tests: a trial takes seconds
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def place(copied: Path, stocked: Path) -> Iterator[Place]:
     registry = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied)
     with ThreadPoolExecutor(1) as executor:
         machinery = Machinery(ServeSettings(), executor, Offload(1), lambda requests, windows: None)
-        yield Place(registry, copied / "serve", machinery)
+        yield Place(registry, copied / "serve", machinery, TRIED)
 
 
 def slot_of(place: Place, wanted: str = "") -> Slot:
@@ -137,6 +140,80 @@ def foreign_golden(place: Place) -> None:
     replaced(place, 2, change)
 
 
+def packed(place: Place) -> None:
+    """The golden forecast is an archive that unpacks to a hundred times its size."""
+
+    def change(bundle: Path) -> None:
+        with np.load(bundle / "golden.npz") as golden:
+            arrays = {name: golden[name] for name in golden.files}
+        np.savez_compressed(bundle / "golden.npz", **arrays, zeros=np.zeros(10_000_000))
+
+    replaced(place, 2, change)
+
+
+def endless(place: Place) -> None:
+    """The graph holds a loop that ends in a few thousand years."""
+    replaced(place, 2, lambda bundle: _graph(bundle, _loop))
+
+
+def enormous(place: Place) -> None:
+    """The graph asks for more memory than any machine has."""
+    replaced(place, 2, lambda bundle: _graph(bundle, _block))
+
+
+def _graph(bundle: Path, change: Callable[[onnx.GraphProto, str], list[onnx.NodeProto]]) -> None:
+    """The output of the graph runs through other nodes."""
+    model = onnx.load_from_string((bundle / "model.onnx").read_bytes())
+    name = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["before" if output == name else output for output in node.output]
+    model.graph.node.extend(change(model.graph, name))
+    (bundle / "model.onnx").write_bytes(model.SerializeToString())
+
+
+def _loop(graph: onnx.GraphProto, name: str) -> list[onnx.NodeProto]:
+    value = helper.make_tensor_value_info
+    kind = onnx.TensorProto
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Mul", ["in", "in"], ["out"])],
+        "body",
+        [value("i", kind.INT64, []), value("go", kind.BOOL, []), value("in", kind.FLOAT, None)],
+        [value("on", kind.BOOL, []), value("out", kind.FLOAT, None)],
+    )
+    graph.initializer.append(helper.make_tensor("times", kind.INT64, [], [2**62]))
+    graph.initializer.append(helper.make_tensor("yes", kind.BOOL, [], [True]))
+    return [helper.make_node("Loop", ["times", "yes", "before"], [name], body=body)]
+
+
+def _block(graph: onnx.GraphProto, name: str) -> list[onnx.NodeProto]:
+    graph.initializer.append(helper.make_tensor("shape", onnx.TensorProto.INT64, [1], [2**38]))
+    zeros = helper.make_node("ConstantOfShape", ["shape"], ["zeros"])
+    total = helper.make_node("ReduceSum", ["zeros"], ["total"], keepdims=0)
+    return [zeros, total, helper.make_node("Add", ["before", "total"], [name])]
+
+
+def _said(**changes: Any) -> Callable[[Place], None]:
+    """A specification that says something else."""
+
+    def change(bundle: Path) -> None:
+        spec = json.loads((bundle / "spec.json").read_text())
+        table = {name: value for name, value in changes.items() if name in spec["table"]}
+        features = {name: value for name, value in changes.items() if name in spec["features"]}
+        others = {name: value for name, value in changes.items() if name not in {*table, *features}}
+        spec |= {**others, "table": spec["table"] | table, "features": spec["features"] | features}
+        (bundle / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+
+    return lambda place: replaced(place, 2, change)
+
+
+def deep(place: Place) -> None:
+    """Most of it lies in a folder of its own."""
+    folder = stored(place, 2) / "more"
+    folder.mkdir()
+    with (folder / "large").open("wb") as file:
+        file.truncate(201_000_000)
+
+
 def oversized(place: Place) -> None:
     """It is larger than allowed, of which most is not needed."""
     replaced(place, 2, lambda bundle: (bundle / "model.keras").write_bytes(bytes(201_000_000)) and None)
@@ -154,10 +231,20 @@ def oversized(place: Place) -> None:
         (not_finite, "off by nan"),
         (foreign_golden, "does not reproduce its golden forecast"),
         (oversized, "201 MB, 200 are allowed"),
+        (deep, "201 MB, 200 are allowed"),
+        (packed, "unpacks to more than its"),
+        (enormous, "cannot be used|do not fit"),
+        (_said(horizon=10**12), "horizon"),
+        (_said(context=10**12), "context"),
+        (_said(paths=10**12), "paths"),
+        (_said(freq="h;rm"), "is not a frequency"),
+        (_said(time_zone="Mars/Base"), "cannot forecast a plain history"),
+        (_said(calendar=["hour", "phase_of_the_moon"]), "calendar"),
+        (_said(lower=5.0, upper=1.0), "lower"),
     ],
 )
 def test_a_version_that_must_not_answer_is_refused(place: Place, damage: Callable[[Place], None], reason: str) -> None:
-    """The old one stays, the refusal is visible and names no path, and nothing is tried again and again."""
+    """The old one stays, the refusal is visible and names no path; whatever it takes, it takes in another process."""
     slot = slot_of(place)
     assert slot.refresh()
     before = slot.current
@@ -170,12 +257,82 @@ def test_a_version_that_must_not_answer_is_refused(place: Place, damage: Callabl
     assert slot.refusal.startswith("version 2: ")
     assert str(place.registry.cache.folder) not in slot.refusal
     assert not slot.refresh()
+
+
+def test_a_graph_without_an_end_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the time of a trial; other models are followed meanwhile by a watch that is not held up for ever."""
+    monkeypatch.setattr("forecasting.serve.trial._SECONDS", 15)
+    endless(place)
+    with pytest.raises(ArtifactError, match="more than 15 s"):
+        slot_of(place, "2").refresh()
+
+
+def test_a_refusal_holds_until_another_version_is_named(place: Place) -> None:
+    """Over a restart, too: nothing is tried again and again, but for a reload."""
+    slot = slot_of(place)
+    slot.refresh()
+    not_finite(place)
+    place.registry.aliases.promote(NAME, 2)
+    with pytest.raises(ArtifactError):
+        slot.refresh()
+    after_a_start = slot_of(place)
+    assert after_a_start.refusal == slot.refusal
+    assert not after_a_start.refresh()
     with pytest.raises(ArtifactError):
         slot.refresh(again=True)
     place.registry.aliases.rollback(NAME)
     assert not slot.refresh()
     assert slot.refusal is None
+    assert slot_of(place).refusal is None
     assert json.loads((place.notes / "buoy@champion.json").read_text())["version"] == 1
+
+
+def test_a_version_that_ends_the_service_is_refused_in_the_end(place: Place) -> None:
+    """It is written down before it is tried: twice is enough, then the others are served, and a reload is obeyed."""
+    slot = slot_of(place)
+    slot.refresh()
+    place.registry.aliases.promote(NAME, 2)
+    version = place.registry.versions.get(NAME, 2)
+    trial = {"version": 2, "manifest": version.manifest, "tries": 2}
+    (place.notes / "buoy@champion.trial").write_text(json.dumps(trial), encoding="utf-8")
+    with pytest.raises(ArtifactError, match="the service ended 2 times while it tried this version"):
+        slot_of(place).refresh()
+    again = slot_of(place)
+    assert again.restore()
+    assert not again.refresh()
+    assert again.refusal is not None
+    assert again.refresh(again=True)
+    assert again.current is not None
+    assert again.current.version == 2
+    assert not (place.notes / "buoy@champion.trial").exists()
+
+
+def test_what_is_tried_is_written_down_before(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that is killed meanwhile finds the note when it starts again."""
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("forecasting.serve.trial.call", killed)
+    place = dataclasses.replace(place, tried=set())
+    for tries in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            slot_of(place).refresh()
+        assert json.loads((place.notes / "buoy@champion.trial").read_text())["tries"] == tries
+    with pytest.raises(ArtifactError, match="ended 2 times"):
+        slot_of(place).refresh()
+
+
+def test_downloads_that_were_killed_are_swept(place: Place) -> None:
+    """Once they are old: a younger one may be under way beside this process."""
+    folder = place.registry.cache.folder / NAME
+    old, young = folder / ".1-killed", folder / ".2-running"
+    for place_of in (old, young):
+        (place_of / "1").mkdir(parents=True)
+        (place_of / "1" / "model.onnx").write_bytes(b"half")
+    os.utime(old, (1e9, 1e9))
+    place.registry.cache.sweep()
+    assert [path.name for path in folder.iterdir()] == [".2-running"]
 
 
 def test_the_better_one_takes_its_place(place: Place) -> None:
