@@ -9,7 +9,7 @@ import typer
 
 from forecasting.cli.forecasting import forecast
 from forecasting.cli.jobs import backtest, check, ingest, run, schema, train
-from forecasting.cli.operation import deploy, monitor
+from forecasting.cli.operation import backup, deploy, monitor
 from forecasting.cli.registry import models, promote, rollback
 from forecasting.cli.service import new_key, serve
 from forecasting.errors import GatecastError, no_space
@@ -50,7 +50,7 @@ def gatecast(
 for group in (
     (run, ingest, check, train, backtest, forecast),
     (models, promote, rollback),
-    (monitor, deploy, serve, schema),
+    (monitor, deploy, serve, backup, schema),
 ):
     for command in group:
         app.command()(command)

@@ -12,7 +12,39 @@ import typer
 from forecasting.cli.arguments import Config, Json, in_process, print_json, read_job
 from forecasting.errors import ConfigError
 
-__all__ = ["deploy", "monitor"]
+__all__ = ["backup", "deploy", "monitor"]
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write, or - for standard output.")],
+    as_json: Json = False,
+) -> None:
+    """Copy the home into a compressed archive while others write to it: every table as of one version.
+
+    Restore it with tar -xz into an empty home.
+    """
+    from forecasting.config.settings import Settings
+    from forecasting.runtime.files import replace
+    from forecasting.runtime.workspace import Workspace
+    from forecasting.storage.backup import backup as write
+
+    workspace = Workspace(Settings().home)
+    if not workspace.home.is_dir():
+        raise ConfigError(f"there is no home {workspace.home}; set GATECAST_HOME to the one to copy")
+    if str(file) == "-":
+        write(workspace, sys.stdout.buffer)
+        return
+    versions: dict[str, int] = {}
+
+    def fill(draft: Path) -> None:
+        with draft.open("wb") as stream:
+            versions.update(write(workspace, stream))
+
+    replace(file.absolute(), fill)
+    if as_json:
+        print_json({"file": str(file), "tables": versions})
+    else:
+        typer.echo(f"{file}: {len(versions)} tables")
 
 
 def deploy(
