@@ -14,11 +14,13 @@ from starlette.exceptions import HTTPException
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.serve.catalog import Catalog, configured
 from forecasting.serve.errors import ServiceError
+from forecasting.serve.job_metrics import JobMetrics
 from forecasting.serve.keys import Keys
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.middleware import Door
 from forecasting.serve.routes import forecast, health, mlflow, models, oip, pages, vintages
 from forecasting.serve.state import State
+from forecasting.storage.store import Store
 
 __all__ = ["create_app"]
 
@@ -33,8 +35,11 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
         state = State(settings, serve, Catalog(settings, serve, metrics), keys, metrics)
         app.state.gatecast = state
         await state.catalog.start()
+        jobs = JobMetrics(Store(settings.home), metrics.registry)
+        jobs.start(lambda: [slot.name for slot in state.catalog])
         yield
         state.leaving = True
+        jobs.stop()
         await state.catalog.stop()
 
     app = FastAPI(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 __all__ = ["Metrics"]
 
@@ -15,6 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._all = CollectorRegistry()
+        ProcessCollector(registry=self._all)  # memory, processor time, descriptors
         self.requests = Counter(
             "gatecast_requests", "Requests by route and status.", ["route", "status"], registry=self._all
         )
@@ -48,6 +49,11 @@ class Metrics:
         self.registry_failures = Counter(
             "gatecast_registry_failures", "Times that MLflow did not answer.", registry=self._all
         )
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where others of this app register theirs."""
+        return self._all
 
     def call(self, requests: int, windows: int) -> None:
         """One call of an engine."""

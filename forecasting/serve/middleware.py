@@ -24,6 +24,7 @@ __all__ = ["Door"]
 log = logging.getLogger("gatecast.access")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _SECOND: Final = 1.0  # for cancelled work to end
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -145,6 +146,8 @@ class Door:
                 "status": answer.status,
                 "ms": round(1000 * seconds, 2),
                 "key": scope["state"].get("key"),
+                "address": (scope.get("client") or ("",))[0],
+                **_trace(Headers(scope=scope)),
             },
         )
 
@@ -188,6 +191,12 @@ def _request_id(scope: Scope) -> str:
     found: str = given if _ID.fullmatch(given) else uuid.uuid4().hex
     scope.setdefault("state", {})["request_id"] = found
     return found
+
+
+def _trace(headers: Headers) -> dict[str, str]:
+    """The trace that a request belongs to, by W3C's traceparent; nothing where it carries none."""
+    found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return {"trace_id": found[1], "parent_id": found[2]} if found else {}
 
 
 def _where(error: Exception) -> dict[str, object]:

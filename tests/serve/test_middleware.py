@@ -348,6 +348,9 @@ def test_logs_are_lines_of_json_without_input(
         configure()
         client.post("/v1/forecast", {"name": "buoy", "columns": columns(history(SECRET))})
         client.get(f"/{SECRET}?key={SECRET}", headers={"Authorization": f"Bearer {SECRET}", "Cookie": SECRET})
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        client.get("/healthz", headers={"traceparent": trace})
+        client.get("/healthz", headers={"traceparent": f"{trace}-{SECRET}"})
         logging.getLogger("elsewhere").warning("heard")
     finally:
         for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
@@ -356,7 +359,11 @@ def test_logs_are_lines_of_json_without_input(
     lines = capfd.readouterr().err.splitlines()
     told = [json.loads(line) for line in lines]
     requests = [line for line in told if line["logger"] == "gatecast.access"]
-    assert [(line["route"], line["status"]) for line in requests] == [("/v1/forecast", 200), ("other", 404)]
+    seen = [(line["route"], line["status"]) for line in requests]
+    assert seen == [("/v1/forecast", 200), ("other", 404), ("/healthz", 200), ("/healthz", 200)]
+    assert [line.get("trace_id") for line in requests] == [None, None, "0af7651916cd43dd8448eb211c80319c", None]
+    assert requests[2]["parent_id"] == "b7ad6b7169203331"
+    assert {line["address"] for line in requests} == {"127.0.0.1"}
     assert all(line["ms"] > 0 and len(line["request_id"]) == 32 for line in requests)
     assert [line["message"] for line in told if line["logger"] == "elsewhere"] == ["heard"]
     assert SECRET not in "\n".join(lines)

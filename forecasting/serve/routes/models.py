@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -19,6 +20,8 @@ from forecasting.serve.slot import Slot
 from forecasting.serve.state import State
 
 __all__ = ["router"]
+
+log = logging.getLogger("gatecast.audit")
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -117,7 +120,9 @@ async def promote(request: Request, response: Response, name: str) -> dict[str, 
     slot = state.slot(request, name)
     wanted = parse_as(Promotion, parse_json(await json_body(request))).version
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
-    return await _ordered(state, slot, response, lambda: registry.aliases.promote(slot.name, wanted, patience=patience))
+    return await _ordered(
+        request, slot, response, "promotion", lambda: registry.aliases.promote(slot.name, wanted, patience=patience)
+    )
 
 
 @router.post(
@@ -131,15 +136,24 @@ async def rollback(request: Request, response: Response, name: str) -> dict[str,
     state.allow(request, "admin")
     slot = state.slot(request, name)
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
-    return await _ordered(state, slot, response, lambda: registry.aliases.rollback(slot.name, patience=patience))
+    return await _ordered(
+        request, slot, response, "rollback", lambda: registry.aliases.rollback(slot.name, patience=patience)
+    )
 
 
-async def _ordered(state: State, slot: Slot, response: Response, order: Callable[[], object]) -> dict[str, Any]:
-    """Move aliases and follow. An order is carried out, whether somebody waits for it or not."""
+async def _ordered(
+    request: Request, slot: Slot, response: Response, kind: str, order: Callable[[], object]
+) -> dict[str, Any]:
+    """Move aliases and follow. An order is carried out, whether somebody waits for it or not; who gave it is logged."""
+    state = State.of(request)
+
+    before = slot.current.version if slot.current else None
 
     async def carry_out() -> dict[str, Any]:
         await _registry(order)
-        return await _looked(state, slot)
+        told = await _looked(state, slot)
+        log.info(kind, extra={**_origin(request), "model": slot.name, "before": before, "version": told["version"]})
+        return told
 
     work = state.keep(asyncio.create_task(carry_out()))
     done, _ = await asyncio.wait({work}, timeout=_PATIENCE * state.serve.timeout_seconds)
@@ -147,6 +161,12 @@ async def _ordered(state: State, slot: Slot, response: Response, order: Callable
         return work.result()
     response.status_code = 202
     return _described(state, slot)
+
+
+def _origin(request: Request) -> dict[str, Any]:
+    """Who asks, from where, and under which id the access log knows it."""
+    address = request.client.host if request.client else ""
+    return {"request_id": request.state.request_id, "key": request.state.key, "address": address}
 
 
 async def _looked(state: State, slot: Slot) -> dict[str, Any]:
