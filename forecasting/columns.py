@@ -49,7 +49,7 @@ UNKNOWN_READ: Final = "unknown"  # symbols of the context that are not in the vo
 
 # What each axis of a shape such as (B, T, D) counts; a shape names any other axis by a word.
 AXES: Final = {
-    "A": "quantiles asked for",
+    "A": "quantiles requested",
     "B": "windows or examples of a batch",
     "D": "input features",
     "E": "units of an encoder",

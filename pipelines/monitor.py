@@ -16,6 +16,6 @@ def monitor(job: Job, act: bool = True) -> Findings:
     notices.watched(job, findings)
     if act and findings.due and findings.verdict == "recalibrate":
         tasks.renew_intervals(job, findings)
-    elif act and findings.due and notices.asked(job, findings):
+    elif act and findings.due and notices.requested(job, findings):
         tasks.settle(findings)
     return findings

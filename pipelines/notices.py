@@ -17,7 +17,7 @@ from forecasting.report.results import Outcome, summary
 from forecasting.series.validate import ValidationReport
 from forecasting.storage.observations import Merged
 
-__all__ = ["OBSERVATIONS", "RETRAIN", "asked", "forecasted", "ingested", "resource", "trained", "watched"]
+__all__ = ["OBSERVATIONS", "RETRAIN", "forecasted", "ingested", "requested", "resource", "trained", "watched"]
 
 OBSERVATIONS = "gatecast.observations"  # an ingest brought readings
 RETRAIN = "gatecast.monitor.retrain"  # a live model has aged; beside it are .recalibrate and .alarm
@@ -87,7 +87,7 @@ def watched(job: Job, findings: Findings) -> None:
     create_table_artifact(key=_key(job, "live-scores"), table=findings.scores, description=findings.summary)
 
 
-def asked(job: Job, findings: Findings) -> bool:
+def requested(job: Job, findings: Findings) -> bool:
     """The event of a verdict that needs action; returns whether a server received it."""
     if FlowRunContext.get() is None:
         return False

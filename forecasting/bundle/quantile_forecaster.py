@@ -81,9 +81,9 @@ class QuantileForecaster:
         """
         steps = self.spec.horizon if horizon is None else horizon
         able = self.reaching(steps)
-        return able.windows(able.latest(_joined(history, future)), able.asked(levels)).until(steps).table()
+        return able.windows(able.latest(_joined(history, future)), able.wanted_of(levels)).until(steps).table()
 
-    def asked(self, levels: tuple[int, ...] | None) -> tuple[float, ...]:
+    def wanted_of(self, levels: tuple[int, ...] | None) -> tuple[float, ...]:
         """The quantiles that bound central intervals of these levels, and the median; by default those configured."""
         return self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
 

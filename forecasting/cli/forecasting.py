@@ -87,6 +87,6 @@ def _continued(
     sampling = Sampling(
         drawn.temperature if temperature is None else temperature, drawn.seed if seed is None else seed, drawn.top
     )
-    told = continue_text(registry, job, prompt, length or job.window.horizon, sampling, model=model)
+    continuation = continue_text(registry, job, prompt, length or job.window.horizon, sampling, model=model)
     glue = "" if unit_of(job) == "character" else join_symbols(["", ""], unit_of(job))
-    return prompt + glue + join_symbols(told.symbols, unit_of(job))
+    return prompt + glue + join_symbols(continuation.symbols, unit_of(job))

@@ -119,9 +119,9 @@ def steps(layers: Layers, arrays: Arrays, loc_scale: Any, constant: list[Any]) -
     """
     count = arrays["previous"].shape[1]
     before = keras.layers.Reshape((count, 1), name="before", dtype="float32")(arrays["previous"])
-    told = [layers["normalise"]([before, loc_scale]), *([arrays["future"]] if "future" in arrays else [])]
-    told += [keras.layers.RepeatVector(count, name="constant")(part) for part in constant]
-    return joined(told, "told"), keras.layers.RepeatVector(count, name="loc_scales", dtype="float32")(loc_scale)
+    parts = [layers["normalise"]([before, loc_scale]), *([arrays["future"]] if "future" in arrays else [])]
+    parts += [keras.layers.RepeatVector(count, name="constant")(part) for part in constant]
+    return joined(parts, "told"), keras.layers.RepeatVector(count, name="loc_scales", dtype="float32")(loc_scale)
 
 
 def _as_inputs(tensors: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,10 +25,10 @@ class Examples(Protocol):
         """The inputs of some of them, by name."""
 
     def targets(self, indices: np.ndarray) -> np.ndarray:
-        """What the network is to give for them (B, N), NaN where that is not known."""
+        """What the network is to give for them (B, M), NaN where unknown."""
 
     def previous(self, indices: np.ndarray) -> np.ndarray:
-        """The target one step before each of theirs (B, N), for networks that are told it while they learn."""
+        """The target one step before each of theirs (B, M), for networks that read it in training."""
 
 
 class Batches(keras.utils.PyDataset):
@@ -59,7 +59,7 @@ class Batches(keras.utils.PyDataset):
         return math.ceil(len(self.order) / self.size)
 
     def __getitem__(self, index: int) -> tuple[Batch, np.ndarray]:
-        """Inputs and targets (B, N) of one batch."""
+        """Inputs and targets (B, M) of one batch."""
         chosen = self.order[index * self.size : (index + 1) * self.size]
         inputs = self.examples.batch(chosen)
         if self.previous:

@@ -31,9 +31,9 @@ def fit_finally(
 ) -> Fitted:
     """Train on every reading of `table` as `twin` was trained up to its best epoch, the number `epochs`.
 
-    Features, scaler and residuals are the twin's: none are left that this fit has not seen. An epoch has as many
-    steps as the twin's had, so the number of steps and the course of the learning rate are the same. `work` is as in
-    `fit`. Raises TrainingError when the loss is lost.
+    Features, scaler, and residuals are the twin's: no readings are left that this fit has not seen. An epoch has as
+    many steps as the twin's, so the number of steps and the schedule of the learning rate are the same. `work` is as in
+    `fit`. Raises TrainingError if the loss is not finite.
     """
     make_deterministic(job.train.seed)
     keras.config.set_dtype_policy(job.train.precision)
@@ -66,7 +66,8 @@ def fit_finally(
 def fit_finally_stored(
     home: Path, job: Job, version: int, twin: Path, *, work: Path, epochs: int, start: Start
 ) -> Fitted | str:
-    """The last fit on the observations stored as `version`, in a child process; why there is none, if it failed."""
+    """The last fit on the observations stored as `version`, in a child process; the reason why there is none, if it
+    failed."""
     table = take(Store(home), job, version).table
     try:
         return fit_finally(table, job, open_bundle(twin), work, epochs=epochs, start=start)

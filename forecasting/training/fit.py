@@ -38,7 +38,7 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin
 
     `table` must be clean. `work` keeps the state after each epoch: a killed fit goes on from there and ends with
     the same weights. A warm `start` keeps the features and the scaler in whose space its weights were learned. Raises
-    DataError when there is too little to train on, TrainingError when the loss is lost.
+    DataError when there is too little to train on, TrainingError if the loss is not finite.
     """
     make_deterministic(job.train.seed)
     keras.config.set_dtype_policy(job.train.precision)

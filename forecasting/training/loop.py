@@ -45,7 +45,7 @@ def learn(
 ) -> Checkpoint:
     """Fit a compiled network epoch by epoch, go on where `checkpoint` stands; the best epoch's weights are in it.
 
-    Raises TrainingError when the loss is lost.
+    Raises TrainingError if the loss is not finite.
     """
     seed = None if isinstance(train, Lanes) else config.seed  # lanes are read in their order
     most, told = config.windows_per_epoch, any(tensor.name == "previous" for tensor in network.inputs)

@@ -1,4 +1,4 @@
-"""A fit's records: its first weights, when those of an older fit may be taken, and what it leaves; without Keras."""
+"""A fit's records: its first weights, when an older fit's weights may be used, and its results; without Keras."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ SCRATCH: Final = Start("scratch")
 
 
 def objections(bundle: Bundle, job: Job, folds: Sequence[Fold], known: pd.DataFrame) -> list[str]:
-    """Why the weights of `bundle` cannot be the first ones of this job's network, or must not; empty if they may be.
+    """Why the weights of `bundle` cannot or must not be the first ones of this job's network; empty if they may.
 
-    They must not have learned from anything that a fold keeps from its own fit: neither from readings after its
-    `fit_until`, nor been chosen by readings after its `seen_until`, because those are what it is judged on. `known` is
-    what the first fold may learn from.
+    They must not depend on anything that a fold keeps from its own fit: not learned from readings after its
+    `fit_until`, nor chosen by readings after its `seen_until`, since those judge the fit. `known` is the part that the
+    first fold may learn from.
     """
     if bundle.spec.baseline:
         return [f"it is the baseline {bundle.spec.model}, not a network"]
@@ -83,9 +83,9 @@ def _other_network(bundle: Bundle, job: Job) -> list[str]:
 
 
 def _params(recorded: dict[str, Any], params: Network) -> dict[str, tuple[Any, Any]]:
-    """Each parameter of a bundle's network and of the job's; one that is not recorded had its default."""
-    its, asked = type(params)().model_dump(mode="json") | recorded, params.model_dump(mode="json")
-    return {f"model.params.{name}": (its.get(name), asked.get(name)) for name in its | asked}
+    """Each parameter of a bundle's network and of the job's; an unrecorded one had its default."""
+    its, ours = type(params)().model_dump(mode="json") | recorded, params.model_dump(mode="json")
+    return {f"model.params.{name}": (its.get(name), ours.get(name)) for name in its | ours}
 
 
 def _knows_too_much(bundle: Bundle, job: Job, folds: Sequence[Fold]) -> list[str]:

@@ -33,7 +33,7 @@ from forecasting.training.warm_start import begin_with, freeze
 
 __all__ = ["Lessons", "chunk_graph", "fit_symbols", "in_lanes", "learn_symbols", "lessons", "network_of"]
 
-CHECKED = 8  # steps on which that is seen: rounding grows along a trained network, in ONNX as in Keras
+CHECKED = 8  # steps of that check: rounding errors grow along a trained network, in ONNX as in Keras
 
 
 class Lessons(NamedTuple):
@@ -46,11 +46,12 @@ class Lessons(NamedTuple):
 def fit_symbols(
     table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin, start: Start = SCRATCH
 ) -> Fitted:
-    """Train the job's network of symbols on what `fold` may see and write its bundle to `work/bundle`.
+    """Train the job's network of symbols on the part of the table that `fold` may see and write its bundle to
+    `work/bundle`.
 
-    `table` must be clean. A killed fit goes on from the last epoch in `work`: states begin anew with every epoch, so
-    it ends with the same weights. A warm `start` keeps its vocabulary. Raises DataError when there is too little to
-    train on, TrainingError when the loss is lost.
+    `table` must be clean. A killed fit resumes at the last epoch in `work`: states begin anew with every epoch, so it
+    ends with the same weights. A warm `start` keeps its vocabulary. Raises DataError if there is too little to train
+    on, TrainingError if the loss is not finite.
     """
     make_deterministic(job.train.seed)
     keras.config.set_dtype_policy(job.train.precision)
@@ -86,7 +87,7 @@ def network_of(params: InStep, classes: int, *, steps: int) -> keras.Model:
 def lessons(
     train: Sequence[np.ndarray], valid: Sequence[np.ndarray], config: Train, *, steps: int, carry: bool = True
 ) -> Lessons:
-    """Sequences of codes in `batch_size` lanes, or in fewer where there are fewer chunks of `steps`."""
+    """Sequences of codes in `batch_size` lanes, or in fewer if there are fewer chunks of `steps`."""
     chunks = sum(-(-len(sequence) // steps) for sequence in train)
     lanes = max(1, min(config.batch_size, chunks))
     first, second = (Lanes(part, lanes=lanes, steps=steps, carry=carry) for part in (train, valid))
@@ -94,9 +95,9 @@ def lessons(
 
 
 def learn_symbols(network: keras.Model, given: Lessons, config: Train) -> list[Epoch]:
-    """Fit a network that was built for symbols, and leave no files behind; it ends with its best weights.
+    """Fit a network that was built for symbols, leaving no files behind; it ends with its best weights.
 
-    Returns the history. Raises TrainingError when the loss is lost.
+    Returns the history. Raises TrainingError if the loss is not finite.
     """
     head = network.get_layer("head")
     return learn_in_memory(
@@ -110,9 +111,9 @@ def in_lanes(config: Train, given: Lessons) -> Train:
 
 
 def chunk_graph(network: keras.Model, codes: np.ndarray) -> tuple[Graphs, float]:
-    """The graph of a network from given states, and how far it differs from the network on codes (B, T).
+    """The graph of a network from given states, and its largest difference from the network on codes (B, T).
 
-    Raises TrainingError if far.
+    Raises TrainingError if that is large.
     """
     codes, chunk = codes[:, :CHECKED], models.parts("in_step", network)["model"]
     content = export.to_onnx(chunk, "parameters")

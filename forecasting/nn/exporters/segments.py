@@ -27,11 +27,11 @@ def shared_recurrence(graph: Graph, layer: Any, inputs: list[str]) -> str:
     units = layer.layer.cell.units
     positions = graph.constant(np.asarray(layer.positions))
     whole = graph.add("Concat", graph.add("Shape", read, start=0, end=1), graph.constant([count, width]), axis=0)
-    asked = graph.add("Add", known[0], positions) if known else graph.add("Expand", positions, whole)  # (B, m, W)
-    asked = graph.add("Reshape", asked, graph.constant([-1, 1, width]))  # (B * m, 1, W)
+    queries = graph.add("Add", known[0], positions) if known else graph.add("Expand", positions, whole)  # (B, m, W)
+    queries = graph.add("Reshape", queries, graph.constant([-1, 1, width]))  # (B * m, 1, W)
     _, *states = recurrent.recurrent(graph, layer.layer, [read])
     copies = [_copies(graph, state, count, units) for state in states]
-    answer, *_ = recurrent.recurrent(graph, layer.layer, [asked, *copies])
+    answer, *_ = recurrent.recurrent(graph, layer.layer, [queries, *copies])
     return graph.add("Reshape", answer, graph.constant([-1, count, units]))
 
 

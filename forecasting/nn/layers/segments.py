@@ -75,9 +75,9 @@ class SharedRecurrence(keras.layers.Layer):
         segments, *known = inputs
         _, *states = self.layer(segments)  # each (B, U)
         batch, width = ops.shape(segments)[0], segments.shape[-1]
-        asked = known[0] + self.positions if known else ops.broadcast_to(self.positions, (batch, self.count, width))
+        queries = known[0] + self.positions if known else ops.broadcast_to(self.positions, (batch, self.count, width))
         copies = [ops.repeat(state, self.count, axis=0) for state in states]  # (B * m, U)
-        answer, _ = self.layer.cell(ops.reshape(asked, (-1, width)), copies)
+        answer, _ = self.layer.cell(ops.reshape(queries, (-1, width)), copies)
         return ops.reshape(answer, (-1, self.count, answer.shape[-1]))
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:

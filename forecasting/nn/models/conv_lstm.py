@@ -31,11 +31,11 @@ def build(params: ConvLSTM, shapes: Shapes, head: Any) -> keras.Model:
     read = joined([past, *(EveryStep(shapes.context, name="static_read")(part) for part in known)], "read")
     patches = Patches(params.patch, name="patches")(read)
     states = _encode(params, patches, len(grid))
-    asked = [EveryStep(shapes.horizon, name="newest")(LastFrame(name="last")(patches))]
+    given = [EveryStep(shapes.horizon, name="newest")(LastFrame(name="last")(patches))]
     if shapes.future:
         cut = tuple(int(size) for size in patches.shape[2:-1])
-        asked.append(EveryPlace(cut, name="everywhere")(arrays["future"]))
-    ahead = _forecast(params, joined(asked, "asked"), states, len(grid))
+        given.append(EveryPlace(cut, name="everywhere")(arrays["future"]))
+    ahead = _forecast(params, joined(given, "asked"), states, len(grid))
     ahead = keras.layers.Dense(params.patch ** len(grid) * params.width, activation="relu", name="features")(ahead)
     features = Places(grid, params.patch, name="places")(ahead)  # (B, M, W)
     loc_scales = keras.layers.Reshape((2 * shapes.places,), name="loc_scale_places", dtype="float32")(loc_scale)

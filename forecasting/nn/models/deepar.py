@@ -45,6 +45,6 @@ def _decode(
     layers: autoregressive.Layers, arrays: autoregressive.Arrays, states: list[Any], memory: list[Any]
 ) -> tuple[Any, list[Any]]:
     loc_scale, *kept = memory
-    told, loc_scales = autoregressive.steps(layers, arrays, loc_scale, kept)
-    features, after = autoregressive.run(layers, "recurrent", told, states)
+    taken, loc_scales = autoregressive.steps(layers, arrays, loc_scale, kept)
+    features, after = autoregressive.run(layers, "recurrent", taken, states)
     return layers["head"]([features, loc_scales]), [state for of_layer in after for state in of_layer]

@@ -68,8 +68,8 @@ def _decode(
 ) -> tuple[Any, list[Any]]:
     loc_scale, *rest = memory
     encoded, series = (rest[:1], rest[1:]) if "attention" in layers else ([], rest)
-    told, loc_scales = autoregressive.steps(layers, arrays, loc_scale, series)
-    features, after = autoregressive.run(layers, "decoder", told, states)
+    taken, loc_scales = autoregressive.steps(layers, arrays, loc_scale, series)
+    features, after = autoregressive.run(layers, "decoder", taken, states)
     if encoded:
         features = layers["attention"]([features, *encoded])  # (B, M, U)
     return layers["head"]([features, loc_scales]), [state for of_layer in after for state in of_layer]
