@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from forecasting.errors import GatecastError
@@ -115,6 +116,12 @@ def check_axes(array: Any, axes: str, sizes: dict[str, int] | None = None, *, na
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as JSON objects: stamps in ISO 8601, values that are not finite as null."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=10, date_format="iso"))
+    """The rows of a table as JSON objects: stamps in ISO 8601, values that are not finite as null.
+
+    Numbers have ten significant digits, however small they are.
+    """
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", date_format="iso"))
+    for name in table.select_dtypes("float"):
+        for row, value in zip(rows, table[name].tolist(), strict=True):
+            row[str(name)] = float(f"{value:.10g}") if isfinite(value) else None
     return rows

@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.bundle.artifact import Bundle, Origin, read_graphs, write
 from forecasting.bundle.conformal import calibrate
 from forecasting.bundle.engine import Graphs
-from forecasting.bundle.groups import groups_of, weights_of
+from forecasting.bundle.groups import groups_of, weights_of, widths_of
 from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.spec import IntervalSpec, Spec, TableSpec, wanted_quantiles
 from forecasting.config.job import Job
@@ -93,6 +93,7 @@ def assemble(
             spec.quantiles,
             groups=groups_of(spec, held_out, chosen),
             weights=weights_of(spec, held_out, chosen),
+            widths=widths_of(spec, held_out, chosen),
         ),
         golden={name: golden[name] for name in predictor.inputs},
         origin=origin,

@@ -45,19 +45,26 @@ class Calibration:
         return np.asarray(np.isfinite(self.residuals[:, 0]).sum(axis=-1))
 
     def apply(
-        self, base: npt.NDArray[Any], wanted: Sequence[float], groups: Sequence[str] | None = None
+        self,
+        base: npt.NDArray[Any],
+        wanted: Sequence[float],
+        groups: Sequence[str] | None = None,
+        widths: npt.NDArray[np.float64] | None = None,
     ) -> npt.NDArray[Any]:
         """The `wanted` quantiles (B, H, A) of the base forecast (B, H, Q); they never cross.
 
-        `groups` names the group of each window; an unknown one has the residuals of all. The base's median stays in
-        place, so calibration moves no point forecast, and bounds the quantiles on either side. Raises GatecastError if
-        `wanted` does not increase within (0, 1), or if it holds a quantile that the base lacks and some step has no
-        residuals.
+        `groups` names the group of each window; an unknown one has the residuals of all. `widths` (B,) multiplies the
+        residuals. The base's median stays in place, so calibration moves no point forecast, and bounds the quantiles on
+        either side. Raises GatecastError if `wanted` does not increase within (0, 1), or if it holds a quantile that
+        the base lacks and some step has no residuals.
         """
         check_axes(base, "BHQ", {"H": len(self.residuals), "Q": len(self.quantiles)}, name="base forecast")
+        shift: npt.NDArray[Any]
         nearest, shift = self._moves(tuple(wanted))
         if groups is not None and self.groups:
             shift = np.stack([self.groups.get(group, self)._moves(tuple(wanted)).shift for group in groups])
+        if widths is not None and (widths != 1).any():
+            shift = shift * widths[:, None, None]
         moved = base[..., nearest] + shift  # (B, H, A)
         middle, has_median = self._median
         return _outward(moved, base[..., middle, None], wanted) if has_median else np.sort(moved, axis=-1)

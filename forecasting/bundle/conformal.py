@@ -26,6 +26,7 @@ def calibrate(
     limit: int = 2000,
     groups: Sequence[str] | None = None,
     weights: npt.NDArray[np.float64] | None = None,
+    widths: npt.NDArray[np.float64] | None = None,
 ) -> Calibration:
     """Residuals of the `base` forecasts (B, H, Q) against the actuals `y` (B, H), NaN where missing, per step.
 
@@ -34,13 +35,15 @@ def calibrate(
     input gives the same calibration. A window whose forecast is not finite gives no residual. `groups` names the group
     of each window: one with at least LEAST residuals of every step has residuals of its own, the others use those of
     all. With `weights` (B,) a step keeps as many as those weights are worth, the heavy more often.
+    The residuals of a window are divided by its `widths` (B,).
     """
     check_axes(y, "BH", name="y")
     check_axes(base, "BHQ", {"B": len(y), "H": y.shape[1], "Q": len(quantiles)}, name="base")
     if list(quantiles) != sorted(set(quantiles)) or not quantiles:
         raise GatecastError(f"quantiles {list(quantiles)} must increase strictly")
     with np.errstate(over="ignore", invalid="ignore"):  # such a residual is not finite and left out below
-        residuals = (y[..., None] - base).transpose(1, 2, 0).astype(np.float32)  # (H, Q, B)
+        apart = (y[..., None] - base).transpose(1, 2, 0)  # (H, Q, B)
+        residuals = (apart if widths is None else apart / widths).astype(np.float32)
     whole = Calibration(quantiles, _kept(residuals, weights, limit))
     if groups is None:
         return whole

@@ -11,7 +11,7 @@ from forecasting.bundle.artifact import Bundle
 from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecasts import QuantileForecasts
 from forecasting.bundle.generation import Generator
-from forecasting.bundle.groups import groups_of
+from forecasting.bundle.groups import groups_of, widths_of
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import Y
 from forecasting.errors import ArtifactError, ConfigError, DataError
@@ -153,7 +153,8 @@ class QuantileForecaster:
     ) -> np.ndarray:
         """From the model's own quantiles (B, H, Q) to calibrated ones (B, H, A) in units of the target."""
         spec, panel = self.spec, windows.panel
-        scaled = self.bundle.calibration.apply(base, quantiles, groups_of(spec, windows, indices))
+        groups, widths = groups_of(spec, windows, indices), widths_of(spec, windows, indices)
+        scaled = self.bundle.calibration.apply(base, quantiles, groups, widths)
         series = panel.series_of(windows.rows(indices))
         location, scale = (values[series][:, None, None] for values in (panel.location, panel.scale))
         values = spec.scaler.invert(scaled.astype(np.float64), location, scale)

@@ -16,6 +16,7 @@ from forecasting.config.series import Series
 __all__ = ["Scaler", "fit"]
 
 _ROBUST = 1.3489795  # interquartile range of the standard normal distribution
+_NOISE = 1e-12  # of the location: less is what rounding leaves of readings that are all the same
 
 
 class Scaler(BaseModel):
@@ -33,6 +34,7 @@ class Scaler(BaseModel):
     scale: tuple[float, ...] = ()
     pooled: tuple[float, float] = (0.0, 1.0)
     covariates: dict[str, tuple[float, float]] = {}
+    borrowed: tuple[str, ...] = ()  # series that never changed while the scaler was fitted: their scale is the panel's
 
     @functools.cached_property
     def _pairs(self) -> dict[str, tuple[float, float]]:
@@ -51,7 +53,8 @@ class Scaler(BaseModel):
             name: (*getattr(self, name), *(getattr(fitted, name)[index] for index in new))
             for name in ("unique_id", "location", "scale")
         }
-        return self.model_copy(update=added)
+        borrowed = [name for name in fitted.borrowed if name not in self._pairs]
+        return self.model_copy(update=added | {"borrowed": (*self.borrowed, *borrowed)})
 
     def apply(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Readings → the scaled space; `location` and `scale` broadcast against `y`."""
@@ -75,34 +78,45 @@ class Scaler(BaseModel):
 def fit(table: pd.DataFrame, series: Series) -> Scaler:
     """Fit the scaler on `table`, which must hold nothing but the past that training may see.
 
-    `standard` uses mean and standard deviation, `robust` median and interquartile range; a constant series
-    keeps scale 1.
+    `standard` uses mean and standard deviation, `robust` median and interquartile range, or the standard deviation
+    where most readings are the same. Nothing depends on the unit of a series. One that never changes has no scale of
+    its own: it takes its level times the median ratio of scale and level in the panel, and where it is zero the
+    median scale.
     """
     y = np.log1p(table[Y]) if series.transform == "log1p" else table[Y]
-    location, spread = _location_and_scale(y.groupby(table[UNIQUE_ID]), series.scale)
+    location, own = _location_and_spread(y.groupby(table[UNIQUE_ID]), series.scale)
     numeric = [name for name in (*series.past, *series.future, *series.static) if name not in series.categorical]
     return Scaler(
         transform=series.transform,
         unique_id=tuple(location.index),
         location=tuple(location),
-        scale=tuple(spread),
+        scale=tuple(_scales(location, own)),
         pooled=_pooled(y, series.scale),
         covariates={name: _pooled(table[name], "standard") for name in numeric},
+        borrowed=tuple(own.index[own.isna()]),
     )
 
 
-def _location_and_scale(grouped: Any, kind: str) -> tuple[pd.Series, pd.Series]:
-    """Of every group of a pandas SeriesGroupBy."""
-    if kind == "robust":
-        location = grouped.median()
-        spread = (grouped.quantile(0.75) - grouped.quantile(0.25)) / _ROBUST
-    else:
-        location, spread = grouped.mean(), grouped.std(ddof=0)
+def _location_and_spread(grouped: Any, kind: str) -> tuple[pd.Series, pd.Series]:
+    """Of every group of a pandas SeriesGroupBy; the spread of one without any is NaN."""
     if kind == "none":
-        return location.fillna(0.0) * 0.0, spread.fillna(0.0) * 0.0 + 1.0
-    return location.fillna(0.0), spread.where(spread > 1e-9 * (1.0 + location.abs()), 1.0).fillna(1.0)
+        none = grouped.count() * 0.0
+        return none, none + 1.0
+    location, spread = grouped.mean(), grouped.std(ddof=0)
+    if kind == "robust":
+        quartiles = (grouped.quantile(0.75) - grouped.quantile(0.25)) / _ROBUST
+        location, spread = grouped.median(), quartiles.where(quartiles > _NOISE * location.abs(), spread)
+    return location.fillna(0.0), spread.where(spread > _NOISE * location.abs())
+
+
+def _scales(location: pd.Series, spread: pd.Series) -> pd.Series:
+    """The spread where there is one, else what the other series say; without any, the level itself, or 1."""
+    size = location.abs()
+    share = min((spread / size.where(size > 0)).median(), 1.0) if (spread.notna() & (size > 0)).any() else 1.0
+    borrowed = (share * size).where(size > 0, spread.median())
+    return spread.fillna(borrowed).fillna(1.0)
 
 
 def _pooled(values: pd.Series, kind: str) -> tuple[float, float]:
-    location, spread = _location_and_scale(values.groupby(np.zeros(len(values), dtype=int)), kind)
-    return (float(location.iloc[0]), float(spread.iloc[0])) if len(location) else (0.0, 1.0)
+    location, spread = _location_and_spread(values.groupby(np.zeros(len(values), dtype=int)), kind)
+    return (float(location.iloc[0]), float(_scales(location, spread).iloc[0])) if len(location) else (0.0, 1.0)

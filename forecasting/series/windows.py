@@ -68,6 +68,10 @@ class Windows:
         """The scaled target over the horizon (B, H), NaN where there was no reading."""
         return _gather(self.panel.target, self.rows(indices) + 1, self.horizon)
 
+    def context_targets(self, indices: np.ndarray) -> np.ndarray:
+        """The scaled target over the context (B, T), NaN where there was no reading."""
+        return _gather(self.panel.target, self.rows(indices) - self.context + 1, self.context)
+
     def previous(self, indices: np.ndarray) -> np.ndarray:
         """The scaled target one step before each horizon step (B, H); a missing reading is the last one before it."""
         return _gather(self.panel.observed[:, 0], self.rows(indices), self.horizon)

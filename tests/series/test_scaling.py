@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -58,14 +58,18 @@ def test_unseen_series_take_the_pooled_location_and_scale(make_table: Callable[.
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("readings", [[5.0, 5.0, 5.0], [NAN, NAN], [7.0], [1e12, 1e12 + 1e-4]])
-def test_series_without_spread_keep_scale_one(
-    kind: str, readings: list[float], make_table: Callable[..., pd.DataFrame]
+@pytest.mark.parametrize(
+    ("readings", "size"),
+    [([5.0, 5.0, 5.0], 5.0), ([NAN, NAN], 1.0), ([7.0], 7.0), ([0.0, 0.0], 1.0), ([1e12, 1e12 + 1e-4], 1e12)],
+)
+def test_a_series_that_never_changes_is_scaled_by_its_level(
+    kind: str, readings: list[float], size: float, make_table: Callable[..., pd.DataFrame]
 ) -> None:
-    """Constant, empty and single readings scale to finite numbers; rounding noise is no spread."""
+    """Alone, without any other series to borrow from; rounding noise is no spread, and nothing has no unit."""
     scaler = fit(make_table({"a": readings}), Series(freq="h", scale=kind))
     location, scale = state(scaler, "a")
-    assert scale == 1.0
+    assert scale == pytest.approx(1.0 if kind == "none" else size)
+    assert scaler.borrowed == (() if kind == "none" else ("a",))
     assert np.isfinite([location, *scaler.pooled]).all()
     assert Scaler.model_validate_json(scaler.model_dump_json()) == scaler
 
@@ -77,8 +81,8 @@ def test_covariates_are_standardised_over_all_series_and_labels_left_alone(
     table = make_table({"a": [1, 2], "b": [3, 4]}).assign(p=[1.0, 3.0, NAN, 5.0], f=NAN, s=[2.0, 2, 2, 2], c="x")
     series = Series(freq="h", past=("p", "c"), future=("f",), static=("s",), categorical=("c",))
     scaler = fit(table, series)
-    assert scaler.covariates == {"p": pytest.approx((3.0, sqrt(8 / 3))), "f": (0.0, 1.0), "s": (2.0, 1.0)}
-    assert scaler.apply_covariate("s", np.array([2.0, 3.0])).tolist() == [0.0, 1.0]
+    assert scaler.covariates == {"p": pytest.approx((3.0, sqrt(8 / 3))), "f": (0.0, 1.0), "s": (2.0, 2.0)}
+    assert scaler.apply_covariate("s", np.array([2.0, 3.0])).tolist() == [0.0, 0.5]
 
 
 @given(
@@ -107,3 +111,44 @@ def test_json_round_trip_is_exact(numbers: list[tuple[str, float, float]], poole
     covariates = {name: (mean, spread) for name, mean, spread in numbers}
     scaler = Scaler(unique_id=names, location=location, scale=scale, pooled=pooled, covariates=covariates)
     assert Scaler.model_validate_json(scaler.model_dump_json()) == scaler
+
+
+def test_a_series_that_never_changes_borrows_from_the_panel(make_table: Callable[..., pd.DataFrame]) -> None:
+    """Its level times the median ratio of scale and level (1/2 and 1/4 here); zero takes the median scale (1 and 3)."""
+    changing = {"a": [1.0, 3.0], "b": [9.0, 15.0]}
+    scaler = fit(make_table(changing | {"flat": [8.0, 8.0], "dead": [0.0, 0.0]}), Series(freq="h"))
+    assert state(scaler, "flat") == pytest.approx((8.0, 3.0))
+    assert state(scaler, "dead") == pytest.approx((0.0, 2.0))
+    assert scaler.borrowed == ("dead", "flat")
+    assert scaler.extended(fit(make_table({"new": [4.0]}), Series(freq="h"))).borrowed == ("dead", "flat", "new")
+
+
+def test_robust_takes_the_deviation_where_most_readings_are_the_same(make_table: Callable[..., pd.DataFrame]) -> None:
+    """Sales on one day in five: no distance between the quartiles, but a scale all the same."""
+    scaler = fit(make_table({"a": [0, 0, 0, 0, 5]}), Series(freq="h", scale="robust"))
+    assert state(scaler, "a") == pytest.approx((0.0, 2.0))
+
+
+UNITS = [1e-12, 1e-7, 1e6, 1e12]
+
+
+@pytest.mark.parametrize("kind", ["standard", "robust"])
+@pytest.mark.parametrize("unit", UNITS)
+@settings(max_examples=20)
+@given(
+    y=hnp.arrays(np.float64, 20, elements=st.integers(-1000, 1000).map(float)),
+    shift=st.sampled_from([0.0, 1.0, -1e3, 1e6, -1e9]),
+)
+def test_the_scaled_space_knows_no_unit(kind: Any, unit: float, y: np.ndarray, shift: float) -> None:
+    """From 1e-12 to 1e12, shifted by up to 1e9 of the spread: a network reads the same, beside ordinary series."""
+    spread = float(y.std())
+    if spread < 1:  # never changes: then a shift is another level
+        return
+    other = np.tile([1.0, 2.0, 4.0, 3.0], 5)
+    scaled = {}
+    for name, values in {"plain": y, "other unit": unit * (y + shift * spread)}.items():
+        table = pd.DataFrame({"unique_id": np.repeat(["a", "b"], 20), "y": np.concatenate([values, other])})
+        location, scale = state(fit(table, Series(freq="h", scale=kind)), "a")
+        scaled[name] = ((values - location) / scale).astype(np.float32)
+    exact = 1e-5 + abs(shift) * 1e-14  # a number of 16 digits has lost those that a shift takes
+    np.testing.assert_allclose(scaled["other unit"], scaled["plain"], atol=exact)
