@@ -6,6 +6,7 @@ import functools
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -22,6 +23,7 @@ from forecasting.batch.plan import Request
 from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
+from forecasting.evaluation import backtest
 from forecasting.evaluation import judging as contest
 from forecasting.evaluation import rivals as methods
 from forecasting.evaluation.gate import Backtested
@@ -125,9 +127,11 @@ def clean(job: Job, raw: pd.DataFrame) -> cleaning.Cleaned:
 def store(job: Job, report: validation.ValidationReport, cleaned: cleaning.Cleaned) -> Merged:
     """Merge into the job's Delta table; the same rows twice change nothing."""
     home = open_home()
+    changes = ingestion.static_changes(home.store.observations, job, cleaned.table)
     merged = home.store.observations.merge(job.name, cleaned.table)
+    report = replace(report, violations=(*report.violations, *changes))
     ingestion.record(home.workspace, job.name, report, cleaned)
-    return merged
+    return replace(merged, notes=tuple(change.message for change in changes))
 
 
 @step("loading the data of this run")
@@ -172,6 +176,8 @@ def find_start(job: Job, data: Snapshot) -> Start:
 @step("fitting the baselines")
 def fit_baselines(job: Job, data: Snapshot) -> tuple[Candidate, ...]:
     """Fit every baseline on every fold."""
+    if not job.symbolic:
+        backtest.check_primary(data.table, job, data.folds)
     directory = _work(job, data) / "baselines"
     return contest.fit_baselines(data.table, job, data.folds, directory, origin=_origin(data))
 

@@ -34,9 +34,12 @@ def ingest(config: Config, as_json: Json = False) -> None:
     merged = in_process(flow, job)
     result = {"name": job.name, "version": merged.version, "inserted": merged.inserted, "updated": merged.updated}
     if as_json:
-        print_json(result | {"table": str(open_home().workspace.observations(job.name))})
-    else:
-        show(f"{job.name}: data version {merged.version}", [result])
+        table = str(open_home().workspace.observations(job.name))
+        print_json(result | {"table": table, "notes": list(merged.notes)})
+        return
+    show(f"{job.name}: data version {merged.version}", [result])
+    for note in merged.notes:
+        typer.echo(f"note: {note}")
 
 
 def check(
@@ -123,6 +126,8 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
         if any(row["from_version"] or row["note"] for row in outcome.challengers):
             show("challengers", outcome.challengers)
         typer.echo(summary(outcome))
+        for note in outcome.notes:
+            typer.echo(f"note: {note}")
         if outcome.forecasts["rows"]:
             typer.echo(f"{outcome.forecasts['rows']} forecasts in {outcome.forecasts['table']}")
         typer.echo(f"report: {outcome.report}")

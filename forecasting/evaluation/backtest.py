@@ -17,7 +17,7 @@ from forecasting.columns import UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.gate import Backtested
-from forecasting.evaluation.metrics import Scored
+from forecasting.evaluation.metrics import METRICS, Scored, value
 from forecasting.evaluation.timing import median_ms
 from forecasting.series.calendar import season_of
 from forecasting.series.clean import regular_grid
@@ -28,7 +28,7 @@ from forecasting.series.panel import Panel, build
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, at_rows
 
-__all__ = ["Origins", "backtest", "backtester", "find_origins", "score", "scored_as"]
+__all__ = ["Origins", "backtest", "backtester", "check_primary", "find_origins", "score", "scored_as"]
 
 
 class Origins(NamedTuple):
@@ -72,6 +72,22 @@ def find_origins(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> Origin
             f" have {job.window.min_observed:.0%} of its context of {job.window.context} steps and a reading after it"
         )
     return _origins(windows, grid, job, tuple(folds))
+
+
+def check_primary(table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> None:
+    """Raise DataError if `gate.primary` has no value on these actuals, not even for a forecast without any error.
+
+    So it is where it divides by the size of the actuals and all of them are 0, or by how much they changed before.
+    """
+    origins = find_origins(table, job, folds)
+    scored = scored_as(origins, np.nan_to_num(origins.y)[..., None], (0.5,), "perfect")
+    if np.isfinite(value(scored, METRICS[job.gate.primary])):
+        return
+    zero = "all actuals of the backtest are 0" if not np.nan_to_num(origins.y).any() else "no series changes before it"
+    raise DataError(
+        f"{job.gate.primary} cannot be measured from {scored.cutoff.min()} on: {zero}; set gate.primary: mae, end the"
+        " data earlier with series.end, or widen backtest.windows"
+    )
 
 
 def score(origins: Origins, forecasts: Sequence[QuantileForecasts], name: str) -> Scored:

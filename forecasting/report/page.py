@@ -52,6 +52,8 @@ class Report:
     validation: pd.DataFrame = field(default_factory=pd.DataFrame)  # rule, severity, count, message, …
     decisions: pd.DataFrame = field(default_factory=pd.DataFrame)  # decision, count, series, note
     config: str = ""  # the job's YAML
+    notes: Sequence[str] = ()  # sentences that stand beneath the verdict
+    failures: pd.DataFrame = field(default_factory=pd.DataFrame)  # unique_id, reason: series without a forecast
 
 
 def write(path: Path, content: Report) -> None:
@@ -71,6 +73,7 @@ def _page(content: Report) -> str:
         steps=_steps(content, nominal),
         examples=_panels(content, content.examples, "backtest-examples"),
         training=None if content.curves.empty else Card("Loss", _chart(figures.curves(content.curves), "training")),
+        failures=tables.plain(content.failures),
         validation=tables.plain(content.validation),
         cleaning=tables.plain(content.decisions),
     )

@@ -26,6 +26,7 @@ from forecasting.lifecycle.last_fit import FinalFit, rules_of
 from forecasting.lifecycle.promotion import Decision
 from forecasting.registry.registry import Registry
 from forecasting.report import frames
+from forecasting.report.notes import notes
 from forecasting.report.page import Report, write
 from forecasting.report.texts import texts
 from forecasting.runtime.workspace import Workspace
@@ -38,6 +39,7 @@ from forecasting.training.records import Fitted
 __all__ = ["Finished", "Outcome", "conclude", "parameters", "summary"]
 
 _EXAMPLES = 6  # backtest forecasts that the report draws
+_FAILURES = 1000  # series without a forecast in an outcome
 _SHOWN_HISTORY = 3  # contexts of history that the report draws of each series
 
 
@@ -57,7 +59,8 @@ class Outcome(BaseModel):
     leaderboard: list[dict[str, Any]]  # model and its metrics
     challengers: list[dict[str, Any]] = []  # first weights, cost and gain of each; the last one is the judged
     final_fit: list[dict[str, Any]] = []  # the rules of the last fit on all readings; none if it was not configured
-    forecasts: dict[str, Any]  # rows, and table, model, version, or the reason why there are none
+    forecasts: dict[str, Any]  # rows, and table, model, version, series without any; or the reason for none
+    notes: list[str] = []  # what would otherwise go unsaid: series left out, labels that changed, borrowed scales
     report: str
 
 
@@ -150,6 +153,7 @@ def _outcome(registry: Registry, workspace: Workspace, run: Finished, report: Pa
         challengers=costs(job, run.attempts, decision.judgment),
         final_fit=rules_of(run.final),
         forecasts=_where(workspace, job, vintage),
+        notes=notes(workspace, job, run.data, run.fits[-1], vintage),
         report=str(report),
     )
 
@@ -158,7 +162,8 @@ def _where(workspace: Workspace, job: Job, vintage: Vintage | Absent) -> dict[st
     if isinstance(vintage, Absent):
         return {"rows": 0, "reason": vintage.reason}
     table = str(workspace.forecasts(job.name))
-    return {"rows": vintage.rows, "table": table, "model": vintage.model, "version": vintage.version}
+    result = {"rows": vintage.rows, "table": table, "model": vintage.model, "version": vintage.version}
+    return result | {"failed": len(vintage.failures), "failures": vintage.failures.head(_FAILURES).to_dict("records")}
 
 
 def _metrics(judgment: Judgment, curves: pd.DataFrame) -> dict[str, float | Sequence[float]]:
@@ -210,6 +215,8 @@ def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
         validation=met.violations,
         decisions=pd.concat([met.decisions, data.decisions], ignore_index=True),
         config=_yaml(job),
+        notes=outcome.notes,
+        failures=pd.DataFrame(outcome.forecasts.get("failures", [])),
     )
 
 

@@ -65,6 +65,7 @@ def clean(table: pd.DataFrame, series: Series) -> Cleaned:
         table = _bounded(_unique(table, series, ledger), series, ledger)
     else:
         table = _unique(_bounded(table, series, ledger), series, ledger)
+    table = _settled(table, series, ledger)
     table = _trimmed(_long_enough(table, series, ledger), series, ledger)
     for name in (*series.past, *series.future, *series.static):
         ledger.note("missing_covariate", table[UNIQUE_ID][table[name].isna()], f"{name} is missing")
@@ -152,6 +153,19 @@ def _merged(table: pd.DataFrame, series: Series) -> pd.DataFrame:
     if series.duplicates == "sum":
         result[Y] = groups[Y].sum(min_count=1)
     return result.reset_index()[list(table.columns)]
+
+
+def _settled(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFrame:
+    """One value of every static covariate for all rows of a series: where it changes, the latest."""
+    for name in series.static:
+        groups = table.groupby(UNIQUE_ID)[name]
+        counts = groups.nunique()
+        changes = counts.index[counts > 1]
+        ledger.note("static_changed", changes, f"series whose {name} changes: the latest value counts, for all rows")
+        if len(changes):
+            changed = table[UNIQUE_ID].isin(changes)
+            table = table.assign(**{name: table[name].mask(changed, groups.transform("last"))})
+    return table
 
 
 def _long_enough(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFrame:

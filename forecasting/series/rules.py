@@ -15,8 +15,9 @@ from forecasting.series.frequency import OFF_GRID, Grid, fitting
 from forecasting.series.sorted_rows import Ordered, known_ahead, outside, usual_phase
 from forecasting.series.spacing import strays, usual_step
 
-__all__ = ["RULES", "Violation"]
+__all__ = ["LATEST", "RULES", "Violation"]
 
+LATEST: Final = "the latest value counts, for all of the series"
 _SHOWN = 10
 _EXAMPLES = 5
 
@@ -174,7 +175,8 @@ def covariates(body: Ordered) -> Iterator[Violation]:
     """Static covariates that vary, known-ahead covariates that are missing within the observed span."""
     for name in body.series.static:
         varies = (body.table.groupby(body.code)[name].nunique() > 1).to_numpy()
-        yield from _whole(body, varies, "static_varies", "error", f"static covariate {name} varies within {{}} series")
+        sentence = f"static covariate {name} changes within {{}} series; {LATEST}"
+        yield from _whole(body, varies, "static_varies", "warning", sentence)
     leading, trailing = outside(body.code, body.missing)
     for name in body.series.future:
         missing = body.table[name].isna().to_numpy() & ~leading & ~trailing

@@ -7,14 +7,18 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from forecasting.config.job import Job
 from forecasting.runtime.files import write_text
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import Cleaned
-from forecasting.series.validate import ValidationReport
+from forecasting.series.rules import LATEST
+from forecasting.series.validate import ValidationReport, Violation
+from forecasting.storage.observations import ObservationTables
 
-__all__ = ["Ingestion", "recall", "record"]
+__all__ = ["Ingestion", "recall", "record", "static_changes"]
 
 _VIOLATIONS = ("rule", "severity", "count", "message", "ids", "rows")
+_SHOWN = 5
 _DECISIONS = ("decision", "count", "series", "note")
 
 
@@ -23,6 +27,23 @@ class Ingestion(NamedTuple):
 
     violations: pd.DataFrame
     decisions: pd.DataFrame
+
+
+def static_changes(stored: ObservationTables, job: Job, table: pd.DataFrame) -> list[Violation]:
+    """A note for every static covariate whose stored value changes for some series of a clean table."""
+    found = {name: stored.changed(job.name, table, name) for name in job.series.static}
+    return [
+        Violation(
+            "static_changed",
+            "note",
+            len(ids),
+            f"static covariate {name} changes for {len(ids)} stored series ({', '.join(ids[:_SHOWN])}"
+            f"{', …' if len(ids) > _SHOWN else ''}); {LATEST}",
+            tuple(ids[:10]),
+        )
+        for name, ids in found.items()
+        if ids
+    ]
 
 
 def record(workspace: Workspace, job: str, report: ValidationReport, cleaned: Cleaned) -> None:

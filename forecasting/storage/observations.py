@@ -37,6 +37,7 @@ class Merged:
     version: int
     inserted: int
     updated: int
+    notes: tuple[str, ...] = ()  # what a person should know of it
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,18 @@ class ObservationTables:
         """
         delta.refuse_repeated(table, _KEYS)
         return delta.retried(lambda: _merge(self._path(job), table))
+
+    def changed(self, job: str, table: pd.DataFrame, column: str) -> list[str]:
+        """The stored series whose last value of `column` is another one in `table`, in order."""
+        path = self._path(job)
+        if not DeltaTable.is_deltatable(path):
+            return []
+        if column not in {field.name for field in DeltaTable(path).schema().fields}:
+            return []
+        before = self.read(job, columns=[column]).groupby(UNIQUE_ID)[column].last().dropna()
+        after = table.groupby(UNIQUE_ID)[column].last().dropna()
+        both = before.index.intersection(after.index)
+        return sorted(both[(before[both] != after[both]).to_numpy(dtype=bool)])
 
     def read(
         self,

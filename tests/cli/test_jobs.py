@@ -12,7 +12,7 @@ from tests.cli.tiny import WAVE, Answer, rows
 
 OUTCOME = {
     *("name", "run_id", "version", "promoted", "model", "fallback", "champion"),
-    *("verdict", "leaderboard", "forecasts", "report", "challengers", "final_fit"),
+    *("verdict", "leaderboard", "forecasts", "report", "challengers", "final_fit", "notes"),
 }
 
 

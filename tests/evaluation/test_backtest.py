@@ -13,7 +13,7 @@ from forecasting.bundle.forecasts import QuantileForecasts
 from forecasting.config.job import Job
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation import baselines
-from forecasting.evaluation.backtest import Origins, backtest, find_origins, score
+from forecasting.evaluation.backtest import Origins, backtest, check_primary, find_origins, score
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
@@ -183,3 +183,24 @@ def test_a_model_of_another_horizon_or_other_quantiles_is_judged_on_what_is_aske
     same, longer = (backtest(cleaned, origins, [paths[h]], "drift").scored for h in (3, 4))
     assert same.quantiles == longer.quantiles == (0.1, 0.25, 0.5, 0.75, 0.9)
     assert longer.point == pytest.approx(same.point, abs=1e-4)
+
+
+def test_actuals_of_zero_are_refused_before_anything_is_trained(make_table: Tables, make_job: Jobs) -> None:
+    """Where nothing was sold in the whole backtest, wql divides by nothing: one sentence, and mae goes."""
+    readings = make_table({"a": [*range(1, 61), *[0.0] * 40]})
+    for primary, refused in {"wql": "all actuals of the backtest are 0; set gate.primary: mae", "mae": ""}.items():
+        job = make_job(backtest={"windows": 4}, gate={"primary": primary})
+        table = clean(readings, job.series).table
+        if refused:
+            with pytest.raises(DataError, match=f"{primary} cannot be measured .*{refused}"):
+                check_primary(table, job, folds(table, job))
+        else:
+            check_primary(table, job, folds(table, job))
+
+
+def test_series_that_never_changed_have_no_scaled_error(make_table: Tables, make_job: Jobs) -> None:
+    """MASE divides by how much a series changed before the backtest."""
+    job = make_job(backtest={"windows": 4}, gate={"primary": "mase"})
+    table = clean(make_table({"a": [*[5.0] * 94, *range(6)]}), job.series).table
+    with pytest.raises(DataError, match=r"mase cannot be measured .* no series changes before it"):
+        check_primary(table, job, folds(table, job))

@@ -216,3 +216,11 @@ def test_cleaning_twice_changes_nothing(rows: list[tuple[str, int, float]], poli
     assert not cleaned.duplicated(["unique_id", "ds"]).any()
     assert_frame_equal(cleaned, cleaned.sort_values(["unique_id", "ds"], ignore_index=True))
     assert cleaned["y"].notna().all()
+
+
+def test_the_latest_value_of_a_static_covariate_counts() -> None:
+    """For all rows of its series, in one file as over many; others keep theirs, a missing value is no change."""
+    frame = table([0, 1, 2, 0, 1, 2], [1, 2, 3, 4, 5, 6], ["a"] * 3 + ["b"] * 3, kind=["x", "y", None, "x", None, "x"])
+    cleaned = run(frame, static=("kind",), categorical=("kind",))
+    assert cleaned.table["kind"].where(cleaned.table["kind"].notna(), "").tolist() == ["y", "y", "y", "x", "", "x"]
+    assert counts(cleaned)["static_changed"] == (1, 1)

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting.config.job import Job
 from forecasting.config.series import Series
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import clean
 from forecasting.series.validate import validate
-from forecasting.storage.ingestion import recall, record
+from forecasting.storage.ingestion import recall, record, static_changes
+from forecasting.storage.observations import ObservationTables
 
 SERIES = Series(freq="h", upper=100)
 
@@ -65,3 +67,22 @@ def test_a_writer_that_dies_leaves_the_report_before(
 
 def _die(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_static_covariates_that_change_are_noted(
+    home: Path, make_table: Callable[..., pd.DataFrame], make_job: Callable[..., Job]
+) -> None:
+    """Of the series whose stored value is another one; new series and missing values change nothing."""
+    stored = ObservationTables(Workspace(home))
+    job = make_job({"static": ["kind"], "categorical": ["kind"]})
+    table = make_table({"a": [1, 2], "b": [3, 4]})
+    table["kind"] = pd.array(["small", "small", "big", "big"], dtype="str")
+    assert static_changes(stored, job, table) == []
+    stored.merge(job.name, table)
+    later = make_table({"a": [1], "b": [2], "c": [3]}, start="2024-01-02")
+    later["kind"] = pd.array(["big", None, "big"], dtype="str")
+    (note,) = static_changes(stored, job, later)
+    assert (note.rule, note.severity, note.count, note.ids) == ("static_changed", "note", 1, ("a",))
+    assert "kind changes for 1 stored series (a); the latest value counts" in note.message
+    stored.merge(job.name, later)
+    assert static_changes(stored, job, later) == []

@@ -1,0 +1,55 @@
+"""What a run would otherwise pass over in silence, each in a sentence: for text, JSON, and report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forecasting.batch.vintages import Absent, Vintage
+from forecasting.bundle.artifact import read_spec
+from forecasting.columns import UNIQUE_ID
+from forecasting.config.job import Job
+from forecasting.runtime.workspace import Workspace
+from forecasting.storage import ingestion
+from forecasting.storage.snapshot import Snapshot
+from forecasting.training.records import Fitted
+
+__all__ = ["notes"]
+
+_SHOWN = 3  # series in a sentence
+_MET = ("stray", "static_changed")  # rules whose sentences belong beside the result
+_DECIDED = ("all_missing", "too_short", "static_changed")  # decisions of cleaning, the same
+
+
+def notes(workspace: Workspace, job: Job, data: Snapshot, fitted: Fitted, vintage: Vintage | Absent) -> list[str]:
+    """The sentences on one run."""
+    met = ingestion.recall(workspace, job.name).violations
+    decided = data.decisions[data.decisions["decision"].isin(_DECIDED)]
+    return [
+        *_unforecast(data, vintage),
+        *(str(message) for message in met["message"][met["rule"].isin(_MET)]),
+        *(f"{count} {note}" for count, note in decided[["count", "note"]].itertuples(index=False)),
+        *_borrowed(data, fitted),
+    ]
+
+
+def _unforecast(data: Snapshot, vintage: Vintage | Absent) -> Iterator[str]:
+    """The series of the vintage that have no forecast, and why."""
+    if isinstance(vintage, Absent) or vintage.failures.empty:
+        return
+    count, total = len(vintage.failures), data.table[UNIQUE_ID].nunique()
+    found = [f"{name} ({reason})" for name, reason in vintage.failures.head(_SHOWN).itertuples(index=False)]
+    yield f"{count} of {total} series have no forecast: {_listed(found, count)}"
+
+
+def _borrowed(data: Snapshot, fitted: Fitted) -> Iterator[str]:
+    """The series whose scale is not their own, because they never changed while it was learned."""
+    borrowed = read_spec(fitted.bundle).scaler.borrowed
+    if borrowed:
+        yield (
+            f"{len(borrowed)} series never changed up to {data.folds[-1].fit_until}, so their scale is the panel's:"
+            f" {_listed(borrowed[:_SHOWN], len(borrowed))}"
+        )
+
+
+def _listed(names: list[str] | tuple[str, ...], count: int) -> str:
+    return ", ".join(names) + (", …" if count > len(names) else "")

@@ -1,0 +1,45 @@
+"""What a run would pass over in silence is said in sentences."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from forecasting.batch.part_files import Failure, Part
+from forecasting.batch.vintages import Absent, Vintage
+from forecasting.bundle.artifact import Origin
+from forecasting.config.job import Job
+from forecasting.evaluation import baselines
+from forecasting.report.notes import notes
+from forecasting.runtime.workspace import Workspace
+from forecasting.series.clean import clean
+from forecasting.series.folds import folds
+from forecasting.series.prepare import prepare
+from forecasting.series.validate import validate
+from forecasting.storage import ingestion
+from forecasting.storage.snapshot import Snapshot
+from forecasting.training.records import Fitted
+
+
+def test_every_silence_is_a_sentence(
+    tmp_path: Path, make_job: Callable[..., Job], make_table: Callable[..., pd.DataFrame]
+) -> None:
+    """Series without a forecast, a stray reading, a short series, a borrowed scale; none of them twice."""
+    job, workspace = make_job({"min_length": 3}, backtest={"windows": 4}, train={"validation": 10}), Workspace(tmp_path)
+    raw = make_table({"a": range(60), "flat": [5.0] * 60, "short": [1.0, 2.0]})
+    stray = pd.concat([raw, make_table({"a": [1.0]}, start="2034-05-30")], ignore_index=True)
+    ingestion.record(workspace, job.name, validate(stray, job.series), clean(raw, job.series))
+    cleaned = clean(raw, job.series)
+    cut = folds(cleaned.table, job)
+    data = Snapshot(0, "", cleaned.table, cleaned.decisions, cut)
+    path = baselines.fit("naive", prepare(cleaned.table, job, cut[0]), job, tmp_path / "naive", origin=Origin())
+    failures = tuple(Failure(unique_id=name, reason="no reading") for name in ("b", "c", "d", "e"))
+    part = Part(path=tmp_path / "part", rows=3, series=1, sha256="", failures=failures, seconds={})
+    vintage, fitted = Vintage((part,), 0, "naive", 1), Fitted(path, pd.DataFrame(), ())
+    found = notes(workspace, job, data, fitted, vintage)
+    assert found[0] == "4 of 2 series have no forecast: b (no reading), c (no reading), d (no reading), …"
+    assert "a has a reading at 2034-05-30 00:00:00" in found[1]
+    assert found[2] == "1 series left out: fewer than 3 readings"
+    assert found[3] == f"1 series never changed up to {cut[-1].fit_until}, so their scale is the panel's: flat"
+    assert len(found) == 4
+    assert notes(workspace, job, data, fitted, Absent("nothing is live")) == found[1:]
