@@ -15,6 +15,7 @@ __all__ = ["CsvTable", "numbers_of", "read_csv"]
 
 _LINE: Final = 1_000_000  # characters
 _WIDEST: Final = 10_000  # columns
+_GROUPED: Final = r"[+-]?\d{1,3}(?:\.\d{3})+"  # digits with points that may stand between thousands
 _MISSING: Final = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
 
@@ -53,10 +54,13 @@ def read_csv(body: bytes, wanted: frozenset[str], *, most: int, separator: str =
 
 
 def numbers_of(texts: list[str], *, comma: bool = False) -> tuple[list[float | None], np.ndarray]:
-    """Texts as numbers, None for what is missing, and the rows (bad,) of those that are neither."""
+    """Texts as numbers, None for what is missing, and the rows (bad,) of those that are neither.
+
+    Beside decimal commas 2.500 is two and a half to one reader and two thousand five hundred to another: no number.
+    """
     values = pd.Series(texts, dtype="str")
     missing = values.isin(_MISSING)
-    plain = values.str.replace(",", ".", regex=False) if comma else values
+    plain = values.mask(values.str.fullmatch(_GROUPED)).str.replace(",", ".", regex=False) if comma else values
     numbers = pd.to_numeric(plain.mask(missing), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     bad = np.flatnonzero(np.isnan(numbers) & ~missing.to_numpy())
     return [None if math.isnan(value) else value for value in numbers.tolist()], bad

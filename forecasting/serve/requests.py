@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import ServeSettings
+from forecasting.series.frequency import EARLIEST, LATEST, is_calendar
 from forecasting.serve.bodies import Document, few, lists, rows
 from forecasting.serve.errors import SHOWN, ServiceError
 
@@ -147,7 +149,7 @@ def _readings(columns: dict[str, list[Any]], spec: Spec, limits: ServeSettings, 
         wrong.append("unique_id must hold texts of 1 to 256 characters")
     elif len(set(ids)) > limits.max_series:
         wrong.append(f"{len(set(ids))} series, allowed are {limits.max_series}")
-    ds = _stamps(columns[DS], wrong)
+    ds = _stamps(columns[DS], wrong, dates=is_calendar(spec.features.freq))
     values = {
         name: _labels(name, column, wrong) if name in spec.labels else _numbers(name, column, wrong)
         for name, column in columns.items()
@@ -159,8 +161,11 @@ def _readings(columns: dict[str, list[Any]], spec: Spec, limits: ServeSettings, 
     return Readings(ids, ds, read.pop(Y), read)
 
 
-def _stamps(values: list[Any], wrong: list[str]) -> np.ndarray | None:
-    """ISO 8601 texts as UTC stamps (rows,) datetime64[us]; an offset is honoured, none means UTC."""
+def _stamps(values: list[Any], wrong: list[str], *, dates: bool) -> np.ndarray | None:
+    """ISO 8601 texts as UTC stamps (rows,) datetime64[us]; an offset is honoured, none means UTC.
+
+    Of `dates`, the steps of a day or longer, an offset moves none: they are known by what is written.
+    """
     if not all(
         type(value) is str and value[:4].isdigit() and len(value) <= _STAMP for value in values
     ):  # NumPy also knows "now"
@@ -169,19 +174,18 @@ def _stamps(values: list[Any], wrong: list[str]) -> np.ndarray | None:
     try:
         if any(value[-1:] in "Zz" or "+" in value or "-" in value[10:] for value in values):  # NumPy knows no offsets
             parsed = pd.to_datetime(values, utc=True, format="ISO8601").tz_localize(None)
+            if dates:
+                parsed = pd.DatetimeIndex([datetime.fromisoformat(value).replace(tzinfo=None) for value in values])
         else:
             parsed = pd.DatetimeIndex(np.array(values, dtype="datetime64[us]"))
         stamps = np.asarray(parsed.to_numpy(), dtype="datetime64[us]")
     except (ValueError, OverflowError):
         wrong.append("ds holds texts that are no stamps in ISO 8601, e.g. 2026-01-31T14:00:00")
         return None
-    if np.isnat(stamps).any() or (stamps < _EARLIEST).any() or (stamps > _LATEST).any():
+    if np.isnat(stamps).any() or (stamps < EARLIEST).any() or (stamps > LATEST).any():
         wrong.append("ds holds stamps that are empty or outside the years 1700 to 2250")
         return None
     return stamps
-
-
-_EARLIEST, _LATEST = np.datetime64("1700-01-01", "us"), np.datetime64("2250-01-01", "us")
 
 
 def _numbers(name: str, values: list[Any], wrong: list[str]) -> np.ndarray | None:

@@ -253,3 +253,14 @@ def test_charts_are_drawn_in_a_real_browser(content: Report, tmp_path: Path) -> 
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count('class="plotly-graph-div"') == 5
     assert done.stdout.count('class="cartesianlayer"') == 5
+
+
+def test_what_is_noted_stands_beneath_the_verdict(content: Report, tmp_path: Path) -> None:
+    """Every sentence, and every series without a forecast with its reason; without any, no section."""
+    failures = pd.DataFrame({"unique_id": ["hole"], "reason": ["it lacks <temp>"]})
+    write(tmp_path / "noted.html", replace(content, notes=["one of two series has no forecast"], failures=failures))
+    said = " ".join(read(tmp_path / "noted.html").text)
+    assert "one of two series has no forecast" in said
+    assert "it lacks <temp>" in said
+    write(tmp_path / "plain.html", content)
+    assert "Series without a forecast" not in (tmp_path / "plain.html").read_text(encoding="utf-8")

@@ -100,3 +100,24 @@ def test_spans_without_a_window_are_refused(
     table = make_table({"a": np.where(np.arange(60) % 2 == 0, 1.0, np.nan)})
     with pytest.raises(DataError, match=r"the training span holds no window of 6 \+ 3 steps with 90% .* more than 0"):
         prepare(table, job, folds(table, job)[0])
+
+
+def test_a_reading_far_from_all_others_is_named_where_the_history_is_too_short(
+    make_job: Callable[..., Job], make_table: Callable[..., pd.DataFrame]
+) -> None:
+    """One row in 2034 after a month: not only "bring more data", but which row it is and how far away."""
+    job = make_job({"freq": "D"}, backtest={"windows": 20})
+    frame = pd.concat([make_table({"a": range(30)}, "D"), make_table({"a": [1.0]}, "D", "2034-05-30")])
+    table = clean(frame.reset_index(drop=True), job.series).table
+    with pytest.raises(DataError, match=r"too short.*a has a reading at 2034-05-30 00:00:00, 3,773 steps of D after"):
+        folds(table, job)
+
+
+def test_a_frequency_that_does_not_fit_is_named_where_no_window_is_left(
+    make_job: Callable[..., Job], make_table: Callable[..., pd.DataFrame]
+) -> None:
+    """Hourly readings under 15min: a context of which a quarter is read is no matter of more data."""
+    job = make_job({"freq": "15min"}, backtest={"windows": 2})
+    table = clean(make_table({"a": range(200)}), job.series).table
+    with pytest.raises(DataError, match=r"most readings lie 4 steps of 15min apart: series\.freq: h would fit"):
+        prepare(table, job, folds(table, job)[0])

@@ -12,6 +12,8 @@ import pytest
 
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.config.job import Job
+from forecasting.config.settings import ServeSettings
+from forecasting.serve.requests import ForecastRequest, query_of
 
 PATH = "/v1/forecast"
 HEADERS = {"content-type": "application/json"}
@@ -171,6 +173,16 @@ def test_offsets_are_honoured_across_a_change_of_clocks(
         PATH, {"name": "buoy", "columns": {**columns(table), "ds": [f"{d}Z" for d in columns(table)["ds"]]}}
     )
     pd.testing.assert_frame_equal(tabled(zulu), tabled(ask(table)))
+
+
+def test_offsets_move_no_dates(forecaster: Forecaster) -> None:
+    """Midnight in Berlin is a day of its own for a daily model, not 23:00 of the day before."""
+    spec = forecaster.spec
+    daily = spec.model_copy(update={"features": spec.features.model_copy(update={"freq": "D"})})
+    local = pd.date_range("2026-03-27", periods=5, freq="D", tz="Europe/Berlin")
+    columns = {"unique_id": ["a"] * 5, "ds": [stamp.isoformat() for stamp in local], "y": [1.0] * 5}
+    query = query_of(ForecastRequest(columns=columns), daily, ServeSettings())
+    assert query.readings.ds.tolist() == local.tz_localize(None).to_pydatetime().tolist()
 
 
 def test_readings_after_now_are_readings(ask: Any, history: Callable[..., pd.DataFrame]) -> None:

@@ -56,5 +56,6 @@ def _numbers(name: str, values: list[str], wrong: list[str], *, comma: bool) -> 
     if len(bad):
         rows = ", ".join(str(row + 2) for row in bad[:_SHOWN])  # as a spreadsheet counts: the header is row 1
         shown = name if name == Y else "a column"
-        wrong.append(f"{shown} holds {len(bad)} value(s) that are no numbers, e.g. in row {rows}")
+        form = " with a decimal comma and nothing between thousands" if comma else ""
+        wrong.append(f"{shown} holds {len(bad)} value(s) that are no numbers{form}, e.g. in row {rows}")
     return numbers
