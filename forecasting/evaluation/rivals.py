@@ -24,6 +24,7 @@ from forecasting.series.moments import stamps_of
 __all__ = ["RIVALS", "backtest_rivals", "cannot_serve"]
 
 MOST: Final = 2000  # readings that a classical method is fitted on, the last ones
+_LONGEST_SEASON: Final = 60  # of exponential smoothing, which estimates a state for every step of it: minutes for 288
 
 
 def theta(season: int) -> Any:
@@ -34,17 +35,17 @@ def theta(season: int) -> Any:
 
 
 def ets(season: int) -> Any:
-    """Exponential smoothing whose form is chosen by AICc (Hyndman et al. 2008)."""
+    """Exponential smoothing whose form is chosen by AICc (Hyndman et al. 2008), without a season that is too long."""
     from statsforecast.models import AutoETS
 
-    return AutoETS(season_length=season)
+    return AutoETS(season_length=season if season <= _LONGEST_SEASON else 1)
 
 
 def mstl(season: int) -> Any:
-    """Seasons taken off by LOESS, what is left by exponential smoothing (Bandara et al. 2021)."""
+    """Seasons taken off by LOESS, what is left by exponential smoothing (Bandara et al. 2021); that alone without any."""
     from statsforecast.models import MSTL
 
-    return MSTL(season_length=season)
+    return MSTL(season_length=season) if season > 1 else ets(season)
 
 
 _CLASSICAL: Final[dict[str, Callable[[int], Any]]] = {"theta": theta, "ets": ets, "mstl": mstl}

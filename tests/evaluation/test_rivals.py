@@ -85,6 +85,13 @@ def test_a_classical_rival_is_that_of_its_package(name: str, model: str, world: 
     np.testing.assert_allclose(made[0.9], expected["hi-80"], rtol=1e-2)
 
 
+@installed
+def test_seasons_that_a_method_cannot_have_are_left_out() -> None:
+    """None at all for MSTL, and one of 288 steps for exponential smoothing, which would take minutes."""
+    assert type(rivals.mstl(1)) is type(rivals.ets(1))
+    assert [rivals.ets(season).season_length for season in (24, 60, 288)] == [24, 60, 1]
+
+
 def test_missing_packages_are_named_before_anything_is_fitted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the extra that brings them."""
     monkeypatch.setattr(rivals, "find_spec", lambda _name: None)
