@@ -42,7 +42,7 @@ def ets(season: int) -> Any:
 
 
 def mstl(season: int) -> Any:
-    """Seasons taken off by LOESS, what is left by exponential smoothing (Bandara et al. 2021); that alone without any."""
+    """Seasons taken off by LOESS, the rest by exponential smoothing, alone if there are none (Bandara et al. 2021)."""
     from statsforecast.models import MSTL
 
     return MSTL(season_length=season) if season > 1 else ets(season)
