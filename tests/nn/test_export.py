@@ -187,7 +187,7 @@ def test_network_is_exported_without_the_calls_of_another(randomize: Any, rng: n
 @pytest.mark.parametrize(
     ("layer", "sentence"),
     [
-        (keras.layers.LSTM(2, go_backwards=True, name="back"), "back runs backwards"),
+        (keras.layers.LSTM(2, go_backwards=True, name="back"), "back runs backward"),
         (keras.layers.GRU(2, activation="gelu", name="odd"), "'gelu' cannot be exported"),
         (keras.layers.Bidirectional(keras.layers.LSTM(2), merge_mode="sum", name="sum"), "merge_mode 'sum'"),
     ],
