@@ -93,7 +93,7 @@ def backtest(
     ] = None,
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all tables to FILE.")] = None,
 ) -> None:
-    """Judge live models, baselines, and rivals on the job's rolling origins."""
+    """Judge live models, baselines, and rivals on rolling origins."""
     job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
