@@ -19,7 +19,7 @@ def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write, or - for standard output.")],
     as_json: Json = False,
 ) -> None:
-    """Copy the home into a compressed archive, even while it is written to.
+    """Back up the home, even during writes: every table as of one version.
 
     Restore it with tar -xz into an empty home.
     """
