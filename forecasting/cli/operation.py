@@ -19,9 +19,9 @@ def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write, or - for standard output.")],
     as_json: Json = False,
 ) -> None:
-    """Back up the home, even during writes: every table as of one version.
+    """Back up the home, even during writes.
 
-    Restore it with tar -xz into an empty home.
+    Every table is as of one version. Restore it with tar -xz into an empty home.
     """
     from forecasting.config.settings import Settings
     from forecasting.runtime.files import replace
