@@ -33,7 +33,7 @@ from forecasting.config.series import Window
 from forecasting.series.features import Features
 from forecasting.series.panel import Panel, build, join
 from forecasting.series.scaling import Scaler
-from forecasting.series.windows import slide
+from forecasting.series.windows import Windows, slide
 from forecasting.training.records import Start
 
 LENGTH = 100_000  # readings of one series
@@ -124,17 +124,18 @@ def panels(points: int) -> Iterator[Panel]:
         yield build(table, Features(freq="h"), Scaler(pooled=(0.0, 300.0)))
 
 
-def train(panel: Panel, windows: object, batches: int) -> float:
+def train(panel: Panel, windows: Windows, batches: int) -> float:
     """Fit a small LSTM on `batches` batches."""
     from forecasting.nn import heads, models
-    from forecasting.training.batches import Batches
+    from forecasting.training.batches import Batches, draw
 
     head = heads.build(NumberHead())
     shapes = models.Shapes(context=CONTEXT, horizon=HORIZON, past=len(panel.features.inputs))
     network = models.build(Stacked(units=(32,)), shapes, head)
     network.compile(optimizer="adamw", loss=head.loss)
-    epoch = Batches(windows, BATCH, seed=1, most=batches * BATCH)  # type: ignore[arg-type]
-    return float(network.fit(epoch, verbose=0).history["loss"][0])
+    order = draw(len(windows), 1, 0, batches * BATCH)
+    losses = [network.train_on_batch(*batch, return_dict=True)["loss"] for batch in Batches(windows, order, BATCH)]
+    return float(np.mean(losses))
 
 
 if __name__ == "__main__":

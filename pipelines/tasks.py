@@ -151,7 +151,8 @@ def open_run(job: Job, data: Snapshot) -> Run:
 @step("training the network")
 def train(job: Job, data: Snapshot, number: int, start: Start) -> Fitted:
     """Fit fold `number` in a child process."""
-    function, arguments = "forecasting.training.fit:fit_stored", (open_home().workspace.home, job, data.version, number)
+    function = f"forecasting.{'selection.auto' if job.model.name == 'auto' else 'training.fit'}:fit_stored"
+    arguments = (open_home().workspace.home, job, data.version, number)
     work = _work(job, data) / f"network-{start.init}-{number}"
     named = {"work": work, "origin": _origin(data), "start": start}
     return cast(Fitted, child.call(function, *arguments, timeout=job.train.timeout, **named))

@@ -17,6 +17,7 @@ def training(job: Job) -> Outcome:
     """Train a challenger on the stored observations and promote it only if the gate says so."""
     with tasks.alone(job):
         data = tasks.take_snapshot(job)
+        job = data.job
         run = tasks.open_run(job, data)
         if run.finished:
             return notices.trained(job, tasks.recall(run))

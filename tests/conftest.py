@@ -57,12 +57,12 @@ def datasets() -> Path:
 def make_job() -> Callable[..., Job]:
     """Builds a job from the keys of `series`, and from whole other sections: `make_job({"season": 4}, window={…})`.
 
-    Series with a layout get a network that reads one.
+    The network is `stacked`, or one that reads a layout where there is one.
     """
 
     def build(series: dict[str, Any] | None = None, **sections: dict[str, Any]) -> Job:
         content = {"name": "job", "source": {"kind": "synthetic"}, "window": {"context": 6, "horizon": 3}}
-        model = {"model": {"name": "conv_lstm"}} if "layout" in (series or {}) else {}
+        model = {"model": {"name": "conv_lstm" if "layout" in (series or {}) else "stacked"}}
         return parse_job({**content, **model, **sections, "series": {"freq": "h", **(series or {})}})
 
     return build

@@ -94,6 +94,7 @@ def assemble(
             groups=groups_of(spec, held_out, chosen),
             weights=weights_of(spec, held_out, chosen),
             widths=widths_of(spec, held_out, chosen),
+            series=held_out.panel.series_of(held_out.rows(chosen)),
         ),
         golden={name: golden[name] for name in predictor.inputs},
         origin=origin,

@@ -32,12 +32,14 @@ class Calibration:
     """Residuals per horizon step of base quantile forecasts, in the scaled space of the network.
 
     Each wanted quantile tau adds to the nearest base quantile the tau-quantile of its residuals, with the
-    finite-sample correction of split conformal prediction (Romano, Patterson and Candès 2019, one-sided).
+    finite-sample correction of split conformal prediction (Romano, Patterson and Candès 2019, one-sided). Windows that
+    overlap say nearly the same, so the correction counts the independent ones.
     """
 
     quantiles: tuple[float, ...]  # of the base forecast, increasing
     residuals: npt.NDArray[np.float32]  # (H, Q, J) actual minus base quantile, sorted along J, NaN last
     groups: Mapping[str, Calibration] = field(default_factory=dict)  # of windows with enough residuals of their own
+    independent: npt.NDArray[np.float64] | None = None  # (H,) what overlapping windows are worth; none: all of them
 
     @cached_property
     def counts(self) -> npt.NDArray[np.intp]:
@@ -74,7 +76,8 @@ class Calibration:
         lacking = max(0, horizon - len(self.residuals))
         last = np.repeat(self.residuals[-1:], lacking, axis=0)
         groups = {name: group.reaching(horizon) for name, group in self.groups.items()}
-        return Calibration(self.quantiles, np.concatenate([self.residuals, last]), groups)
+        worth = None if self.independent is None else np.pad(self.independent, (0, lacking), mode="edge")
+        return Calibration(self.quantiles, np.concatenate([self.residuals, last]), groups, worth)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays that an npz file holds."""
@@ -82,11 +85,15 @@ class Calibration:
             "quantiles": np.asarray(self.quantiles, np.float64),
             "residuals": self.residuals,
         }
+        if self.independent is not None:
+            arrays["independent"] = self.independent
         if self.groups:
             parts = [group.residuals for group in self.groups.values()]
             longest = max(part.shape[-1] for part in parts)
             padded = [np.pad(p, ((0, 0), (0, 0), (0, longest - p.shape[-1])), constant_values=np.nan) for p in parts]
             arrays |= {"groups": np.array(list(self.groups), dtype=np.str_), "grouped": np.stack(padded)}
+            worth = [group.independent for group in self.groups.values() if group.independent is not None]
+            arrays |= {"grouped_independent": np.stack(worth)} if worth else {}
         return arrays
 
     @classmethod
@@ -109,7 +116,11 @@ class Calibration:
                 f" (groups, {residuals.shape[0]}, {residuals.shape[1]}, J); save the bundle again"
             )
         parts = zip(names.tolist(), np.asarray(grouped, np.float32), strict=True)
-        return cls(levels, residuals, {str(name): cls(levels, part) for name, part in parts})
+        worth = arrays.get("grouped_independent", [None] * len(names))
+        groups = {
+            str(name): cls(levels, part, independent=each) for (name, part), each in zip(parts, worth, strict=True)
+        }
+        return cls(levels, residuals, groups, _worth(arrays, len(residuals)))
 
     def _check(self, wanted: Sequence[float]) -> None:
         if not wanted or any(not 0 < tau < 1 for tau in wanted) or list(wanted) != sorted(set(wanted)):
@@ -144,17 +155,28 @@ class Calibration:
         return index, bool(distance[index] < _SAME)
 
     def _shift(self, index: int, tau: float) -> npt.NDArray[np.float32]:
-        """(H,) per step the residual of rank (n + 1) tau of n, rounded away from the median, within 1 to n.
+        """(H,) per step the residual of rank (m + 1) tau of m, rounded away from the median, within 1 to n.
 
-        A new exchangeable residual is at most the one of rank k with probability k / (n + 1). 0 where n is 0, and for
-        the base's median.
+        A new exchangeable residual is at most the one of rank k of m with probability k / (m + 1). Where m of the n
+        residuals are independent, that rank is n / m times as high. 0 where n is 0, and for the base's median.
         """
         if not self.counts.any() or (abs(tau - 0.5) < _SAME and self._median[1]):
             return np.zeros(len(self.residuals), np.float32)
-        exact = np.round((self.counts + 1) * tau, 6)  # 100 * 0.07 is 7.000000000000001
+        worth = self.counts if self.independent is None else np.minimum(self.independent, self.counts)
+        beyond = self.counts / np.maximum(worth, 1.0)  # n / m
+        exact = (worth + 1) * tau * beyond if tau >= 0.5 else self.counts + 1 - (worth + 1) * (1 - tau) * beyond
+        exact = np.round(exact, 6)  # 100 * 0.07 is 7.000000000000001
         rank = np.clip(np.ceil(exact) if tau >= 0.5 else np.floor(exact), 1, np.maximum(self.counts, 1))
         chosen = np.take_along_axis(self.residuals[:, index], rank.astype(np.intp)[:, None] - 1, axis=1)[:, 0]
         return np.where(self.counts > 0, chosen, np.float32(0))
+
+
+def _worth(arrays: Mapping[str, npt.NDArray[Any]], horizon: int) -> npt.NDArray[np.float64] | None:
+    """The number of independent residuals of each step; raises ArtifactError where it is not one a step."""
+    worth = arrays.get("independent")
+    if worth is not None and worth.shape != (horizon,):
+        raise ArtifactError(f"the calibration counts independent residuals {worth.shape}, expected ({horizon},)")
+    return None if worth is None else np.asarray(worth, np.float64)
 
 
 def identity(quantiles: tuple[float, ...], horizon: int) -> Calibration:

@@ -16,7 +16,7 @@ from forecasting.series.layout import Layout
 from forecasting.series.scaling import Scaler
 from forecasting.series.vocabulary import Vocabulary
 
-__all__ = ["IntervalSpec", "Spec", "SymbolSpec", "TableSpec", "level_quantiles", "wanted_quantiles"]
+__all__ = ["IntervalSpec", "MemberSpec", "Spec", "SymbolSpec", "TableSpec", "level_quantiles", "wanted_quantiles"]
 
 _STEPS: Final = 1_000_000  # of a context or a horizon: a bundle that says more would take all memory
 
@@ -80,6 +80,15 @@ class SymbolSpec(_Kept):
     seed: int = 1
 
 
+class MemberSpec(_Kept):
+    """A model inside an ensemble: its name in MODELS or BASELINES, its settings in words, and its share."""
+
+    model: str
+    title: str
+    weight: float
+    context: int
+
+
 class Spec(_Kept):
     """Everything about a bundle except its weights: inputs, shapes, limits, vocabularies, and scaling state.
 
@@ -104,6 +113,7 @@ class Spec(_Kept):
     wanted: Quantiles
     intervals: IntervalSpec = IntervalSpec()
     symbols: SymbolSpec | None = None  # none: a model of numbers
+    members: tuple[MemberSpec, ...] = ()  # of an ensemble; none: a single model
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

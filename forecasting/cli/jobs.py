@@ -123,6 +123,8 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
     else:
         show(f"{outcome.name}: leaderboard", outcome.leaderboard)
         show("verdict", [_rule(rule) for rule in outcome.verdict])
+        if outcome.members:
+            show("ensemble", outcome.members)
         if any(row["from_version"] or row["note"] for row in outcome.challengers):
             show("challengers", outcome.challengers)
         typer.echo(summary(outcome))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
+from forecasting.config.chosen import AUTO, SHOWN, Chosen
 from forecasting.config.section import Section
 
 __all__ = ["Backtest", "Baseline", "Gate", "Ngram", "PrimaryMetric", "PrimarySymbolMetric", "Rival"]
@@ -29,12 +30,12 @@ Rival: TypeAlias = Literal["theta", "ets", "mstl", "lightgbm"]
 class Backtest(Section):
     """The rolling origins on which all candidates are judged."""
 
-    windows: int = Field(50, ge=1)
+    windows: Chosen = Field(AUTO, json_schema_extra=SHOWN)
     """Number of cutoffs, counted back from the last one that has a whole horizon of data after it; those that fall into
-    a gap do not count."""
+    a gap do not count. `auto`: at most 100, over thirty horizons or a fifth of the history."""
 
-    step: int = Field(1, ge=1)
-    """Steps between neighboring cutoffs."""
+    step: Chosen = Field(AUTO, json_schema_extra=SHOWN)
+    """Steps between neighboring cutoffs; `auto`: as far as the windows have to be apart."""
 
     rivals: tuple[Rival, ...] = ()
     """[Methods of other packages](baselines.md#rivals) on the same cutoffs, which cannot go live. They need the extra

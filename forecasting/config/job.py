@@ -11,10 +11,11 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from forecasting.config.evaluation import Backtest, Gate, Ngram
 from forecasting.config.head import Head, NumberHead
-from forecasting.config.network import Model, StackedModel
+from forecasting.config.network import AutoModel, Model
 from forecasting.config.operation import Forecast, Monitor, Schedule
 from forecasting.config.rules import RULES
 from forecasting.config.section import Section, faults_of
+from forecasting.config.selection import Selection
 from forecasting.config.series import Series, Window
 from forecasting.config.source import Source
 from forecasting.config.training import Train
@@ -51,11 +52,14 @@ class Job(Section):
     window: Window
     """How much the network reads, and how far it forecasts."""
 
-    model: Model = StackedModel()
-    """The network."""
+    model: Model = AutoModel()
+    """The network, or the search for one."""
 
     head: Head = NumberHead()
     """The distribution that is forecast."""
+
+    selection: Selection = Selection()
+    """How long the model `auto` may search."""
 
     train: Train = Train()
     """How the network is fitted."""
@@ -92,7 +96,9 @@ class Job(Section):
 
     @classmethod
     def _complete(cls, content: Any) -> Any:
-        """Fill in the defaults of a job of symbols."""
+        """Fill in the defaults of a job of symbols; `model: auto` is short for its name."""
+        if isinstance(content, dict) and isinstance(content.get("model"), str):
+            content = {**content, "model": {"name": content["model"]}}
         match content:
             case {"head": {"name": "categorical"}, "series": dict() as given}:
                 labels, gate = given.get("categorical", []), content.get("gate", {})

@@ -12,12 +12,15 @@ from forecasting.config.section import Fault, Section, by_default, tagged
 
 __all__ = [
     "NETWORKS",
+    "Auto",
+    "AutoModel",
     "ConvLSTM",
     "DeepAR",
     "InStep",
     "Model",
     "Network",
     "SegRNN",
+    "SegRNNModel",
     "Seq2Seq",
     "Stacked",
     "StackedModel",
@@ -54,7 +57,24 @@ def _one_direction_per_layer(params: Any) -> Iterator[Fault]:
         yield Fault("bidirectional", f"must be one value, or one for each of the {layers} layers, got {len(both)}")
 
 
-class Stacked(Network):
+class _WithHighway(Network):
+    """A network with a linear path beside its recurrent layers."""
+
+    highway: int = Field(0, ge=0)
+    """Lags of the [linear path](networks.md#highway) beside the recurrent layers, at most the context; 0: no path."""
+
+    highway_start: Literal["zero", "ridge"] = "zero"
+    """What the linear path starts from. `zero`: it reads the target and is learned like the rest. `ridge`: it reads all
+    channels and what is known ahead, and starts as a ridge regression."""
+
+    def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
+        """A highway longer than the context."""
+        yield from super().objections(context, on_grid=on_grid)
+        if self.highway > context:
+            yield Fault("highway", f"must be at most the context of {context} steps, got {self.highway}")
+
+
+class Stacked(_WithHighway):
     """[`stacked`](networks/stacked.md): recurrent layers on top of each other, all steps of the horizon at once.
 
     Lists have one entry per recurrent layer; the first layer reads the context.
@@ -86,13 +106,9 @@ class Stacked(Network):
     decoder: Widths = (32,)
     """Widths of the layers that each step of the horizon passes."""
 
-    highway: int = Field(0, ge=0)
-    """Lags of the [linear path](networks.md#highway) beside the recurrent layers, at most the context; 0: no path."""
-
     def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
         """A highway longer than the context, or on a grid, and a cell that cannot read one."""
-        if self.highway > context:
-            yield Fault("highway", f"must be at most the context of {context} steps, got {self.highway}")
+        yield from super().objections(context, on_grid=on_grid)
         if on_grid and self.highway:
             yield Fault("highway", f"must be 0 on a line or a grid, got {self.highway}")
         if on_grid and self.cell not in CONVOLUTIONAL:
@@ -158,7 +174,7 @@ class DeepAR(Network):
     """Width of the vector of a static categorical."""
 
 
-class SegRNN(Network):
+class SegRNN(_WithHighway):
     """[`segrnn`](networks/segrnn.md): a recurrent layer reads segments and forecasts all segments ahead."""
 
     name: ClassVar[str] = "segrnn"
@@ -247,8 +263,21 @@ class InStep(Network):
     """Whether states carry over from chunk to chunk in training."""
 
 
+class Auto(Section):
+    """No parameters: what `auto` tries follows from the data and from `selection`."""
+
+    name: ClassVar[str] = "auto"
+    step_by_step: ClassVar[bool] = False
+    reads_grids: ClassVar[bool] = False
+
+    def objections(self, _context: int, *, on_grid: bool) -> Iterator[Fault]:
+        """A line or a grid."""
+        if on_grid:
+            yield Fault("", "auto reads single series, not a line or a grid; conv_lstm and stacked can")
+
+
 class StackedModel(Section):
-    """The network `stacked`, which is the default."""
+    """The network `stacked`."""
 
     name: Literal["stacked"] = "stacked"
     params: Stacked = Stacked()
@@ -294,8 +323,19 @@ class InStepModel(Section):
     params: InStep = InStep()
 
 
+class AutoModel(Section):
+    """The search `auto`: networks and baselines are tried on the validation span, and the best are averaged.
+
+    It has no parameters; `selection` says how long it may take.
+    """
+
+    model_config = tagged("name")
+    name: Literal["auto"] = "auto"
+    params: Auto = Auto()
+
+
 Model: TypeAlias = Annotated[
-    StackedModel | Seq2SeqModel | DeepARModel | SegRNNModel | ConvLSTMModel | InStepModel,
+    AutoModel | StackedModel | Seq2SeqModel | DeepARModel | SegRNNModel | ConvLSTMModel | InStepModel,
     Field(discriminator="name"),
     by_default("name", "stacked"),
 ]

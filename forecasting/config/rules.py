@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from forecasting.config.chosen import AUTO
 from forecasting.config.evaluation import Baseline, Ngram, PrimaryMetric, PrimarySymbolMetric
+from forecasting.config.network import SegRNN, Stacked
 from forecasting.config.operation import least_stamps
 from forecasting.config.section import Fault, Rule
 
@@ -16,6 +18,8 @@ __all__ = ["RULES"]
 
 
 def _network_fits_windows(job: Job) -> Iterator[Fault]:
+    if job.window.context == AUTO:
+        return  # chosen when the data is there
     for place, sentence in job.model.params.objections(job.window.context, on_grid=job.series.layout != "none"):
         yield Fault(f"model.params.{place}" if place else "model.name", sentence)
 
@@ -111,6 +115,30 @@ def _network_of_symbols_has_its_head(job: Job) -> Iterator[Fault]:
         )
 
 
+def _auto_is_for_quantiles_of_single_series(job: Job) -> Iterator[Fault]:
+    if job.model.name != "auto":
+        return
+    if job.head.name != "quantile":
+        yield Fault("head.name", f"auto averages quantiles and needs the head quantile, got {job.head.name}")
+    if job.window.block is not None:
+        yield Fault("window.block", f"auto gives the whole horizon at once, got {job.window.block}; leave it out")
+    if job.train.final_fit:
+        yield Fault("train.final_fit", "an ensemble of auto stays as it was judged; leave it out")
+    for name in ("steps", "minutes", "epochs"):
+        if (got := getattr(job.train, name)) is not None:
+            yield Fault(f"train.{name}", f"auto plans its own training, got {got}; set selection.budget instead")
+
+
+def _ridge_start_has_its_head(job: Job) -> Iterator[Fault]:
+    params = job.model.params
+    if not isinstance(params, Stacked | SegRNN) or params.highway_start != "ridge":
+        return
+    if not params.highway:
+        yield Fault("model.params.highway", "highway_start: ridge needs a highway; set its lags, at most the context")
+    if job.head.name not in ("quantile", "normal", "student_t"):
+        yield Fault("head.name", f"{job.head.name} cannot start from a ridge regression; set highway_start: zero")
+
+
 def _symbols_have_their_network(job: Job) -> Iterator[Fault]:
     if job.symbolic and job.model.name != "in_step":
         yield Fault("model.name", f"the head categorical needs in_step, the network of symbols, got {job.model.name}")
@@ -180,6 +208,8 @@ RULES: Final[tuple[Rule, ...]] = (
     _monitoring_is_for_numbers,
     _labels_have_their_head,
     _network_of_symbols_has_its_head,
+    _auto_is_for_quantiles_of_single_series,
+    _ridge_start_has_its_head,
     _symbols_have_their_network,
     _symbols_have_no_settings_of_numbers,
     _counts_are_counts,

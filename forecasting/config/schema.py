@@ -28,6 +28,12 @@ def schema_text() -> str:
 def job_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a job, in plain words."""
     schema: dict[str, Any] = _plain(described())
+    model = schema["properties"]["model"]
+    names = {"enum": list(model["discriminator"]["mapping"])}  # `model: auto` is short for its name
+    schema["properties"]["model"] = {
+        "anyOf": [names, {key: model.pop(key) for key in ("discriminator", "oneOf")}],
+        **model,
+    }
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "Gatecast job"}
 
 

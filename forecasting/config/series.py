@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
+from forecasting.config.chosen import AUTO, SHOWN, Chosen
 from forecasting.config.frequency import Frequency, begins_a_step, ends_of_steps
 from forecasting.config.section import Fault, Section
 
@@ -189,8 +190,8 @@ class Window(Section):
 
     RULES = (_block_is_within_the_horizon,)
 
-    context: int = Field(ge=1, le=100_000, examples=[72])
-    """Steps that the network reads."""
+    context: Chosen = Field(AUTO, examples=[72], json_schema_extra=SHOWN)
+    """Steps that the network reads; `auto`: two to three seasons, and more than the horizon, as the data allows."""
 
     horizon: int = Field(ge=1, le=10_000, examples=[12])
     """Steps that it forecasts."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from forecasting.config.section import Section
+from forecasting.config.section import Fault, Section
 
 __all__ = ["STARTS", "Train"]
 
@@ -32,20 +33,37 @@ def _span(validation: int | float) -> int | float:
     return validation
 
 
+def _one_measure(train: Any) -> Iterator[Fault]:
+    if train.steps is not None and train.epochs is not None:
+        yield Fault(
+            "epochs", f"steps ({train.steps}) and epochs ({train.epochs}) are two measures of one; leave one out"
+        )
+    if train.windows_per_epoch is not None and train.epochs is None:
+        yield Fault("windows_per_epoch", "is for training by epochs; set train.epochs, or leave it out")
+
+
 class Train(Section):
     """How the network is fitted."""
 
-    epochs: int = Field(10, ge=1)
-    """Passes over the training windows, at most."""
+    RULES = (_one_measure,)
 
-    batch_size: int = Field(256, ge=1)
-    """Windows in a training step."""
+    steps: int | None = Field(None, ge=1)
+    """Optimizer steps, at most; `null`: ten passes over the training windows, but at least 1,500 and at most 6,000."""
+
+    minutes: float | None = Field(None, gt=0)
+    """Minutes of training, at most: it ends at the next check. How far a fit comes then depends on the machine."""
+
+    epochs: int | None = Field(None, ge=1)
+    """Passes over the training windows, at most, in place of `steps`; each pass ends with a check."""
+
+    batch_size: int | None = Field(None, ge=1)
+    """Windows in a training step; `null`: 64 where there are fewer than 8,000, or else 256."""
 
     learning_rate: float = Field(0.001, gt=0)
     """Learning rate of AdamW, at its highest."""
 
     decay: Literal["constant", "cosine"] = "cosine"
-    """How the learning rate decreases over all epochs; `constant`: not at all."""
+    """How the learning rate decreases over all steps; `constant`: not at all."""
 
     weight_decay: float = Field(0.0001, ge=0)
     """Weight decay of AdamW."""
@@ -53,8 +71,9 @@ class Train(Section):
     clip_norm: float = Field(1.0, gt=0)
     """Longest global norm of the gradient."""
 
-    patience: int = Field(3, ge=1)
-    """Epochs without a better validation loss before training ends; the best weights are kept."""
+    patience: int | None = Field(None, ge=1)
+    """Checks without a better validation loss before training ends; `null`: 8 of 30 checks, or 3 epochs. The best
+    weights are kept."""
 
     validation: Annotated[int | float, AfterValidator(_span)] = 0.15
     """The last part of the training span, for validation only: a share between 0 and 1, or a number of steps."""

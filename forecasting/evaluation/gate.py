@@ -76,10 +76,11 @@ def judge(
     rivals: list[tuple[str, Judged, float]] = [(name, named[name].scored, 0.0) for name in gate.baselines]
     if champion:
         rivals.append(("champion", champion.scored, gate.margin))
+    beats = _beats if champion else _is_best
     rules = [
         _finite(challenger.scored),
         *(
-            _beats(name, _improvement(challenger.scored, rival, gate, step), gate, margin)
+            beats(name, _improvement(challenger.scored, rival, gate, step), gate, margin)
             for name, rival, margin in rivals
         ),
         *_of_numbers(challenger.scored, named.get("naive"), gate, step),
@@ -140,6 +141,17 @@ def _beats(name: str, found: Improvement, gate: Gate, margin: float) -> Rule:
             f"{gate.primary} cannot be compared with that of {name}: it is not finite, or there is only one window"
         )
     return Rule(f"beats_{name}", found.low, margin, found.low > margin, sentence)
+
+
+def _is_best(name: str, found: Improvement, gate: Gate, _margin: float) -> Rule:
+    """Nothing is live that confidence would protect: what is best on average is the best guess."""
+    sentence = (
+        f"{gate.primary} is {_share(found.mean)} than that of {name} on average (one-sided {gate.confidence:.0%} bounds"
+        f" {_share(found.low)} and {_share(found.high)}); with no champion, the average decides"
+    )
+    if not isfinite(found.mean):
+        sentence = f"{gate.primary} cannot be compared with that of {name}: it is not finite"
+    return Rule(f"beats_{name}", found.mean, 0.0, found.mean > 0, sentence)
 
 
 def _share(improvement: float) -> str:

@@ -20,8 +20,9 @@ class Attempt(NamedTuple):
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the last fold's fit, counted from 1, that validation chose."""
-        return int(self.fits[-1].curves["val_loss"].to_numpy().argmin()) + 1
+        """The number of the round of the last fold's fit that validation chose; 0: before its first step."""
+        curves = self.fits[-1].curves
+        return int(curves["epoch"].iloc[int(curves["val_loss"].to_numpy().argmin())])
 
 
 def candidates(job: Job, attempts: Sequence[Attempt], rivals: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -31,7 +31,7 @@ from forecasting.nn.heads.student_t import StudentTHead
 from forecasting.nn.layers.attention import Attention
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
-from forecasting.nn.layers.highway import Highway
+from forecasting.nn.layers.highway import Highway, WideHighway
 from forecasting.nn.layers.lagged import Held, Lagged
 from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
@@ -61,6 +61,7 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     LocationScale: reversible_norm.location_scale,
     Normalise: reversible_norm.normalise,
     Highway: highway.highway,
+    WideHighway: highway.wide_highway,
     CodeEmbedding: code_embedding.code_embedding,
     Segments: segments.segments,
     SharedRecurrence: segments.shared_recurrence,

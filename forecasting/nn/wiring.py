@@ -1,4 +1,4 @@
-"""Wiring of the networks: tensors side by side, optional dropout, gates that start open."""
+"""What the networks are wired with: tensors side by side, dropout where there is any, a linear path, open gates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["dropped", "joined", "open_gate"]
+from forecasting.nn.layers.highway import Highway, WideHighway
+
+__all__ = ["dropped", "joined", "moved_by_highway", "open_gate"]
 
 
 def joined(tensors: list[Any], name: str) -> Any:
@@ -17,6 +19,16 @@ def joined(tensors: list[Any], name: str) -> Any:
 def dropped(rate: float, tensor: Any, name: str) -> Any:
     """The tensor with dropout of that rate, without a layer if it is 0."""
     return keras.layers.Dropout(rate, name=name)(tensor) if rate else tensor
+
+
+def moved_by_highway(params: Any, arrays: dict[str, Any], past: Any, loc_scale: Any) -> Any:
+    """`loc_scale` (B, H, 2), moved by the highway of the normalised context (B, T, D) where the network has one."""
+    if not params.highway:
+        return loc_scale
+    if params.highway_start == "zero":
+        return Highway(params.highway, name="highway")([past, loc_scale])
+    ahead = [arrays["future"]] if "future" in arrays else []
+    return WideHighway(params.highway, name="highway")([past, loc_scale, *ahead])
 
 
 def open_gate(place: int, gates: int) -> Callable[..., Any]:

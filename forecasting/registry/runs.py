@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Runs"]
 
 _KEY: Final = "gatecast.key"  # of a run: the content address of everything that it depends on
+_PARENT: Final = "mlflow.parentRunId"  # MLflow shows such runs under their parent
 _BATCH: Final = 1000  # metrics per request, MLflow's limit
 
 
@@ -76,6 +77,31 @@ class Runs:
             ]
             for start in range(0, len(points), _BATCH):
                 client.log_batch(run_id, metrics=points[start : start + _BATCH])
+
+    def nest(self, run_id: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """A finished run under `run_id` for each row: its texts are parameters, its numbers metrics; each made once."""
+        with connect(self.tracking_uri) as client:
+            experiment = client.get_run(run_id).info.experiment_id
+            under = f"tags.`{_PARENT}` = '{run_id}'"
+            there = set()
+            for run in client.search_runs([experiment], under, max_results=1000):
+                if run.info.status == "FINISHED":
+                    there.add(run.info.run_name)
+                else:  # it was being made when the process was killed
+                    client.delete_run(run.info.run_id)
+            for number, row in enumerate(rows, start=1):
+                name = f"{number:02} {row.get('settings', '')}".strip()
+                if name not in there:
+                    self._nested(client, experiment, run_id, name, row)
+
+    def _nested(self, client: MlflowClient, experiment: str, parent: str, name: str, row: Mapping[str, object]) -> None:
+        made = client.create_run(experiment, tags={_PARENT: parent}, run_name=name).info.run_id
+        for key, value in row.items():
+            if isinstance(value, int | float):
+                client.log_metric(made, key, float(value))
+            else:
+                client.log_param(made, key, value)
+        client.set_terminated(made)
 
     def log_artifacts(self, run_id: str, directory: Path, artifact_path: str | None = None) -> None:
         """Copy the files of `directory` into the run."""

@@ -49,6 +49,7 @@ class Report:
     texts: Sequence[Text] = ()  # continuations, in place of forecasts, for symbols
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)  # descriptions of the columns of the tables
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)  # epoch, loss, val_loss
+    tried: pd.DataFrame = field(default_factory=pd.DataFrame)  # model, settings, seed, steps, seconds, wql, weight
     validation: pd.DataFrame = field(default_factory=pd.DataFrame)  # rule, severity, count, message, …
     decisions: pd.DataFrame = field(default_factory=pd.DataFrame)  # decision, count, series, note
     config: str = ""  # the job's YAML
@@ -74,6 +75,7 @@ def _page(content: Report) -> str:
         examples=_panels(content, content.examples, "backtest-examples"),
         training=None if content.curves.empty else Card("Loss", _chart(figures.curves(content.curves), "training")),
         failures=tables.plain(content.failures),
+        tried=tables.plain(content.tried),
         validation=tables.plain(content.validation),
         cleaning=tables.plain(content.decisions),
     )

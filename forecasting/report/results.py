@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.batch.vintages import Absent, Vintage
-from forecasting.bundle.artifact import Bundle
+from forecasting.bundle.artifact import Bundle, read_spec
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import DS, UNIQUE_ID, Y, records
 from forecasting.config.job import Job
@@ -57,6 +57,7 @@ class Outcome(BaseModel):
     champion: int | None  # the version that is live now
     verdict: list[dict[str, Any]]  # rule, figure, bound, passed, sentence
     leaderboard: list[dict[str, Any]]  # model and its metrics
+    members: list[dict[str, Any]] = []  # of an ensemble: model, title, weight, context
     challengers: list[dict[str, Any]] = []  # first weights, cost and gain of each; the last one is the judged
     final_fit: list[dict[str, Any]] = []  # the rules of the last fit on all readings; none if it was not configured
     forecasts: dict[str, Any]  # rows, and table, model, version, series without any; or the reason for none
@@ -109,6 +110,11 @@ class Finished(NamedTuple):
         numbered = [fit.curves.assign(fold=number) for number, fit in enumerate(self.fits)]
         return pd.concat(numbered, ignore_index=True)
 
+    @property
+    def tried(self) -> pd.DataFrame | None:
+        """All candidates of the last fold's search; None where there was no search."""
+        return self.fits[-1].tried
+
 
 def conclude(registry: Registry, workspace: Workspace, run: Finished) -> Outcome:
     """Write the results, log them to the run, end the run; anything begun before a kill is written again."""
@@ -121,6 +127,9 @@ def conclude(registry: Registry, workspace: Workspace, run: Finished) -> Outcome
     for by in ("model", "series", "step", "window"):
         judgment.table(by).to_csv(results / f"by_{by}.csv", index=False)
     run.curves.to_csv(results / "curves.csv", index=False)
+    if run.tried is not None:
+        run.tried.to_csv(results / "tried.csv", index=False)
+        registry.runs.nest(run_id, records(run.tried))
     (results / "verdict.json").write_text(judgment.verdict.to_json(), encoding="utf-8")
     (results / "config.yaml").write_text(_yaml(job), encoding="utf-8")
     (results / "outcome.json").write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
@@ -150,12 +159,18 @@ def _outcome(registry: Registry, workspace: Workspace, run: Finished, report: Pa
         champion=champion.version if champion else None,
         verdict=[rule.plain() for rule in decision.judgment.verdict.rules],
         leaderboard=records(decision.judgment.standings),
+        members=_members(run.fits[-1].bundle),
         challengers=costs(job, run.attempts, decision.judgment),
         final_fit=rules_of(run.final),
         forecasts=_where(workspace, job, vintage),
         notes=notes(workspace, job, run.data, run.fits[-1], vintage),
         report=str(report),
     )
+
+
+def _members(bundle: Path) -> list[dict[str, Any]]:
+    """The members of an ensemble, the heaviest first; empty for a single model."""
+    return [one.model_dump() for one in sorted(read_spec(bundle).members, key=lambda one: -one.weight)]
 
 
 def _where(workspace: Workspace, job: Job, vintage: Vintage | Absent) -> dict[str, Any]:
@@ -176,7 +191,9 @@ def _metrics(judgment: Judgment, curves: pd.DataFrame) -> dict[str, float | Sequ
         for name, value in row.items()
         if math.isfinite(value)
     }
-    last = curves[curves["fold"] == curves["fold"].max()]
+    last = curves[curves["fold"] == curves["fold"].max()].dropna()
+    if last.empty:  # a search has no curve
+        return metrics
     return metrics | {"loss": last["loss"].tolist(), "val_loss": last["val_loss"].tolist()}
 
 
@@ -211,7 +228,8 @@ def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
         frames=_frames(data, forecaster),
         texts=texts(history, forecasts, unit_of(job)),
         metrics=judgment.backtests[0].scored.metrics,
-        curves=run.curves,
+        curves=run.curves.dropna(),
+        tried=pd.DataFrame() if run.tried is None else run.tried,
         validation=met.violations,
         decisions=pd.concat([met.decisions, data.decisions], ignore_index=True),
         config=_yaml(job),
@@ -242,7 +260,7 @@ def _facts(outcome: Outcome, data: Snapshot, fitted: Fitted, bundle: Bundle) -> 
         "Fitted on readings up to": str(data.folds[-1].fit_until),
         "Cutoffs": f"{sum(len(fold.cutoffs) for fold in data.folds)} from {data.folds[0].cutoffs[0]}",
         **{f"Challenger from {row['init']}": _cost(row) for row in outcome.challengers},
-        "Trained on": "; ".join(fitted.devices),
+        "Trained on" if fitted.tried is None else "Ensemble": "; ".join(fitted.devices),
         "Weights": manifest.weights[:12],
         "Commit": manifest.origin.git_commit[:12] or "not a working copy",
         "Export parity": f"{manifest.origin.parity:.1e}",

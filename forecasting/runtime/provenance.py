@@ -25,6 +25,7 @@ NUMBERS: Final = (
     "evaluation",
     "lifecycle",
     "nn",
+    "selection",
     "series",
     "sources",
     "storage",

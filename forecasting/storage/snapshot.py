@@ -9,8 +9,9 @@ import pandas as pd
 
 from forecasting.columns import DS
 from forecasting.config.job import Job
+from forecasting.series import events
 from forecasting.series.clean import clean
-from forecasting.series.events import resolve
+from forecasting.series.defaults import resolve
 from forecasting.series.folds import Fold, folds
 from forecasting.storage.fingerprint import fingerprint
 from forecasting.storage.store import Store
@@ -26,6 +27,7 @@ class Snapshot(NamedTuple):
     table: pd.DataFrame  # clean
     decisions: pd.DataFrame  # of cleaning
     folds: tuple[Fold, ...]
+    job: Job  # with a number in place of every `auto`
 
 
 def take(store: Store, job: Job, version: int | None = None) -> Snapshot:
@@ -35,16 +37,18 @@ def take(store: Store, job: Job, version: int | None = None) -> Snapshot:
     )  # first: another process may write meanwhile
     stored = store.observations.read(job.name, number)
     cleaned = clean(stored, job.series)
+    resolved = resolve(job, cleaned.table)
     return Snapshot(
         0 if number is None else number,
         fingerprint(stored, _days(stored, job)),
         cleaned.table,
         cleaned.decisions,
-        folds(cleaned.table, job),
+        folds(cleaned.table, resolved),
+        resolved,
     )
 
 
 def _days(table: pd.DataFrame, job: Job) -> str:
     """The holidays and events of the job's series as text; empty without any."""
-    dates = resolve(job.series, table[DS].min(), table[DS].max())
+    dates = events.resolve(job.series, table[DS].min(), table[DS].max())
     return json.dumps(dates, default=str) if dates else ""

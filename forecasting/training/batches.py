@@ -1,16 +1,17 @@
-"""Examples as the batches of one epoch, gathered when Keras asks for them."""
+"""Examples as batches, gathered one batch ahead of the step that reads them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-import keras
 import numpy as np
 
 from forecasting.series.windows import Batch
 
-__all__ = ["Batches", "Examples", "draw"]
+__all__ = ["Batches", "Examples", "draw", "stream"]
 
 _LARGEST_SHUFFLE = 20_000_000  # above this, windows are drawn instead of shuffled: an order takes 8 bytes each
 
@@ -25,37 +26,23 @@ class Examples(Protocol):
         """The inputs of some of them, by name."""
 
     def targets(self, indices: np.ndarray) -> np.ndarray:
-        """What the network is to give for them (B, M), NaN where unknown."""
+        """The targets (B, M) of some of them, NaN where one is not known."""
 
     def previous(self, indices: np.ndarray) -> np.ndarray:
-        """The target one step before each of theirs (B, M), for networks that read it in training."""
+        """The target one step before each of theirs (B, M), for networks that are given it while they learn."""
 
 
-class Batches(keras.utils.PyDataset):
-    """The examples of one epoch: the order depends on `seed` and `epoch` alone, so a resumed fit sees the same.
+class Batches:
+    """Examples in a given `order`, in batches of `size`; with `previous`, batches have the input of that name."""
 
-    Without a seed they come in their own order. `most` bounds the examples of the epoch; `previous` adds the input of
-    that name.
-    """
-
-    def __init__(
-        self,
-        examples: Examples,
-        size: int,
-        *,
-        seed: int | None = None,
-        epoch: int = 0,
-        most: int | None = None,
-        previous: bool = False,
-    ) -> None:
-        super().__init__()
+    def __init__(self, examples: Examples, order: np.ndarray, size: int, *, previous: bool = False) -> None:
         self.examples = examples
+        self.order = order
         self.size = size
         self.previous = previous
-        self.order = draw(len(examples), seed, epoch, most)
 
     def __len__(self) -> int:
-        """Batches in the epoch."""
+        """The number of batches."""
         return math.ceil(len(self.order) / self.size)
 
     def __getitem__(self, index: int) -> tuple[Batch, np.ndarray]:
@@ -66,9 +53,23 @@ class Batches(keras.utils.PyDataset):
             inputs["previous"] = self.examples.previous(chosen)
         return inputs, self.examples.targets(chosen)
 
+    def __iter__(self) -> Iterator[tuple[Batch, np.ndarray]]:
+        """All batches; the next one is gathered while the one before is read."""
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.__getitem__, 0)
+            for index in range(1, len(self) + 1):
+                ready = waiting.result()
+                if index < len(self):
+                    waiting = pool.submit(self.__getitem__, index)
+                yield ready
+
 
 def draw(examples: int, seed: int | None, epoch: int, most: int | None) -> np.ndarray:
-    """Indices of some or all examples, each once as long as there are not too many: in random order, or their own."""
+    """Indices of some or all examples for one epoch, each once unless there are very many.
+
+    Their random order depends on `seed` and `epoch` alone, so that a resumed fit sees the same; without a seed
+    they come in their own order, evenly spread.
+    """
     wanted = min(examples, most or examples)
     if seed is None:
         return np.unique(np.linspace(0, examples - 1, wanted).astype(np.int64))
@@ -76,3 +77,10 @@ def draw(examples: int, seed: int | None, epoch: int, most: int | None) -> np.nd
     if examples <= _LARGEST_SHUFFLE:
         return generator.permutation(examples)[:wanted]
     return generator.integers(examples, size=wanted)
+
+
+def stream(examples: int, seed: int, begin: int, count: int) -> np.ndarray:
+    """The `count` indices from place `begin` on of all passes over the examples, one behind the other."""
+    first, last = begin // examples, (begin + count - 1) // examples
+    passes = np.concatenate([draw(examples, seed, number, None) for number in range(first, last + 1)])
+    return passes[begin - first * examples :][:count]

@@ -1,4 +1,4 @@
-"""The state of a fit on disk after every epoch, so that a killed one resumes without a trace."""
+"""The state of a fit on disk after every round, so that a killed one goes on as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import keras
 
 from forecasting.runtime.files import replace, write_text
 
-__all__ = ["Checkpoint", "Epoch"]
+__all__ = ["Checkpoint", "Round"]
 
-Epoch = dict[str, float]  # epoch, loss, val_loss, seconds
+Round = dict[str, float]  # epoch (its number, 0 before the first step), loss, val_loss, seconds
 
 
 class Checkpoint:
@@ -23,41 +23,47 @@ class Checkpoint:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.history: list[Epoch] = []
+        self.history: list[Round] = []
 
     @property
     def best(self) -> int:
-        """The epoch, counted from 1, with the lowest validation loss; the earlier one of two equals."""
-        return min(range(len(self.history)), key=lambda i: self.history[i]["val_loss"]) + 1
+        """The number of the round with the lowest validation loss; the earlier one of two equals."""
+        return int(min(self.history, key=lambda row: row["val_loss"])["epoch"])
+
+    @property
+    def last(self) -> int:
+        """The number of the last complete round; 0 before the first one."""
+        return int(self.history[-1]["epoch"]) if self.history else 0
 
     def exhausted(self, patience: int) -> bool:
-        """Whether the last `patience` epochs brought no improvement."""
-        return len(self.history) - self.best >= patience
+        """Whether the last `patience` rounds brought nothing better."""
+        return bool(self.history) and self.last - self.best >= patience
 
     def restore(self, network: keras.Model) -> int:
-        """Load the last complete epoch, if any, into the compiled network; returns the number of finished epochs."""
+        """Load the last complete round, if there is one, into the compiled network; return its number."""
         log = self.directory / "history.json"
         if not log.exists():
             return 0
         self.history = json.loads(log.read_text(encoding="utf-8"))
-        network.optimizer.build(network.trainable_variables)  # otherwise Keras leaves its moments out when it loads
-        network.load_weights(self._weights(len(self.history)))
-        return len(self.history)
+        network.optimizer.build(network.trainable_variables)  # else Keras leaves its moments out of what it loads
+        network.load_weights(self._weights(self.last))
+        return self.last
 
-    def save(self, network: keras.Model, epoch: Epoch) -> None:
-        """Add an epoch; its weights are complete before the history names it."""
-        self.history.append(epoch)
-        count = len(self.history)
-        replace(self._weights(count), network.save_weights)
+    def save(self, network: keras.Model, row: Round) -> None:
+        """Add a round; its weights are complete before the history names it."""
+        self.history.append(row)
+        if not network.optimizer.built:  # before the first step
+            network.optimizer.build(network.trainable_variables)
+        replace(self._weights(self.last), network.save_weights)
         write_text(self.directory / "history.json", json.dumps(self.history))
-        for number in range(1, count):
+        for number in range(self.last):
             if number != self.best:
                 self._weights(number).unlink(missing_ok=True)
 
     def load_best(self, network: keras.Model) -> dict[str, Any]:
-        """Put the best epoch's weights into the network; returns that epoch's line of the history."""
+        """Put the best round's weights into the network; return its row of the history."""
         network.load_weights(self._weights(self.best))
-        return self.history[self.best - 1]
+        return next(row for row in self.history if row["epoch"] == self.best)
 
     def _weights(self, epoch: int) -> Path:
         return self.directory / f"epoch-{epoch}.weights.h5"

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["describe", "make_deterministic", "seed_epoch"]
+__all__ = ["describe", "make_deterministic", "seed_round"]
 
 
 def make_deterministic(seed: int) -> None:
@@ -19,14 +19,13 @@ def make_deterministic(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def seed_epoch(network: keras.Model, seed: int, epoch: int) -> None:
-    """Make the random draws of `network`, its dropout, depend on `seed` and `epoch` alone: a resumed fit draws the
-    same.
+def seed_round(network: keras.Model, seed: int, number: int) -> None:
+    """Let what `network` draws, its dropout, depend on `seed` and the round alone: a resumed fit draws the same.
 
     Keras keeps the state of these generators in no weights file.
     """
     states = [variable for variable in network.variables if variable.name == "seed_generator_state"]
-    drawn = np.random.SeedSequence([seed, epoch]).generate_state(2 * len(states)).reshape(-1, 2)
+    drawn = np.random.SeedSequence([seed, number]).generate_state(2 * len(states)).reshape(-1, 2)
     for state, value in zip(states, drawn, strict=True):
         state.assign(value)
 

@@ -13,8 +13,10 @@ from forecasting.config.training import Train
 from forecasting.errors import DataError
 from forecasting.series.windows import Batch
 from forecasting.training.batches import Examples
-from forecasting.training.checkpoint import Checkpoint, Epoch
+from forecasting.training.checkpoint import Checkpoint, Round
 from forecasting.training.loop import compile_network, learn
+from forecasting.training.plan import plan
+from forecasting.training.tbptt import Lanes
 
 __all__ = ["Arrays", "learn_in_memory"]
 
@@ -57,13 +59,14 @@ class Arrays:
 
 def learn_in_memory(
     network: keras.Model, loss: Callable[..., object], train: Examples, valid: Examples, config: Train
-) -> list[Epoch]:
-    """Fit a network to examples and load the weights of its best epoch. Returns the history.
+) -> list[Round]:
+    """Fit a network to examples; it ends with the weights of its best round. Returns the history.
 
     Raises TrainingError if the loss is not finite.
     """
-    compile_network(network, loss, config, len(train))
+    planned = plan(config, len(train), in_order=isinstance(train, Lanes))
+    compile_network(network, loss, config, planned.steps)
     with tempfile.TemporaryDirectory() as place:
-        checkpoint = learn(network, train, valid, config, Checkpoint(Path(place)), title=network.name)
+        checkpoint = learn(network, train, valid, config, planned, Checkpoint(Path(place)), title=network.name)
         checkpoint.load_best(network)
     return checkpoint.history

@@ -10,7 +10,6 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Bundle, open_bundle, write
 from forecasting.config.job import Job
-from forecasting.config.training import Train
 from forecasting.errors import TrainingError
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import prepare
@@ -20,8 +19,10 @@ from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.export import origin_of, save_network
 from forecasting.training.fit import build_network, export_graphs, learned_by, lessons
-from forecasting.training.loop import batches_in, compile_network, learn
+from forecasting.training.loop import compile_network, learn
+from forecasting.training.plan import plan
 from forecasting.training.records import SCRATCH, Fitted, Start
+from forecasting.training.ridge_start import start_as_ridge
 
 __all__ = ["fit_finally", "fit_finally_stored"]
 
@@ -42,22 +43,27 @@ def fit_finally(
     older = open_bundle(start.bundle) if start.bundle else None
     data = prepare(table, job, fold, learned=learned_by(twin))
     train, _ = lessons(table, data, job, fold, older)
-    config = _as_long(job.train, twin.manifest.origin.steps // epochs)
     network = build_network(job, data, start, older)
-    compile_network(network, network.get_layer("head").loss, config, len(train))
+    if older is None:
+        start_as_ridge(network, train, train)
+    length = twin.manifest.origin.steps // max(epochs, 1)
+    planned = plan(job.train, len(train))._replace(length=length, passes=False)
+    compile_network(network, network.get_layer("head").loss, job.train, max(planned.steps, 1))
     devices, checkpoint = describe(network), Checkpoint(work)
-    until = config.model_copy(update={"epochs": epochs, "patience": epochs})
+    planned = planned._replace(rounds=epochs, patience=epochs)
     title = f"{job.model.name} on all readings"
-    learn(network, train, train, until, checkpoint, title=title, notes=devices)  # no data are left to validate on
+    # there is nothing left to watch
+    learn(
+        network, train, train, job.train, planned, checkpoint, title=title, notes=devices
+    )  # there is nothing left to watch
     graphs, parity = export_graphs(network, job, train.batch(np.arange(min(len(train), 64))))
-    steps = epochs * batches_in(len(train), config)
     bundle = write(
         work / "bundle",
         twin.spec,
         graphs,
         calibration=twin.calibration,
         golden=twin.golden,
-        origin=origin_of(twin.manifest.origin, job, fold, steps=steps).model_copy(update={"parity": parity}),
+        origin=origin_of(twin.manifest.origin, job, fold, steps=planned.steps).model_copy(update={"parity": parity}),
         keras_file=save_network(network, work),
     )
     return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))
@@ -73,8 +79,3 @@ def fit_finally_stored(
         return fit_finally(table, job, open_bundle(twin), work, epochs=epochs, start=start)
     except TrainingError as error:
         return str(error)  # the judged model goes on serving
-
-
-def _as_long(config: Train, batches: int) -> Train:
-    """The training with `steps` steps per epoch, of windows drawn from all of them."""
-    return config.model_copy(update={"windows_per_epoch": batches * config.batch_size})

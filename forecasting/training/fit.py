@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from forecasting.bundle.artifact import Bundle, Origin, open_bundle
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.config.job import Job
+from forecasting.config.network import Network
 from forecasting.nn import export, heads, models
 from forecasting.series.features import Features
 from forecasting.series.folds import Fold
@@ -25,18 +27,20 @@ from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.export import check_parity, origin_of, save_network
-from forecasting.training.loop import batches_in, compile_network, learn
+from forecasting.training.loop import compile_network, learn
+from forecasting.training.plan import plan
 from forecasting.training.records import SCRATCH, Fitted, Start
+from forecasting.training.ridge_start import start_as_ridge
 from forecasting.training.symbols import fit_symbols
 from forecasting.training.warm_start import begin_with, freeze, replayed
 
-__all__ = ["fit", "fit_stored"]
+__all__ = ["export_graphs", "fit", "fit_stored", "network_for", "shapes"]
 
 
 def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin, start: Start = SCRATCH) -> Fitted:
     """Train the job's network on what `fold` may see and write its bundle to `work/bundle`.
 
-    `table` must be clean. `work` keeps the state after each epoch: a killed fit goes on from there and ends with
+    `table` must be clean. `work` keeps the state after each round: a killed fit goes on from there and ends with
     the same weights. A warm `start` keeps the features and the scaler in whose space its weights were learned. Raises
     DataError when there is too little to train on, TrainingError if the loss is not finite.
     """
@@ -46,12 +50,15 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin
     data = prepare(table, job, fold, learned=learned_by(older) if older else None)
     train, valid = lessons(table, data, job, fold, older)
     network = build_network(job, data, start, older)
-    compile_network(network, network.get_layer("head").loss, job.train, len(train))
+    if older is None:
+        start_as_ridge(network, train, valid)
+    planned = plan(job.train, len(train))
+    compile_network(network, network.get_layer("head").loss, job.train, planned.steps)
     devices = describe(network)
     checkpoint = Checkpoint(work)
-    learn(network, train, valid, job.train, checkpoint, title=job.model.name, notes=devices)
+    learn(network, train, valid, job.train, planned, checkpoint, title=job.model.name, notes=devices)
     best = checkpoint.load_best(network)
-    origin = origin_of(origin, job, fold, steps=int(best["epoch"]) * batches_in(len(train), job.train))
+    origin = origin_of(origin, job, fold, steps=int(best["epoch"]) * planned.length)
     example = valid.batch(np.arange(min(len(valid), 64)))
     graphs, parity = export_graphs(network, job, example)
     bundle = write_bundle(network, graphs, data, job, work, origin=origin.model_copy(update={"parity": parity}))
@@ -82,11 +89,16 @@ def lessons(
 
 def build_network(job: Job, data: Prepared, start: Start, older: Bundle | None) -> keras.Model:
     """The job's network with its first weights, frozen where they are to stay; raises ConfigError, TrainingError."""
-    network = models.build(job.model.params, shapes(job, data.features, data.layout), heads.build(job.head))
+    network = network_for(job, data.features, data.layout)
     if older is not None:
         begin_with(network, older)
         freeze(network, start.init)
     return network
+
+
+def network_for(job: Job, features: Features, layout: Layout | None = None) -> keras.Model:
+    """The job's network for windows of these features, its weights drawn at random; raises ConfigError."""
+    return models.build(cast(Network, job.model.params), shapes(job, features, layout), heads.build(job.head))
 
 
 def together(windows: Windows, layout: Layout | None) -> Examples:

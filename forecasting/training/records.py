@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle
 from forecasting.config.job import Job
-from forecasting.config.network import Network
+from forecasting.config.network import Auto, Network
 from forecasting.series.folds import Fold
 from forecasting.series.layout import learn_layout
 
@@ -23,6 +23,7 @@ class Fitted(NamedTuple):
     bundle: Path
     curves: pd.DataFrame  # epoch, loss, val_loss, seconds
     devices: tuple[str, ...]
+    tried: pd.DataFrame | None = None  # all candidates of a search, with their weights
 
 
 class Start(NamedTuple):
@@ -55,6 +56,8 @@ def objections(bundle: Bundle, job: Job, folds: Sequence[Fold], known: pd.DataFr
     `fit_until`, nor chosen by readings after its `seen_until`, since those judge the fit. `known` is the part that the
     first fold may learn from.
     """
+    if isinstance(job.model.params, Auto) or bundle.spec.members:
+        return ["an ensemble is chosen anew at every training"]
     if bundle.spec.baseline:
         return [f"it is the baseline {bundle.spec.model}, not a network"]
     if "model.keras" not in bundle.manifest.files:
@@ -78,7 +81,7 @@ def _other_network(bundle: Bundle, job: Job) -> list[str]:
         **{f"series.{name}": (getattr(spec.series, name), getattr(job.series, name)) for name in _READ},
     }
     if spec.model == job.model.name:
-        pairs |= _params(bundle.manifest.origin.params, job.model.params)
+        pairs |= _params(bundle.manifest.origin.params, cast(Network, job.model.params))
     return [f"its {name} is {its}, the job's is {ours}" for name, (its, ours) in pairs.items() if its != ours]
 
 

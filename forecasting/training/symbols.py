@@ -22,18 +22,20 @@ from forecasting.nn.models import many_to_many
 from forecasting.nn.shapes import Shapes
 from forecasting.series.folds import Fold
 from forecasting.series.vocabulary import prepare_symbols
-from forecasting.training.checkpoint import Checkpoint, Epoch
+from forecasting.training.checkpoint import Checkpoint, Round
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.examples import learn_in_memory
 from forecasting.training.export import check_parity, origin_of, save_network
-from forecasting.training.loop import batches_in, compile_network, learn
+from forecasting.training.loop import compile_network, learn
+from forecasting.training.plan import plan
 from forecasting.training.records import SCRATCH, Fitted, Start
 from forecasting.training.tbptt import Lanes
 from forecasting.training.warm_start import begin_with, freeze
 
 __all__ = ["Lessons", "chunk_graph", "fit_symbols", "in_lanes", "learn_symbols", "lessons", "network_of"]
 
-CHECKED = 8  # steps of that check: rounding errors grow along a trained network, in ONNX as in Keras
+LANES = 256  # where train.batch_size does not say
+CHECKED = 8  # steps on which that is seen: rounding grows along a trained network, in ONNX as in Keras
 
 
 class Lessons(NamedTuple):
@@ -65,12 +67,13 @@ def fit_symbols(
         freeze(network, start.init)
     given = lessons(data.train, data.valid, job.train, steps=steps, carry=params.carry)
     config, learner = in_lanes(job.train, given), many_to_many.carrying(network, given.train.lanes)
-    compile_network(learner, network.get_layer("head").loss, config, len(given.train))
+    planned = plan(config, len(given.train), in_order=True)
+    compile_network(learner, network.get_layer("head").loss, config, planned.steps)
     devices, checkpoint = describe(network), Checkpoint(work)
-    learn(learner, given.train, given.valid, config, checkpoint, title=job.model.name, notes=devices)
+    learn(learner, given.train, given.valid, config, planned, checkpoint, title=job.model.name, notes=devices)
     best = checkpoint.load_best(learner)
     graphs, parity = chunk_graph(network, given.valid.batch(np.arange(min(len(given.valid), 64)))["symbols"])
-    done = int(best["epoch"]) * batches_in(len(given.train), config)
+    done = int(best["epoch"]) * planned.length
     origin = origin_of(origin, job, fold, steps=done).model_copy(update={"parity": parity})
     keras_file = save_network(network, work)
     spec = symbol_spec(job, job.model.name, data.vocabulary)
@@ -89,13 +92,13 @@ def lessons(
 ) -> Lessons:
     """Sequences of codes in `batch_size` lanes, or in fewer if there are fewer chunks of `steps`."""
     chunks = sum(-(-len(sequence) // steps) for sequence in train)
-    lanes = max(1, min(config.batch_size, chunks))
+    lanes = max(1, min(config.batch_size or LANES, chunks))
     first, second = (Lanes(part, lanes=lanes, steps=steps, carry=carry) for part in (train, valid))
     return Lessons(first, second)
 
 
-def learn_symbols(network: keras.Model, given: Lessons, config: Train) -> list[Epoch]:
-    """Fit a network that was built for symbols, leaving no files behind; it ends with its best weights.
+def learn_symbols(network: keras.Model, given: Lessons, config: Train) -> list[Round]:
+    """Fit a network that was built for symbols, and leave no files behind; it ends with its best weights.
 
     Returns the history. Raises TrainingError if the loss is not finite.
     """

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from forecasting.bundle.calibration import Calibration
 from forecasting.bundle.conformal import LEAST, calibrate
 from forecasting.errors import GatecastError
 
@@ -157,3 +158,35 @@ def test_weighted_residuals_follow_a_world_that_changed() -> None:
         covered[name] = ((low <= after) & (after <= high)).mean()
     assert covered["alike"] < 0.6
     assert abs(covered["recent"] - 0.8) < 0.03
+
+
+def test_overlapping_windows_count_for_what_is_independent_in_them() -> None:
+    """Errors of a random walk h steps ahead are sums of h shocks: n / h of them are independent, by and large."""
+    shocks = np.random.default_rng(6).normal(size=4000)
+    walk = np.cumsum(shocks)
+    steps = np.arange(1, 9)
+    y = walk[np.arange(3900)[:, None] + steps] - walk[:3900, None]  # (B, H) around a forecast of no change
+    made = calibrate(y, np.zeros((3900, 8, 1)), (0.5,), series=np.zeros(3900, dtype=np.intp))
+    assert made.independent is not None
+    np.testing.assert_allclose(3900 / made.independent, steps, rtol=0.2)
+
+
+def test_windows_of_different_series_are_independent() -> None:
+    """What looks like a neighbor but belongs to another series does not count."""
+    level = np.repeat(np.random.default_rng(2).normal(size=300), 2)[:, None] * np.ones((1, 3))  # pairs alike
+    own, shared = (
+        calibrate(level, np.zeros((600, 3, 1)), (0.5,), series=np.arange(600) // size).independent for size in (1, 2)
+    )
+    np.testing.assert_allclose(own, 600, rtol=1e-9)
+    np.testing.assert_allclose(shared, [600, 300, 300], rtol=0.01)
+
+
+def test_few_independent_residuals_widen_the_interval() -> None:
+    """Of 100 residuals worth 10, the 0.9 quantile is the one of rank 11 * 0.9 * 10 = 99, the 0.1 of rank 2."""
+    residuals = (np.arange(1, 101, dtype=np.float32) - 50.5)[None, None]
+    plain, few = (Calibration((0.5,), residuals, independent=worth) for worth in (None, np.array([10.0])))
+    zero = np.zeros((1, 1, 1))
+    assert plain.apply(zero, (0.1, 0.5, 0.9)).ravel().tolist() == [-40.5, 0.0, 40.5]
+    assert few.apply(zero, (0.1, 0.5, 0.9)).ravel().tolist() == [-48.5, 0.0, 48.5]
+    again = Calibration.from_arrays(few.to_arrays())
+    assert again.apply(zero, (0.9,)).ravel().tolist() == [48.5]

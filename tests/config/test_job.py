@@ -86,7 +86,8 @@ def test_rules_that_read_a_wrong_key_wait_for_it() -> None:
 
 def test_rules_between_sections_are_told_beside_a_wrong_key_of_the_same_section() -> None:
     """The frequency is wrong, the bounds are right, and counts need a lower one all the same."""
-    found = said(series={"freq": "x", "integer": True, "scale": "none"}, head={"name": "negative_binomial"})
+    counts = {"head": {"name": "negative_binomial"}, "model": "stacked"}
+    found = said(series={"freq": "x", "integer": True, "scale": "none"}, **counts)
     assert [line.partition(": ")[0] for line in found] == ["series.freq", "series.lower"]
 
 
@@ -101,7 +102,7 @@ def test_two_faults_of_one_key_are_both_told() -> None:
 @pytest.mark.parametrize(
     ("sections", "sentence"),
     [
-        ({"window": {"contxt": 5, "horizon": 3}}, "window.context: this key is required, for example context: 72"),
+        ({"window": {"context": 5}}, "window.horizon: this key is required, for example horizon: 12"),
         (
             {"window": {"contxt": 5, "context": 5, "horizon": 3}},
             "window.contxt: unknown key (did you mean context?); valid keys: context, horizon, block, stride",
@@ -147,7 +148,7 @@ def test_two_faults_of_one_key_are_both_told() -> None:
         ),
         (
             {"model": "stackd"},
-            "model: must be a section whose name is one of stacked, seq2seq, deepar, segrnn, conv_lstm, in_step, got",
+            "model.name: must be one of auto, stacked, seq2seq, deepar, segrnn, conv_lstm, in_step, got 'stackd' (did",
         ),
         ({"forecast": {"levels": [80, 100]}}, "forecast.levels.1: must be a whole number from 1 to 99, got 100"),
         (

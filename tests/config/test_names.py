@@ -7,7 +7,7 @@ import pytest
 from forecasting.config.cells import CONVOLUTIONAL, OPTIONS, Cell
 from forecasting.config.evaluation import Baseline, Ngram, PrimaryMetric, PrimarySymbolMetric
 from forecasting.config.head import Head, HeadName
-from forecasting.config.network import NETWORKS, Model
+from forecasting.config.network import NETWORKS, Auto, Model
 from forecasting.config.series import TimeFeature
 from forecasting.config.source import Source
 from forecasting.evaluation.baselines import BASELINES
@@ -39,7 +39,7 @@ def tags(union: Any, key: str) -> list[str]:
         pytest.param(get_args(HeadName), HEADS, id="heads"),
         pytest.param(tags(Head, "name"), HEADS, id="head"),
         pytest.param(NETWORKS, MODELS, id="networks"),
-        pytest.param(tags(Model, "name"), MODELS, id="model"),
+        pytest.param(tags(Model, "name"), ["auto", *MODELS], id="model"),
         pytest.param(tags(Source, "kind"), SOURCES, id="sources"),
         pytest.param(get_args(TimeFeature), TIME_FEATURES, id="time features"),
         pytest.param(get_args(Baseline), BASELINES, id="baselines"),
@@ -57,7 +57,7 @@ def test_each_network_stands_under_its_own_name() -> None:
     """In the table of networks, and in the section that picks it."""
     assert {name: network.name for name, network in NETWORKS.items()} == {name: name for name in NETWORKS}
     chosen = {section.model_fields["name"].default: section().params for section in get_args(get_args(Model)[0])}
-    assert {name: type(params) for name, params in chosen.items()} == NETWORKS
+    assert {name: type(params) for name, params in chosen.items()} == {"auto": Auto, **NETWORKS}
 
 
 def test_cells_with_options_are_cells() -> None:

@@ -44,12 +44,12 @@ def test_all_violations_are_listed_at_once(refusal: Refusal) -> None:
             "  - model.params.cell: must be one of simple, lstm, gru, peephole_lstm, coupled_lstm, conv_lstm,"
             " conv_lstm_peephole, got 'lsmt' (did you mean lstm?)"
         ),
+        "  - model.params.highway: must be a whole number of at least 0, got 'far'",
         "  - model.params.units.1: must be a whole number of at least 1, got 0",
         "  - model.params.dropout: must be a number of at least 0 and below 1, got 1.5",
-        "  - model.params.highway: must be a whole number of at least 0, got 'far'",
         (
-            "  - model.params.unit: unknown key (did you mean units?); valid keys: cell, cell_options, units,"
-            " bidirectional, activation, dropout, normalise, embedding, decoder, highway"
+            "  - model.params.unit: unknown key (did you mean units?); valid keys: cell, cell_options, highway,"
+            " highway_start, units, bidirectional, activation, dropout, normalise, embedding, decoder"
         ),
     ]
 
@@ -83,7 +83,7 @@ def test_all_violations_are_listed_at_once(refusal: Refusal) -> None:
         (
             "transformer",
             {},
-            "name: must be one of stacked, seq2seq, deepar, segrnn, conv_lstm, in_step, got",
+            "name: must be one of auto, stacked, seq2seq, deepar, segrnn, conv_lstm, in_step, got",
         ),
         ("staked", {}, "got 'staked' (did you mean stacked?)"),
     ],

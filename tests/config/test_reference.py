@@ -40,7 +40,7 @@ def test_every_section_stands_on_the_page_once() -> None:
 @pytest.mark.parametrize(
     ("heading", "key", "cells"),
     [
-        ("window", "context", ["required", "whole number from 1 to 100,000", "Steps that the network reads."]),
+        ("window", "context", ["`auto`", "whole number from 1 to 100,000 or auto", "Steps that the network reads;"]),
         ("series", "duplicates", ["`refuse`", "`mean`, `first`, `last`, `sum`, `refuse`"]),
         ("series", "calendar", ["`[]`", "list of `minute`, `hour`, `day_of_week`,"]),
         ("train", "weight_decay", ["`0.0001`", "number of at least 0", "Weight decay of AdamW."]),

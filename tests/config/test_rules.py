@@ -94,7 +94,7 @@ def test_what_is_left_out_in_a_job_of_symbols_fits_them(make_job: Callable[..., 
     [
         pytest.param(
             {},
-            {"head": {"name": "categorical"}, "train": {"windows_per_epoch": 5}},
+            {"head": {"name": "categorical"}, "train": {"windows_per_epoch": 5, "epochs": 2}},
             [
                 "train.windows_per_epoch: sequences of symbols are read whole, got 5; leave it out",
                 "model.name: the head categorical needs in_step, the network of symbols, got stacked",

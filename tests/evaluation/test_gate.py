@@ -136,6 +136,22 @@ def test_gate_refuses_a_model_that_is_better_by_luck() -> None:
     assert sum(rule["beats_champion"].passed for rule in rules) <= 8
 
 
+def test_without_a_champion_the_average_decides() -> None:
+    """Two per cent better with a bound below zero goes live where nothing is, and does not replace a champion."""
+    random = np.random.default_rng(3)
+    truth = windows(world()[1])
+    close = candidate("ridge", truth + 0.2 * random.normal(size=truth.shape))
+    gate = GATE.model_copy(update={"baselines": ("ridge",)})
+    pairs = [candidate("net", truth + 0.2 * random.normal(size=truth.shape)) for _ in range(12)]
+    first = [judge(one, None, [close, naive()], gate, step=1) for one in pairs]
+    rules = [{rule.rule: rule for rule in one.rules}["beats_ridge"] for one in first]
+    assert {rule.passed for rule in rules} == {True, False}
+    assert all(rule.passed == (rule.figure > 0) for rule in rules)
+    assert "with no champion, the average decides" in rules[0].sentence
+    held = [judge(one, close, [close, naive()], gate, step=1) for one in pairs]
+    assert sum(one.passed for one in held) < sum(one.passed for one in first)
+
+
 def test_gate_refuses_a_shuffled_model() -> None:
     """Right values for the wrong windows: worse than naive."""
     shuffled = np.random.default_rng(0).permutation(windows(world()[1]))
@@ -199,8 +215,11 @@ def test_reasons_are_sentences_with_figures() -> None:
     slow = verdict(replace(good(), latency_ms=250.0))
     assert reasons(slow) == ["a forecast takes 250 ms, 100 ms is allowed"]
     worse = reasons(verdict(naive()))
-    assert "wql is 0.0% better than that of naive, with one-sided 90% bounds 0.0% better and 0.0% better" in worse[0]
-    assert "the lower bound must exceed 0.0%" in worse[0]
+    assert (
+        "wql is 0.0% better than that of naive on average (one-sided 90% bounds 0.0% better and 0.0% better)"
+        in worse[0]
+    )
+    assert "with no champion, the average decides" in worse[0]
 
 
 def test_judge_is_deterministic() -> None:

@@ -10,7 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 
+from forecasting.config.head import NumberHead
+from forecasting.config.network import SegRNN, Stacked
 from forecasting.errors import GatecastError
+from forecasting.nn import heads, models
 from forecasting.nn.cells import CELLS, CONVOLUTIONAL
 from forecasting.nn.export import parity, to_onnx
 from forecasting.nn.models import Shapes
@@ -61,6 +64,22 @@ def test_export_agrees_in_every_case(normalise: str, highway: int, mask: bool, n
     arrays["past"][0, :, 0], arrays["past"][1, :, -1] = 1.5, 0.0
     model = network(shapes, units=[3], normalise=normalise, highway=highway)
     assert parity(model, to_onnx(model), arrays) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        Stacked(units=(3,), highway=5, highway_start="ridge"),
+        SegRNN(units=3, segment=4, highway=5, highway_start="ridge"),
+    ],
+    ids=lambda one: one.name,
+)
+@pytest.mark.parametrize("future", [0, 2])
+def test_export_agrees_on_a_wide_highway(params: Any, future: int, batch: Any, randomise: Any) -> None:
+    """With random weights, with and without what is known ahead."""
+    shapes = Shapes(8, 4, 3, future=future)
+    model = randomise(models.build(params, shapes, heads.build(NumberHead(quantiles=(0.1, 0.5, 0.9)))))
+    assert parity(model, to_onnx(model), batch(shapes)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])

@@ -9,7 +9,7 @@ from keras import ops
 
 from forecasting.errors import ConfigError
 from forecasting.nn.layers.code_embedding import CodeEmbedding
-from forecasting.nn.layers.highway import Highway
+from forecasting.nn.layers.highway import Highway, WideHighway
 from forecasting.nn.layers.reversible_norm import METHODS, LocationScale, Normalise, denormalise
 
 FLOOR = 0.01  # smallest scale of a window
@@ -105,6 +105,25 @@ def test_highway_adds_a_linear_function_of_the_last_lags(randomize: Any, rng: np
     moved = ops.convert_to_numpy(layer([ops.convert_to_tensor(past), ops.convert_to_tensor(loc_scale)]))
     np.testing.assert_allclose(moved[..., 0], expected, atol=1e-5)
     np.testing.assert_array_equal(moved[..., 1], loc_scale[..., 1])
+
+
+@pytest.mark.parametrize("known", [0, 2])
+def test_wide_highway_reads_all_channels_and_what_is_known_ahead(
+    known: int, randomise: Any, rng: np.random.Generator
+) -> None:
+    """location + scale * (W x + A f + b), and scale * exp(g), with everything flattened."""
+    past, loc_scale = rng.normal(size=(4, 7, 2)).astype("float32"), rng.normal(size=(4, 5, 2)).astype("float32")
+    future = rng.normal(size=(4, 5, known)).astype("float32")
+    arrays = [past, loc_scale, *([future] if known else [])]
+    layer = WideHighway(3)
+    layer.build([array.shape for array in arrays])
+    randomise(layer)
+    kernel, bias, spread, *ahead = layer.get_weights()
+    shift = past[:, 4:].reshape(4, -1) @ kernel + bias
+    shift = shift + (future.reshape(4, -1) @ ahead[0] if known else 0.0)
+    moved = ops.convert_to_numpy(layer([ops.convert_to_tensor(array) for array in arrays]))
+    np.testing.assert_allclose(moved[..., 0], loc_scale[..., 0] + loc_scale[..., 1] * shift, atol=1e-5)
+    np.testing.assert_allclose(moved[..., 1], loc_scale[..., 1] * np.exp(spread), rtol=1e-5)
 
 
 def test_untrained_highway_changes_nothing(rng: np.random.Generator) -> None:

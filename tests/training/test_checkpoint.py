@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from forecasting.training.checkpoint import Checkpoint, Epoch
+from forecasting.training.checkpoint import Checkpoint, Round
 
 # Keras reads its TensorFlow variables in a way that NumPy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -29,9 +29,9 @@ def fit(model: keras.Model) -> None:
     model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0)
 
 
-def epoch(number: int, val_loss: float) -> Epoch:
+def epoch(number: int, val_loss: float) -> Round:
     """A line of the history."""
-    return Epoch(epoch=number, loss=1.0, val_loss=val_loss, seconds=0.0)
+    return Round(epoch=number, loss=1.0, val_loss=val_loss, seconds=0.0)
 
 
 def weights(model: keras.Model) -> list[Any]:
@@ -133,3 +133,17 @@ def test_killed_while_saving_the_epoch_before_is_complete(
     assert json.loads((tmp_path / "history.json").read_text()) == fresh.history == [epoch(1, 2.0), epoch(2, 1.0)]
     fresh.save(model, epoch(3, 3.0))
     assert fresh.load_best(model)["epoch"] == 2
+
+
+def test_the_round_before_the_first_step_may_be_the_best(tmp_path: Path) -> None:
+    """A network that forecasts before it has learned is saved as round 0, and may be taken back."""
+    checkpoint, model = Checkpoint(tmp_path), network()
+    checkpoint.save(model, epoch(0, 1.0))
+    before = weights(model)
+    for number in (1, 2):
+        fit(model)
+        checkpoint.save(model, epoch(number, 2.0))
+    assert (checkpoint.best, checkpoint.last) == (0, 2)
+    assert checkpoint.exhausted(2)
+    assert checkpoint.load_best(model)["epoch"] == 0
+    assert weights(model) == before

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,15 +121,16 @@ class Killed(BaseException):
 
 def in_the_middle_of_the_second_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Die after 14 of 20 batches."""
-    left, move = [14], FitProgress.on_train_batch_end
+    left, watch = [14], FitProgress.watch
 
-    def dying(self: FitProgress, batch: int, logs: dict[str, Any] | None = None) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Killed
-        move(self, batch, logs)
+    def dying(self: FitProgress, batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in watch(self, batches):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            yield batch
 
-    monkeypatch.setattr(FitProgress, "on_train_batch_end", dying)
+    monkeypatch.setattr(FitProgress, "watch", dying)
 
 
 def after_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,9 +175,9 @@ def test_killed_fit_goes_on_as_if_nothing_had_happened(
 
 
 def test_loss_that_is_lost_ends_the_fit_with_a_way_out(task: Callable[..., Any], tmp_path: Path) -> None:
-    """A diverging fit raises, names the epoch and the key, and leaves no bundle and no history behind."""
+    """A diverging fit raises, names the round and the key, and leaves no bundle and no history behind."""
     asked = task({"cell": "simple", "activation": "relu", "normalise": "none"}, learning_rate=1e30, decay="constant")
-    with pytest.raises(TrainingError, match=r"the loss became (nan|inf).* in epoch \d: lower train.learning_rate"):
+    with pytest.raises(TrainingError, match=r"the loss became (nan|inf).* in round \d: lower train.learning_rate"):
         fit(asked.table, asked.job, asked.fold, tmp_path, origin=ORIGIN)
     assert not (tmp_path / "bundle").exists()
 
@@ -186,16 +187,17 @@ def test_an_epoch_reads_no_more_windows_than_asked_for(
 ) -> None:
     """`windows_per_epoch` bounds the batches of every epoch."""
     asked = task({}, windows_per_epoch=130, epochs=2)
-    batches: list[int] = []
-    move = FitProgress.on_train_batch_end
+    sizes: list[int] = []
+    watch = FitProgress.watch
 
-    def counting(self: FitProgress, batch: int, logs: dict[str, Any] | None = None) -> None:
-        batches.append(batch)
-        move(self, batch, logs)
+    def counting(self: FitProgress, batches: Iterable[Any]) -> Iterator[Any]:
+        for inputs, targets in watch(self, batches):
+            sizes.append(len(targets))
+            yield inputs, targets
 
-    monkeypatch.setattr(FitProgress, "on_train_batch_end", counting)
+    monkeypatch.setattr(FitProgress, "watch", counting)
     fitted = fit(asked.table, asked.job, asked.fold, tmp_path, origin=ORIGIN)
-    assert batches == [0, 1, 2, 0, 1, 2]
+    assert sizes == [64, 64, 2, 64, 64, 2]
     assert open_bundle(fitted.bundle).manifest.origin.steps in (3, 6)
 
 

@@ -1,10 +1,11 @@
 """An ONNX graph, built node by node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import onnx
+import onnx.compose
 from onnx import TensorProto, helper, numpy_helper
 
 from forecasting.errors import GatecastError
@@ -97,6 +98,19 @@ class Graph:
             scan_input_directions=[int(backwards)],
             **directions,
         )
+
+    def inline(self, model: onnx.ModelProto, inputs: Mapping[str, str], *, prefix: str) -> dict[str, str]:
+        """Take over all nodes of a model, its inputs being values of this graph; its outputs by their names.
+
+        Its own names get the prefix, which no other name here may begin with.
+        """
+        inner = onnx.compose.add_prefix(model, prefix).graph
+        for value in inner.input:
+            given = inputs[value.name.removeprefix(prefix)]
+            self._nodes.append(helper.make_node("Identity", [given], [value.name], name=value.name))
+        self._nodes.extend(inner.node)
+        self._constants.extend(inner.initializer)
+        return {value.name.removeprefix(prefix): value.name for value in inner.output}
 
     def model(self) -> onnx.ModelProto:
         """The checked model."""

@@ -3,9 +3,10 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from forecasting.nn.layers.head import Head
+from forecasting.nn.layers.head import Head, inverse_softplus
 from forecasting.nn.losses import normal
 
 __all__ = ["NormalHead"]
@@ -26,6 +27,10 @@ class NormalHead(Head):
         """(B, M, 2) and (B, M, 2) to (B, M, 2)."""
         location = raw[..., :1] * loc_scale[..., 1:] + loc_scale[..., :1]
         return ops.concatenate([location, (ops.softplus(raw[..., 1:]) + FLOOR) * loc_scale[..., 1:]], axis=-1)
+
+    def bias_for(self, residuals: np.ndarray) -> np.ndarray:
+        """Mean and standard deviation of the residuals."""
+        return np.array([residuals.mean(), *inverse_softplus(np.array([residuals.std() - FLOOR]))])
 
     def loss(self, y_true: Any, output: Any) -> Any:
         """The masked negative log likelihood of (B, M) targets, NaN where missing; a scalar."""

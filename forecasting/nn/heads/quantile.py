@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
-from forecasting.nn.layers.head import Head
+from forecasting.nn.layers.head import Head, inverse_softplus
 from forecasting.nn.layers.reversible_norm import denormalise
 from forecasting.nn.losses import pinball
 
@@ -38,6 +39,14 @@ class QuantileHead(Head):
         above = median + ops.cumsum(steps[:, :, self.anchor + 1 :], axis=-1)
         below = median - ops.flip(ops.cumsum(ops.flip(steps[:, :, : self.anchor], axis=-1), axis=-1), axis=-1)
         return denormalise(ops.concatenate([below, median, above], axis=-1), loc_scale)
+
+    def bias_for(self, residuals: np.ndarray) -> np.ndarray:
+        """The quantiles of the residuals: the anchor itself, then the steps outwards."""
+        quantiles = np.quantile(residuals, self.levels)
+        steps = np.diff(quantiles)
+        raw = inverse_softplus(np.concatenate([steps[: self.anchor], [1.0], steps[self.anchor :]]))
+        raw[self.anchor] = quantiles[self.anchor]
+        return raw
 
     def loss(self, y_true: Any, output: Any) -> Any:
         """The masked pinball loss of (B, M) targets, NaN where missing, under quantiles (B, M, Q); a scalar."""

@@ -3,9 +3,10 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from forecasting.nn.layers.head import Head
+from forecasting.nn.layers.head import Head, inverse_softplus
 from forecasting.nn.losses import student_t
 
 __all__ = ["StudentTHead"]
@@ -29,6 +30,12 @@ class StudentTHead(Head):
         degrees = LEAST_DF + (ops.softplus(raw[..., :1]) + FLOOR)
         location = raw[..., 1:2] * loc_scale[..., 1:] + loc_scale[..., :1]
         return ops.concatenate([degrees, location, (ops.softplus(raw[..., 2:]) + FLOOR) * loc_scale[..., 1:]], axis=-1)
+
+    def bias_for(self, residuals: np.ndarray) -> np.ndarray:
+        """Five degrees of freedom, with mean and standard deviation of the residuals."""
+        scale = residuals.std() * np.sqrt(3 / 5)  # a variance is scale² df / (df - 2)
+        freedom, raw = inverse_softplus(np.array([3.0, scale - FLOOR]))
+        return np.array([freedom, residuals.mean(), raw])
 
     def loss(self, y_true: Any, output: Any) -> Any:
         """The masked negative log likelihood of (B, M) targets, NaN where missing; a scalar."""

@@ -3,9 +3,16 @@
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
-__all__ = ["Head"]
+__all__ = ["Head", "inverse_softplus"]
+
+
+def inverse_softplus(values: np.ndarray) -> np.ndarray:
+    """The x of softplus(x) = value, for values of 1e-6 at least."""
+    found: np.ndarray = np.log(np.expm1(np.maximum(values, 1e-6)))
+    return found
 
 
 class Head(keras.layers.Layer):
@@ -41,6 +48,13 @@ class Head(keras.layers.Layer):
 
     def parameters(self, raw: Any, loc_scale: Any) -> Any:
         """Raw values (B, M, size) and loc_scale (B, M, 2) as parameters (B, M, P)."""
+        raise NotImplementedError
+
+    def bias_for(self, residuals: np.ndarray) -> np.ndarray:
+        """The bias (size,) with which the head, its kernel at zero, gives the distribution of `residuals`.
+
+        They are in units of the scale; raises NotImplementedError for a head that has no such bias.
+        """
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:

@@ -7,7 +7,7 @@ from keras import ops
 
 from forecasting.nn.layers.reversible_norm import denormalise
 
-__all__ = ["Highway"]
+__all__ = ["Highway", "WideHighway"]
 
 
 @keras.saving.register_keras_serializable("gatecast")
@@ -42,3 +42,41 @@ class Highway(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "steps": self.steps}
+
+
+@keras.saving.register_keras_serializable("gatecast")
+class WideHighway(Highway):
+    """A highway over all channels of the last `steps` context steps, and over all that is known ahead.
+
+    Location + scale * (W x + A f + b), with x (B, steps · D) and f (B, H · F) flattened, and scale * exp(g), with a
+    g of its own for each horizon step. Its weights can be those of a ridge regression: a network around it then
+    forecasts before it has learned anything.
+    """
+
+    starts_trained = True
+
+    def build(self, input_shape: list[Any]) -> None:
+        """One weight per (input, horizon step)."""
+        past, loc_scale, *ahead = input_shape
+        horizon, width = loc_scale[1], self.steps * past[-1]
+        self.kernel = self.add_weight(shape=(width, horizon), initializer="zeros", name="kernel")
+        self.bias = self.add_weight(shape=(horizon,), initializer="zeros", name="bias")
+        self.log_spread = self.add_weight(shape=(horizon,), initializer="zeros", name="log_spread")
+        for future in ahead:
+            shape = (future[1] * future[2], horizon)
+            self.ahead_kernel = self.add_weight(shape=shape, initializer="zeros", name="ahead_kernel")
+
+    def call(self, inputs: Any) -> Any:
+        """[(B, T, D), (B, H, 2)] and, where something is known ahead, (B, H, F) to (B, H, 2)."""
+        past, loc_scale, *ahead = inputs
+        shift = ops.matmul(_flat(past[:, -self.steps :]), self.kernel) + self.bias  # (B, H)
+        for future in ahead:
+            shift = shift + ops.matmul(_flat(future), self.ahead_kernel)
+        location = denormalise(ops.expand_dims(shift, -1), loc_scale)
+        scale = loc_scale[:, :, 1:] * ops.expand_dims(ops.exp(self.log_spread), -1)
+        return ops.concatenate([location, scale], axis=-1)
+
+
+def _flat(values: Any) -> Any:
+    """(B, …) to (B, all others)."""
+    return ops.reshape(values, (-1, values.shape[1] * values.shape[2]))

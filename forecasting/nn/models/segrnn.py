@@ -10,7 +10,7 @@ from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
 from forecasting.nn.shapes import Shapes, inputs
-from forecasting.nn.wiring import dropped, joined
+from forecasting.nn.wiring import dropped, joined, moved_by_highway
 
 __all__ = ["build"]
 
@@ -32,6 +32,7 @@ def build(params: SegRNN, shapes: Shapes, head: Any) -> keras.Model:
     answers = keras.layers.Dense(params.segment * WIDTH, name="steps")(answers)
     features = Steps(shapes.horizon, WIDTH, name="horizon")(answers)  # (B, H, W)
     loc_scales = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scale)  # (B, H, 2)
+    loc_scales = moved_by_highway(params, arrays, past, loc_scales)
     return keras.Model(arrays, head([features, loc_scales]), name="segrnn")
 
 

@@ -8,10 +8,9 @@ from forecasting.config.cells import CONVOLUTIONAL
 from forecasting.config.network import Stacked
 from forecasting.nn import cells
 from forecasting.nn.layers.code_embedding import CodeEmbedding
-from forecasting.nn.layers.highway import Highway
 from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.shapes import Shapes, inputs
-from forecasting.nn.wiring import dropped, joined
+from forecasting.nn.wiring import dropped, joined, moved_by_highway
 
 __all__ = ["build"]
 
@@ -30,8 +29,7 @@ def build(params: Stacked, shapes: Shapes, head: Any) -> keras.Model:
     loc_scale = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scale)
     if shapes.grid:
         loc_scale = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(loc_scale)  # (B, M, 2)
-    if params.highway:
-        loc_scale = Highway(params.highway, name="highway")([past, loc_scale])
+    loc_scale = moved_by_highway(params, arrays, past, loc_scale)
     state = _encode(params, shapes, past)
     features = _decode(params, shapes, arrays, state)
     return keras.Model(arrays, head([features, loc_scale]), name="stacked")

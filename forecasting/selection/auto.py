@@ -1,0 +1,110 @@
+"""Fit `auto`: search, ensemble, one bundle: one page, top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.artifact import Origin
+from forecasting.bundle.assemble import assemble, spec_for
+from forecasting.bundle.engine import Graphs
+from forecasting.bundle.spec import MemberSpec
+from forecasting.config.job import Job
+from forecasting.nn.exporters.ensemble import Part, combine
+from forecasting.selection.greedy import loss, select
+from forecasting.selection.members import Member, Watched, linear_members, watch
+from forecasting.selection.search import search
+from forecasting.series.calendar import season_of
+from forecasting.series.folds import Fold
+from forecasting.series.prepare import prepare
+from forecasting.storage.snapshot import take
+from forecasting.storage.store import Store
+from forecasting.training.devices import make_deterministic
+from forecasting.training.export import origin_of
+from forecasting.training.fit import shapes
+from forecasting.training.records import SCRATCH, Fitted, Start
+
+__all__ = ["fit_auto", "fit_stored"]
+
+
+def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin) -> Fitted:
+    """Search for networks within the job's budget and write the best ensemble as one bundle to `work/bundle`.
+
+    `table` must be clean. The choice sees what `fold` may see, and nothing after it. A killed search goes on from
+    `work` and ends with the same members and weights. Raises DataError when there is too little to train on,
+    TrainingError when a loss is not finite.
+    """
+    make_deterministic(job.train.seed)
+    keras.config.set_dtype_policy(job.train.precision)
+    data = prepare(table, job, fold)
+    watched, season = watch(data), season_of(job.series)
+    found = [
+        *linear_members(data, watched, season, job.head.quantiles),
+        *search(job, data, fold, watched, season, work / "search"),
+    ]
+    weights = select(watched.y, [watched.units(one.forecast) for one in found], job.head.quantiles)
+    chosen = [(member, weight) for member, weight in zip(found, weights, strict=True) if weight > 0]
+    sizes = shapes(job, data.features, None)
+    parts = [Part(one.content, float(weight), one.context, one.channels, one.spread) for one, weight in chosen]
+    members = tuple(_spec(one, float(weight)) for one, weight in chosen)
+    spec = spec_for(job, "auto", data.features, data.scaler, context=job.window.context)
+    origin = origin_of(origin, job, fold, steps=sum(one.steps for one in found))
+    bundle = assemble(
+        work / "bundle",
+        spec.model_copy(update={"members": members}),
+        Graphs(combine(parts, sizes, len(job.head.quantiles))),
+        data.valid,
+        origin=origin,
+    )
+    return Fitted(bundle, _curves(found), _notes(members), _tried(found, weights, watched, job))
+
+
+def fit_stored(
+    home: Path,
+    job: Job,
+    version: int,
+    number: int,
+    *,
+    work: Path,
+    origin: Origin,
+    start: Start = SCRATCH,  # noqa: ARG001  (a search begins anew)
+) -> Fitted:
+    """Fit fold `number` of the observations stored as `version`: what a child process is asked to do."""
+    data = take(Store(home), job, version)
+    return fit_auto(data.table, data.job, data.folds[number], work, origin=origin)
+
+
+def _spec(member: Member, weight: float) -> MemberSpec:
+    return MemberSpec(model=member.family, title=member.title, weight=weight, context=member.context)
+
+
+def _tried(found: Sequence[Member], weights: np.ndarray, watched: Watched, job: Job) -> pd.DataFrame:
+    """All candidates, the best on the validation windows first: model, settings, seed, steps, seconds, wql, weight."""
+    rows = [
+        {
+            "model": one.family,
+            "settings": one.title,
+            "seed": one.seed,
+            "steps": one.steps,
+            "seconds": round(one.seconds, 1),
+            "wql": loss(watched.y, watched.units(one.forecast), job.head.quantiles),
+            "weight": float(weight),
+        }
+        for one, weight in zip(found, weights, strict=True)
+    ]
+    return pd.DataFrame(rows).sort_values("wql", ignore_index=True)
+
+
+def _curves(found: Sequence[Member]) -> pd.DataFrame:
+    """What the search took; its losses are those of many fits and make no curve."""
+    return pd.DataFrame(
+        {"epoch": [0], "loss": [np.nan], "val_loss": [np.nan], "seconds": [sum(m.seconds for m in found)]}
+    )
+
+
+def _notes(members: Sequence[MemberSpec]) -> tuple[str, ...]:
+    return tuple(f"{member.weight:.0%} {member.title}" for member in sorted(members, key=lambda one: -one.weight))

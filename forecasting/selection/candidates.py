@@ -1,0 +1,102 @@
+"""The networks that `auto` tries, most promising first, and how many steps each may take."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from forecasting.config.job import Job
+from forecasting.config.network import SegRNN, SegRNNModel, Stacked, StackedModel
+from forecasting.config.selection import BUDGETS, Selection
+
+__all__ = ["Candidate", "Rounds", "candidates", "rounds", "seconds_per_step"]
+
+FEW_WINDOWS: Final = 3_000  # below this, narrower networks
+LEAST_STEPS, MOST_STEPS = 300, 6_000
+FIRST: Final = 0.4  # the share of the budget in which every candidate is tried
+FINALISTS: Final = 3
+FIXED: Final = 4.0  # seconds that building, compiling and exporting one network takes
+
+
+class Candidate(NamedTuple):
+    """A network with its settings, and the context that it reads."""
+
+    title: str
+    model: StackedModel | SegRNNModel
+    context: int
+
+
+class Rounds(NamedTuple):
+    """The plan of a search: candidates with their steps, then how many steps each fit of a finalist has, and the seeds.
+
+    A search without finalists has its first round only.
+    """
+
+    first: tuple[tuple[Candidate, int], ...]
+    finalists: int
+    seeds: tuple[int, ...]
+    seconds: float  # that remain for the finalists
+
+
+def candidates(job: Job, season: int, windows: int) -> tuple[Candidate, ...]:
+    """The settings worth trying on that many training windows of this job, the most promising first."""
+    longest = job.window.context
+    short = min(longest, max(2, round(1.25 * max(job.window.horizon, season))))
+    units = 32 if windows < FEW_WINDOWS else 64
+    segment = max(1, min(24, longest // 8, job.window.horizon))
+    dropout = 0.2 if windows < FEW_WINDOWS else 0.1
+
+    def stacked(title: str, context: int, **params: object) -> Candidate:
+        return Candidate(title, StackedModel(params=Stacked.model_validate({"units": [units], **params})), context)
+
+    def segrnn(title: str, context: int, **params: object) -> Candidate:
+        given = {"units": 2 * units, "segment": max(1, min(segment, context)), **params}
+        return Candidate(title, SegRNNModel(params=SegRNN.model_validate(given)), context)
+
+    linear = {"normalise": "last", "highway_start": "ridge"}
+    listed = [
+        segrnn("segrnn on a ridge", longest, highway=longest, **linear),
+        stacked("stacked GRU on a ridge", longest, cell="gru", highway=longest, **linear),
+        stacked("stacked LSTM, window", longest, cell="lstm", normalise="window"),
+        segrnn("segrnn, last", longest, normalise="last", dropout=dropout),
+        stacked("stacked GRU, last", longest, cell="gru", normalise="last", dropout=dropout),
+        segrnn("segrnn, window, on a ridge", longest, **(linear | {"highway": longest, "normalise": "window"})),
+        stacked("stacked GRU, short, on a ridge", short, cell="gru", highway=short, **linear),
+        stacked("stacked LSTM, short", short, cell="lstm", normalise="last"),
+    ]
+    return tuple(one for one in listed if one.context == longest or short < longest)
+
+
+def rounds(job: Job, listed: tuple[Candidate, ...], batch: int) -> Rounds:
+    """How a budget is spent: in seconds of a machine with two cores, so that every machine makes the same choice."""
+    seconds = _seconds(job.selection)
+    spent, first = 0.0, list[tuple[Candidate, int]]()
+    several = seconds > BUDGETS["fast"]
+    allowed = seconds * (FIRST if several else 1.0)
+    share = allowed / min(len(listed), 3 if not several else len(listed))
+    for candidate in listed:
+        each = seconds_per_step(candidate, batch)
+        steps = int((share - FIXED) / each)
+        steps = min(max(steps, LEAST_STEPS), MOST_STEPS // 2 if several else MOST_STEPS)
+        cost = FIXED + steps * each
+        if first and spent + cost > 1.2 * allowed:
+            continue
+        spent += cost
+        first.append((candidate, steps))
+    seeds = tuple(job.train.seed + number for number in range(1, 1 + (0 if not several else 1 if seconds < 600 else 3)))
+    return Rounds(tuple(first), FINALISTS, seeds, max(0.0, seconds - spent))
+
+
+def seconds_per_step(candidate: Candidate, batch: int) -> float:
+    """About how long an optimizer step takes on two cores: a fixed part a time step, and its matrix products."""
+    params = candidate.model.params
+    if isinstance(params, SegRNN):
+        steps, width = -(-candidate.context // params.segment), params.units
+    else:
+        steps, width = candidate.context, params.units[0]
+    gates = 4 if params.cell == "lstm" else 3
+    products = 6 * batch * steps * 2 * gates * width * width  # forwards, and backwards twice
+    return 0.004 + 0.0003 * steps + products / 5e10
+
+
+def _seconds(selection: Selection) -> float:
+    return 60 * selection.minutes if selection.minutes is not None else BUDGETS[selection.budget]

@@ -1,0 +1,142 @@
+"""The search: every candidate in a first round, the best of them again and longer, with several seeds."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from forecasting.config.job import Job
+from forecasting.runtime.files import replace_folder
+from forecasting.selection.candidates import (
+    FIXED,
+    LEAST_STEPS,
+    MOST_STEPS,
+    Candidate,
+    candidates,
+    rounds,
+    seconds_per_step,
+)
+from forecasting.selection.greedy import loss
+from forecasting.selection.members import Member, Watched
+from forecasting.series.folds import Fold
+from forecasting.series.prepare import Prepared
+from forecasting.series.windows import Windows, slide
+from forecasting.training.checkpoint import Checkpoint
+from forecasting.training.fit import export_graphs, network_for
+from forecasting.training.loop import compile_network, learn
+from forecasting.training.plan import plan
+from forecasting.training.ridge_start import start_as_ridge
+
+__all__ = ["search"]
+
+BLOCK = 512
+
+
+def search(job: Job, data: Prepared, fold: Fold, watched: Watched, season: int, work: Path) -> list[Member]:
+    """Train candidates within the job's budget, and give all that were trained; goes on where `work` stands.
+
+    Only the training windows are learned from, and only the validation windows choose.
+    """
+    batch = plan(job.train, len(data.train)).batch_size
+    planned = rounds(job, candidates(job, season, len(data.train)), batch)
+
+    def trained(candidate: Candidate, steps: int, seed: int) -> Member:
+        place = work / f"{candidate.title.replace(' ', '-').replace(',', '')}-{steps}-{seed}"
+        return _trained(job, data, fold, watched, candidate, (steps, seed), place)
+
+    found = [trained(candidate, steps, job.train.seed) for candidate, steps in planned.first]
+    if not planned.seeds:
+        return found
+    ranked = sorted(range(len(found)), key=lambda index: _loss(found[index], watched, job))
+    finalists = [planned.first[index][0] for index in ranked[: planned.finalists]]
+    share = planned.seconds / (len(finalists) * len(planned.seeds))
+    for seed in planned.seeds:
+        for candidate in finalists:
+            steps = int((share - FIXED) / seconds_per_step(candidate, batch))
+            found.append(trained(candidate, min(max(steps, LEAST_STEPS), MOST_STEPS), seed))
+    return found
+
+
+def _loss(member: Member, watched: Watched, job: Job) -> float:
+    return loss(watched.y, watched.units(member.forecast), job.head.quantiles)
+
+
+def _trained(
+    job: Job,
+    data: Prepared,
+    fold: Fold,
+    watched: Watched,
+    candidate: Candidate,
+    effort: tuple[int, int],
+    place: Path,
+) -> Member:
+    """The candidate after so many steps with this seed; recalled where it was trained before."""
+    record = place / "member"
+    if not record.exists():
+        _train(_job_of(job, candidate, *effort), data, fold, watched, record, candidate.title)
+    content, kept = (record / "model.onnx").read_bytes(), json.loads((record / "record.json").read_text("utf-8"))
+    forecast = np.load(record / "forecast.npy", allow_pickle=False)
+    channels = len(data.features.inputs)
+    title = f"{candidate.title}, context {candidate.context}"
+    return Member(
+        candidate.model.name,
+        title,
+        content,
+        candidate.context,
+        channels,
+        None,
+        forecast,
+        kept["steps"],
+        kept["seconds"],
+        effort[1],
+    )
+
+
+def _job_of(job: Job, candidate: Candidate, steps: int, seed: int) -> Job:
+    """The job of one network."""
+    train = job.train.model_copy(
+        update={"steps": steps, "seed": seed, "epochs": None, "windows_per_epoch": None, "patience": None}
+    )
+    window = job.window.model_copy(update={"context": candidate.context})
+    return job.model_copy(update={"model": candidate.model, "train": train, "window": window})
+
+
+def _train(job: Job, data: Prepared, fold: Fold, watched: Watched, record: Path, title: str) -> None:
+    begin = time.perf_counter()
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(job.train.seed)
+    train = slide(
+        data.train.panel, job.window, max_gap=job.series.max_gap, end=data.train.panel.rows_at(fold.at(fold.fit_until))
+    )
+    valid = watched.reading(job.window.context)
+    network = network_for(job, data.features)
+    start_as_ridge(network, train, valid)
+    planned = plan(job.train, len(train))
+    compile_network(network, network.get_layer("head").loss, job.train, planned.steps)
+    checkpoint = learn(network, train, valid, job.train, planned, Checkpoint(record.parent), title=title)
+    best = checkpoint.load_best(network)
+    graphs, _ = export_graphs(network, job, valid.batch(np.arange(min(len(valid), 64))))
+    kept = {"steps": int(best["epoch"]) * planned.length, "seconds": time.perf_counter() - begin}
+
+    def fill(draft: Path) -> None:
+        (draft / "model.onnx").write_bytes(graphs.model)
+        network.save(draft / "model.keras")
+        np.save(draft / "forecast.npy", _forecast(network, valid), allow_pickle=False)
+        (draft / "record.json").write_text(json.dumps(kept), encoding="utf-8")
+
+    replace_folder(record, fill)
+
+
+def _forecast(network: keras.Model, windows: Windows) -> np.ndarray:
+    """The quantiles (B, H, Q) of all windows, scaled."""
+    found: list[Any] = []
+    for indices in windows.batches(BLOCK):
+        batch = windows.batch(indices)
+        read = {tensor.name: batch[tensor.name] for tensor in network.inputs}
+        found.append(keras.ops.convert_to_numpy(network(read, training=False)))
+    return np.concatenate(found)

@@ -1,0 +1,44 @@
+"""Several graphs as one: the weighted mean of what each gives alone."""
+
+from typing import Any
+
+import numpy as np
+
+from forecasting.bundle.engine import Engine
+from forecasting.evaluation.baselines import Linear
+from forecasting.evaluation.baselines import to_onnx as linear_graph
+from forecasting.nn.export import to_onnx
+from forecasting.nn.exporters.ensemble import Part, combine
+from forecasting.nn.shapes import Shapes
+
+LEVELS = (0.1, 0.25, 0.5, 0.9)  # of the networks here
+SHAPES = Shapes(12, 4, 3, future=2)
+
+
+def test_combined_graph_gives_the_weighted_mean(network: Any, batch: Any, rng: np.random.Generator) -> None:
+    """A network over the whole context, one over its end, and a point forecast of the target with a spread."""
+    arrays = batch(SHAPES)
+    whole = to_onnx(network(SHAPES, units=[3], highway=12, highway_start="ridge"))
+    short = to_onnx(network(SHAPES._replace(context=5), cell="gru", units=[2]))
+    linear = Linear(6, rng.normal(size=(6, 4)), np.empty((0, 4)), rng.normal(size=4))
+    point = linear_graph(linear, inputs=1, ahead=0)
+    spread = np.sort(rng.normal(size=(4, len(LEVELS))), axis=-1).astype("float32")
+    parts = [Part(whole, 0.5, 12, 3), Part(short, 0.3, 5, 3), Part(point, 0.2, 6, 1, spread)]
+    found = Engine(combine(parts, SHAPES, len(LEVELS))).run(arrays)["quantiles"]
+
+    alone = [
+        Engine(whole).run(arrays)["quantiles"],
+        Engine(short).run({**arrays, "past": arrays["past"][:, -5:]})["quantiles"],
+        Engine(point).run({"past": np.ascontiguousarray(arrays["past"][:, -6:, :1])})["quantiles"] + spread,
+    ]
+    expected = 0.5 * alone[0] + 0.3 * alone[1] + 0.2 * alone[2]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_inputs_that_no_part_reads_are_left_out(rng: np.random.Generator) -> None:
+    """A mean of linear maps of the target needs nothing but the past."""
+    linear = Linear(12, rng.normal(size=(12, 4)), np.empty((0, 4)), np.zeros(4))
+    graph = linear_graph(linear, inputs=1, ahead=0)
+    spread = np.zeros((4, 3), "float32")
+    parts = [Part(graph, 0.5, 12, 1, spread), Part(graph, 0.5, 12, 1, spread)]
+    assert set(Engine(combine(parts, SHAPES, 3)).inputs) == {"past"}

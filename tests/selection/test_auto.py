@@ -1,0 +1,154 @@
+"""The search `auto`: one bundle of several members, the same for the same seed, blind to what comes later."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.bundle.artifact import Origin, open_bundle
+from forecasting.bundle.forecaster import open_forecaster
+from forecasting.config.job import Job, parse_job
+from forecasting.errors import ConfigError
+from forecasting.selection import search
+from forecasting.selection.auto import fit_auto
+from forecasting.series.defaults import resolve
+from forecasting.series.folds import Fold, folds
+from forecasting.training.records import Fitted
+
+# Keras reads its TensorFlow variables in a way that NumPy 2 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+
+class Searched(NamedTuple):
+    """A search, and what it was given."""
+
+    job: Job
+    table: pd.DataFrame
+    fold: Fold
+    fitted: Fitted
+    work: Path
+
+
+def made() -> tuple[Job, pd.DataFrame, Fold]:
+    """Two noisy seasonal series, and a search as short as one can be."""
+    rng = np.random.default_rng(4)
+    hours = np.arange(700)
+    parts = [
+        pd.DataFrame(
+            {
+                "unique_id": name,
+                "ds": pd.date_range("2024-01-01", periods=700, freq="h", unit="us"),
+                "y": size * (10 + np.sin(2 * np.pi * hours / 24) + 0.3 * rng.normal(size=700)),
+            }
+        )
+        for name, size in (("a", 1.0), ("b", 7.0))
+    ]
+    table = pd.concat(parts, ignore_index=True).astype({"unique_id": "str"})
+    job = resolve(
+        parse_job(
+            {
+                "name": "small",
+                "source": {"kind": "synthetic"},
+                "series": {"freq": "h", "calendar": ["hour"]},
+                "window": {"context": 24, "horizon": 6},
+                "model": "auto",
+                "selection": {"minutes": 0.01},
+                "backtest": {"windows": 10, "step": 5},
+            }
+        ),
+        table,
+    )
+    return job, table, folds(table, job)[0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short() -> Any:
+    """A search in which a network takes twenty steps."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("forecasting.selection.candidates.LEAST_STEPS", 20)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def searched(short: None, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """One search, in peace."""
+    job, table, fold = made()
+    work = tmp_path_factory.mktemp("auto")
+    return Searched(job, table, fold, fit_auto(table, job, fold, work, origin=Origin()), work)
+
+
+def test_members_have_shares_that_sum_to_one(searched: Searched) -> None:
+    """The spec names them, and so does the table of what was tried."""
+    spec = open_bundle(searched.fitted.bundle).spec
+    tried = searched.fitted.tried
+    assert tried is not None
+    assert sum(one.weight for one in spec.members) == pytest.approx(1.0)
+    assert {"ridge", "seasonal_naive", "theta", "segrnn"} == set(tried["model"])
+    assert tried["wql"].is_monotonic_increasing
+    assert {one.title for one in spec.members} == set(tried.loc[tried["weight"] > 0, "settings"])
+
+
+def test_the_bundle_answers_like_any_other(searched: Searched) -> None:
+    """It forecasts both series over the horizon, in their units, and its intervals are ordered."""
+    forecast = open_forecaster(searched.fitted.bundle).forecast(searched.table)
+    assert len(forecast) == 12
+    by_series = forecast.groupby("unique_id")["q0.5"].mean()
+    assert by_series["a"] == pytest.approx(10, abs=1.5)
+    assert by_series["b"] == pytest.approx(70, abs=10)
+    assert (forecast["q0.1"] <= forecast["q0.5"]).all()
+    assert (forecast["q0.5"] <= forecast["q0.9"]).all()
+
+
+def test_what_comes_after_the_first_cutoff_changes_nothing(searched: Searched, tmp_path: Path) -> None:
+    """Members, weights, and every byte of the graph stay as they were."""
+    changed = searched.table.assign(y=searched.table["y"].where(searched.table["ds"] <= searched.fold.seen_until, 1e6))
+    assert not changed["y"].equals(searched.table["y"])
+    again = fit_auto(changed, searched.job, searched.fold, tmp_path, origin=Origin())
+    first, second = (open_bundle(one.bundle) for one in (searched.fitted, again))
+    assert second.spec.members == first.spec.members
+    assert second.manifest.weights == first.manifest.weights
+
+
+def test_a_killed_search_goes_on(searched: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was trained is recalled, and the end is the same."""
+
+    class Killed(BaseException):
+        pass
+
+    def dying(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("forecasting.selection.auto.select", dying)
+        with pytest.raises(Killed):
+            fit_auto(searched.table, searched.job, searched.fold, tmp_path, origin=Origin())
+    records = list(tmp_path.glob("search/*/member/record.json"))
+    assert records
+    assert json.loads(records[0].read_text())["steps"] >= 0
+
+    def unwanted(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(search, "learn", unwanted)
+    again = fit_auto(searched.table, searched.job, searched.fold, tmp_path, origin=Origin())
+    assert open_bundle(again.bundle).manifest.weights == open_bundle(searched.fitted.bundle).manifest.weights
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        ({"head": {"name": "normal"}}, "head.name: auto averages quantiles"),
+        ({"train": {"epochs": 3}}, "train.epochs: auto plans its own training, got 3"),
+        ({"window": {"horizon": 6, "block": 2, "context": 12}}, "window.block: auto gives the whole horizon at once"),
+        ({"train": {"final_fit": True}}, "train.final_fit: an ensemble of auto stays as it was judged"),
+    ],
+)
+def test_what_auto_cannot_do_is_refused(sections: dict[str, Any], sentence: str, make_job: Callable[..., Job]) -> None:
+    """Each with the key, what came, and what to do."""
+    with pytest.raises(ConfigError, match=sentence):
+        make_job(model="auto", **sections)

@@ -1,0 +1,73 @@
+"""A network that starts as a ridge regression: its untrained forecast is that of the closed form."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from forecasting.bundle.artifact import Origin, open_bundle
+from forecasting.series.prepare import prepare
+from forecasting.training.fit import fit, network_for
+from forecasting.training.ridge_start import PENALTIES, start_as_ridge
+
+START = {"normalise": "last", "highway": 12, "highway_start": "ridge"}
+
+
+def normalized(windows: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs (B, T), targets (B, H), location and scale (B, 1) of each window: its last reading, its deviation."""
+    indices = np.arange(len(windows))
+    past, y = windows.batch(indices)["past"][..., 0].astype(float), windows.targets(indices).astype(float)
+    location, scale = past[:, -1:], np.maximum(past.std(axis=1, keepdims=True), 0.01)
+    return (past - location) / scale, (y - location) / scale, location, scale
+
+
+def test_untrained_network_forecasts_like_the_ridge(task: Callable[..., Any]) -> None:
+    """Of scikit-learn, weighted by the square of the scale, with the penalty that is best on the validation windows."""
+    asked = task(START)
+    data = prepare(asked.table, asked.job, asked.fold)
+    network = network_for(asked.job, data.features)
+    start_as_ridge(network, data.train, data.valid)
+
+    x, y, _, scale = normalized(data.train)
+    held_out, actual, location, spread = normalized(data.valid)
+    weights = (scale**2 / np.mean(scale**2))[:, 0]
+    fits = [Ridge(alpha=penalty).fit(x, y, sample_weight=weights) for penalty in PENALTIES]
+    best = min(fits, key=lambda one: np.mean(np.abs(one.predict(held_out) - actual) * spread))
+    points = best.predict(held_out) * spread + location
+
+    batch = data.valid.batch(np.arange(len(data.valid)))
+    given = keras.ops.convert_to_numpy(network(batch, training=False))
+    residual = (actual - best.predict(held_out)) * spread
+    middle = given[..., 1]
+    assert np.abs(middle - points).max() < 0.3 * residual.std()  # the median is moved by that of the residuals
+    np.testing.assert_allclose(
+        np.ptp(middle - points, axis=0) / np.ptp(points), 0.0, atol=0.05
+    )  # by the same share of the scale in every window
+    covered = np.mean(
+        (data.valid.targets(np.arange(len(data.valid))) >= given[..., 0])
+        & (data.valid.targets(np.arange(len(data.valid))) <= given[..., 2])
+    )
+    assert covered == pytest.approx(0.8, abs=0.06)
+
+
+def test_training_that_only_spoils_keeps_the_start(task: Callable[..., Any], tmp_path: Path) -> None:
+    """With a rate that ruins every step, the bundle holds the network before its first one."""
+    asked = task(START, learning_rate=10.0, decay="constant", epochs=2)
+    fitted = fit(asked.table, asked.job, asked.fold, tmp_path, origin=Origin())
+    assert fitted.curves["epoch"].tolist() == [0, 1, 2]
+    assert fitted.curves["val_loss"].idxmin() == 0
+    assert open_bundle(fitted.bundle).manifest.origin.steps == 0
+
+
+def test_other_networks_are_left_alone(task: Callable[..., Any]) -> None:
+    """A highway that starts at zero stays there."""
+    asked = task({"highway": 4})
+    data = prepare(asked.table, asked.job, asked.fold)
+    network = network_for(asked.job, data.features)
+    before = [array.copy() for array in network.get_weights()]
+    start_as_ridge(network, data.train, data.valid)
+    assert all(np.array_equal(one, other) for one, other in zip(before, network.get_weights(), strict=True))
