@@ -15,7 +15,7 @@ from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import MemberSpec
 from forecasting.config.job import Job
 from forecasting.nn.exporters.ensemble import Part, combine
-from forecasting.selection.greedy import loss, select
+from forecasting.selection.greedy import bagged, loss
 from forecasting.selection.members import Member, Watched, linear_members, watch
 from forecasting.selection.search import search
 from forecasting.series.calendar import season_of
@@ -46,7 +46,8 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
         *linear_members(data, watched, season, job.head.quantiles),
         *search(job, data, fold, watched, season, work / "search"),
     ]
-    weights = select(watched.y, [watched.units(one.forecast) for one in found], job.head.quantiles)
+    forecasts = [watched.units(one.forecast) for one in found]
+    weights = bagged(watched.y, forecasts, job.head.quantiles, watched.cutoffs)
     chosen = [(member, weight) for member, weight in zip(found, weights, strict=True) if weight > 0]
     sizes = shapes(job, data.features, None)
     parts = [Part(one.content, float(weight), one.context, one.channels, one.spread) for one, weight in chosen]

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["PICKS", "loss", "select"]
+__all__ = ["PICKS", "bagged", "loss", "select"]
 
 PICKS = 25  # with replacement, so weights are multiples of a 25th
+BLOCKS = 8  # of time, each left out of one selection together with the next
+LEAST_WEIGHT = 0.04  # a member below is not worth its time
 
 
 def loss(y: np.ndarray, forecast: np.ndarray, quantiles: Sequence[float]) -> float:
@@ -38,3 +40,19 @@ def select(y: np.ndarray, forecasts: Sequence[np.ndarray], quantiles: Sequence[f
             best, kept = losses[chosen], counts
     weights: np.ndarray = kept / kept.sum()
     return weights
+
+
+def bagged(y: np.ndarray, forecasts: Sequence[np.ndarray], quantiles: Sequence[float], order: np.ndarray) -> np.ndarray:
+    """The mean weights of several selections, each without a quarter of the time that `order` (B,) gives the windows.
+
+    A single selection follows what one stretch of the validation span happened to favor.
+    """
+    block = np.searchsorted(np.quantile(order, np.arange(1, BLOCKS) / BLOCKS), order, side="right")
+    found = []
+    for left_out in range(BLOCKS):
+        kept = ~np.isin(block, [left_out, (left_out + 1) % BLOCKS])
+        kept = kept if np.isfinite(y[kept]).any() else np.ones(len(y), dtype=bool)
+        found.append(select(y[kept], [forecast[kept] for forecast in forecasts], quantiles))
+    weights = np.mean(found, axis=0)
+    weights = np.where(weights < min(LEAST_WEIGHT, weights.max()), 0.0, weights)
+    return np.asarray(weights / weights.sum())

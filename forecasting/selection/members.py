@@ -36,6 +36,12 @@ class Watched(NamedTuple):
         forecast: np.ndarray = np.expm1(values) if self.log else values
         return forecast
 
+    @property
+    def cutoffs(self) -> np.ndarray:
+        """When each of them was forecast (B,), as whole numbers."""
+        stamps: np.ndarray = self.windows.panel.stamps[self.windows.rows(self.indices)]
+        return stamps.astype(np.int64)
+
     def reading(self, context: int) -> Windows:
         """The same windows with a shorter context."""
         rows = self.windows.rows(self.indices)

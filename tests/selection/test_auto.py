@@ -124,7 +124,7 @@ def test_a_killed_search_goes_on(searched: Searched, tmp_path: Path, monkeypatch
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("forecasting.selection.auto.select", dying)
+        patch.setattr("forecasting.selection.auto.bagged", dying)
         with pytest.raises(Killed):
             fit_auto(searched.table, searched.job, searched.fold, tmp_path, origin=Origin())
     records = list(tmp_path.glob("search/*/member/record.json"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_pinball_loss
 
-from forecasting.selection.greedy import PICKS, loss, select
+from forecasting.selection.greedy import LEAST_WEIGHT, PICKS, bagged, loss, select
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -46,3 +46,25 @@ def test_one_perfect_model_stands_alone(rng: np.random.Generator) -> None:
     perfect = np.repeat(y[..., None], 3, axis=-1)
     assert select(y, [perfect + 1, perfect, perfect - 2], QUANTILES).tolist() == [0.0, 1.0, 0.0]
     assert PICKS > 1
+
+
+def test_bagging_shares_the_weight_between_models_that_take_turns(rng: np.random.Generator) -> None:
+    """Of two that are good in one half of the time each, both keep a share; one that is never good has none."""
+    y = rng.normal(10, 1, (80, 2))
+    exact = np.repeat(y[..., None], 3, axis=-1)
+    early = np.arange(80)[:, None, None] < 40
+    first, second = exact + np.where(early, 0.1, 1.0), exact + np.where(early, 1.1, 0.1)
+    weights = bagged(y, [first, second, exact + 5], QUANTILES, np.arange(80))
+    assert weights[2] == 0
+    assert weights[:2].min() > 0.15
+    assert weights.sum() == pytest.approx(1.0)
+
+
+def test_small_weights_are_dropped(rng: np.random.Generator) -> None:
+    """Every member that stays has a share worth its time; windows of one moment are one block."""
+    y = rng.normal(10, 1, (60, 2))
+    forecasts = [np.sort(y[..., None] + rng.normal(0, 1, (60, 2, 3)), axis=-1) for _ in range(12)]
+    for order in (rng.permutation(60), np.zeros(60)):
+        weights = bagged(y, forecasts, QUANTILES, order)
+        assert weights.sum() == pytest.approx(1.0)
+        assert weights[weights > 0].min() >= LEAST_WEIGHT
