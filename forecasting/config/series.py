@@ -76,7 +76,7 @@ def _steps_end_at_their_stamp(series: Any) -> Iterator[Fault]:
 
 
 def _days_have_a_use(series: Any) -> Iterator[Fault]:
-    if "days_around" in series.model_fields_set and series.holidays is None and series.events is None:
+    if series.days_around != 1 and series.holidays is None and series.events is None:
         yield Fault("days_around", "there are neither holidays nor events; name them, or leave it out")
 
 

@@ -14,7 +14,7 @@ from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import MemberSpec
 from forecasting.config.job import Job
-from forecasting.nn.exporters.ensemble import Part, combine
+from forecasting.nn.exporters.ensemble import MemberGraph, combine
 from forecasting.selection.greedy import bagged, loss
 from forecasting.selection.members import Member, Watched, linear_members, watch
 from forecasting.selection.search import search
@@ -50,7 +50,7 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
     weights = bagged(watched.y, forecasts, job.head.quantiles, watched.cutoffs)
     chosen = [(member, weight) for member, weight in zip(found, weights, strict=True) if weight > 0]
     sizes = shapes(job, data.features, None)
-    parts = [Part(one.content, float(weight), one.context, one.channels, one.spread) for one, weight in chosen]
+    parts = [MemberGraph(one.content, float(weight), one.context, one.channels, one.spread) for one, weight in chosen]
     members = tuple(_spec(one, float(weight)) for one, weight in chosen)
     spec = spec_for(job, "auto", data.features, data.scaler, context=job.window.context)
     origin = origin_of(origin, job, fold, steps=sum(one.steps for one in found))

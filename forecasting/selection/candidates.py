@@ -8,7 +8,7 @@ from forecasting.config.job import Job
 from forecasting.config.network import SegRNN, SegRNNModel, Stacked, StackedModel
 from forecasting.config.selection import BUDGETS, Selection
 
-__all__ = ["Candidate", "Rounds", "candidates", "rounds", "seconds_per_step"]
+__all__ = ["Rounds", "Setting", "candidates", "rounds", "seconds_per_step"]
 
 FEW_WINDOWS: Final = 3_000  # below this, narrower networks
 LEAST_STEPS, MOST_STEPS = 300, 6_000
@@ -17,7 +17,7 @@ FINALISTS: Final = 3
 FIXED: Final = 4.0  # seconds that building, compiling and exporting one network takes
 
 
-class Candidate(NamedTuple):
+class Setting(NamedTuple):
     """A network with its settings, and the context that it reads."""
 
     title: str
@@ -31,13 +31,13 @@ class Rounds(NamedTuple):
     A search without finalists has its first round only.
     """
 
-    first: tuple[tuple[Candidate, int], ...]
+    first: tuple[tuple[Setting, int], ...]
     finalists: int
     seeds: tuple[int, ...]
     seconds: float  # that remain for the finalists
 
 
-def candidates(job: Job, season: int, windows: int) -> tuple[Candidate, ...]:
+def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
     """The settings worth trying on that many training windows of this job, the most promising first."""
     longest = job.window.context
     short = min(longest, max(2, round(1.25 * max(job.window.horizon, season))))
@@ -45,12 +45,12 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Candidate, ...]:
     segment = max(1, min(24, longest // 8, job.window.horizon))
     dropout = 0.2 if windows < FEW_WINDOWS else 0.1
 
-    def stacked(title: str, context: int, **params: object) -> Candidate:
-        return Candidate(title, StackedModel(params=Stacked.model_validate({"units": [units], **params})), context)
+    def stacked(title: str, context: int, **params: object) -> Setting:
+        return Setting(title, StackedModel(params=Stacked.model_validate({"units": [units], **params})), context)
 
-    def segrnn(title: str, context: int, **params: object) -> Candidate:
+    def segrnn(title: str, context: int, **params: object) -> Setting:
         given = {"units": 2 * units, "segment": max(1, min(segment, context)), **params}
-        return Candidate(title, SegRNNModel(params=SegRNN.model_validate(given)), context)
+        return Setting(title, SegRNNModel(params=SegRNN.model_validate(given)), context)
 
     linear = {"normalise": "last", "highway_start": "ridge"}
     listed = [
@@ -66,10 +66,10 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Candidate, ...]:
     return tuple(one for one in listed if one.context == longest or short < longest)
 
 
-def rounds(job: Job, listed: tuple[Candidate, ...], batch: int) -> Rounds:
+def rounds(job: Job, listed: tuple[Setting, ...], batch: int) -> Rounds:
     """How a budget is spent: in seconds of a machine with two cores, so that every machine makes the same choice."""
     seconds = _seconds(job.selection)
-    spent, first = 0.0, list[tuple[Candidate, int]]()
+    spent, first = 0.0, list[tuple[Setting, int]]()
     several = seconds > BUDGETS["fast"]
     allowed = seconds * (FIRST if several else 1.0)
     share = allowed / min(len(listed), 3 if not several else len(listed))
@@ -86,7 +86,7 @@ def rounds(job: Job, listed: tuple[Candidate, ...], batch: int) -> Rounds:
     return Rounds(tuple(first), FINALISTS, seeds, max(0.0, seconds - spent))
 
 
-def seconds_per_step(candidate: Candidate, batch: int) -> float:
+def seconds_per_step(candidate: Setting, batch: int) -> float:
     """About how long an optimizer step takes on two cores: a fixed part a time step, and its matrix products."""
     params = candidate.model.params
     if isinstance(params, SegRNN):

@@ -16,7 +16,7 @@ from forecasting.selection.candidates import (
     FIXED,
     LEAST_STEPS,
     MOST_STEPS,
-    Candidate,
+    Setting,
     candidates,
     rounds,
     seconds_per_step,
@@ -45,7 +45,7 @@ def search(job: Job, data: Prepared, fold: Fold, watched: Watched, season: int, 
     batch = plan(job.train, len(data.train)).batch_size
     planned = rounds(job, candidates(job, season, len(data.train)), batch)
 
-    def trained(candidate: Candidate, steps: int, seed: int) -> Member:
+    def trained(candidate: Setting, steps: int, seed: int) -> Member:
         place = work / f"{candidate.title.replace(' ', '-').replace(',', '')}-{steps}-{seed}"
         return _trained(job, data, fold, watched, candidate, (steps, seed), place)
 
@@ -71,7 +71,7 @@ def _trained(
     data: Prepared,
     fold: Fold,
     watched: Watched,
-    candidate: Candidate,
+    candidate: Setting,
     effort: tuple[int, int],
     place: Path,
 ) -> Member:
@@ -97,7 +97,7 @@ def _trained(
     )
 
 
-def _job_of(job: Job, candidate: Candidate, steps: int, seed: int) -> Job:
+def _job_of(job: Job, candidate: Setting, steps: int, seed: int) -> Job:
     """The job of one network."""
     train = job.train.model_copy(
         update={"steps": steps, "seed": seed, "epochs": None, "windows_per_epoch": None, "patience": None}

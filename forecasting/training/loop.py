@@ -14,7 +14,7 @@ from forecasting.series.windows import Batch
 from forecasting.training.batches import Batches, Examples, draw, stream
 from forecasting.training.checkpoint import Checkpoint, Round
 from forecasting.training.devices import seed_round
-from forecasting.training.plan import Plan
+from forecasting.training.plan import FitPlan
 from forecasting.training.progress import FitProgress
 from forecasting.training.tbptt import Lanes
 
@@ -34,7 +34,7 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
     train: Examples,
     valid: Examples,
     config: Train,
-    plan: Plan,
+    plan: FitPlan,
     checkpoint: Checkpoint,
     *,
     title: str,
@@ -77,7 +77,7 @@ def _mean(step: Callable[..., dict[str, float]], batches: Iterable[tuple[Batch, 
     return float(np.average(values, weights=sizes))
 
 
-def _order(train: Examples, seed: int, plan: Plan, number: int) -> np.ndarray:
+def _order(train: Examples, seed: int, plan: FitPlan, number: int) -> np.ndarray:
     """The examples of a round: of its pass, or those that follow on the round before."""
     if isinstance(train, Lanes):
         return np.arange(len(train))
@@ -104,7 +104,7 @@ def _out_of_time(checkpoint: Checkpoint, config: Train) -> bool:
     return config.minutes is not None and sum(row["seconds"] for row in checkpoint.history) >= 60 * config.minutes
 
 
-def _line(row: Round, plan: Plan) -> str:
+def _line(row: Round, plan: FitPlan) -> str:
     number = int(row["epoch"])
     done = f"epoch {number}/{plan.rounds}" if plan.passes else f"step {number * plan.length:,}/{plan.steps:,}"
     return f"{done}  loss {row['loss']:.4f}  validation {row['val_loss']:.4f}  {row['seconds']:.1f} s"

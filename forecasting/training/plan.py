@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from forecasting.config.training import Train
 
-__all__ = ["Plan", "plan"]
+__all__ = ["FitPlan", "plan"]
 
 FEW_WINDOWS: Final = 8_000  # below this, smaller batches learn more from the same number of steps
 PASSES: Final = 10  # over the training windows, within the bounds below
@@ -17,7 +17,7 @@ EPOCHS: Final = 10  # of sequences that are read in their order
 WATCHED: Final = 8_192  # validation windows of a check, evenly spread
 
 
-class Plan(NamedTuple):
+class FitPlan(NamedTuple):
     """A fit of `rounds` rounds of `length` optimizer steps, each followed by a check on the validation windows."""
 
     batch_size: int
@@ -34,7 +34,7 @@ class Plan(NamedTuple):
         return self.length * self.rounds
 
 
-def plan(config: Train, examples: int, *, in_order: bool = False) -> Plan:
+def plan(config: Train, examples: int, *, in_order: bool = False) -> FitPlan:
     """The plan of a fit on that many examples: the configured steps or epochs, or as many steps as the data suggests.
 
     Examples that are read `in_order` are read in whole epochs.
@@ -44,8 +44,8 @@ def plan(config: Train, examples: int, *, in_order: bool = False) -> Plan:
     if epochs is not None:
         most = config.windows_per_epoch
         length = math.ceil(min(examples, most or examples) / size)
-        return Plan(size, length, epochs, config.patience or 3, passes=True, most=most, watched=most)
+        return FitPlan(size, length, epochs, config.patience or 3, passes=True, most=most, watched=most)
     suggested = min(max(PASSES * math.ceil(examples / size), LEAST_STEPS), MOST_STEPS)
     steps = config.steps or suggested
     rounds = min(ROUNDS, steps)
-    return Plan(size, math.ceil(steps / rounds), rounds, config.patience or 8)
+    return FitPlan(size, math.ceil(steps / rounds), rounds, config.patience or 8)

@@ -8,7 +8,7 @@ from forecasting.bundle.engine import Engine
 from forecasting.evaluation.baselines import Linear
 from forecasting.evaluation.baselines import to_onnx as linear_graph
 from forecasting.nn.export import to_onnx
-from forecasting.nn.exporters.ensemble import Part, combine
+from forecasting.nn.exporters.ensemble import MemberGraph, combine
 from forecasting.nn.shapes import Shapes
 
 LEVELS = (0.1, 0.25, 0.5, 0.9)  # of the networks here
@@ -23,7 +23,7 @@ def test_combined_graph_gives_the_weighted_mean(network: Any, batch: Any, rng: n
     linear = Linear(6, rng.normal(size=(6, 4)), np.empty((0, 4)), rng.normal(size=4))
     point = linear_graph(linear, inputs=1, ahead=0)
     spread = np.sort(rng.normal(size=(4, len(LEVELS))), axis=-1).astype("float32")
-    parts = [Part(whole, 0.5, 12, 3), Part(short, 0.3, 5, 3), Part(point, 0.2, 6, 1, spread)]
+    parts = [MemberGraph(whole, 0.5, 12, 3), MemberGraph(short, 0.3, 5, 3), MemberGraph(point, 0.2, 6, 1, spread)]
     found = Engine(combine(parts, SHAPES, len(LEVELS))).run(arrays)["quantiles"]
 
     alone = [
@@ -40,5 +40,5 @@ def test_inputs_that_no_part_reads_are_left_out(rng: np.random.Generator) -> Non
     linear = Linear(12, rng.normal(size=(12, 4)), np.empty((0, 4)), np.zeros(4))
     graph = linear_graph(linear, inputs=1, ahead=0)
     spread = np.zeros((4, 3), "float32")
-    parts = [Part(graph, 0.5, 12, 1, spread), Part(graph, 0.5, 12, 1, spread)]
+    parts = [MemberGraph(graph, 0.5, 12, 1, spread), MemberGraph(graph, 0.5, 12, 1, spread)]
     assert set(Engine(combine(parts, SHAPES, 3)).inputs) == {"past"}

@@ -9,10 +9,10 @@ import onnx
 from forecasting.nn.exporters.graph import Graph
 from forecasting.nn.shapes import Shapes
 
-__all__ = ["Part", "combine"]
+__all__ = ["MemberGraph", "combine"]
 
 
-class Part(NamedTuple):
+class MemberGraph(NamedTuple):
     """A graph with output "quantiles": (B, H, Q), or a point forecast (B, H, 1) that gets a spread (H, Q)."""
 
     content: bytes
@@ -22,7 +22,7 @@ class Part(NamedTuple):
     spread: np.ndarray | None = None
 
 
-def combine(parts: Sequence[Part], shapes: Shapes, quantiles: int) -> bytes:
+def combine(parts: Sequence[MemberGraph], shapes: Shapes, quantiles: int) -> bytes:
     """The graph of the weighted mean quantiles (Vincent 1912; Genest 1992) of all parts.
 
     It has the inputs of `shapes` that some part reads, by their usual names, and the output "quantiles" (B, H, Q).
@@ -50,7 +50,7 @@ def combine(parts: Sequence[Part], shapes: Shapes, quantiles: int) -> bytes:
     return bytes(graph.model().SerializeToString())
 
 
-def _past(graph: Graph, past: str, part: Part, shapes: Shapes) -> str:
+def _past(graph: Graph, past: str, part: MemberGraph, shapes: Shapes) -> str:
     """What a part reads (B, context, channels) of the whole past (B, T, D)."""
     recent = (
         past if part.context == shapes.context else graph.slice(past, 1, shapes.context - part.context, shapes.context)
