@@ -19,7 +19,7 @@ _MOST_LAGS = 200  # between residuals that may be wrong together
 _MOST_GROUPED = 500  # residuals of a step that a group keeps
 
 
-def calibrate(
+def calibrate(  # noqa: PLR0913  (residuals have that many sides)
     y: npt.NDArray[Any],
     base: npt.NDArray[Any],
     quantiles: tuple[float, ...],
