@@ -111,8 +111,11 @@ def stocked(database: Path, rich_bundle: Path, tmp_path_factory: pytest.TempPath
     for name in (PLAIN, RICH):
         registry_of(home).aliases.promote(name, 1)
     _fill(Store(home), open_forecaster(place / "1"))
-    for name in (PLAIN, RICH):  # the cache, so that a process can start from it at once
+    (home / "serve").mkdir()
+    for name in (PLAIN, RICH):  # cache and note, so that a service starts from them at once and tries nothing
         registry_of(home).cache.download(name, 1)
+        note = {"version": 1, "manifest": registry_of(home).versions.get(name, 1).manifest}
+        (home / "serve" / f"{name}@champion.json").write_text(json.dumps(note), encoding="utf-8")
     return home
 
 
@@ -201,6 +204,7 @@ def service(home: Path, **settings: Any) -> Iterator[InProcess]:
     with asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
+        runner.run(asyncio.wait_for(app.state.gatecast.catalog._looked.wait(), 200))  # however busy the machine is
         try:
             yield InProcess(app, runner)
         finally:

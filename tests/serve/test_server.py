@@ -20,7 +20,6 @@ import uvicorn
 
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ConfigError
-from forecasting.registry.registry import Registry
 from forecasting.serve import server
 from forecasting.serve.access import check_address
 from forecasting.serve.keys import new_key
@@ -244,10 +243,6 @@ async def run():
         print(app.state.gatecast.ready, "mlflow.pyfunc" in sys.modules)
 asyncio.run(run())
 """
-    (copied / "serve").mkdir()
-    version = Registry(f"sqlite:///{copied / 'mlflow.db'}", copied).versions.get("buoy", 1)
-    note = {"version": 1, "manifest": version.manifest}
-    (copied / "serve" / "buoy@champion.json").write_text(json.dumps(note), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", code, str(copied)], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -36,6 +36,7 @@ TRIED: set[str] = set()  # of all tests: a trial takes seconds
 def place(copied: Path, stocked: Path) -> Iterator[Place]:
     """The shared part of all slots on a home of this test alone, without a cache."""
     shutil.rmtree(copied / "cache")
+    shutil.rmtree(copied / "serve")
     with closing(
         sqlite3.connect(copied / "mlflow.db")
     ) as database:  # it knows where the files were, not where they are
