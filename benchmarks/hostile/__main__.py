@@ -4,6 +4,7 @@
 
 Half of them are forecast requests that are almost right, with what people and programs get wrong put in the place of
 anything (hypothesis); half fit the OpenAPI document, or do not (schemathesis). They go to the app in this process.
+Then a service of its own is sent requests that are made to cost much, while somebody asks it honestly.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fastapi import FastAPI
 from benchmarks.harness.command_line import parser, publish
 from benchmarks.harness.homes import settings_of
 from benchmarks.harness.served_model import NAME, make
+from benchmarks.hostile.attacks import besiege
 from benchmarks.hostile.checks import check, each
 from benchmarks.hostile.requests import ROUTES, bodies
 from benchmarks.hostile.schema import operations
@@ -35,10 +37,13 @@ def main() -> None:
     """Send them all to a model of its own and print how many of each status came back."""
     command = parser("hostile", __doc__)
     command.add_argument("--cases", type=int, default=5000)
+    command.add_argument("--attacks", type=int, default=100)
     command.add_argument("--home", type=Path, help=f"of a served model named {NAME}; default: one is made")
     options = command.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        found = _run(options.home or make(Path(scratch) / "home"), options.cases)
+        home = options.home or make(Path(scratch) / "home")
+        found = _run(home, options.cases)
+        found |= besiege(home, options.attacks)
     publish(found, options.json)
     sys.exit(0 if found["hostile_cases"] >= options.cases else 1)
 
