@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-jax test-stack lint docs-config bench lock
+.PHONY: help setup run test test-jax test-stack lint sbom docs-config bench lock
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done
@@ -56,6 +56,11 @@ lint: setup  ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict forecasting pipelines
 	$(BIN)/lint-imports
+
+sbom: setup  ## sbom-serve.json, sbom-worker.json: what the two images install (CycloneDX)
+	$(BIN)/python requirements/sbom.py --check requirements/*.txt
+	$(BIN)/python requirements/sbom.py requirements/serve.txt > sbom-serve.json
+	$(BIN)/python requirements/sbom.py requirements/worker.txt > sbom-worker.json
 
 docs-config: setup  ## write docs/configuration.md and configs/job.schema.json anew: the configuration explains itself
 	$(BIN)/python -m forecasting.config.reference docs
