@@ -13,6 +13,7 @@ __all__ = [
     "RegistryError",
     "SourceError",
     "SpaceError",
+    "StorageError",
     "TrainingError",
     "UnknownVersionError",
     "no_space",
@@ -73,6 +74,10 @@ class NothingPromotedError(GatecastError):
     """No candidate passed the gate and there is no champion to keep serving."""
 
     exit_code = 3
+
+
+class StorageError(GatecastError):
+    """A stored table is damaged and cannot be read."""
 
 
 class SpaceError(GatecastError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
 from forecasting.config.settings import ServeSettings, Settings
+from forecasting.errors import StorageError
 from forecasting.serve.catalog import Catalog, configured
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.job_metrics import JobMetrics
@@ -23,6 +25,8 @@ from forecasting.serve.state import State
 from forecasting.storage.store import Store
 
 __all__ = ["create_app"]
+
+log = logging.getLogger("gatecast.serve")
 
 
 def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
@@ -54,6 +58,7 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
         app.include_router(routes.router)
     app.exception_handler(ServiceError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(StorageError)(_damaged)
     app.exception_handler(HTTPException)(_http)
     if serve.origins:
         app.add_middleware(
@@ -69,6 +74,14 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
 
 async def _refused(request: Request, error: ServiceError) -> Response:
     return error.response(request.scope["path"])
+
+
+async def _damaged(request: Request, error: StorageError) -> Response:
+    """A table of the home that cannot be read: the sentence is for the log, its path for nobody else."""
+    log.error("table damaged", extra={"reason": str(error)})
+    text = "a stored table of this model is damaged; the log of the service says which"
+    refusal = ServiceError(503, "damaged_table", text)
+    return refusal.response(request.scope["path"])
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Final
 
 import orjson
 
-__all__ = ["configure"]
+__all__ = ["configure", "where"]
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -37,3 +38,9 @@ def configure(level: str = "INFO") -> None:
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(least)
     logging.getLogger("uvicorn.access").disabled = True  # the door writes these lines, with ids and times
+
+
+def where(error: Exception) -> dict[str, object]:
+    """The kind of an error and where it happened; not its text, which may hold what a client sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {"error": type(error).__name__, "trace": [f"{at.filename}:{at.lineno} {at.name}" for at in frames]}

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import re
 import time
-import traceback
 import uuid
 from typing import Final
 
@@ -17,6 +16,7 @@ from forecasting.config.settings import ServeSettings
 from forecasting.serve.access import Access, Room
 from forecasting.serve.errors import CLOSE, ServiceError
 from forecasting.serve.keys import Keys
+from forecasting.serve.logs import where
 from forecasting.serve.metrics import Metrics
 
 __all__ = ["Door"]
@@ -73,7 +73,7 @@ class Door:
         except ClientGoneError:
             answer.status = 499
         except Exception as error:  # noqa: BLE001 - the last place where one answer can be made of it
-            log.error("request failed", extra={"request_id": request_id, **_where(error)})
+            log.error("request failed", extra={"request_id": request_id, **where(error)})
             text = "something went wrong inside the service; its log says what, under the request id"
             await answer.error(ServiceError(500, "internal", text, [request_id]))
         finally:
@@ -197,12 +197,6 @@ def _trace(headers: Headers) -> dict[str, str]:
     """The trace that a request belongs to, by W3C's traceparent; nothing where it carries none."""
     found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
     return {"trace_id": found[1], "parent_id": found[2]} if found else {}
-
-
-def _where(error: Exception) -> dict[str, object]:
-    """The kind of an error and where it happened; not its text, which may hold what a client sent."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return {"error": type(error).__name__, "trace": [f"{at.filename}:{at.lineno} {at.name}" for at in frames]}
 
 
 async def _nothing() -> Message:

@@ -22,6 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
+from forecasting.storage.opening import opened
 from forecasting.storage.reading import RowFilter, TableVersion, files, read
 
 __all__ = ["AT_ONCE", "FORECAST", "add", "add_new", "added", "linked", "making", "write_part"]
@@ -58,7 +59,7 @@ def add(path: str, parts: Sequence[Path], *, seen: int | None) -> None:
             with making(path):
                 create_table_with_add_actions(path, Schema.from_arrow(schema), actions, mode="error")
         else:
-            stored = _widened(DeltaTable(path, version=seen), schema)
+            stored = _widened(opened(path, version=seen), schema)
             stored.create_write_transaction([*actions], "append", stored.schema(), commit_properties=AT_ONCE)
     except DeltaError:
         for action in actions:
@@ -84,7 +85,7 @@ def add_new(path: str, parts: Sequence[Path]) -> int:
     """
     if not DeltaTable.is_deltatable(path):
         return _added(path, parts, None)
-    stored = TableVersion(path, DeltaTable(path).version())
+    stored = TableVersion(path, opened(path).version())
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as drafts:
         fresh = [_fresh(part, stored, Path(drafts)) for part in parts]
         return _added(path, [part for part in fresh if part is not None], stored.version)
@@ -148,7 +149,7 @@ def _index(table: pa.Table) -> pd.MultiIndex:
 
 def _stored_types(schema: pa.Schema, stored: TableVersion) -> pa.Schema:
     """The columns of new rows with the types of the table, if it has them."""
-    columns = pa.schema(DeltaTable(stored.path, version=stored.version).schema().to_arrow())
+    columns = pa.schema(opened(stored.path, version=stored.version).schema().to_arrow())
     known = {field.name: field for field in columns}
     return pa.schema([known.get(field.name, field) for field in schema])
 

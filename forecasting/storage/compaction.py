@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from forecasting.columns import DS, UNIQUE_ID
 from forecasting.storage.appending import added, linked, write_part
+from forecasting.storage.opening import opened
 from forecasting.storage.reading import File, RowFilter, TableVersion, files, footer, rows
 
 __all__ = ["brought", "compact", "vacuum"]
@@ -33,7 +34,7 @@ def compact(path: str) -> int:
 
     The content stays. If another writer was faster, nothing is done until the next time.
     """
-    stored = TableVersion(path, DeltaTable(path).version())
+    stored = TableVersion(path, opened(path).version())
     poor = _poor(files(stored))
     if not poor:
         return 0
@@ -47,7 +48,7 @@ def compact(path: str) -> int:
                 draft = Path(scratch, f"{number:05d}.parquet")
                 write_part(draft, found)
                 actions.append(added(folder, linked(draft, folder), data_change=False))
-    table, now = DeltaTable(path, version=stored.version), int(time.time() * 1000)
+    table, now = opened(path, version=stored.version), int(time.time() * 1000)
     removed = [RemoveAction(file.path.name, False, now, file.path.stat().st_size, {}) for file in poor]
     try:
         table.create_write_transaction([*actions, *removed], "append", table.schema(), commit_properties=_TIDIED)
@@ -65,7 +66,7 @@ def brought(commit: Mapping[str, Any]) -> bool:
 
 def vacuum(path: str, keep_days: int) -> int:
     """Delete files that no version of the last `keep_days` days needs; returns their number."""
-    stored = DeltaTable(path)
+    stored = opened(path)
     return len(stored.vacuum(keep_days * 24, dry_run=False, enforce_retention_duration=False))
 
 

@@ -18,6 +18,7 @@ from forecasting.errors import DataError
 from forecasting.runtime.workspace import Workspace
 from forecasting.storage import delta
 from forecasting.storage.appending import FORECAST, add_new, write_part
+from forecasting.storage.opening import opened
 
 __all__ = ["ForecastTables"]
 
@@ -87,7 +88,7 @@ class ForecastTables:
         path = self._path(job)
         if not DeltaTable.is_deltatable(path):
             raise DataError(f"no forecasts of {job} are stored; make them with: gatecast forecast CONFIG")
-        return DeltaTable(path)
+        return opened(path)
 
     def _path(self, job: str) -> str:
         return str(self.workspace.forecasts(job))
@@ -95,5 +96,5 @@ class ForecastTables:
 
 def _append(path: str, parts: Sequence[Path]) -> int:
     if parts and DeltaTable.is_deltatable(path):
-        delta.refuse_other_types(DeltaTable(path), pq.read_schema(parts[0]))
+        delta.refuse_other_types(opened(path), pq.read_schema(parts[0]))
     return add_new(path, parts)

@@ -10,6 +10,7 @@ import pandas as pd
 from deltalake import DeltaTable
 
 from forecasting.storage import delta
+from forecasting.storage.opening import opened
 
 __all__ = ["KeyedTables"]
 
@@ -32,13 +33,13 @@ class KeyedTables:
         path = str(self.place(job))
         if not DeltaTable.is_deltatable(path):
             return pd.DataFrame()
-        return delta.select(DeltaTable(path), self.keys, None, ())
+        return delta.select(opened(path), self.keys, None, ())
 
     def _replace(self, path: str, table: pd.DataFrame) -> None:
         if not DeltaTable.is_deltatable(path):
             delta.create(path, table)
             return
-        stored, content = DeltaTable(path), delta.to_arrow(table)
+        stored, content = opened(path), delta.to_arrow(table)
         delta.refuse_other_types(stored, content.schema)
         condition = delta.matching(self.keys)
         merge = stored.merge(content, condition, source_alias="new", target_alias="old", merge_schema=True)

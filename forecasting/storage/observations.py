@@ -22,6 +22,7 @@ from forecasting.runtime.workspace import Workspace
 from forecasting.storage import delta, reading
 from forecasting.storage.appending import add, write_part
 from forecasting.storage.compaction import brought
+from forecasting.storage.opening import opened
 from forecasting.storage.reading import TableVersion
 
 __all__ = ["Merged", "ObservationTables"]
@@ -49,14 +50,14 @@ class ObservationTables:
     def version(self, job: str) -> int | None:
         """The version of the observations of `job`, None where there are none yet."""
         path = self._path(job)
-        return DeltaTable(path).version() if DeltaTable.is_deltatable(path) else None
+        return opened(path).version() if DeltaTable.is_deltatable(path) else None
 
     def latest(self, job: str) -> TableVersion:
         """The latest observations of `job`; raises DataError if there are none."""
         path = self._path(job)
         if not DeltaTable.is_deltatable(path):
             raise DataError(f"no observations of {job} are stored; read them with: gatecast ingest CONFIG")
-        return TableVersion(path, DeltaTable(path).version())
+        return TableVersion(path, opened(path).version())
 
     def merge(self, job: str, table: pd.DataFrame) -> Merged:
         """Insert new rows and replace corrected ones by (unique_id, ds); writes nothing if nothing changes.
@@ -94,9 +95,9 @@ class ObservationTables:
         """
         path = self.latest(job).path
         try:
-            stored = DeltaTable(path, version=version)
+            stored = opened(path) if version is None else DeltaTable(path, version=version)
         except DeltaError as error:
-            latest = DeltaTable(path).version()
+            latest = opened(path).version()
             raise DataError(f"the observations of {job} have no version {version}; the latest is {latest}") from error
         conditions = [] if unique_id is None else [delta.is_text(UNIQUE_ID, unique_id)]
         if since is not None:
@@ -109,7 +110,7 @@ class ObservationTables:
 
     def last_write(self, job: str) -> datetime:
         """When the last observations of `job` came; raises DataError if there are none."""
-        log = DeltaTable(self.latest(job).path).history(_RECENT)
+        log = opened(self.latest(job).path).history(_RECENT)
         written = [commit["timestamp"] for commit in log if brought(commit)]
         return datetime.fromtimestamp(max(written, default=log[-1]["timestamp"]) / 1000, UTC)
 
@@ -121,7 +122,7 @@ def _merge(path: str, table: pd.DataFrame) -> Merged:
     if not DeltaTable.is_deltatable(path):
         delta.create(path, table)
         return Merged(0, len(table), 0)
-    stored = DeltaTable(path)
+    stored = opened(path)
     inserted, changed = _difference(stored, table)
     if not (inserted | changed).any():
         return Merged(stored.version(), 0, 0)

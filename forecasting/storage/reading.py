@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
 
 from forecasting.columns import DS, UNIQUE_ID
+from forecasting.storage.opening import opened
 
 __all__ = ["File", "RowFilter", "TableVersion", "files", "footer", "names", "reach", "read", "rows", "scan"]
 
@@ -48,7 +48,7 @@ class File(NamedTuple):
 @functools.lru_cache(maxsize=32)
 def files(stored: TableVersion) -> tuple[File, ...]:
     """The data files of a table, from its log."""
-    actions = pa.table(DeltaTable(stored.path, version=stored.version).get_add_actions(flatten=True)).to_pylist()
+    actions = pa.table(opened(stored.path, version=stored.version).get_add_actions(flatten=True)).to_pylist()
     return tuple(
         File(
             Path(stored.path, action["path"]),
@@ -124,7 +124,7 @@ def footer(path: Path) -> pq.FileMetaData:
 @functools.lru_cache(maxsize=32)
 def _schema(stored: TableVersion) -> pa.Schema:
     """The columns of a table, series names as labels."""
-    schema = pa.schema(DeltaTable(stored.path, version=stored.version).schema().to_arrow())
+    schema = pa.schema(opened(stored.path, version=stored.version).schema().to_arrow())
     place = schema.get_field_index(UNIQUE_ID)
     return schema.set(place, pa.field(UNIQUE_ID, pa.dictionary(pa.int32(), pa.string())))
 

@@ -354,6 +354,30 @@ def test_spreadsheet_with_semicolons_and_decimal_commas_is_understood(client: An
     assert columns_of_csv(body.replace(b";2;", b";2.5;"), spec, most=100)["p"] == [None, 2.5]
 
 
+def test_a_page_that_fails_is_still_a_page(copied: Path, service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the id under which the log knows the fault, and not a word of it."""
+
+    def fault(*_: Any) -> None:
+        raise RuntimeError("nobody thought of that")
+
+    monkeypatch.setattr("forecasting.serve.routes.pages.stored", fault)
+    with service(copied) as client:
+        answer = client.get("/?model=buoy", headers={"X-Request-ID": "my-id"})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "my-id" in answer.text
+    assert "nobody thought" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_names_that_are_formulas_stay_texts_in_a_spreadsheet(client: Any, history: Any, name: str) -> None:
+    """The file to keep has an apostrophe before them; the answer itself has the name as it came."""
+    table = history(name, "plain", rows=12)
+    answer = client.post("/upload?model=buoy", csv_of(table), headers={"Content-Type": "text/csv"})
+    kept = pd.read_csv(pd.io.common.StringIO(json.loads(Reader(answer.text).scripts[0])), dtype="str")
+    assert set(kept["unique_id"]) == {f"'{name}", "plain"}
+
+
 def test_plotly_is_the_untouched_release_with_its_licence() -> None:
     """plotly.js 4.1.1, the distributed bundle `basic`, minified, to the last byte."""
     static = files("forecasting.serve.pages").joinpath("static")

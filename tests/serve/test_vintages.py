@@ -152,3 +152,19 @@ def test_what_was_forecast_long_ago_is_read_only_where_asked_for(copied: Path, s
     pd.testing.assert_frame_equal(
         pd.DataFrame(scores[1]).drop(columns="day"), live_scores(store, "buoy", "day").drop(columns="day")
     )
+
+
+def test_a_damaged_table_is_one_sentence(copied: Path, service: Any) -> None:
+    """503 on every route that reads it, and a page for people; no path and no foreign backtrace."""
+    log = copied / "tables" / "buoy" / "observations" / "_delta_log"
+    sorted(log.glob("*.json"))[-1].write_bytes(b"")
+    with service(copied) as client:
+        for path in ("/v1/history?name=buoy&unique_id=a", "/v1/series/buoy", "/v1/scores?name=buoy"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "damaged_table")
+            assert str(copied) not in answer.text
+        page = client.get("/?model=buoy")
+        assert page.status_code == 503
+        assert page.headers["content-type"].startswith("text/html")
+        assert "Something went wrong" in page.text
+        assert str(copied) not in page.text

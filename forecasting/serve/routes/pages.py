@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, TypeVar
 
@@ -12,11 +13,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from forecasting.bundle.forecasts import Forecasts
 from forecasting.columns import DS, UNIQUE_ID, Y
-from forecasting.errors import RegistryError
+from forecasting.errors import RegistryError, StorageError
 from forecasting.registry.versions import PREVIOUS
 from forecasting.serve.bodies import content_type, parse_as
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
+from forecasting.serve.logs import where
 from forecasting.serve.pages.charts import forecast_chart
 from forecasting.serve.pages.render import address, asset, render
 from forecasting.serve.pages.scores import TITLES, accuracy, results, runs
@@ -30,10 +32,13 @@ from forecasting.storage.store import Store
 
 __all__ = ["router"]
 
+log = logging.getLogger("gatecast.serve")
+
 router = APIRouter(include_in_schema=False)
 
 _PATIENCE: Final = 0.8  # of the time that a request may take: how long a page waits for the registry
 _DRAWN: Final = 6  # series of an uploaded file
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _LISTED: Final = 240  # rows of its forecast
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 
@@ -186,8 +191,14 @@ def _answer(query: ForecastQuery, made: Forecasts) -> Content:
         "columns": ["Series", *columns],
         "rows": [[name, *row] for name, row in named],
         "total": len(table),
-        "csv": table.to_csv(index=False),
+        "csv": _spreadsheet(table).to_csv(index=False),
     }
+
+
+def _spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
+    """The same for a program that runs cells which begin like a formula: those get an apostrophe, and stay texts."""
+    names = table[UNIQUE_ID].astype("str")
+    return table.assign(**{UNIQUE_ID: names.where(~names.str.startswith(_FORMULA), "'" + names)})
 
 
 def _known(readings: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -224,6 +235,11 @@ async def _page(
     except ServiceError as error:
         notice = Notice("This cannot be shown", error.message, "", error.details)
         return await _html("notice.html", {**frame, "notice": notice}, error.status)
+    except Exception as error:  # noqa: BLE001 - a person gets a page, whatever went wrong
+        log.error("page failed", extra={"request_id": request.state.request_id, **where(error)})
+        status = 503 if isinstance(error, StorageError) else 500
+        text = f"The log of the service says what went wrong, under the request id {request.state.request_id}."
+        return await _html("notice.html", {**frame, "notice": Notice("Something went wrong", text)}, status)
     return await _html(f"{view}.html", {**frame, **content})
 
 
