@@ -105,9 +105,10 @@ def _elsewhere(directory: Path, registered: str) -> None:
 
 def examine(directory: Path, registered: str) -> None:
     """What happens in that process: it cannot take more memory or processor time than is allowed."""
-    used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    limit = used + _allowance(directory)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    with suppress(OSError, ValueError):  # where the system knows no such limit, the time is still one
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        limit = used + _allowance(directory)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
     try:
         forecaster = forecaster_of(open_bundle(directory, threads=1, registered=registered))
