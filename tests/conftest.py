@@ -62,6 +62,7 @@ def make_job() -> Callable[..., Job]:
 
     def build(series: dict[str, Any] | None = None, **sections: dict[str, Any]) -> Job:
         content = {"name": "job", "source": {"kind": "synthetic"}, "window": {"context": 6, "horizon": 3}}
+        content["backtest"] = {"windows": 50}
         model = {"model": {"name": "conv_lstm" if "layout" in (series or {}) else "stacked"}}
         return parse_job({**content, **model, **sections, "series": {"freq": "h", **(series or {})}})
 

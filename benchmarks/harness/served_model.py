@@ -67,6 +67,7 @@ def _bundle(work: Path, seed: int) -> Path:
     from forecasting.bundle.artifact import Origin
     from forecasting.nn import heads, models
     from forecasting.series.clean import clean
+    from forecasting.series.defaults import resolve
     from forecasting.series.folds import folds
     from forecasting.series.prepare import prepare
     from forecasting.training.fit import export_graphs, shapes, write_bundle
@@ -74,6 +75,7 @@ def _bundle(work: Path, seed: int) -> Path:
     keras.utils.set_random_seed(seed)
     made = job()
     table = clean(long_table("abcd", walks(np.random.default_rng(1), 4, _ROWS)), made.series).table
+    made = resolve(made, table)
     data = prepare(table, made, folds(table, made)[0])
     head = heads.build(made.head.name, made.head.quantiles)
     network = models.build(made.model.name, made.model.params, shapes(made, data.features, data.layout), head)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
@@ -35,7 +35,8 @@ class Backtest(Section):
     a gap do not count. `auto`: at most 100, over thirty horizons or a fifth of the history."""
 
     step: Chosen = Field(AUTO, json_schema_extra=SHOWN)
-    """Steps between neighboring cutoffs; `auto`: as far as the windows have to be apart."""
+    """Steps between neighboring cutoffs; `auto`: as far apart as the windows have to be, or 1 where `windows` is a
+    number."""
 
     rivals: tuple[Rival, ...] = ()
     """[Methods of other packages](baselines.md#rivals) on the same cutoffs, which cannot go live. They need the extra
@@ -50,6 +51,13 @@ class Backtest(Section):
 
     gap: int = Field(0, ge=0)
     """Steps between the data that a fit may see and its first cutoff."""
+
+    @classmethod
+    def _complete(cls, content: Any) -> Any:
+        """A number of cutoffs that says no more has them one step apart."""
+        if isinstance(content, dict) and content.get("windows", "auto") != "auto":
+            return {"step": 1, **content}
+        return content
 
 
 class Gate(Section):

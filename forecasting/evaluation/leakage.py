@@ -16,6 +16,7 @@ from forecasting.evaluation import baselines
 from forecasting.evaluation.ngrams import NGRAMS, fit_table
 from forecasting.series.aggregate import step_ends
 from forecasting.series.clean import clean
+from forecasting.series.defaults import resolve
 from forecasting.series.folds import Fold, folds, past
 from forecasting.series.moments import Moment, stamps_of
 from forecasting.series.prepare import Prepared, prepare
@@ -63,7 +64,9 @@ def audit(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]
     `table` is raw, as read from the source. Everything is compared at and before the first cutoff of the job's
     backtest, including the models of `bundles` and a ridge fitted anew on both tables.
     """
-    fold = folds(clean(table, job.series).table, job)[0]
+    cleaned = clean(table, job.series).table
+    job = resolve(job, cleaned)
+    fold = folds(cleaned, job)[0]
     cutoff = fold.moments[0]
     before, after = (clean(raw, job.series).table for raw in (table, perturb_future(table, cutoff, job)))
     findings = [_table(before, after, cutoff)]
@@ -76,7 +79,9 @@ def audit(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]
 
 def audit_symbols(table: pd.DataFrame, job: Job, bundles: Sequence[Path]) -> list[Moved]:
     """The same for a job of symbols: vocabulary, sequences, a trigram fitted anew, and forecasts."""
-    fold = folds(clean(table, job.series).table, job)[0]
+    cleaned = clean(table, job.series).table
+    job = resolve(job, cleaned)
+    fold = folds(cleaned, job)[0]
     cutoff = fold.cutoffs[0]
     before, after = (clean(raw, job.series).table for raw in (table, perturb_future(table, cutoff, job)))
     one, other = (prepare_symbols(cleaned, job, fold) for cleaned in (before, after))

@@ -24,6 +24,7 @@ from forecasting.evaluation.problem import problem_of
 from forecasting.evaluation.rivals import RIVALS, backtest_rivals
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
+from forecasting.series.defaults import resolve
 from forecasting.series.folds import folds
 from forecasting.series.validate import validate
 from forecasting.storage import snapshot
@@ -68,6 +69,7 @@ def leakage(job: Job, champion: Path | None = None) -> CheckResult:
     raw = sources.read(job)
     validate(raw, job.series).raise_for_errors()
     table = clean(raw, job.series).table
+    job = resolve(job, table)
     first = folds(table, job)[:1]
     with tempfile.TemporaryDirectory() as scratch:
         candidates = fit_baselines(table, job, first, Path(scratch), origin=Origin())
@@ -90,6 +92,7 @@ def standings(
     By default these are the champion, all baselines, and the rivals of the job.
     """
     data = snapshot.take(store, job)
+    job = data.job
     live = [CHAMPION] if registry.versions.champion(job.name) else []
     shown = names or [*live, *problem_of(job).baselines, *job.backtest.rivals]
     backtests = _own(registry, job, data, [name for name in shown if name not in RIVALS])

@@ -23,6 +23,7 @@ from forecasting.registry.registry import Registry
 from forecasting.registry.versions import Version
 from forecasting.series.calendar import season_of
 from forecasting.series.clean import clean
+from forecasting.series.defaults import MOST_CONTEXT
 from forecasting.series.folds import last_reading, shift
 from forecasting.storage.store import Store
 
@@ -98,7 +99,7 @@ def readings(store: Store, job: Job, span: Span | None) -> pd.DataFrame:
     since = None
     if span is not None:
         needed = min(span.fit_until, shift(span.known_until, -REFERENCE, job.series.freq))
-        since = shift(needed, -job.window.context, job.series.freq)
+        since = shift(needed, -(job.window.context or MOST_CONTEXT), job.series.freq)
     return clean(store.observations.read(job.name, since=since), job.series).table
 
 

@@ -155,4 +155,4 @@ def fit_stored(
     """Fit fold `number` of the observations stored as `version`: what a child process is asked to do."""
     data = take(Store(home), job, version)
     learned = fit_symbols if job.symbolic else fit
-    return learned(data.table, job, data.folds[number], work, origin=origin, start=start)
+    return learned(data.table, data.job, data.folds[number], work, origin=origin, start=start)

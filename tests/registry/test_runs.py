@@ -91,3 +91,27 @@ def test_deleted_experiment_is_refused_with_the_remedy(registry: Registry) -> No
 
     with pytest.raises(RegistryError, match=r"the experiment buoy was deleted; .* --experiment-id 1"):
         registry.runs.start(JOB, "bb", {})
+
+
+def test_candidates_of_a_search_are_runs_under_the_run(registry: Registry) -> None:
+    """One for each row, made once however often it is asked for; one that was being made at a kill is made anew."""
+    run = registry.runs.start(JOB, "aa", {}).run_id
+    rows = [
+        {"model": "ridge", "settings": "ridge", "wql": 0.1, "steps": 0},
+        {"model": "segrnn", "wql": 0.2, "steps": 9},
+    ]
+    registry.runs.nest(run, rows[:1])
+    with connect(registry.versions.tracking_uri) as client:
+        experiment = client.get_run(run).info.experiment_id
+        client.create_run(experiment, tags={"mlflow.parentRunId": run}, run_name="02")
+    registry.runs.nest(run, rows)
+    registry.runs.nest(run, rows)
+
+    with connect(registry.versions.tracking_uri) as client:
+        found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run}'")
+    by_name = {one.info.run_name: one for one in found}
+    assert sorted(by_name) == ["01 ridge", "02"]
+    assert len(found) == 2
+    assert by_name["01 ridge"].data.params == {"model": "ridge", "settings": "ridge"}
+    assert by_name["02"].data.metrics == {"wql": 0.2, "steps": 9.0}
+    assert {one.info.status for one in found} == {"FINISHED"}
