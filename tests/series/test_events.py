@@ -194,3 +194,9 @@ def test_regions_are_written_as_codes(make_job: Jobs) -> None:
         make_job({"holidays": "Austria"})
     with pytest.raises(ConfigError, match="neither holidays nor events"):
         make_job({"days_around": 2})
+
+
+def test_a_job_that_is_written_out_whole_is_the_same_job(make_job: Jobs) -> None:
+    """Every default may be named: as a flow of a server hands a job on."""
+    job = make_job({"freq": "D"})
+    assert Job.model_validate(job.model_dump()) == job
