@@ -98,7 +98,8 @@ class Section(BaseModel):
                     right[name] = _value(cls, name, given[name])
                 elif not field.is_required():
                     right[name] = field.get_default(call_default_factory=True)
-        section = cast(Self, cls.model_construct(**right))
+        written = set(right) & set(given) if isinstance(given, dict) else set()
+        section = cast(Self, cls.model_construct(_fields_set=written, **right))
         for name in cls.model_fields.keys() - right.keys():  # its default, which is not what was written
             section.__dict__.pop(name, None)
         return section

@@ -76,7 +76,8 @@ def _steps_end_at_their_stamp(series: Any) -> Iterator[Fault]:
 
 
 def _days_have_a_use(series: Any) -> Iterator[Fault]:
-    if series.days_around != 1 and series.holidays is None and series.events is None:
+    usual = type(series).model_fields["days_around"].default  # written out where a job comes from JSON
+    if series.days_around != usual and series.holidays is None and series.events is None:
         yield Fault("days_around", "there are neither holidays nor events; name them, or leave it out")
 
 

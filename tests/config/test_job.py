@@ -91,6 +91,11 @@ def test_rules_between_sections_are_told_beside_a_wrong_key_of_the_same_section(
     assert [line.partition(": ")[0] for line in found] == ["series.freq", "series.lower"]
 
 
+def test_what_is_left_out_beside_a_wrong_key_is_not_taken_as_written() -> None:
+    """A default is nobody's wish: rules that ask whether a key was written have nothing to say."""
+    assert [line.partition(": ")[0] for line in said(series={"freq": "bh"})] == ["series.freq"]
+
+
 def test_two_faults_of_one_key_are_both_told() -> None:
     """The last one does not take the place of the first; nor does one of a key that of its section."""
     series = {"freq": "h", "lower": -2, "upper": -3, "transform": "log1p", "past": ["a"], "static": ["a"], "gaps": "no"}
