@@ -293,7 +293,7 @@ def _any_length(job: Job) -> Job:
 
 
 def _key(job: Job, data: Snapshot) -> str:
-    return provenance.run_key(job.result_content, data.fingerprint)
+    return provenance.run_key(data.job.result_content, data.fingerprint)
 
 
 def _judging(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], rivals: Sequence[Candidate]) -> Judging:

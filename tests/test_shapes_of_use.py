@@ -10,10 +10,10 @@ from forecasting import sources
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job, load_job
 from forecasting.config.network import SegRNN, SegRNNModel
-from forecasting.evaluation.backtest import candidate, find_origins
+from forecasting.evaluation.backtest import backtest, find_origins
 from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
-from forecasting.evaluation.symbols import candidate as judge_symbols
+from forecasting.evaluation.symbols import backtest as judge_symbols
 from forecasting.evaluation.symbols import find_spans
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
@@ -49,7 +49,7 @@ def errors(job: Job, place: Path) -> dict[str, float]:
     rivals = fit_baselines(table, job, plan, place / "baselines", origin=Origin())
     bundles: dict[str, Any] = {rival.name: rival.bundles for rival in rivals}
     bundles["network"] = (fit(table, job, plan[0], place / "fit", origin=Origin()).bundle,)
-    scored = {name: candidate(table, origins, paths, name).scored for name, paths in bundles.items()}
+    scored = {name: backtest(table, origins, paths, name).scored for name, paths in bundles.items()}
     median = {name: list(each.quantiles).index(0.5) for name, each in scored.items()}
     return {name: float(np.nanmean(np.abs(s.forecast[..., median[name]] - s.y))) for name, s in scored.items()}
 

@@ -58,8 +58,8 @@ def test_a_series_that_begins_after_its_training_has_intervals_of_its_size(
     found = open_forecaster(fit_baseline(table, job, "naive").bundle).forecast(table).set_index("unique_id")
     width = (found["q0.9"] - found["q0.1"]).loc["launched"]
     assert width.between(100, 10_000).all()
-    for name, values in beside.items():  # and nobody beside it is any wider for it
-        assert (found["q0.9"] - found["q0.1"]).loc[name].max() < 6 * values.std()
+    for name, values in beside.items():  # nobody beside it is any wider for it, but for what few residuals cost
+        assert (found["q0.9"] - found["q0.1"]).loc[name].max() < 10 * values.std()
 
 
 def test_a_series_that_rises_a_thousandfold_has_wider_intervals(

@@ -12,7 +12,7 @@ from tests.cli.tiny import WAVE, Answer, rows
 
 OUTCOME = {
     *("name", "run_id", "version", "promoted", "model", "fallback", "champion"),
-    *("verdict", "leaderboard", "forecasts", "report", "challengers", "final_fit", "notes"),
+    *("verdict", "leaderboard", "forecasts", "report", "challengers", "members", "final_fit", "notes"),
 }
 
 
@@ -121,7 +121,7 @@ def test_nothing_promoted_and_nothing_live_ends_with_3(
     assert answer.code == 3
     assert (outcome["champion"], outcome["model"], outcome["promoted"]) == (None, None, False)
     assert outcome["forecasts"] == {"rows": 0, "reason": "nothing is live"}
-    assert "there is no champion, and gate.fallback is none" in answer.err
+    assert "there is no champion and gate.fallback is none" in answer.err
     assert "Traceback" not in answer.err
     assert not (home / "tables" / "tiny" / "forecasts").exists()
     listed = json.loads(gatecast_here("models", "tiny", "--json").out)["tiny"]
@@ -133,7 +133,7 @@ def test_ingest_twice_changes_nothing(gatecast_here: Callable[..., Answer], conf
     path = config(rows(WAVE))
     answers = [json.loads(gatecast_here("ingest", path, "--json").out) for _ in range(2)]
     assert [(a["version"], a["inserted"], a["updated"]) for a in answers] == [(0, 300, 0), (0, 0, 0)]
-    assert set(answers[0]) == {"name", "version", "inserted", "updated", "table"}
+    assert set(answers[0]) == {"name", "version", "inserted", "updated", "table", "notes"}
     assert Path(answers[0]["table"], "_delta_log").is_dir()
 
     config(rows([*WAVE[:-1], 99.0]))

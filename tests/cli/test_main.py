@@ -60,12 +60,12 @@ def test_bad_configuration_lists_every_violation_once(
     gatecast_here: Callable[..., Answer], config: Callable[..., Path], home: Path, command: str
 ) -> None:
     """Unknown keys with the valid ones, wrong types and wrong values, all in one message of every command."""
-    path = config(window={"contxt": 5, "horizon": 0}, epochs=3, head={"quantiles": [0.9, 0.1]})
+    path = config(window={"contxt": 5, "context": "far", "horizon": 0}, epochs=3, head={"quantiles": [0.9, 0.1]})
     answer = gatecast_here(command, path)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.count("error:") == 1
     assert "has 5 violations:" in answer.err
-    for part in ("window.contxt: unknown key (did you mean context?)", "window.context: this key is required"):
+    for part in ("window.contxt: unknown key (did you mean context?)", "window.context: must be a whole number"):
         assert part in answer.err
     for part in ("window.horizon: ", "epochs: unknown key", "head.quantiles: must increase strictly"):
         assert part in answer.err

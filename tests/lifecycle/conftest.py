@@ -40,5 +40,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     older = fit(old, job, folds(old, job)[0], place / "older", origin=Origin())
     newer = fit(table, job, folds(table, job)[0], place / "newer", origin=Origin())
     keras.config.set_dtype_policy(before)
-    data = Snapshot(0, "f", table, pd.DataFrame(), folds(table, job))
+    data = Snapshot(0, "f", table, pd.DataFrame(), folds(table, job), job)
     return World(job, data, older, newer, fit_baselines(table, job, data.folds, place / "rivals", origin=Origin()))

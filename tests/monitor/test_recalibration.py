@@ -118,7 +118,7 @@ def test_repair_leaves_another_champion_alone(noisy: Any) -> None:
 def test_version_without_notes_is_refused(noisy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not say what it was fitted on, so no window is known to be held out; drift is not looked for."""
     monkeypatch.setattr("forecasting.monitor.recalibration.span_of", lambda live: None)
-    with pytest.raises(DataError, match="train anew"):
+    with pytest.raises(DataError, match="train again"):
         renew(noisy)
     monkeypatch.setattr("forecasting.monitor.check.span_of", lambda live: None)
     sentences = {rule["rule"]: rule["sentence"] for rule in noisy.look(now=NOW).rules}

@@ -179,5 +179,5 @@ def test_symbols_and_empty_stores_are_refused(
     kept.observations.merge("job", store.observations.read("job"))
     names = ["unique_id", "ds", "cutoff", "step", "version"]
     kept.forecasts.append("job", store.forecasts.read("job")[names].assign(symbol="a", probability=0.5))
-    with pytest.raises(DataError, match="have no quantiles; the monitor watches forecasts of numbers"):
+    with pytest.raises(DataError, match="have no median; the monitor needs forecasts of numbers"):
         record(kept, job)

@@ -75,10 +75,10 @@ def test_export_agrees_in_every_case(normalise: str, highway: int, mask: bool, n
     ids=lambda one: one.name,
 )
 @pytest.mark.parametrize("future", [0, 2])
-def test_export_agrees_on_a_wide_highway(params: Any, future: int, batch: Any, randomise: Any) -> None:
+def test_export_agrees_on_a_wide_highway(params: Any, future: int, batch: Any, randomize: Any) -> None:
     """With random weights, with and without what is known ahead."""
     shapes = Shapes(8, 4, 3, future=future)
-    model = randomise(models.build(params, shapes, heads.build(NumberHead(quantiles=(0.1, 0.5, 0.9)))))
+    model = randomize(models.build(params, shapes, heads.build(NumberHead(quantiles=(0.1, 0.5, 0.9)))))
     assert parity(model, to_onnx(model), batch(shapes)) <= TOLERANCE
 
 

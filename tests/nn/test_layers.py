@@ -109,7 +109,7 @@ def test_highway_adds_a_linear_function_of_the_last_lags(randomize: Any, rng: np
 
 @pytest.mark.parametrize("known", [0, 2])
 def test_wide_highway_reads_all_channels_and_what_is_known_ahead(
-    known: int, randomise: Any, rng: np.random.Generator
+    known: int, randomize: Any, rng: np.random.Generator
 ) -> None:
     """location + scale * (W x + A f + b), and scale * exp(g), with everything flattened."""
     past, loc_scale = rng.normal(size=(4, 7, 2)).astype("float32"), rng.normal(size=(4, 5, 2)).astype("float32")
@@ -117,7 +117,7 @@ def test_wide_highway_reads_all_channels_and_what_is_known_ahead(
     arrays = [past, loc_scale, *([future] if known else [])]
     layer = WideHighway(3)
     layer.build([array.shape for array in arrays])
-    randomise(layer)
+    randomize(layer)
     kernel, bias, spread, *ahead = layer.get_weights()
     shift = past[:, 4:].reshape(4, -1) @ kernel + bias
     shift = shift + (future.reshape(4, -1) @ ahead[0] if known else 0.0)

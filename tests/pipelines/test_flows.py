@@ -90,7 +90,7 @@ def test_tracked_flows_give_what_untracked_ones_give(finished: Any, tmp_path: Pa
     assert judged(found["outcome"]) == judged(finished.outcome)
     for one, other in zip(kept(Store(open_home().workspace.home)), kept(Store(finished.home)), strict=True):
         pd.testing.assert_frame_equal(one, other)
-    assert found["merged"] == {"version": 0, "inserted": 900, "updated": 0}
+    assert found["merged"] == {"version": 0, "inserted": 900, "updated": 0, "notes": []}
     assert (found["rows"], found["written"]) == (12, 0)  # the training flow has stored this vintage already
     assert [state for _, state in found["flows"]] == ["Completed"] * 3
     assert {state for _, state in found["tasks"]} == {"Completed"}

@@ -31,7 +31,7 @@ def test_every_silence_is_a_sentence(
     ingestion.record(workspace, job.name, validate(stray, job.series), clean(raw, job.series))
     cleaned = clean(raw, job.series)
     cut = folds(cleaned.table, job)
-    data = Snapshot(0, "", cleaned.table, cleaned.decisions, cut)
+    data = Snapshot(0, "", cleaned.table, cleaned.decisions, cut, job)
     path = baselines.fit("naive", prepare(cleaned.table, job, cut[0]), job, tmp_path / "naive", origin=Origin())
     failures = tuple(Failure(unique_id=name, reason="no reading") for name in ("b", "c", "d", "e"))
     part = Part(path=tmp_path / "part", rows=3, series=1, sha256="", failures=failures, seconds={})

@@ -186,7 +186,7 @@ def test_empty_tables_leave_their_sections_out(content: Report, tmp_path: Path) 
         "Step by step",
         "Backtest examples",
         "Training",
-        "How the data came in",
+        "Data quality",
         "Input",
     ]
 

@@ -310,7 +310,7 @@ def test_unknown_models_are_refused(client: Any, name: str) -> None:
 
 def test_name_is_needed_where_several_are_served(client: Any) -> None:
     """Status 422, with their names."""
-    refused(client.post(PATH, {"columns": body()["columns"]}), 422, "unknown_model", "say which one: buoy, farm")
+    refused(client.post(PATH, {"columns": body()["columns"]}), 422, "unknown_model", "name one of them: buoy, farm")
 
 
 def test_limits_are_told(copied: Path, service: Any, columns: Any, history: Callable[..., pd.DataFrame]) -> None:

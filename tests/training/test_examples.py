@@ -37,7 +37,7 @@ def test_arrays_tell_the_value_before_where_it_is_given() -> None:
     """The input `previous` is what a network that is told it reads; without one there is a clear error."""
     known = {"past": np.zeros((2, 3, 1)), "previous": np.array([[1.0, 2.0], [3.0, 4.0]])}
     assert Arrays(known, np.zeros((2, 2))).previous(np.array([1])).tolist() == [[3.0, 4.0]]
-    with pytest.raises(DataError, match="as the input `previous`"):
+    with pytest.raises(DataError, match="add the input `previous`"):
         Arrays({"past": known["past"]}, np.zeros((2, 2))).previous(np.array([1]))
 
 
