@@ -145,7 +145,7 @@ def open_run(job: Job, data: Snapshot) -> Run:
     """The MLflow run of this content: new, interrupted, or finished."""
     tags = {"gatecast.data": data.fingerprint, "gatecast.data_version": str(data.version)}
     tags["gatecast.commit"] = provenance.git_commit()
-    return open_home().registry.runs.start(job.name, _key(job, data), results.parameters(job), tags)
+    return open_home().registry.runs.start(job.name, _key(data), results.parameters(job), tags)
 
 
 @step("training the network")
@@ -292,7 +292,7 @@ def _any_length(job: Job) -> Job:
     return job.model_copy(update={"series": job.series.model_copy(update={"min_length": 1})})
 
 
-def _key(job: Job, data: Snapshot) -> str:
+def _key(data: Snapshot) -> str:
     return provenance.run_key(data.job.result_content, data.fingerprint)
 
 
@@ -303,7 +303,7 @@ def _judging(job: Job, data: Snapshot, run: Run, attempts: Sequence[Attempt], ri
 
 def _work(job: Job, data: Snapshot) -> Path:
     """The working folder of a run."""
-    return open_home().workspace.run(job.name, _key(job, data))
+    return open_home().workspace.run(job.name, _key(data))
 
 
 def _origin(data: Snapshot) -> Origin:

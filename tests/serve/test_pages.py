@@ -339,7 +339,7 @@ def test_upload_keeps_the_limits(client: Any, copied: Path, service: Any, make_k
 
 def test_spreadsheet_with_semicolons_and_decimal_commas_is_understood(client: Any) -> None:
     """What a European spreadsheet saves: a byte order mark, semicolons, decimal commas, empty cells."""
-    spec = client.app.state.gatecast.model("farm").forecaster.spec
+    spec = client.app.state.gatecast.catalog.slot("farm").current.forecaster.spec
     body = "\ufeffunique_id;ds;y;p;label\nNA;2026-01-01 00:00;1,5;;NA\nNA;2026-01-01 01:00;NA;2;low\n".encode()
 
     found = columns_of_csv(body, spec, most=100)
