@@ -208,7 +208,7 @@ def test_a_champion_that_knows_the_backtest_is_no_first_weight(world: World) -> 
     origin = open_bundle(world.champion).manifest.origin
     hour = pd.Timedelta(hours=1)
     early = world.fold._replace(fit_until=pd.Timestamp(origin.fit_until) - hour)
-    allowed = f"the first fit of this backtest may know only those up to {early.fit_until}"
+    allowed = f"but the first fit of this backtest may know only those up to {early.fit_until}"
     assert objections(open_bundle(world.champion), world.job, [early, world.fold], world.table) == [
         f"it learned from readings up to {origin.fit_until}, {allowed}"
     ]
