@@ -194,6 +194,7 @@ def sent_before_close(port: int, begin: bytes, piece: bytes, most: int = 40_000_
     """How many bytes of an endless request the server takes."""
     sent = 0
     with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)  # what waits in the kernel was not taken
         connection.sendall(begin)
         while sent < most:
             connection.sendall(piece)
