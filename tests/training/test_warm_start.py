@@ -218,7 +218,7 @@ def test_a_champion_that_knows_the_backtest_is_no_first_weight(world: World) -> 
     ] == [True]
     same_data = world.fold._replace(fit_until=pd.Timestamp(origin.fit_until))
     assert (
-        "nothing newer"
+        "there are no readings after"
         in objections(open_bundle(world.champion), changed(world.job, replay=0.0), [same_data], world.table)[0]
     )
 
