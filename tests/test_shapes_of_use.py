@@ -14,7 +14,7 @@ from forecasting.evaluation.backtest import backtest, find_origins
 from forecasting.evaluation.judging import fit_baselines
 from forecasting.evaluation.metrics import summarise
 from forecasting.evaluation.symbols import backtest as judge_symbols
-from forecasting.evaluation.symbols import find_spans
+from forecasting.evaluation.symbols import find_origins as find_symbol_origins
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.training.fit import fit
@@ -69,7 +69,7 @@ def test_in_step_every_character_is_followed_by_the_next(tmp_path: Path, monkeyp
     job = load_job(SHAPES / "in_step.yaml")
     table = clean(sources.read(job), job.series).table
     plan = folds(table, job)
-    spans = find_spans(table, job, plan)
+    spans = find_symbol_origins(table, job, plan)
     fitted = fit_symbols(table, job, plan[0], tmp_path / "fit", origin=Origin())
     rivals = {rival.name: rival for rival in fit_baselines(table, job, plan, tmp_path / "baselines", origin=Origin())}
     nats = {
