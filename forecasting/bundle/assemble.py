@@ -24,7 +24,7 @@ from forecasting.series.layout import Layout
 from forecasting.series.moments import Moment
 from forecasting.series.panel import build
 from forecasting.series.scaling import Scaler
-from forecasting.series.windows import Windows, slide
+from forecasting.series.windows import Windows, evenly, slide
 
 __all__ = ["assemble", "recalibrate", "spec_for"]
 
@@ -78,8 +78,8 @@ def assemble(
             f"no window of {spec.context} + {spec.horizon} steps to calibrate {spec.model} on; bring more data"
         )
     predictor = Predictor(spec, graphs)
-    most = min(len(held_out), MOST_PATHED if predictor.feeds_back else MOST_WINDOWS)
-    chosen = np.unique(np.linspace(0, len(held_out) - 1, most).astype(np.int64))
+    most = MOST_PATHED if predictor.feeds_back else MOST_WINDOWS
+    chosen = evenly(len(held_out), most)
     blocks = np.array_split(chosen, 1 if spec.layout else -(-len(chosen) // BATCH))
     base = np.concatenate([predictor.windows(held_out, block) for block in blocks])
     golden = predictor.batch(held_out, chosen[:: max(1, len(chosen) // GOLDEN_WINDOWS)][:GOLDEN_WINDOWS])

@@ -20,9 +20,21 @@ from forecasting.series.features import Features
 from forecasting.series.folds import Fold
 from forecasting.series.panel import build
 from forecasting.series.prepare import Prepared, prepare
-from forecasting.series.windows import Windows, at_rows
+from forecasting.series.windows import Windows, at_rows, evenly
 
-__all__ = ["BASELINES", "Fit", "Linear", "drift", "fit", "fit_all", "naive", "ridge", "seasonal_naive", "to_onnx"]
+__all__ = [
+    "BASELINES",
+    "Fit",
+    "Linear",
+    "drift",
+    "fit",
+    "fit_all",
+    "map_of_target",
+    "naive",
+    "ridge",
+    "seasonal_naive",
+    "to_onnx",
+]
 
 ALPHAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge penalty, chosen on the validation windows
 MOST_WINDOWS = 50_000  # the ridge is fitted on, evenly spread
@@ -51,14 +63,14 @@ class Linear(NamedTuple):
 
 def naive(fit: Fit) -> Linear:
     """The last reading, repeated."""
-    return _of_target(fit, _pick(fit.train.context, np.full(fit.train.horizon, fit.train.context - 1)))
+    return map_of_target(_pick(fit.train.context, np.full(fit.train.horizon, fit.train.context - 1)))
 
 
 def seasonal_naive(fit: Fit) -> Linear:
     """The reading one season before (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 5.2)."""
     context = max(fit.train.context, fit.season)
     lags = fit.season - np.arange(fit.train.horizon) % fit.season
-    return _of_target(fit, _pick(context, context - lags))
+    return map_of_target(_pick(context, context - lags))
 
 
 def drift(fit: Fit) -> Linear:
@@ -68,7 +80,7 @@ def drift(fit: Fit) -> Linear:
     slope = np.arange(1, horizon + 1) / max(context - 1, 1)
     weights[-1] += slope
     weights[0] -= slope
-    return _of_target(fit, weights)
+    return map_of_target(weights)
 
 
 def ridge(fit: Fit) -> Linear:
@@ -159,15 +171,15 @@ def _pick(context: int, positions: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _of_target(fit: Fit, weights: np.ndarray) -> Linear:
-    """A map of the target alone."""
-    return Linear(len(weights), weights, np.empty((0, fit.train.horizon)), np.zeros(fit.train.horizon))
+def map_of_target(weights: np.ndarray) -> Linear:
+    """The map of the target alone with these weights (T, H)."""
+    return Linear(len(weights), weights, np.empty((0, weights.shape[1])), np.zeros(weights.shape[1]))
 
 
 def _design(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
     """Inputs (B, T·D + H·F), their centered target, and centered targets (B, H) of the complete windows; float64."""
     most = min(MOST_WINDOWS, MOST_VALUES // (windows.context * len(windows.panel.features.inputs)))
-    chosen = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(np.int64))
+    chosen = evenly(len(windows), most)
     chosen = chosen[~np.isnan(windows.targets(chosen)).any(axis=1)]
     y, batch = windows.targets(chosen).astype(np.float64), windows.batch(chosen)
     past = batch["past"].astype(np.float64)

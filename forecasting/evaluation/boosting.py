@@ -14,6 +14,7 @@ from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold, past
 from forecasting.series.frequency import fixed_step, is_calendar
 from forecasting.series.moments import Moment, shift, stamps_of, steps_between
+from forecasting.series.windows import evenly
 
 __all__ = ["forecasts"]
 
@@ -102,7 +103,7 @@ def _residuals(model: Any, grid: pd.DataFrame, job: Job, fold: Fold) -> np.ndarr
     span = steps_between(fold.fit_until, fold.seen_until, freq) - horizon
     seen = past(grid, fold.at(fold.seen_until)).set_index([UNIQUE_ID, DS])[Y]
     found = []
-    for step in np.unique(np.linspace(0, max(span, 0), min(span + 1, _CALIBRATED)).astype(int)):
+    for step in evenly(span + 1, _CALIBRATED):
         moment: Moment = fold.at(shift(fold.fit_until, int(step), freq))
         known = past(grid, moment)
         made = model.predict(horizon, new_df=_plain(known))

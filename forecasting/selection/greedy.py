@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from forecasting.bundle.scoring import pinball
+
 __all__ = ["PICKS", "bagged", "loss", "select"]
 
 PICKS = 25  # with replacement, so weights are multiples of a 25th
@@ -14,14 +16,8 @@ LEAST_WEIGHT = 0.04  # a member below is not worth its time
 
 
 def loss(y: np.ndarray, forecast: np.ndarray, quantiles: Sequence[float]) -> float:
-    """The weighted quantile loss of a forecast (B, H, Q) of actuals (B, H), NaN where missing: ΣQL / Σ|y|.
-
-    Twice the pinball loss, averaged over the quantiles.
-    """
-    error = y[..., None] - forecast
-    levels = np.asarray(quantiles)
-    total = 2 * np.nansum(np.maximum(levels * error, (levels - 1) * error)) / len(levels)
-    return float(total / max(np.nansum(np.abs(y)), 1e-12))
+    """The weighted quantile loss of a forecast (B, H, Q) of actuals (B, H), NaN where missing: ΣQL / Σ|y|."""
+    return float(np.nansum(pinball(y, forecast, quantiles)) / max(np.nansum(np.abs(y)), 1e-12))
 
 
 def select(y: np.ndarray, forecasts: Sequence[np.ndarray], quantiles: Sequence[float]) -> np.ndarray:

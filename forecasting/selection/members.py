@@ -12,7 +12,8 @@ from forecasting.evaluation.baselines import Fit, Linear
 from forecasting.selection.greedy import loss
 from forecasting.selection.theta import SMOOTHINGS, theta
 from forecasting.series.prepare import Prepared
-from forecasting.series.windows import Windows, at_rows
+from forecasting.series.scaling import Scaler
+from forecasting.series.windows import Windows, at_rows, evenly
 
 __all__ = ["Member", "Watched", "linear_members", "watch"]
 
@@ -28,13 +29,11 @@ class Watched(NamedTuple):
     y: np.ndarray  # (B, H) in units of the target, NaN where missing
     location: np.ndarray  # (B, 1, 1)
     scale: np.ndarray  # (B, 1, 1)
-    log: bool
+    scaler: Scaler
 
     def units(self, scaled: np.ndarray) -> np.ndarray:
         """Forecasts (B, H, Q) of the scaled space in units of the target."""
-        values = scaled.astype(np.float64) * self.scale + self.location
-        forecast: np.ndarray = np.expm1(values) if self.log else values
-        return forecast
+        return self.scaler.invert(scaled.astype(np.float64), self.location, self.scale)
 
     @property
     def cutoffs(self) -> np.ndarray:
@@ -71,10 +70,10 @@ class Member(NamedTuple):
 def watch(data: Prepared) -> Watched:
     """The validation windows that the choice is made on, with their readings in units of the target."""
     valid = data.valid
-    indices = np.unique(np.linspace(0, len(valid) - 1, min(len(valid), MOST_WATCHED)).astype(np.int64))
+    indices = evenly(len(valid), MOST_WATCHED)
     series = valid.panel.series_of(valid.rows(indices))
     location, scale = (values[series][:, None, None] for values in (valid.panel.location, valid.panel.scale))
-    watched = Watched(valid, indices, np.empty(0), location, scale, data.scaler.transform == "log1p")
+    watched = Watched(valid, indices, np.empty(0), location, scale, data.scaler)
     return watched._replace(y=watched.units(valid.targets(indices)[..., None])[..., 0])
 
 
@@ -89,14 +88,10 @@ def linear_members(data: Prepared, watched: Watched, season: int, quantiles: tup
         )
     maps = [(smoothing, theta(context, horizon, season, smoothing)) for smoothing in SMOOTHINGS]
     thetas = [
-        _member("theta", f"theta, smoothing {smoothing:g}", _of_target(weights), data, watched, quantiles)
+        _member("theta", f"theta, smoothing {smoothing:g}", baselines.map_of_target(weights), data, watched, quantiles)
         for smoothing, weights in maps
     ]
     return [*found, min(thetas, key=lambda one: loss(watched.y, watched.units(one.forecast), quantiles))]
-
-
-def _of_target(weights: np.ndarray) -> Linear:
-    return Linear(len(weights), weights, np.empty((0, weights.shape[1])), np.zeros(weights.shape[1]))
 
 
 def _member(

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from forecasting.config.series import Window
 from forecasting.series.panel import Panel
 
-__all__ = ["Batch", "Windows", "at_rows", "cutoffs_of", "scorable", "slide"]
+__all__ = ["Batch", "Windows", "at_rows", "cutoffs_of", "evenly", "scorable", "slide"]
 
 Batch = dict[str, np.ndarray]  # "past" (B,T,D), "future" (B,H,F), "static" (B,S), "codes" (B,K); none is empty
 
@@ -99,6 +99,11 @@ def _gather(values: np.ndarray, begin: np.ndarray, length: int) -> np.ndarray:
 def _known(values: np.ndarray) -> np.ndarray:
     """What is not known ahead becomes zero, the mean; mostly all is."""
     return values if np.isfinite(values).all() else np.nan_to_num(values)
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """Indices of at most `most` of `count` windows, evenly spread from the first to the last, in order."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def at_rows(panel: Panel, rows: np.ndarray, *, context: int, horizon: int) -> Windows:

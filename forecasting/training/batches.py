@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from forecasting.series.windows import Batch
+from forecasting.series.windows import Batch, evenly
 
 __all__ = ["Batches", "Examples", "draw", "stream"]
 
@@ -70,9 +70,9 @@ def draw(examples: int, seed: int | None, epoch: int, most: int | None) -> np.nd
     Their random order depends on `seed` and `epoch` alone, so that a resumed fit sees the same; without a seed
     they come in their own order, evenly spread.
     """
-    wanted = min(examples, most or examples)
     if seed is None:
-        return np.unique(np.linspace(0, examples - 1, wanted).astype(np.int64))
+        return evenly(examples, most or examples)
+    wanted = min(examples, most or examples)
     generator = np.random.default_rng((seed, epoch))
     if examples <= _LARGEST_SHUFFLE:
         return generator.permutation(examples)[:wanted]

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import keras
 import numpy as np
 
+from forecasting.series.windows import evenly
 from forecasting.training.batches import Examples
 
 __all__ = ["start_as_ridge"]
@@ -62,8 +63,7 @@ def start_as_ridge(network: keras.Model, train: Examples, valid: Examples) -> No
 def _design(network: keras.Model, highway: Any, examples: Examples) -> _Design:
     reader = keras.Model(network.inputs, highway.input)
     width = highway.kernel.shape[0] + (highway.ahead_kernel.shape[0] if len(highway.input) > 2 else 0)
-    most = min(len(examples), MOST_WINDOWS, max(1, MOST_VALUES // width))
-    chosen = np.unique(np.linspace(0, len(examples) - 1, most).astype(np.int64))
+    chosen = evenly(len(examples), min(MOST_WINDOWS, max(1, MOST_VALUES // width)))
     y = examples.targets(chosen)
     complete = ~np.isnan(y).any(axis=1)
     chosen, y = chosen[complete], y[complete].astype(np.float64)
