@@ -28,7 +28,7 @@ from forecasting.series.prepare import Prepared
 from forecasting.series.windows import Windows, slide
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.fit import export_graphs, network_for
-from forecasting.training.loop import compile_network, learn
+from forecasting.training.loop import learn_best
 from forecasting.training.plan import plan
 from forecasting.training.ridge_start import start_as_ridge
 
@@ -116,12 +116,10 @@ def _train(job: Job, data: Prepared, fold: Fold, watched: Watched, record: Path,
     valid = watched.reading(job.window.context)
     network = network_for(job, data.features)
     start_as_ridge(network, train, valid)
-    planned = plan(job.train, len(train))
-    compile_network(network, network.get_layer("head").loss, job.train, planned.steps)
-    checkpoint = learn(network, train, valid, job.train, planned, Checkpoint(record.parent), title=title)
-    best = checkpoint.load_best(network)
+    loss = network.get_layer("head").loss
+    steps = learn_best(network, loss, train, valid, job.train, Checkpoint(record.parent), title=title)
     graphs, _ = export_graphs(network, job, valid.batch(np.arange(min(len(valid), 64))))
-    kept = {"steps": int(best["epoch"]) * planned.length, "seconds": time.perf_counter() - begin}
+    kept = {"steps": steps, "seconds": time.perf_counter() - begin}
 
     def fill(draft: Path) -> None:
         (draft / "model.onnx").write_bytes(graphs.model)

@@ -14,9 +14,7 @@ from forecasting.errors import DataError
 from forecasting.series.windows import Batch
 from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint, Round
-from forecasting.training.loop import compile_network, learn
-from forecasting.training.plan import plan
-from forecasting.training.tbptt import Lanes
+from forecasting.training.loop import learn_best
 
 __all__ = ["Arrays", "learn_in_memory"]
 
@@ -64,9 +62,7 @@ def learn_in_memory(
 
     Raises TrainingError if the loss is not finite.
     """
-    planned = plan(config, len(train), in_order=isinstance(train, Lanes))
-    compile_network(network, loss, config, planned.steps)
     with tempfile.TemporaryDirectory() as place:
-        checkpoint = learn(network, train, valid, config, planned, Checkpoint(Path(place)), title=network.name)
-        checkpoint.load_best(network)
+        checkpoint = Checkpoint(Path(place))
+        learn_best(network, loss, train, valid, config, checkpoint, title=network.name)
     return checkpoint.history

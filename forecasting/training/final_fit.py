@@ -53,9 +53,7 @@ def fit_finally(
     planned = planned._replace(rounds=epochs, patience=epochs)
     title = f"{job.model.name} on all readings"
     # there is nothing left to watch
-    learn(
-        network, train, train, job.train, planned, checkpoint, title=title, notes=devices
-    )  # there is nothing left to watch
+    learn(network, train, train, job.train, planned, checkpoint, title=title, notes=devices)
     graphs, parity = export_graphs(network, job, train.batch(np.arange(min(len(train), 64))))
     bundle = write(
         work / "bundle",

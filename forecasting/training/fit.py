@@ -27,8 +27,7 @@ from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.export import check_parity, origin_of, save_network
-from forecasting.training.loop import compile_network, learn
-from forecasting.training.plan import plan
+from forecasting.training.loop import learn_best
 from forecasting.training.records import SCRATCH, Fitted, Start
 from forecasting.training.ridge_start import start_as_ridge
 from forecasting.training.symbols import fit_symbols
@@ -52,13 +51,9 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin
     network = build_network(job, data, start, older)
     if older is None:
         start_as_ridge(network, train, valid)
-    planned = plan(job.train, len(train))
-    compile_network(network, network.get_layer("head").loss, job.train, planned.steps)
-    devices = describe(network)
-    checkpoint = Checkpoint(work)
-    learn(network, train, valid, job.train, planned, checkpoint, title=job.model.name, notes=devices)
-    best = checkpoint.load_best(network)
-    origin = origin_of(origin, job, fold, steps=int(best["epoch"]) * planned.length)
+    devices, checkpoint, loss = describe(network), Checkpoint(work), network.get_layer("head").loss
+    steps = learn_best(network, loss, train, valid, job.train, checkpoint, title=job.model.name, notes=devices)
+    origin = origin_of(origin, job, fold, steps=steps)
     example = valid.batch(np.arange(min(len(valid), 64)))
     graphs, parity = export_graphs(network, job, example)
     bundle = write_bundle(network, graphs, data, job, work, origin=origin.model_copy(update={"parity": parity}))

@@ -10,15 +10,37 @@ import numpy as np
 
 from forecasting.config.training import Train
 from forecasting.errors import TrainingError
+from forecasting.nn.layers.highway import wide_highway_of
 from forecasting.series.windows import Batch
 from forecasting.training.batches import Batches, Examples, draw, stream
 from forecasting.training.checkpoint import Checkpoint, Round
 from forecasting.training.devices import seed_round
-from forecasting.training.plan import FitPlan
+from forecasting.training.plan import FitPlan, plan
 from forecasting.training.progress import FitProgress
 from forecasting.training.tbptt import Lanes
 
-__all__ = ["compile_network", "learn", "validation_loss"]
+__all__ = ["compile_network", "learn", "learn_best"]
+
+
+def learn_best(  # noqa: PLR0913  (a fit has that many parts)
+    network: keras.Model,
+    loss: Callable[..., object],
+    train: Examples,
+    valid: Examples,
+    config: Train,
+    checkpoint: Checkpoint,
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+) -> int:
+    """Compile a network, fit it as `config` plans it, and load its best weights; returns the steps that led to them.
+
+    Sequences in lanes are read in their order. Raises TrainingError if the loss is not finite.
+    """
+    planned = plan(config, len(train), in_order=isinstance(train, Lanes))
+    compile_network(network, loss, config, planned.steps)
+    learn(network, train, valid, config, planned, checkpoint, title=title, notes=notes)
+    return int(checkpoint.load_best(network)["epoch"]) * planned.length
 
 
 def compile_network(network: keras.Model, loss: Callable[..., object], config: Train, steps: int) -> None:
@@ -34,12 +56,12 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
     train: Examples,
     valid: Examples,
     config: Train,
-    plan: FitPlan,
+    planned: FitPlan,
     checkpoint: Checkpoint,
     *,
     title: str,
     notes: Sequence[str] = (),
-) -> Checkpoint:
+) -> None:
     """Fit a compiled network round by round from where `checkpoint` stands; the best round's weights are in it.
 
     A network that can forecast before it has learned anything is checked before the first step. Raises TrainingError
@@ -47,27 +69,21 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
     """
     done = checkpoint.restore(network)
     previous = any(tensor.name == "previous" for tensor in network.inputs)
-    watched = draw(len(valid), None, 0, plan.watched)
-    held_out = Batches(valid, watched, plan.batch_size, previous=previous)
-    with FitProgress(f"training {title}", plan.steps, done=done * plan.length) as progress:
+    watched = draw(len(valid), None, 0, planned.watched)
+    held_out = Batches(valid, watched, planned.batch_size, previous=previous)
+    with FitProgress(f"training {title}", planned.steps, done=done * planned.length) as progress:
         progress.say("; ".join([f"{len(train):,} training and {len(valid):,} validation windows", *notes]))
-        if not checkpoint.history and _starts_trained(network):
-            loss = validation_loss(network, held_out)
+        if not checkpoint.history and wide_highway_of(network) is not None:
+            loss = _mean(network.test_on_batch, held_out)
             checkpoint.save(network, Round(epoch=0, loss=loss, val_loss=loss, seconds=0.0))
-        for number in range(done, plan.rounds):
-            if checkpoint.exhausted(plan.patience) or _out_of_time(checkpoint, config):
+        for number in range(done, planned.rounds):
+            if checkpoint.exhausted(planned.patience) or _out_of_time(checkpoint, config):
                 break
             seed_round(network, config.seed, number)
-            batches = Batches(train, _order(train, config.seed, plan, number), plan.batch_size, previous=previous)
+            batches = Batches(train, _order(train, config.seed, planned, number), planned.batch_size, previous=previous)
             row = _round(network, batches, held_out, number + 1, progress)
             checkpoint.save(network, row)
-            progress.say(_line(row, plan))
-    return checkpoint
-
-
-def validation_loss(network: keras.Model, batches: Batches) -> float:
-    """The mean loss of the validation windows."""
-    return _mean(network.test_on_batch, batches)
+            progress.say(_line(row, planned))
 
 
 def _mean(step: Callable[..., dict[str, float]], batches: Iterable[tuple[Batch, np.ndarray]]) -> float:
@@ -77,34 +93,32 @@ def _mean(step: Callable[..., dict[str, float]], batches: Iterable[tuple[Batch, 
     return float(np.average(values, weights=sizes))
 
 
-def _order(train: Examples, seed: int, plan: FitPlan, number: int) -> np.ndarray:
+def _order(train: Examples, seed: int, planned: FitPlan, number: int) -> np.ndarray:
     """The examples of a round: of its pass, or those that follow on the round before."""
     if isinstance(train, Lanes):
         return np.arange(len(train))
-    if plan.passes:
-        return draw(len(train), seed, number, plan.most)
-    count = plan.length * plan.batch_size
+    if planned.passes:
+        return draw(len(train), seed, number, planned.most)
+    count = planned.length * planned.batch_size
     return stream(len(train), seed, number * count, count)
 
 
 def _round(network: keras.Model, batches: Batches, held_out: Batches, number: int, progress: FitProgress) -> Round:
     begin = time.perf_counter()
-    loss, val_loss = _mean(network.train_on_batch, progress.watch(batches)), validation_loss(network, held_out)
+    loss, val_loss = _mean(network.train_on_batch, progress.watch(batches)), _mean(network.test_on_batch, held_out)
     row = Round(epoch=number, loss=loss, val_loss=val_loss, seconds=time.perf_counter() - begin)
     if not np.isfinite([row["loss"], row["val_loss"]]).all():
         raise TrainingError(f"the loss became {row['loss']} in round {number}: lower train.learning_rate")
     return row
 
 
-def _starts_trained(network: keras.Model) -> bool:
-    return any(getattr(layer, "starts_trained", False) for layer in network.layers)
-
-
 def _out_of_time(checkpoint: Checkpoint, config: Train) -> bool:
     return config.minutes is not None and sum(row["seconds"] for row in checkpoint.history) >= 60 * config.minutes
 
 
-def _line(row: Round, plan: FitPlan) -> str:
+def _line(row: Round, planned: FitPlan) -> str:
     number = int(row["epoch"])
-    done = f"epoch {number}/{plan.rounds}" if plan.passes else f"step {number * plan.length:,}/{plan.steps:,}"
+    done = (
+        f"epoch {number}/{planned.rounds}" if planned.passes else f"step {number * planned.length:,}/{planned.steps:,}"
+    )
     return f"{done}  loss {row['loss']:.4f}  validation {row['val_loss']:.4f}  {row['seconds']:.1f} s"

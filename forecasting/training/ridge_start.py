@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import keras
 import numpy as np
 
+from forecasting.nn.layers.highway import wide_highway_of
 from forecasting.series.windows import evenly
 from forecasting.training.batches import Examples
 
@@ -43,15 +44,14 @@ def start_as_ridge(network: keras.Model, train: Examples, valid: Examples) -> No
     count in the units of the series; its penalty is chosen on the validation windows. Their residuals become the
     spread of each step and the bias of the head, whose kernel starts at zero. Windows that lack a target are left out.
     """
-    wide = [layer for layer in network.layers if getattr(layer, "starts_trained", False)]
-    if not wide:
+    highway, head = wide_highway_of(network), network.get_layer("head")
+    if highway is None:
         return
-    highway, head = wide[0], network.get_layer("head")
     fitted, held_out = (_design(network, highway, examples) for examples in (train, valid))
     if not len(fitted.targets):
         return
-    best = _ridge(fitted, held_out if len(held_out.targets) else fitted)
     judged = held_out if len(held_out.targets) else fitted
+    best = _ridge(fitted, judged)
     residuals = judged.targets - best(judged.inputs)  # (B, H)
     spread = np.maximum(np.sqrt(np.mean(np.square(residuals), axis=0)), 1e-6)  # (H,)
     lags = highway.kernel.shape[0]

@@ -26,8 +26,7 @@ from forecasting.training.checkpoint import Checkpoint, Round
 from forecasting.training.devices import describe, make_deterministic
 from forecasting.training.examples import learn_in_memory
 from forecasting.training.export import check_parity, origin_of, save_network
-from forecasting.training.loop import compile_network, learn
-from forecasting.training.plan import plan
+from forecasting.training.loop import learn_best
 from forecasting.training.records import SCRATCH, Fitted, Start
 from forecasting.training.tbptt import Lanes
 from forecasting.training.warm_start import begin_with, freeze
@@ -67,13 +66,9 @@ def fit_symbols(
         freeze(network, start.init)
     given = lessons(data.train, data.valid, job.train, steps=steps, carry=params.carry)
     config, learner = in_lanes(job.train, given), many_to_many.carrying(network, given.train.lanes)
-    planned = plan(config, len(given.train), in_order=True)
-    compile_network(learner, network.get_layer("head").loss, config, planned.steps)
-    devices, checkpoint = describe(network), Checkpoint(work)
-    learn(learner, given.train, given.valid, config, planned, checkpoint, title=job.model.name, notes=devices)
-    best = checkpoint.load_best(learner)
+    devices, checkpoint, loss = describe(network), Checkpoint(work), network.get_layer("head").loss
+    done = learn_best(learner, loss, given.train, given.valid, config, checkpoint, title=job.model.name, notes=devices)
     graphs, parity = chunk_graph(network, given.valid.batch(np.arange(min(len(given.valid), 64)))["symbols"])
-    done = int(best["epoch"]) * planned.length
     origin = origin_of(origin, job, fold, steps=done).model_copy(update={"parity": parity})
     keras_file = save_network(network, work)
     spec = symbol_spec(job, job.model.name, data.vocabulary)

@@ -134,7 +134,7 @@ def test_a_killed_search_goes_on(searched: Searched, tmp_path: Path, monkeypatch
     def unwanted(*_: object, **__: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(search, "learn", unwanted)
+    monkeypatch.setattr(search, "learn_best", unwanted)
     again = fit_auto(searched.table, searched.job, searched.fold, tmp_path, origin=Origin())
     assert open_bundle(again.bundle).manifest.weights == open_bundle(searched.fitted.bundle).manifest.weights
 

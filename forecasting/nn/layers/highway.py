@@ -7,7 +7,7 @@ from keras import ops
 
 from forecasting.nn.layers.reversible_norm import denormalise
 
-__all__ = ["Highway", "WideHighway"]
+__all__ = ["Highway", "WideHighway", "wide_highway_of"]
 
 
 @keras.saving.register_keras_serializable("gatecast")
@@ -53,8 +53,6 @@ class WideHighway(Highway):
     forecasts before it has learned anything.
     """
 
-    starts_trained = True
-
     def build(self, input_shape: list[Any]) -> None:
         """One weight per (input, horizon step)."""
         past, loc_scale, *ahead = input_shape
@@ -75,6 +73,11 @@ class WideHighway(Highway):
         location = denormalise(ops.expand_dims(shift, -1), loc_scale)
         scale = loc_scale[:, :, 1:] * ops.expand_dims(ops.exp(self.log_spread), -1)
         return ops.concatenate([location, scale], axis=-1)
+
+
+def wide_highway_of(network: keras.Model) -> WideHighway | None:
+    """The wide highway of a network; None without one."""
+    return next((layer for layer in network.layers if isinstance(layer, WideHighway)), None)
 
 
 def _flat(values: Any) -> Any:
