@@ -27,7 +27,7 @@ class Histories(NamedTuple):
 
 
 def read(plan: Plan, shard: Shard, spec: Spec) -> Histories:
-    """Read what was known of a shard's series at the cutoff, as far back as their forecasts depend on it.
+    """Read the rows of a shard's series that were known at the cutoff, as far back as their forecasts depend on it.
 
     Rows before `plan.since` are read only for series with gaps and for series that ended long ago.
     """

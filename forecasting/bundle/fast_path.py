@@ -113,7 +113,7 @@ def _panel(names: np.ndarray, start: np.ndarray, y: np.ndarray, spec: Spec, step
 
 
 def _ahead(start: np.ndarray, length: int, features: Features, step: np.timedelta64) -> np.ndarray:
-    """What is known of so many steps from each of `start` (N,) on, (N * length, F)."""
+    """The features known ahead of `length` steps from each of `start` (N,) on, (N * length, F)."""
     if not features.of_stamps:
         return np.empty((len(start) * length, 0), dtype=np.float32)
     same = bool((start == start[0]).all())  # as in most requests

@@ -36,7 +36,7 @@ def rehearse(forecaster: Forecaster) -> None:
 
 
 def _history(spec: Spec) -> pd.DataFrame:
-    """A long table of one series, or of all that are read together, with rows for what is known ahead."""
+    """A long table of one series, or of all series of a layout, with rows for the covariates known ahead."""
     names = ["rehearsal"] if spec.layout is None else list(spec.layout.place_of)
     read = min(spec.context, _READINGS)
     rows = read + (spec.horizon if spec.features.future else 0)

@@ -98,7 +98,7 @@ def _spread(grid: pd.DataFrame, fold: Fold) -> pd.Series:
 
 
 def _residuals(model: Any, grid: pd.DataFrame, job: Job, fold: Fold) -> np.ndarray:
-    """What was read less what was forecast (B, H) at cutoffs of the validation span, in units of the spread."""
+    """Actual minus forecast (B, H) at cutoffs of the validation span, in units of the spread."""
     horizon, freq, spread = job.window.horizon, job.series.freq, _spread(grid, fold)
     span = steps_between(fold.fit_until, fold.seen_until, freq) - horizon
     seen = past(grid, fold.at(fold.seen_until)).set_index([UNIQUE_ID, DS])[Y]

@@ -144,7 +144,7 @@ def _beats(name: str, found: Improvement, gate: Gate, margin: float) -> Rule:
 
 
 def _is_best(name: str, found: Improvement, gate: Gate, _margin: float) -> Rule:
-    """Nothing is live that confidence would protect: what is best on average is the best guess."""
+    """The rule without a champion: the model with the best average wins, since no live model needs protection."""
     sentence = (
         f"{gate.primary} is {_share(found.mean)} than that of {name} on average (one-sided {gate.confidence:.0%} bounds"
         f" {_share(found.low)} and {_share(found.high)}); with no champion, the average decides"

@@ -55,7 +55,7 @@ class Judged(Protocol):
 
     @property
     def forecast(self) -> Floats:
-        """(B, H, Q) what was forecast."""
+        """The forecast quantiles (B, H, Q)."""
 
     @property
     def quantiles(self) -> tuple[float, ...]:

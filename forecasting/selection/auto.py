@@ -16,7 +16,7 @@ from forecasting.bundle.spec import MemberSpec
 from forecasting.config.job import Job
 from forecasting.nn.exporters.ensemble import MemberGraph, combine
 from forecasting.selection.greedy import bagged, loss
-from forecasting.selection.members import Member, Watched, linear_members, watch
+from forecasting.selection.members import Member, linear_members, watch
 from forecasting.selection.search import search
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
@@ -61,7 +61,8 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
         data.valid,
         origin=origin,
     )
-    return Fitted(bundle, _curves(found), _notes(members), _tried(found, weights, watched, job))
+    losses = [loss(watched.y, forecast, job.head.quantiles) for forecast in forecasts]
+    return Fitted(bundle, _curves(found), _notes(members), _tried(found, weights, losses))
 
 
 def fit_stored(
@@ -83,7 +84,7 @@ def _spec(member: Member, weight: float) -> MemberSpec:
     return MemberSpec(model=member.family, title=member.title, weight=weight, context=member.context)
 
 
-def _tried(found: Sequence[Member], weights: np.ndarray, watched: Watched, job: Job) -> pd.DataFrame:
+def _tried(found: Sequence[Member], weights: np.ndarray, losses: Sequence[float]) -> pd.DataFrame:
     """All candidates, the best on the validation windows first: model, settings, seed, steps, seconds, wql, weight."""
     rows = [
         {
@@ -92,10 +93,10 @@ def _tried(found: Sequence[Member], weights: np.ndarray, watched: Watched, job: 
             "seed": one.seed,
             "steps": one.steps,
             "seconds": round(one.seconds, 1),
-            "wql": loss(watched.y, watched.units(one.forecast), job.head.quantiles),
+            "wql": wql,
             "weight": float(weight),
         }
-        for one, weight in zip(found, weights, strict=True)
+        for one, weight, wql in zip(found, weights, losses, strict=True)
     ]
     return pd.DataFrame(rows).sort_values("wql", ignore_index=True)
 

@@ -8,12 +8,13 @@ from forecasting.config.job import Job
 from forecasting.config.network import SegRNN, SegRNNModel, Stacked, StackedModel
 from forecasting.config.selection import BUDGETS, Selection
 
-__all__ = ["Rounds", "Setting", "candidates", "rounds", "seconds_per_step"]
+__all__ = ["FINALISTS", "Rounds", "Setting", "candidates", "rounds", "steps_within"]
 
 FEW_WINDOWS: Final = 3_000  # below this, narrower networks
 LEAST_STEPS, MOST_STEPS = 300, 6_000
 FIRST: Final = 0.4  # the share of the budget in which every candidate is tried
-FINALISTS: Final = 3
+FINALISTS: Final = 3  # and as many candidates where there is time for one round only
+MANY_SEEDS: Final = 600.0  # seconds from which finalists are trained with three seeds more
 FIXED: Final = 4.0  # seconds that building, compiling and exporting one network takes
 
 
@@ -26,13 +27,12 @@ class Setting(NamedTuple):
 
 
 class Rounds(NamedTuple):
-    """The plan of a search: candidates with their steps, then how many steps each fit of a finalist has, and the seeds.
+    """The plan of a search: candidates with their steps, then the seeds of the finalists and the time for all of them.
 
-    A search without finalists has its first round only.
+    A search without seeds has its first round only.
     """
 
     first: tuple[tuple[Setting, int], ...]
-    finalists: int
     seeds: tuple[int, ...]
     seconds: float  # that remain for the finalists
 
@@ -49,7 +49,7 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
         return Setting(title, StackedModel(params=Stacked.model_validate({"units": [units], **params})), context)
 
     def segrnn(title: str, context: int, **params: object) -> Setting:
-        given = {"units": 2 * units, "segment": max(1, min(segment, context)), **params}
+        given = {"units": 2 * units, "segment": segment, **params}
         return Setting(title, SegRNNModel(params=SegRNN.model_validate(given)), context)
 
     linear = {"normalise": "last", "highway_start": "ridge"}
@@ -72,21 +72,26 @@ def rounds(job: Job, listed: tuple[Setting, ...], batch: int) -> Rounds:
     spent, first = 0.0, list[tuple[Setting, int]]()
     several = seconds > BUDGETS["fast"]
     allowed = seconds * (FIRST if several else 1.0)
-    share = allowed / min(len(listed), 3 if not several else len(listed))
+    share = allowed / (len(listed) if several else min(len(listed), FINALISTS))
     for candidate in listed:
-        each = seconds_per_step(candidate, batch)
-        steps = int((share - FIXED) / each)
-        steps = min(max(steps, LEAST_STEPS), MOST_STEPS // 2 if several else MOST_STEPS)
-        cost = FIXED + steps * each
+        steps = steps_within(share, candidate, batch, most=MOST_STEPS // 2 if several else MOST_STEPS)
+        cost = FIXED + steps * _seconds_per_step(candidate, batch)
         if first and spent + cost > 1.2 * allowed:
             continue
         spent += cost
         first.append((candidate, steps))
-    seeds = tuple(job.train.seed + number for number in range(1, 1 + (0 if not several else 1 if seconds < 600 else 3)))
-    return Rounds(tuple(first), FINALISTS, seeds, max(0.0, seconds - spent))
+    more = (1 if seconds < MANY_SEEDS else 3) if several else 0
+    seeds = tuple(job.train.seed + number for number in range(1, 1 + more))
+    return Rounds(tuple(first), seeds, max(0.0, seconds - spent))
 
 
-def seconds_per_step(candidate: Setting, batch: int) -> float:
+def steps_within(seconds: float, candidate: Setting, batch: int, *, most: int = MOST_STEPS) -> int:
+    """The steps that a fit of so many seconds may take, within bounds."""
+    steps = int((seconds - FIXED) / _seconds_per_step(candidate, batch))
+    return min(max(steps, LEAST_STEPS), most)
+
+
+def _seconds_per_step(candidate: Setting, batch: int) -> float:
     """About how long an optimizer step takes on two cores: a fixed part a time step, and its matrix products."""
     params = candidate.model.params
     if isinstance(params, SegRNN):

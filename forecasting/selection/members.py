@@ -1,4 +1,4 @@
-"""What an ensemble may be made of: a graph with its forecasts of the validation windows."""
+"""Candidates for the ensemble: each a graph with its forecasts of the validation windows."""
 
 from __future__ import annotations
 

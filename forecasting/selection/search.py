@@ -12,15 +12,7 @@ import numpy as np
 
 from forecasting.config.job import Job
 from forecasting.runtime.files import replace_folder
-from forecasting.selection.candidates import (
-    FIXED,
-    LEAST_STEPS,
-    MOST_STEPS,
-    Setting,
-    candidates,
-    rounds,
-    seconds_per_step,
-)
+from forecasting.selection.candidates import FINALISTS, Setting, candidates, rounds, steps_within
 from forecasting.selection.greedy import loss
 from forecasting.selection.members import Member, Watched
 from forecasting.series.folds import Fold
@@ -53,12 +45,10 @@ def search(job: Job, data: Prepared, fold: Fold, watched: Watched, season: int, 
     if not planned.seeds:
         return found
     ranked = sorted(range(len(found)), key=lambda index: _loss(found[index], watched, job))
-    finalists = [planned.first[index][0] for index in ranked[: planned.finalists]]
+    finalists = [planned.first[index][0] for index in ranked[:FINALISTS]]
     share = planned.seconds / (len(finalists) * len(planned.seeds))
     for seed in planned.seeds:
-        for candidate in finalists:
-            steps = int((share - FIXED) / seconds_per_step(candidate, batch))
-            found.append(trained(candidate, min(max(steps, LEAST_STEPS), MOST_STEPS), seed))
+        found += [trained(candidate, steps_within(share, candidate, batch), seed) for candidate in finalists]
     return found
 
 
