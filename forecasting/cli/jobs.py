@@ -11,7 +11,7 @@ import typer
 from forecasting.cli.arguments import Config, Json, in_process, print_json, read_job
 from forecasting.errors import DataError, GatecastError, NothingPromotedError
 
-__all__ = ["backtest", "check", "ingest", "run", "schema", "train"]
+__all__ = ["backtest", "check", "ingest", "run", "schema", "train", "tune"]
 
 
 def run(config: Config, as_json: Json = False) -> None:
@@ -105,6 +105,32 @@ def backtest(
     if output:
         write_text(output, json.dumps(tables, allow_nan=False))
     show(f"{job.name}: rolling origins", tables["leaderboard"])
+
+
+def tune(
+    config: Config,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="Minutes of training in all.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="The new job; by default CONFIG with -tuned.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search for the settings of a network on the validation span, and write the best as a job."""
+    job = read_job(config)
+    from forecasting.cli.tables import show
+    from forecasting.columns import records
+    from forecasting.lifecycle.home import open_home
+    from forecasting.lifecycle.tuned_job import tune as study
+    from forecasting.lifecycle.tuned_job import write_tuned
+
+    found = study(open_home(), job, minutes)
+    written = output or config.with_name(f"{config.stem}-tuned{config.suffix}")
+    write_tuned(config, written, found)
+    if as_json:
+        print_json({"name": job.name, "job": str(written), "trials": records(found.trials)})
+        return
+    show(f"{job.name}: the best on the validation windows", records(found.trials.head(12)))
+    typer.echo(f"{written} has the best network; gatecast run {written} judges it")
 
 
 def schema() -> None:

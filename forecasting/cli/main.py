@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forecasting.cli.forecasting import forecast
-from forecasting.cli.jobs import backtest, check, ingest, run, schema, train
+from forecasting.cli.jobs import backtest, check, ingest, run, schema, train, tune
 from forecasting.cli.operation import backup, deploy, monitor
 from forecasting.cli.registry import models, promote, rollback
 from forecasting.cli.service import new_key, serve
@@ -48,7 +48,7 @@ def gatecast(
 
 
 for group in (
-    (run, ingest, check, train, backtest, forecast),
+    (run, ingest, check, train, tune, backtest, forecast),
     (models, promote, rollback),
     (monitor, deploy, serve, backup, schema),
 ):

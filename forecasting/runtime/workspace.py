@@ -75,6 +75,10 @@ class Workspace:
         """The working folder of one run, until it ends: the same content, the same folder."""
         return self.home / "work" / job / key[:16]
 
+    def tuning(self, job: str, key: str) -> Path:
+        """The study of a job: the same content, the same folder, until somebody deletes it."""
+        return self.home / "tuning" / job / key[:16]
+
     def intervals(self, job: str) -> Path:
         """The working folder of renewed intervals."""
         return self.home / "work" / job / "intervals"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from forecasting.config.job import Job
 from forecasting.config.network import SegRNN, SegRNNModel, Stacked, StackedModel
@@ -24,6 +26,7 @@ class Setting(NamedTuple):
     title: str
     model: StackedModel | SegRNNModel
     context: int
+    train: Mapping[str, Any] = MappingProxyType({})  # keys of the section `train` that differ from the job's
 
 
 class Rounds(NamedTuple):

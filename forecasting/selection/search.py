@@ -24,7 +24,7 @@ from forecasting.training.loop import learn_best
 from forecasting.training.plan import plan
 from forecasting.training.ridge_start import start_as_ridge
 
-__all__ = ["search"]
+__all__ = ["search", "train_candidate"]
 
 BLOCK = 512
 
@@ -39,7 +39,7 @@ def search(job: Job, data: Prepared, fold: Fold, watched: Watched, season: int, 
 
     def trained(candidate: Setting, steps: int, seed: int) -> Member:
         place = work / f"{candidate.title.replace(' ', '-').replace(',', '')}-{steps}-{seed}"
-        return _trained(job, data, fold, watched, candidate, (steps, seed), place)
+        return train_candidate(job, data, fold, watched, candidate, (steps, seed), place)
 
     found = [trained(candidate, steps, job.train.seed) for candidate, steps in planned.first]
     if not planned.seeds:
@@ -56,7 +56,7 @@ def _loss(member: Member, watched: Watched, job: Job) -> float:
     return loss(watched.y, watched.units(member.forecast), job.head.quantiles)
 
 
-def _trained(
+def train_candidate(
     job: Job,
     data: Prepared,
     fold: Fold,
@@ -65,7 +65,7 @@ def _trained(
     effort: tuple[int, int],
     place: Path,
 ) -> Member:
-    """The candidate after so many steps with this seed; recalled where it was trained before."""
+    """The candidate after an `effort` of steps with a seed; recalled where it was trained in `place` before."""
     record = place / "member"
     if not record.exists():
         _train(_job_of(job, candidate, *effort), data, fold, watched, record, candidate.title)
@@ -89,9 +89,8 @@ def _trained(
 
 def _job_of(job: Job, candidate: Setting, steps: int, seed: int) -> Job:
     """The job of one network."""
-    train = job.train.model_copy(
-        update={"steps": steps, "seed": seed, "epochs": None, "windows_per_epoch": None, "patience": None}
-    )
+    measured = {"steps": steps, "seed": seed, "epochs": None, "windows_per_epoch": None, "patience": None}
+    train = job.train.model_copy(update={**measured, **candidate.train})
     window = job.window.model_copy(update={"context": candidate.context})
     return job.model_copy(update={"model": candidate.model, "train": train, "window": window})
 

@@ -42,7 +42,7 @@ class Start(NamedTuple):
 
 # keys of `series` that decide what a network reads, and in which unit
 _READ: Final = (
-    *("freq", "past", "future", "static", "categorical", "calendar"),
+    *("freq", "aggregate", "past", "future", "static", "categorical", "calendar", "holidays", "events"),
     *("layout", "places", "transform", "scale", "integer"),
 )
 

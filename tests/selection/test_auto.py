@@ -5,19 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.forecaster import open_forecaster
-from forecasting.config.job import Job, parse_job
+from forecasting.config.job import Job
 from forecasting.errors import ConfigError
 from forecasting.selection import search
 from forecasting.selection.auto import fit_auto
-from forecasting.series.defaults import resolve
-from forecasting.series.folds import Fold, folds
+from forecasting.series.folds import Fold
 from forecasting.training.records import Fitted
+from tests.selection.small import made
 
 # Keras reads its TensorFlow variables in a way that NumPy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -31,47 +30,6 @@ class Searched(NamedTuple):
     fold: Fold
     fitted: Fitted
     work: Path
-
-
-def made() -> tuple[Job, pd.DataFrame, Fold]:
-    """Two noisy seasonal series, and a search as short as one can be."""
-    rng = np.random.default_rng(4)
-    hours = np.arange(700)
-    parts = [
-        pd.DataFrame(
-            {
-                "unique_id": name,
-                "ds": pd.date_range("2024-01-01", periods=700, freq="h", unit="us"),
-                "y": size * (10 + np.sin(2 * np.pi * hours / 24) + 0.3 * rng.normal(size=700)),
-            }
-        )
-        for name, size in (("a", 1.0), ("b", 7.0))
-    ]
-    table = pd.concat(parts, ignore_index=True).astype({"unique_id": "str"})
-    job = resolve(
-        parse_job(
-            {
-                "name": "small",
-                "source": {"kind": "synthetic"},
-                "series": {"freq": "h", "calendar": ["hour"]},
-                "window": {"context": 24, "horizon": 6},
-                "model": "auto",
-                "selection": {"minutes": 0.01},
-                "backtest": {"windows": 10, "step": 5},
-            }
-        ),
-        table,
-    )
-    return job, table, folds(table, job)[0]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short() -> Any:
-    """A search in which a network takes twenty steps."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr("forecasting.selection.candidates.LEAST_STEPS", 20)
-    yield
-    patch.undo()
 
 
 @pytest.fixture(scope="module")
