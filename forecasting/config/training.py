@@ -76,7 +76,8 @@ class Train(Section):
     weights are kept."""
 
     validation: Annotated[int | float, AfterValidator(_span)] = 0.15
-    """The last part of the training span, for validation only: a share between 0 and 1, or a number of steps."""
+    """The last part of the training span, for validation only: a share between 0 and 1, or a number of steps. It is
+    counted in steps that windows exist for, so a long gap takes none of it."""
 
     windows_per_epoch: int | None = Field(None, ge=1)
     """Windows drawn for each epoch; `null`: all of them."""
@@ -84,8 +85,13 @@ class Train(Section):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Precision of the layers; the mixed ones help on a GPU."""
 
-    jit: bool = False
-    """Compile with XLA."""
+    jit: bool | Literal["auto"] = "auto"
+    """Whether XLA compiles the train step. `auto`: on JAX. On TensorFlow, `true` needs `deterministic: false`; it is
+    slower on a CPU."""
+
+    deterministic: bool = True
+    """Whether kernels are deterministic on TensorFlow, so that the same seed gives the same network. On a GPU, `false`
+    is faster. JAX has no such setting."""
 
     seed: int = 1
     """The same seed gives the same network on a CPU."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 
@@ -23,7 +22,7 @@ from forecasting.series.folds import Fold
 from forecasting.series.prepare import prepare
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.export import origin_of
 from forecasting.training.fit import shapes
 from forecasting.training.records import SCRATCH, Fitted, Start
@@ -38,8 +37,7 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
     `work` and ends with the same members and weights. Raises DataError when there is too little to train on,
     TrainingError when a loss is not finite.
     """
-    make_deterministic(job.train.seed)
-    keras.config.set_dtype_policy(job.train.precision)
+    set_up(job.train)
     data = prepare(table, job, fold)
     watched, season = watch(data), season_of(job.series)
     found = [

@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import keras
 import pandas as pd
 
 from forecasting.columns import MODEL
@@ -23,7 +22,7 @@ from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared, prepare
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 
 if TYPE_CHECKING:  # a package of the extra `train`
     import optuna
@@ -46,8 +45,7 @@ def tune(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, seconds: floa
     `table` must be clean. The study in `work` keeps what was tried: a second call with the same time adds nothing to a
     study that is complete, and goes on with one that was killed. Raises DataError when there is too little to train on.
     """
-    make_deterministic(job.train.seed)
-    keras.config.set_dtype_policy(job.train.precision)
+    set_up(job.train)
     data = prepare(table, job, fold)
     watched, season = watch(data), season_of(job.series)
     study = _study(work, job.train.seed)

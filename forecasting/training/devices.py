@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, Literal
 
 import keras
 import numpy as np
 
-__all__ = ["describe", "make_deterministic", "seed_round"]
+from forecasting.config.training import Train
+from forecasting.errors import ConfigError
+
+__all__ = ["compiled", "describe", "seed_round", "set_up"]
 
 
-def make_deterministic(seed: int) -> None:
-    """Seed every generator and, on TensorFlow, ask for deterministic kernels: two runs give the same numbers."""
-    keras.utils.set_random_seed(seed)
-    if keras.backend.backend() == "tensorflow":
+def set_up(config: Train) -> None:
+    """Seed every generator, choose the precision of the layers, and ask for deterministic kernels unless told not to.
+
+    TensorFlow keeps that wish until its process ends.
+    """
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.precision)
+    if config.deterministic and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def compiled(network: keras.Model, jit: bool | Literal["auto"]) -> bool:
+    """Whether XLA is to compile the train step of `network`.
+
+    `auto` compiles on JAX, which is slow without. On TensorFlow, the fused kernels of a GPU and the graph on a CPU are
+    faster than XLA. Raises ConfigError where XLA was asked for and Keras would leave it out in silence.
+    """
+    if jit == "auto":
+        return keras.backend.backend() == "jax"
+    if jit and keras.backend.backend() == "tensorflow" and _deterministic():
+        raise ConfigError(
+            "train.jit and train.deterministic are both true: on TensorFlow, XLA has no deterministic kernels; "
+            "set one of them to false"
+        )
+    if jit and (without := [layer.name for layer in network.layers if not layer.supports_jit]):
+        raise ConfigError(f"train.jit is true, but XLA cannot compile {', '.join(without)}; set it to auto")
+    return jit
+
+
+def _deterministic() -> bool:
+    from tensorflow.python.framework.config import is_op_determinism_enabled
+
+    return bool(is_op_determinism_enabled())
 
 
 def seed_round(network: keras.Model, seed: int, number: int) -> None:
@@ -30,10 +61,14 @@ def seed_round(network: keras.Model, seed: int, number: int) -> None:
         state.assign(value)
 
 
-def describe(network: keras.Model) -> list[str]:
-    """One line for the device and one for each recurrent layer: fused, or the reason why not."""
-    gpus = _gpus()
-    lines = [f"device: {gpus[0] if gpus else 'CPU'} ({keras.backend.backend()})"]
+def describe(network: keras.Model, *, jit: bool | Literal["auto"] = "auto") -> list[str]:
+    """One line for the device and its compiler, one for each recurrent layer: fused, or the reason why not.
+
+    Raises ConfigError where `jit` cannot be had.
+    """
+    gpus, backend = _gpus(), keras.backend.backend()
+    compiler = f"{backend}, compiled by XLA" if compiled(network, jit) else backend
+    lines = [f"device: {gpus[0] if gpus else 'CPU'} ({compiler})"]
     for layer in network.layers:
         reason = _not_fused(layer, bool(gpus))
         if reason is not None:
@@ -52,6 +87,10 @@ def _gpus() -> list[str]:
     return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
 
 
+# layers that Keras gives to cuDNN, by backend
+_FUSED: Final = {"tensorflow": ("LSTM", "GRU"), "torch": ("LSTM", "GRU"), "jax": ("LSTM",)}
+
+
 def _not_fused(layer: Any, gpu: bool) -> str | None:
     """Why a recurrent layer cannot use cuDNN; empty if it can; none if the layer is not recurrent.
 
@@ -60,8 +99,9 @@ def _not_fused(layer: Any, gpu: bool) -> str | None:
     cell = layer.forward_layer if isinstance(layer, keras.layers.Bidirectional) else layer
     if not isinstance(cell, keras.layers.RNN):
         return None
-    if not isinstance(cell, keras.layers.LSTM | keras.layers.GRU):
-        return f"no fused kernel for {type(cell).__name__}"
+    backend = keras.backend.backend()
+    if type(cell).__name__ not in _FUSED.get(backend, ()):
+        return f"no fused kernel for {type(cell).__name__} on {backend}"
     conditions = {
         "its activation is not tanh": cell.activation is keras.activations.tanh,
         "its gate activation is not sigmoid": cell.recurrent_activation is keras.activations.sigmoid,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 
@@ -16,7 +15,7 @@ from forecasting.series.prepare import prepare
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.checkpoint import Checkpoint
-from forecasting.training.devices import describe, make_deterministic
+from forecasting.training.devices import describe, set_up
 from forecasting.training.export import origin_of, save_network
 from forecasting.training.fit import build_network, export_graphs, learned_by, lessons
 from forecasting.training.loop import compile_network, learn
@@ -36,8 +35,7 @@ def fit_finally(
     many steps as the twin's, so the number of steps and the schedule of the learning rate are the same. `work` is as in
     `fit`. Raises TrainingError if the loss is not finite.
     """
-    make_deterministic(job.train.seed)
-    keras.config.set_dtype_policy(job.train.precision)
+    set_up(job.train)
     end = pd.Timestamp(table["ds"].max())
     fold = Fold(end, end, pd.DatetimeIndex([]))
     older = open_bundle(start.bundle) if start.bundle else None
@@ -49,7 +47,7 @@ def fit_finally(
     length = twin.manifest.origin.steps // max(epochs, 1)
     planned = plan(job.train, len(train))._replace(length=length, passes=False)
     compile_network(network, network.get_layer("head").loss, job.train, max(planned.steps, 1))
-    devices, checkpoint = describe(network), Checkpoint(work)
+    devices, checkpoint = describe(network, jit=job.train.jit), Checkpoint(work)
     planned = planned._replace(rounds=epochs, patience=epochs)
     title = f"{job.model.name} on all readings"
     # there is nothing left to watch

@@ -25,7 +25,7 @@ from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.batches import Examples
 from forecasting.training.checkpoint import Checkpoint
-from forecasting.training.devices import describe, make_deterministic
+from forecasting.training.devices import describe, set_up
 from forecasting.training.export import check_parity, origin_of, save_network
 from forecasting.training.loop import learn_best
 from forecasting.training.records import SCRATCH, Fitted, Start
@@ -43,15 +43,14 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin
     the same weights. A warm `start` keeps the features and the scaler in whose space its weights were learned. Raises
     DataError when there is too little to train on, TrainingError if the loss is not finite.
     """
-    make_deterministic(job.train.seed)
-    keras.config.set_dtype_policy(job.train.precision)
+    set_up(job.train)
     older = open_bundle(start.bundle) if start.bundle else None
     data = prepare(table, job, fold, learned=learned_by(older) if older else None)
     train, valid = lessons(table, data, job, fold, older)
     network = build_network(job, data, start, older)
     if older is None:
         start_as_ridge(network, train, valid)
-    devices, checkpoint, loss = describe(network), Checkpoint(work), network.get_layer("head").loss
+    devices, checkpoint, loss = describe(network, jit=job.train.jit), Checkpoint(work), network.get_layer("head").loss
     steps = learn_best(network, loss, train, valid, job.train, checkpoint, title=job.model.name, notes=devices)
     origin = origin_of(origin, job, fold, steps=steps)
     example = valid.batch(np.arange(min(len(valid), 64)))

@@ -14,7 +14,7 @@ from forecasting.nn.layers.highway import wide_highway_of
 from forecasting.series.windows import Batch
 from forecasting.training.batches import Batches, Examples, draw, stream
 from forecasting.training.checkpoint import Checkpoint, Round
-from forecasting.training.devices import seed_round
+from forecasting.training.devices import compiled, seed_round
 from forecasting.training.plan import FitPlan, plan
 from forecasting.training.progress import FitProgress
 from forecasting.training.tbptt import Lanes
@@ -44,11 +44,14 @@ def learn_best(  # noqa: PLR0913  (a fit has that many parts)
 
 
 def compile_network(network: keras.Model, loss: Callable[..., object], config: Train, steps: int) -> None:
-    """AdamW with global-norm clipping (Loshchilov & Hutter 2019; Pascanu et al. 2013) over that many `steps`."""
+    """AdamW with global-norm clipping (Loshchilov & Hutter 2019; Pascanu et al. 2013) over that many `steps`.
+
+    Raises ConfigError where `train.jit` cannot be had.
+    """
     rate = config.learning_rate
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps) if config.decay == "cosine" else rate
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
-    network.compile(optimizer=optimizer, loss=loss, jit_compile=config.jit)
+    network.compile(optimizer=optimizer, loss=loss, jit_compile=compiled(network, config.jit))
 
 
 def learn(  # noqa: PLR0913  (a fit has that many parts)

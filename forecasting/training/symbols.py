@@ -23,7 +23,7 @@ from forecasting.nn.shapes import Shapes
 from forecasting.series.folds import Fold
 from forecasting.series.vocabulary import prepare_symbols
 from forecasting.training.checkpoint import Checkpoint, Round
-from forecasting.training.devices import describe, make_deterministic
+from forecasting.training.devices import describe, set_up
 from forecasting.training.examples import learn_in_memory
 from forecasting.training.export import check_parity, origin_of, save_network
 from forecasting.training.loop import learn_best
@@ -54,8 +54,7 @@ def fit_symbols(
     ends with the same weights. A warm `start` keeps its vocabulary. Raises DataError if there is too little to train
     on, TrainingError if the loss is not finite.
     """
-    make_deterministic(job.train.seed)
-    keras.config.set_dtype_policy(job.train.precision)
+    set_up(job.train)
     older = open_bundle(start.bundle) if start.bundle else None
     known = older.spec.symbols.vocabulary if older and older.spec.symbols else None
     data, steps = prepare_symbols(table, job, fold, vocabulary=known), job.window.context
@@ -66,7 +65,7 @@ def fit_symbols(
         freeze(network, start.init)
     given = lessons(data.train, data.valid, job.train, steps=steps, carry=params.carry)
     config, learner = in_lanes(job.train, given), many_to_many.carrying(network, given.train.lanes)
-    devices, checkpoint, loss = describe(network), Checkpoint(work), network.get_layer("head").loss
+    devices, checkpoint, loss = describe(network, jit=job.train.jit), Checkpoint(work), network.get_layer("head").loss
     done = learn_best(learner, loss, given.train, given.valid, config, checkpoint, title=job.model.name, notes=devices)
     graphs, parity = chunk_graph(network, given.valid.batch(np.arange(min(len(given.valid), 64)))["symbols"])
     origin = origin_of(origin, job, fold, steps=done).model_copy(update={"parity": parity})

@@ -8,17 +8,18 @@ import pytest
 
 from forecasting.config.head import NumberHead, SymbolHead
 from forecasting.config.network import InStep
+from forecasting.config.training import Train
 from forecasting.errors import ConfigError
 from forecasting.nn import export, heads, models
 from forecasting.nn.models import Shapes, many_to_many
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 
 CLASSES = 7
 
 
 def network(**params: Any) -> Any:
     """A small network of symbols."""
-    make_deterministic(3)
+    set_up(Train(seed=3))
     shapes = Shapes(context=5, horizon=5, past=0, symbols=CLASSES)
     head = heads.build(SymbolHead(), classes=CLASSES)
     return models.build(InStep(units=[6, 5], width=4, **params), shapes, head)
@@ -87,7 +88,7 @@ def test_lanes_go_on_from_the_batch_before_unless_fresh() -> None:
 
 def test_numbers_are_read_alike() -> None:
     """With a head of numbers the network maps `past` (B, T, D) to quantiles (B, T, Q), in Keras as in the graph."""
-    make_deterministic(1)
+    set_up(Train(seed=1))
     model = models.build(InStep(units=[4]), Shapes(6, 6, 2), heads.build(NumberHead()))
     past = np.random.default_rng(2).normal(size=(3, 8, 2)).astype(np.float32)
     assert np.asarray(model({"past": past})).shape == (3, 8, 3)

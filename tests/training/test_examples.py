@@ -13,7 +13,7 @@ from forecasting.config.training import Train
 from forecasting.errors import DataError
 from forecasting.nn import heads, models
 from forecasting.training.batches import Batches, draw
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.examples import Arrays, learn_in_memory
 
 
@@ -56,7 +56,7 @@ def test_learning_ends_with_the_best_epoch_and_leaves_no_files(
 ) -> None:
     """The weights are those of the lowest validation loss in the history, and the folder of the fit is gone."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    make_deterministic(1)
+    set_up(Train(seed=1))
     head = heads.build(NumberHead(quantiles=(0.5,)))
     shapes = models.Shapes(context=3, horizon=1, past=1)
     network = models.build(Stacked(units=[2], cell="simple", decoder=[4]), shapes, head)
