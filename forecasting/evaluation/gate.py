@@ -77,13 +77,16 @@ def judge(
     if champion:
         rivals.append(("champion", champion.scored, gate.margin))
     beats = _beats if champion else _is_best
+    instead = (
+        None if champion or not gate.baselines else best_baseline([named[n] for n in gate.baselines], gate.primary)
+    )
     rules = [
         _finite(challenger.scored),
         *(
             beats(name, _improvement(challenger.scored, rival, gate, step), gate, margin)
             for name, rival, margin in rivals
         ),
-        *_of_numbers(challenger.scored, named.get("naive"), gate, step),
+        *_of_numbers(challenger.scored, named.get("naive"), instead, gate, step),
         _cap("latency", challenger.latency_ms, gate.max_latency_ms, "a forecast takes {:.3g} ms, {:.3g} ms is allowed"),
         _cap("size", challenger.size_mb, gate.max_size_mb, "the bundle has {:.3g} MB, {:.3g} MB is allowed"),
     ]
@@ -158,18 +161,28 @@ def _share(improvement: float) -> str:
     return f"{abs(improvement):.1%} {'worse' if improvement < 0 else 'better'}"
 
 
-def _of_numbers(scored: Judged, naive: Backtested | None, gate: Gate, step: int) -> list[Rule]:
+def _of_numbers(
+    scored: Judged, naive: Backtested | None, instead: Backtested | None, gate: Gate, step: int
+) -> list[Rule]:
     """The rules of intervals and revisions, which do not apply to symbols."""
     if not isinstance(scored, Scored):
         return []
-    return [*_coverage(scored, gate), _stability(scored, naive.scored if naive else None, gate, step)]
+    return [*_coverage(scored, instead, gate), _stability(scored, naive.scored if naive else None, gate, step)]
 
 
-def _coverage(scored: Scored, gate: Gate) -> list[Rule]:
+def _coverage(scored: Scored, instead: Backtested | None, gate: Gate) -> list[Rule]:
+    """The band of the coverage; `instead` is the baseline that goes live if there is no champion and the rules fail.
+
+    Nothing is won by keeping intervals out for others that are further from what they promise, so these widen the band.
+    """
     covered = value(scored, METRICS["coverage"])
+    nominal = scored.quantiles[-1] - scored.quantiles[0]
     low, high = gate.coverage
-    widest = f"{scored.quantiles[-1] - scored.quantiles[0]:.0%}"
-    sentence = f"{covered:.1%} of the actuals lie inside the {widest} interval, "
+    sentence = f"{covered:.1%} of the actuals lie inside the {nominal:.0%} interval, "
+    if instead is not None and isinstance(instead.scored, Scored):
+        its = value(instead.scored, METRICS["coverage"])
+        low, high = min(low, its), max(high, its)
+        sentence += f"{its:.1%} inside that of {instead.name}, which would go live instead; "
     return [
         Rule("min_coverage", covered, low, covered >= low, sentence + f"at least {low:.1%} is required"),
         Rule("max_coverage", covered, high, covered <= high, sentence + f"at most {high:.1%} is allowed"),

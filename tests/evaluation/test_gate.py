@@ -186,6 +186,21 @@ def test_gate_refuses_intervals_that_cover_too_little_or_too_much() -> None:
     assert "max_coverage" in failed(verdict(candidate("net", truth, half_width=1.2)))
 
 
+def test_without_a_champion_intervals_need_only_hold_as_much_as_those_that_would_go_live_instead() -> None:
+    """The best baseline, narrower still, would take the place; a champion with such intervals protects nothing."""
+    truth, last = windows(world()[1]), naive()
+    narrow = candidate("net", truth, half_width=0.4)
+    worse = candidate("seasonal_naive", seasonal_naive().scored.point, half_width=0.1)
+    alone = judge(narrow, None, [last, worse], GATE, step=1)
+    assert failed(alone) == set()
+    share = np.mean(np.abs(windows(world()[0]) - worse.scored.point) <= 0.1)
+    rule = next(rule for rule in alone.rules if rule.rule == "min_coverage")
+    assert rule.bound == pytest.approx(share)
+    assert f"{share:.1%} inside that of seasonal_naive, which would go live instead" in rule.sentence
+    beside = judge(narrow, candidate("champion", worse.scored.point, half_width=0.1), [last, worse], GATE, step=1)
+    assert "min_coverage" in failed(beside)
+
+
 def test_gate_refuses_forecasts_that_jump_from_cutoff_to_cutoff() -> None:
     """Good on average, but each cutoff tells another story."""
     jumps = 0.45 * (-1.0) ** np.tile(np.arange(CUTOFFS), SERIES)[:, None]
