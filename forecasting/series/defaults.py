@@ -21,6 +21,7 @@ HORIZONS: Final = 30  # that the rolling origins cover
 SHARE: Final = 5  # or a fifth of the longest history
 MOST_WINDOWS: Final = 100
 LEAST_CONTEXT, MOST_CONTEXT = 32, 512
+LONG_CONTEXT: Final = 128  # of a history that is twelve times as long
 _DAY: Final = pd.Timedelta(days=1)
 
 
@@ -71,12 +72,15 @@ def _with_windows(job: Job, known: pd.DataFrame, lengths: pd.Series) -> Job:
 
 
 def _context(job: Job, season: int, lengths: pd.Series) -> int:
-    """Two to three seasons and 1.25 horizons, a week of hours and a horizon, at most a third of the usual history."""
-    horizon, week = job.window.horizon, _week(job.series.freq)
-    wanted = max(LEAST_CONTEXT, 3 * season if season <= 48 else round(1.25 * season), round(1.25 * horizon))
+    """Two to three seasons and 1.25 horizons, a week of hours and a horizon, at most a third of the usual history.
+
+    A long history is read further back, since what no season explains may have a memory of its own.
+    """
+    horizon, week, usual = job.window.horizon, _week(job.series.freq), int(lengths.clip(lower=1).median())
+    least = max(LEAST_CONTEXT, min(LONG_CONTEXT, usual // 12))
+    wanted = max(least, 3 * season if season <= 48 else round(1.25 * season), round(1.25 * horizon))
     if season * 7 == week and week + horizon <= MOST_CONTEXT:
         wanted = max(wanted, week + horizon)
-    usual = int(lengths.clip(lower=1).median())
     return max(1, min(wanted, MOST_CONTEXT, max(usual // 3, min(horizon, usual // 4))))
 
 

@@ -31,7 +31,7 @@ def table(length: int, freq: str, period: int) -> pd.DataFrame:
     [
         ("h", 24, 20_000, 24, 192, ("hour", "day_of_week", "day_of_year")),  # a week and a horizon
         ("h", 24, 400, 24, 72, ("hour",)),  # a third of what lies before the cutoffs
-        ("D", 14, 3000, 7, 32, ("day_of_week", "day_of_year")),
+        ("D", 14, 3000, 7, 128, ("day_of_week", "day_of_year")),
         ("MS", 12, 400, 12, 36, ("month",)),
         ("W", 8, 700, 52, 65, ("week_of_year",)),
     ],

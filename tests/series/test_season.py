@@ -38,6 +38,14 @@ def test_another_season_is_found_where_the_natural_one_is_not_there() -> None:
     assert find_season(table(waves(30, 1500, 0.1), "h"), "h") == 30
 
 
+def test_a_gap_of_every_day_shortens_no_day() -> None:
+    """A sensor that rests at four in the morning: its day has 24 hours, 23 of them read."""
+    hours = table(waves(24, 1200), "h")
+    hours.loc[hours["ds"].dt.hour == 4, "y"] = np.nan
+    assert find_season(hours, "h") == 24
+    assert find_season(hours.dropna(), "h") == 24
+
+
 def test_without_a_season_the_natural_one_stays() -> None:
     """White noise, and a history that is too short to tell."""
     rng = np.random.default_rng(1)
