@@ -35,7 +35,8 @@ def find_season(table: pd.DataFrame, freq: str) -> int:
 def is_seasonal(series: list[np.ndarray], lag: int) -> bool:
     """Whether the mean autocorrelation of the differenced series has a peak at `lag` above its 90 % limit.
 
-    Missing readings are NaN. The limit is Bartlett's, z √((1 + 2 Σ r²) / n) over all shorter lags (Makridakis et al. 2020, M4).
+    Missing readings are NaN. The limit is Bartlett's, z √((1 + 2 Σ r²) / n) over all shorter lags (Makridakis et al.
+    2020, M4).
     """
     long = [values for values in series if len(values) > 3 * lag]
     if not long or lag < 2:
