@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from forecasting.config.job import Job, parse_job
 from forecasting.registry.client import connect
@@ -32,6 +33,9 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 # Prefect closes every log handler when it is first imported, and that of absl (TensorFlow's) closes its stream with it:
 # inside a test that captures output this would be the one of pytest itself. Here, nobody has a handler yet.
 importlib.import_module("prefect.main")
+
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 
 ROOT = Path(__file__).parents[1]
 

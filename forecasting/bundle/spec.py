@@ -49,7 +49,7 @@ class TableSpec(_Kept):
     lower: float | None = None
     upper: float | None = None
     integer: bool = False
-    transform: Literal["none", "log1p"] = "none"
+    transform: Literal["none", "log", "log1p"] = "none"
     scale: Literal["standard", "robust", "none"] = "standard"
     min_length: int = 2
 

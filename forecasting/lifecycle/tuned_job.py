@@ -18,9 +18,9 @@ from forecasting.storage import snapshot
 
 __all__ = ["tune", "write_tuned"]
 
-# keys of the section `train`: those that a study chooses, and those that measure a fit in another way
+_FOUND: Final = ("season", "calendar", "transform")  # of the section `series`
 _TAKEN: Final = ("steps", "learning_rate", "batch_size")
-_MEASURES: Final = ("epochs", "windows_per_epoch", "patience", "minutes")
+_MEASURES: Final = ("epochs", "windows_per_epoch", "patience", "minutes")  # other ways to say how long a fit takes
 
 
 def tune(home: Home, job: Job, minutes: float) -> Tuned:
@@ -46,7 +46,7 @@ def write_tuned(config: Path, output: Path, found: Tuned) -> None:
     params = found.job.model.params.model_dump(mode="json", exclude_unset=True)
     train = {key: value for key, value in content.get("train", {}).items() if key not in _MEASURES}
     content |= {
-        "series": {**content["series"], "season": best["series"]["season"], "calendar": best["series"]["calendar"]},
+        "series": {**content["series"], **{key: best["series"][key] for key in _FOUND}},
         "window": {**content["window"], "context": best["window"]["context"]},
         "model": {"name": found.job.model.name, "params": params},
         "train": {**train, **{key: best["train"][key] for key in _TAKEN}},

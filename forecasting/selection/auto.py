@@ -15,11 +15,11 @@ from forecasting.bundle.spec import MemberSpec
 from forecasting.config.job import Job
 from forecasting.nn.exporters.ensemble import MemberGraph, combine
 from forecasting.selection.greedy import bagged, loss
-from forecasting.selection.members import Member, linear_members, watch
+from forecasting.selection.members import Member, linear_members
 from forecasting.selection.search import search
+from forecasting.selection.space import choose_space
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
-from forecasting.series.prepare import prepare
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.devices import set_up
@@ -38,8 +38,8 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
     TrainingError when a loss is not finite.
     """
     set_up(job.train)
-    data = prepare(table, job, fold)
-    watched, season = watch(data), season_of(job.series)
+    job, data, watched = choose_space(table, job, fold)
+    season = season_of(job.series)
     found = [
         *linear_members(data, watched, season, job.head.quantiles),
         *search(job, data, fold, watched, season, work / "search"),
@@ -60,7 +60,7 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
         origin=origin,
     )
     losses = [loss(watched.y, forecast, job.head.quantiles) for forecast in forecasts]
-    return Fitted(bundle, _curves(found), _notes(members), _tried(found, weights, losses))
+    return Fitted(bundle, _curves(found), _notes(members, job), _tried(found, weights, losses))
 
 
 def fit_stored(
@@ -106,5 +106,8 @@ def _curves(found: Sequence[Member]) -> pd.DataFrame:
     )
 
 
-def _notes(members: Sequence[MemberSpec]) -> tuple[str, ...]:
-    return tuple(f"{member.weight:.0%} {member.title}" for member in sorted(members, key=lambda one: -one.weight))
+def _notes(members: Sequence[MemberSpec], job: Job) -> tuple[str, ...]:
+    logged = ("of the logarithms of the readings",) if job.series.transform == "log" else ()
+    return logged + tuple(
+        f"{member.weight:.0%} {member.title}" for member in sorted(members, key=lambda one: -one.weight)
+    )

@@ -15,7 +15,7 @@ from forecasting.series.prepare import Prepared
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, at_rows, evenly
 
-__all__ = ["Member", "Watched", "linear_members", "watch"]
+__all__ = ["Member", "Watched", "linear_member", "linear_members", "watch"]
 
 MOST_WATCHED = 2_000  # validation windows that the choice is made on, evenly spread
 BLOCK = 512
@@ -81,22 +81,25 @@ def linear_members(data: Prepared, watched: Watched, season: int, quantiles: tup
     """Ridge, seasonal naive and theta, each with the quantiles of its own validation residuals at each step."""
     fit = Fit(data.train, data.valid, season)
     context, horizon = data.train.context, data.train.horizon
-    found = [_member("ridge", "ridge", baselines.ridge(fit), data, watched, quantiles)]
+    found = [linear_member("ridge", "ridge", baselines.ridge(fit), data, watched, quantiles)]
     if season <= context:
         found.append(
-            _member("seasonal_naive", "seasonal naive", baselines.seasonal_naive(fit), data, watched, quantiles)
+            linear_member("seasonal_naive", "seasonal naive", baselines.seasonal_naive(fit), data, watched, quantiles)
         )
     maps = [(smoothing, theta(context, horizon, season, smoothing)) for smoothing in SMOOTHINGS]
     thetas = [
-        _member("theta", f"theta, smoothing {smoothing:g}", baselines.map_of_target(weights), data, watched, quantiles)
+        linear_member(
+            "theta", f"theta, smoothing {smoothing:g}", baselines.map_of_target(weights), data, watched, quantiles
+        )
         for smoothing, weights in maps
     ]
     return [*found, min(thetas, key=lambda one: loss(watched.y, watched.units(one.forecast), quantiles))]
 
 
-def _member(
+def linear_member(
     family: str, title: str, linear: Linear, data: Prepared, watched: Watched, quantiles: tuple[float, ...]
 ) -> Member:
+    """A linear map with the quantiles of its own validation residuals at each step."""
     features = data.features
     channels = linear.weights.shape[0] // linear.context
     content = baselines.to_onnx(linear, inputs=channels, ahead=len(features.known_ahead) if linear.ahead.size else 0)

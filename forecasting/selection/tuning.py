@@ -14,12 +14,13 @@ from forecasting.config.network import SegRNN, SegRNNModel, Stacked, StackedMode
 from forecasting.errors import ConfigError
 from forecasting.selection.candidates import Setting, steps_within
 from forecasting.selection.greedy import loss
-from forecasting.selection.members import Watched, linear_members, watch
+from forecasting.selection.members import Watched, linear_members
 from forecasting.selection.search import train_candidate
+from forecasting.selection.space import choose_space
 from forecasting.selection.tuned import Tuned
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
-from forecasting.series.prepare import Prepared, prepare
+from forecasting.series.prepare import Prepared
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.devices import set_up
@@ -46,8 +47,8 @@ def tune(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, seconds: floa
     study that is complete, and goes on with one that was killed. Raises DataError when there is too little to train on.
     """
     set_up(job.train)
-    data = prepare(table, job, fold)
-    watched, season = watch(data), season_of(job.series)
+    job, data, watched = choose_space(table, job, fold)
+    season = season_of(job.series)
     study = _study(work, job.train.seed)
     while len(_done(study)) < LEAST_TRIALS or _spent(study) < seconds:
         trial = study.ask()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,19 +16,34 @@ from forecasting.config.series import Series
 __all__ = ["Scaler", "fit"]
 
 _ROBUST = 1.3489795  # interquartile range of the standard normal distribution
+_FLOOR = -8.0  # in the scaled space: where `log` puts readings at or below zero
 _NOISE = 1e-12  # of the location: less is what rounding leaves of readings that are all the same
+
+
+def _log(y: Any) -> Any:
+    """The logarithm; negative infinity at and below zero, NaN where `y` is missing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(np.maximum(y, 0.0))
+
+
+def _same(y: Any) -> Any:
+    return y
+
+
+_TRANSFORMS: Final[dict[str, Callable[[Any], Any]]] = {"none": _same, "log": _log, "log1p": np.log1p}
+_INVERSES: Final[dict[str, Callable[[Any], Any]]] = {"none": _same, "log": np.exp, "log1p": np.expm1}
 
 
 class Scaler(BaseModel):
     """Location and scale of every series' target and of every numeric covariate.
 
-    The target is first transformed (`log1p` or not), then `(y - location) / scale` per series. A series that was
-    not there when the scaler was fitted takes the pooled location and scale, so no later reading is ever needed.
+    The target is first transformed (`log`, `log1p`, or not), then `(y - location) / scale` per series. A series that
+    was not there when the scaler was fitted takes the pooled location and scale, so no later reading is ever needed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    transform: Literal["none", "log1p"] = "none"
+    transform: Literal["none", "log", "log1p"] = "none"
     unique_id: tuple[str, ...] = ()
     location: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
@@ -58,14 +73,12 @@ class Scaler(BaseModel):
 
     def apply(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Readings → the scaled space; `location` and `scale` broadcast against `y`."""
-        transformed = np.log1p(y) if self.transform == "log1p" else y
-        scaled: np.ndarray = (transformed - location) / scale
-        return scaled
+        scaled: np.ndarray = (_TRANSFORMS[self.transform](y) - location) / scale
+        return np.maximum(scaled, _FLOOR) if self.transform == "log" else scaled
 
     def invert(self, scaled: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """The scaled space → readings; the exact inverse of `apply`."""
-        transformed = scaled * scale + location
-        readings: np.ndarray = np.expm1(transformed) if self.transform == "log1p" else transformed
+        """The scaled space → readings; the exact inverse of `apply` above its floor."""
+        readings: np.ndarray = _INVERSES[self.transform](scaled * scale + location)
         return readings
 
     def apply_covariate(self, name: str, values: np.ndarray) -> np.ndarray:
@@ -83,7 +96,7 @@ def fit(table: pd.DataFrame, series: Series) -> Scaler:
     its own: it takes its level times the median ratio of scale and level in the panel, and where it is zero the
     median scale.
     """
-    y = np.log1p(table[Y]) if series.transform == "log1p" else table[Y]
+    y = _TRANSFORMS[series.transform](table[Y]).replace(-np.inf, np.nan)
     location, own = _location_and_spread(y.groupby(table[UNIQUE_ID]), series.scale)
     numeric = [name for name in (*series.past, *series.future, *series.static) if name not in series.categorical]
     return Scaler(

@@ -83,7 +83,7 @@ histories = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(values=histories, minutes=st.integers(-(10**8), 10**8))
 def test_both_ways_forecast_the_same(forecaster: Forecaster, values: dict[str, list[float]], minutes: int) -> None:
     """Whatever the readings, names, lengths and the phase of the grid."""

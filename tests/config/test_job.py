@@ -194,7 +194,7 @@ NUMBER = "YAML reads this as a number: put it into quotes, as in"
     ("sections", "sentence"),
     [
         ("series: {freq: no}", f"series.freq: must be text, got false; {TRUTH}"),
-        ("series: {freq: h, transform: off}", f"series.transform: must be one of none, log1p, got false; {TRUTH}"),
+        ("series: {freq: h, transform: off}", f"series.transform: must be one of none, log, log1p, got false; {TRUTH}"),
         ("series: {freq: h, past: [no]}", f"series.past.0: must be text, got false; {TRUTH}"),
         ("name: on", f"name: must be text, got true; {TRUTH}"),
         ("name: 2024", f'name: must be text, got 2024; {NUMBER} "2024"'),

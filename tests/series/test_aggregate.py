@@ -85,7 +85,7 @@ def test_steps_of_two_weeks_do_not_depend_on_where_a_table_begins() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(draw=st.integers(0, 10**6))
 def test_no_step_sees_a_reading_after_it(kind: str, draw: int) -> None:
     """Other readings after a cutoff, and none at all, leave every step up to the cutoff as it was."""

@@ -194,7 +194,7 @@ def test_grid_equals_that_of_pandas(freq: str) -> None:
     assert_frame_equal(result, pd.concat(expected, ignore_index=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 6), st.sampled_from([NAN, 1.0, 2.0, 50.0, -50.0])),

@@ -42,6 +42,25 @@ def test_location_and_scale_are_those_computed_by_hand(
     assert state(scaler, "a") == pytest.approx(expected, rel=1e-12)
 
 
+def test_log_makes_growth_by_shares_even(make_table: Callable[..., pd.DataFrame]) -> None:
+    """A doubling is as large a step at every level and in every unit; location and scale are of the logarithms."""
+    scaler = fit(make_table({"a": [1, np.e**2], "b": [1e6, 1e6 * np.e**2]}), Series(freq="h", transform="log"))
+    np.testing.assert_allclose(scaler.location, [1, 1 + np.log(1e6)])
+    np.testing.assert_allclose(scaler.scale, [1, 1])
+    y = np.array([0.5, 1.0, 2.0, 4.0])
+    scaled = scaler.apply(y, *scaler.of(["a"]))
+    np.testing.assert_allclose(np.diff(scaled), np.log(2))
+    np.testing.assert_allclose(scaler.apply(1e6 * y, *scaler.of(["b"])), scaled)
+    np.testing.assert_allclose(scaler.invert(scaled, *scaler.of(["a"])), y)
+
+
+def test_readings_without_a_logarithm_count_as_very_low(make_table: Callable[..., pd.DataFrame]) -> None:
+    """Zero and less are eight spreads below the mean; what is missing stays missing, and none of it moves the scale."""
+    scaler = fit(make_table({"a": [1, np.e**2, 0, -3]}), Series(freq="h", transform="log"))
+    assert (scaler.location, scaler.scale) == ((1.0,), (1.0,))
+    np.testing.assert_array_equal(scaler.apply(np.array([0.0, -5.0, np.nan]), 1.0, 1.0), [-8, -8, np.nan])
+
+
 def test_log1p_is_taken_before_location_and_scale(make_table: Callable[..., pd.DataFrame]) -> None:
     """Readings 0 and e² - 1 are 0 and 2 on the log scale: location 1, scale 1."""
     scaler = fit(make_table({"a": [0, np.e**2 - 1]}), Series(freq="h", lower=0, transform="log1p"))
