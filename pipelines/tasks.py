@@ -43,6 +43,7 @@ from forecasting.report import results
 from forecasting.report.results import Outcome
 from forecasting.runtime import child, provenance
 from forecasting.runtime.locks import run_lock
+from forecasting.runtime.progress import Progress, listener
 from forecasting.series import clean as cleaning
 from forecasting.series import validate as validation
 from forecasting.storage import ingestion, snapshot
@@ -90,7 +91,7 @@ def step(title: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
         def call(*args: P.args, **named: P.kwargs) -> R:
             if FlowRunContext.get() is not None:
                 return tracked(*args, **named)
-            _say(f"[dim]·[/dim] {title}")
+            _say(title, mark="[dim]·[/dim] ")
             return function(*args, **named)
 
         return call
@@ -283,8 +284,11 @@ def settle(findings: Findings) -> None:
     memory.acted(open_home().store, findings)
 
 
-def _say(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False)
+def _say(text: str, mark: str = "") -> None:
+    if hears := listener():
+        hears(Progress(text, 0, 0, text))
+    else:
+        Console(stderr=True).print(mark + text, highlight=False)
 
 
 def _any_length(job: Job) -> Job:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from forecasting.cli.arguments import Config, Json, in_process, print_json, read_job
+from forecasting.cli.arguments import Config, Json, print_json, read_job
 from forecasting.errors import ConfigError
+from pipelines.calls import in_process
 
 if TYPE_CHECKING:  # the command that needs a heavy package imports it
     from forecasting.config.job import Job

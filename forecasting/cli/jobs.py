@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from forecasting.cli.arguments import Config, Json, in_process, print_json, read_job
+from forecasting.cli.arguments import Config, Json, print_json, read_job
 from forecasting.errors import DataError, GatecastError, NothingPromotedError
+from pipelines.calls import in_process
 
-__all__ = ["backtest", "check", "ingest", "run", "schema", "train", "tune"]
+__all__ = ["backtest", "check", "check_outcome", "ingest", "run", "schema", "train", "tune"]
 
 
 def run(config: Config, as_json: Json = False) -> None:
@@ -159,6 +160,13 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
         if outcome.forecasts["rows"]:
             typer.echo(f"{outcome.forecasts['rows']} forecasts in {outcome.forecasts['table']}")
         typer.echo(f"report: {outcome.report}")
+    check_outcome(outcome)
+
+
+def check_outcome(outcome: Any) -> None:
+    """Raise NothingPromotedError if nothing is live, DataError if what is live makes no forecasts."""
+    from forecasting.report.results import summary
+
     if outcome.champion is None:
         raise NothingPromotedError(summary(outcome))
     if not outcome.forecasts["rows"]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from forecasting.cli.discovery import init, try_out
 from forecasting.cli.forecasting import forecast
 from forecasting.cli.jobs import backtest, check, ingest, run, schema, train, tune
 from forecasting.cli.operation import backup, deploy, monitor
@@ -47,6 +48,8 @@ def gatecast(
     """Forecasts with recurrent networks: trained, judged on rolling origins, and promoted only if better."""
 
 
+app.command()(init)
+app.command("try")(try_out)
 for group in (
     (run, ingest, check, train, tune, backtest, forecast),
     (models, promote, rollback),

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from forecasting.cli.arguments import Config, Json, in_process, print_json, read_job
+from forecasting.cli.arguments import Config, Json, print_json, read_job
 from forecasting.errors import ConfigError
+from pipelines.calls import in_process
 
 __all__ = ["backup", "deploy", "monitor"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -38,6 +39,13 @@ def _cells_are_apart(source: Any) -> Iterator[Fault]:
         yield Fault("separator", f"must be one character, got {source.separator!r}; one blank is any run of blanks")
 
 
+def _encoding_is_known(source: Any) -> Iterator[Fault]:
+    try:
+        codecs.lookup(source.encoding)
+    except LookupError:
+        yield Fault("encoding", f"must be one that Python knows, such as utf-8 or cp1252, got {source.encoding!r}")
+
+
 class FileColumns(Section):
     """The roles of columns. All other columns named in `series` keep their names."""
 
@@ -62,7 +70,7 @@ class FileSource(Section):
     """
 
     model_config = tagged("kind")
-    RULES = (_numbers_are_readable, _cells_are_apart)
+    RULES = (_numbers_are_readable, _cells_are_apart, _encoding_is_known)
 
     kind: Literal["file"] = "file"
 
@@ -82,6 +90,9 @@ class FileSource(Section):
 
     thousands: str | None = Field(None, examples=["."])
     """The thousands separator, as in 1.234.567; `null`: none."""
+
+    encoding: str = Field("utf-8", examples=["cp1252"])
+    """The encoding of text files, by its name in Python."""
 
     header: bool = True
     """Whether the first row names the columns; without, they are named `"0"`, `"1"`, …"""

@@ -18,7 +18,16 @@ from forecasting.evaluation.gate import Backtested, Verdict, best_baseline, judg
 from forecasting.evaluation.problem import problem_of
 from forecasting.series.folds import Fold, past
 
-__all__ = ["CHAMPION", "Candidate", "Judgment", "as_challenger", "fit_baselines", "judge_challenger", "noted"]
+__all__ = [
+    "CHAMPION",
+    "Candidate",
+    "Judgment",
+    "as_challenger",
+    "as_champion",
+    "fit_baselines",
+    "judge_challenger",
+    "noted",
+]
 
 CHAMPION = "champion"  # the row of the live model, whatever its name
 
@@ -115,6 +124,11 @@ def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path
     """
     known, since = past(table, fold.at(fold.seen_until)), fold.at(fold.fit_until)
     return recalibrate(open_bundle(bundle), known, since, directory, min_observed=min_observed)
+
+
+def as_champion(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path, *, min_observed: float = 0.5) -> Path:
+    """Give a judged model the residuals of all windows that its fit has not seen; the weights stay the same."""
+    return recalibrate(open_bundle(bundle), table, fold.at(fold.fit_until), directory, min_observed=min_observed)
 
 
 def _check_unseen(challenger: Candidate, folds: Sequence[Fold]) -> None:

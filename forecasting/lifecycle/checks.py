@@ -24,8 +24,7 @@ from forecasting.evaluation.problem import problem_of
 from forecasting.evaluation.rivals import RIVALS, backtest_rivals
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
-from forecasting.series.defaults import resolve
-from forecasting.series.folds import folds
+from forecasting.series.dataset import dataset
 from forecasting.series.validate import validate
 from forecasting.storage import snapshot
 from forecasting.storage.snapshot import Snapshot
@@ -68,9 +67,8 @@ def leakage(job: Job, champion: Path | None = None) -> CheckResult:
     """The leak audit of the source's rows, with all baselines fitted anew, and with the live model if there is one."""
     raw = sources.read(job)
     validate(raw, job.series).raise_for_errors()
-    table = clean(raw, job.series).table
-    job = resolve(job, table)
-    first = folds(table, job)[:1]
+    table, _, folds, job = dataset(raw, job)
+    first = folds[:1]
     with tempfile.TemporaryDirectory() as scratch:
         candidates = fit_baselines(table, job, first, Path(scratch), origin=Origin())
         bundles = [*(candidate.bundles[0] for candidate in candidates), *([champion] if champion else [])]

@@ -10,12 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import open_bundle
-from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
 from forecasting.errors import RegistryError
 from forecasting.evaluation.gate import Backtested
-from forecasting.evaluation.judging import Candidate, Judgment, as_challenger, judge_challenger
+from forecasting.evaluation.judging import Candidate, Judgment, as_challenger, as_champion, judge_challenger
 from forecasting.evaluation.metrics import Judged, summarise
 from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of
@@ -128,14 +126,8 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
 
 def _register(registry: Registry, judging: Judging, candidate: Candidate, judgment: Judgment) -> int:
     """Recalibrate the candidate's last bundle on all held-out windows and register it, once."""
-    fold = judging.folds[-1]
-    bundle = recalibrate(
-        open_bundle(candidate.bundles[-1]),
-        judging.table,
-        fold.at(fold.fit_until),
-        judging.work / f"registered-{candidate.name}",
-        min_observed=judging.job.window.min_observed,
-    )
+    work, least = judging.work / f"registered-{candidate.name}", judging.job.window.min_observed
+    bundle = as_champion(candidate.bundles[-1], judging.table, judging.folds[-1], work, min_observed=least)
     passed = judgment.verdict.passed and candidate.name == judgment.verdict.challenger
     return registry.versions.register(
         judging.job.name,

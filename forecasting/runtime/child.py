@@ -6,6 +6,8 @@ import importlib
 import multiprocessing
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -14,6 +16,7 @@ from typing import Any
 
 from forecasting.errors import GatecastError, TrainingError, no_space
 from forecasting.runtime.processes import end_with_parent
+from forecasting.runtime.progress import Listener, Progress, heard_by, listener
 
 __all__ = ["call"]
 
@@ -22,17 +25,17 @@ def call(function: str, *args: object, timeout: float | None = None, **named: ob
     """Call `package.module:name` in a spawned process and return the result.
 
     An error that Gatecast raises there is raised here. Raises TrainingError if the process dies or outlasts `timeout`
-    seconds. Nothing of the module is imported in this process.
+    seconds. Nothing of the module is imported in this process. Who listens to progress here hears that of the child.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(there, function, args, named), daemon=True)
-    process.start()
+    hears = listener()
+    process = context.Process(target=_answer, args=(there, function, args, named, hears is not None), daemon=True)
+    with _no_script():
+        process.start()
     there.close()
     try:
-        if not here.poll(timeout):
-            raise TrainingError(f"the training process was stopped after {timeout:g} s; raise train.timeout")
-        result, error = here.recv()
+        result, error = _received(here, timeout, hears)
         process.join(timeout=5)  # it has answered and ends by itself
     except EOFError:
         process.join()
@@ -46,13 +49,41 @@ def call(function: str, *args: object, timeout: float | None = None, **named: ob
     return result
 
 
-def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: dict[str, object]) -> None:
+def _received(pipe: Connection, timeout: float | None, hears: Listener | None) -> tuple[Any, GatecastError | None]:
+    """What the child answers; its progress is passed on until then."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while pipe.poll(None if deadline is None else max(0.0, deadline - time.monotonic())):
+        message = pipe.recv()
+        if not isinstance(message, Progress):
+            result, error = message
+            return result, error
+        if hears is not None:
+            hears(message)
+    raise TrainingError(f"the training process was stopped after {timeout:g} s; raise train.timeout")
+
+
+@contextmanager
+def _no_script() -> Iterator[None]:
+    """A spawned process runs the script of its parent again; without a name of it, it cannot, and need not."""
+    main = sys.modules["__main__"]
+    named = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    main.__spec__ = None
+    main.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        main.__dict__.update(named)
+
+
+def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: dict[str, object], heard: bool) -> None:
     module, name = function.split(":")
     end_with_parent()
     try:
         with _quiet():
             found = importlib.import_module(module)
-        pipe.send((getattr(found, name)(*args, **named), None))
+        with heard_by(pipe.send if heard else None):
+            result = getattr(found, name)(*args, **named)
+        pipe.send((result, None))
     except GatecastError as error:
         pipe.send((None, error))
     except OSError as error:

@@ -31,7 +31,19 @@ NUMBERS: Final = (
     "storage",
     "training",
 )
-VIEWS: Final = ("cli", "config", "errors.py", "monitor", "registry", "report", "runtime", "serve", "__init__.py")
+VIEWS: Final = (
+    "api",
+    "cli",
+    "config",
+    "errors.py",
+    "inspection",
+    "monitor",
+    "registry",
+    "report",
+    "runtime",
+    "serve",
+    "__init__.py",
+)
 
 # distributions whose arithmetic reaches a forecast; the backend of Keras is added
 _PACKAGES: Final = ("keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn")

@@ -17,11 +17,11 @@ from forecasting.config.source import FileSource
 from forecasting.errors import SourceError
 from forecasting.series.frequency import offset_of
 from forecasting.sources.parsing import columns as named
-from forecasting.sources.parsing.cells import check_cells, header_of
+from forecasting.sources.parsing.cells import check_cells, header_of, without_mark
 from forecasting.sources.parsing.numbers import EMPTY
 from forecasting.sources.parsing.paths import matching
 
-__all__ = ["read"]
+__all__ = ["is_text", "raw", "read"]
 
 _TEXT = (".csv", ".txt", ".tsv", ".data")
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -49,11 +49,45 @@ def read(source: FileSource, series: Series, name: str) -> pd.DataFrame:
     return table
 
 
-def _frame(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
+def is_text(path: Path) -> bool:
+    """Whether a file is one of rows of text; raises SourceError for an unknown format."""
+    return _kind(path) in _TEXT
+
+
+def raw(path: Path, separator: str = ",", encoding: str = "utf-8", header: bool = True) -> pd.DataFrame:
+    """All columns of a file as they come, cells of a text file as text; raises SourceError where it is damaged."""
+    try:
+        if _kind(path) in _JSON:
+            return _rows(path)
+        if _kind(path) in _PARQUET:
+            return pd.read_parquet(path)
+        check_cells(path, separator, len(header_of(path, separator, encoding)), encoding)
+        frame = pd.read_csv(
+            path,
+            sep=r"\s+" if separator == " " else separator,
+            header=0 if header else None,
+            dtype="str",
+            keep_default_na=False,
+            na_values=[""],
+            index_col=False,
+            encoding=without_mark(encoding),
+        )
+    except _BROKEN as error:
+        raise SourceError(f"cannot read {path}: {error}") from error
+    frame.columns = [str(column) for column in frame.columns]
+    return frame.dropna(how="all")
+
+
+def _kind(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _PACKED]
     kind = suffixes[-1] if suffixes else ""
     if kind not in (*_TEXT, *_JSON, *_PARQUET):
         raise SourceError(f"{path} is of no known format; known endings: {', '.join((*_TEXT, *_JSON, *_PARQUET))}")
+    return kind
+
+
+def _frame(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
+    kind = _kind(path)
     try:
         if kind in _TEXT:
             return _text(path, source, series)
@@ -65,7 +99,8 @@ def _frame(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
 def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
     first = 0 if source.header else None
     separator = r"\s+" if source.separator == " " else source.separator
-    head = pd.read_csv(path, sep=separator, header=first, nrows=0 if source.header else 1, encoding="utf-8-sig")
+    encoding = without_mark(source.encoding)
+    head = pd.read_csv(path, sep=separator, header=first, nrows=0 if source.header else 1, encoding=encoding)
     available = [str(column) for column in head.columns]
     counted = [] if source.start is None else [str(source.columns.ds)]  # a column that the file does not have
     columns = named.resolve(source.columns, [*counted, *available])
@@ -73,10 +108,10 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
     labels = named.labels(columns, series)
     wanted = named.wanted(columns, series)
     if source.header:
-        named.check_distinct(header_of(path, source.separator), wanted, name=str(path))
+        named.check_distinct(header_of(path, source.separator, source.encoding), wanted, name=str(path))
     codes = [*EMPTY, *map(str, source.missing)]
     empty = {column: [""] if column in labels else codes for column in available}
-    check_cells(path, source.separator, len(available))
+    check_cells(path, source.separator, len(available), source.encoding)
     frame = pd.read_csv(
         path,
         sep=separator,
@@ -89,7 +124,7 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
         keep_default_na=False,  # "NA" and "None" are labels like any other
         index_col=False,
         low_memory=False,  # one type per column, not one per chunk
-        encoding="utf-8-sig",
+        encoding=encoding,
     )
     frame.index += 2 if source.header else 1
     if source.start is None:
@@ -99,11 +134,16 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
 
 
 def _json(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
+    frame = _rows(path)
+    named.check(list(frame.columns), source.columns, series, name=str(path))
+    return frame
+
+
+def _rows(path: Path) -> pd.DataFrame:
     frame = pd.read_json(path, lines=True, dtype=False, convert_axes=False)
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     if frame.empty:
         raise SourceError(f"{path} holds no rows")
-    named.check(list(frame.columns), source.columns, series, name=str(path))
     return frame
 
 

@@ -14,7 +14,7 @@ from forecasting.errors import SourceError
 from forecasting.runtime.database import engine_of
 from forecasting.sources.parsing import columns as named
 
-__all__ = ["read"]
+__all__ = ["read", "rows"]
 
 
 def read(source: SqlSource, series: Series, name: str) -> pd.DataFrame:
@@ -23,9 +23,7 @@ def read(source: SqlSource, series: Series, name: str) -> pd.DataFrame:
     Raise SourceError for no connection, a failing query, missing columns, no rows, unreadable values.
     The password of the address never stands in a message.
     """
-    engine = engine_of(source.url, key="source.url")
-    _refuse_missing(engine.url)
-    frame = _frame(engine, source.query)
+    frame = rows(source)
     named.check(list(frame.columns), source.columns, series, name="the result of source.query")
     if frame.empty:
         raise SourceError("source.query gives no rows")
@@ -33,6 +31,13 @@ def read(source: SqlSource, series: Series, name: str) -> pd.DataFrame:
     if problems:
         raise SourceError("\n".join(["the source has unreadable values:", *(f"  - {problem}" for problem in problems)]))
     return table
+
+
+def rows(source: SqlSource) -> pd.DataFrame:
+    """What `source.query` gives, as it comes; raises SourceError for no connection or a failing query."""
+    engine = engine_of(source.url, key="source.url")
+    _refuse_missing(engine.url)
+    return _frame(engine, source.query)
 
 
 def _refuse_missing(url: sqlalchemy.URL) -> None:

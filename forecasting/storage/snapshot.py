@@ -10,9 +10,8 @@ import pandas as pd
 from forecasting.columns import DS
 from forecasting.config.job import Job
 from forecasting.series import events
-from forecasting.series.clean import clean
-from forecasting.series.defaults import resolve
-from forecasting.series.folds import Fold, folds
+from forecasting.series.dataset import dataset
+from forecasting.series.folds import Fold
 from forecasting.storage.fingerprint import fingerprint
 from forecasting.storage.store import Store
 
@@ -36,16 +35,8 @@ def take(store: Store, job: Job, version: int | None = None) -> Snapshot:
         store.observations.version(job.name) if version is None else version
     )  # first: another process may write meanwhile
     stored = store.observations.read(job.name, number)
-    cleaned = clean(stored, job.series)
-    resolved = resolve(job, cleaned.table)
-    return Snapshot(
-        0 if number is None else number,
-        fingerprint(stored, _days(stored, job)),
-        cleaned.table,
-        cleaned.decisions,
-        folds(cleaned.table, resolved),
-        resolved,
-    )
+    data = dataset(stored, job)
+    return Snapshot(0 if number is None else number, fingerprint(stored, _days(stored, job)), *data)
 
 
 def _days(table: pd.DataFrame, job: Job) -> str:

@@ -1,30 +1,41 @@
-"""Progress of a fit on the terminal: one bar over all steps, one line a check."""
+"""Progress of a fit: one bar over all steps and one line a check on the terminal, or told to who listens."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from forecasting.runtime.progress import Progress, listener
 
 __all__ = ["FitProgress"]
 
 T = TypeVar("T")
 
+_EVERY: Final = 0.1  # seconds between two words to a listener
+
 
 class FitProgress:
-    """A bar on standard error, drawn only where that is a terminal; lines of checks are printed everywhere."""
+    """A bar on standard error, drawn only where that is a terminal; lines of checks are printed everywhere.
+
+    Where somebody listens, nothing is drawn or printed here.
+    """
 
     def __init__(self, title: str, steps: int, *, done: int = 0) -> None:
-        self.console = Console(stderr=True)
+        self.title, self.steps, self.done = title, steps, done
+        self.listener, self.told = listener(), 0.0
+        self.console = Console(stderr=True, quiet=self.listener is not None)
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
+        self.bar = Bar(*columns, TimeRemainingColumn(), console=self.console, transient=True)
         self.task = self.bar.add_task(title, total=steps, completed=done)
 
     def __enter__(self) -> FitProgress:
-        if self.console.is_terminal:
+        if self.console.is_terminal and self.listener is None:
             self.bar.start()
         return self
 
@@ -37,8 +48,17 @@ class FitProgress:
         """The batches; the bar moves by one step after each."""
         for batch in batches:
             yield batch
+            self.done += 1
             self.bar.advance(self.task)
+            if time.monotonic() - self.told > _EVERY:
+                self._tell()
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self.console.print(line, highlight=False, soft_wrap=True)
+        self._tell(line)
+
+    def _tell(self, line: str = "") -> None:
+        if self.listener is not None:
+            self.told = time.monotonic()
+            self.listener(Progress(self.title, self.done, self.steps, line))

@@ -11,6 +11,7 @@ import pytest
 
 from forecasting.errors import ConfigError, DataError, TrainingError
 from forecasting.runtime import child
+from forecasting.runtime.progress import Progress, heard_by
 
 ROOT = Path(__file__).parents[2]
 WORK = '''"""Functions that a child is asked to run."""
@@ -35,6 +36,14 @@ def misconfigured():
 
 def bug():
     return [][1]
+
+def tell():
+    from forecasting.runtime.progress import Progress, listener
+    if listener() is None:
+        return "nobody listens"
+    for done in (1, 2):
+        listener()(Progress("digging", done, 2, "a stone" if done == 2 else ""))
+    return "done"
 
 def die(number):
     os.kill(os.getpid(), number)
@@ -95,6 +104,29 @@ def test_a_killed_process_is_named_with_its_signal() -> None:
         child.call("child_work:die", int(signal.SIGKILL))
     with pytest.raises(TrainingError, match="died with exit code 7; run again"):
         child.call("child_work:leave")
+
+
+def test_progress_of_the_child_is_heard_here() -> None:
+    """Every word in order, before the result; where nobody listens here, nobody does there."""
+    words: list[Progress] = []
+    with heard_by(words.append):
+        assert child.call("child_work:tell") == "done"
+    assert words == [Progress("digging", 1, 2), Progress("digging", 2, 2, "a stone")]
+    assert child.call("child_work:tell") == "nobody listens"
+
+
+def test_the_script_of_the_parent_does_not_run_again(tmp_path: Path) -> None:
+    """A script calls a child at its top, without a guard; its own name and module are as before afterwards."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('begin')\n"
+        "from forecasting.runtime import child\n"
+        "print(child.call('child_work:add', 1, b=2)[0], __file__ == __import__('sys').argv[0])\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout.splitlines(), done.stderr) == (["begin", "3 True"], "")
 
 
 def stands_still(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
@@ -16,27 +17,27 @@ from typing import IO, Any, Final, cast
 
 from forecasting.errors import SourceError
 
-__all__ = ["check_cells", "header_of"]
+__all__ = ["check_cells", "header_of", "rows_of", "text_of", "without_mark"]
 
 _SHOWN: Final = 5
 _PACKED: Final[dict[str, Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
-def header_of(path: Path, separator: str) -> list[str]:
+def header_of(path: Path, separator: str, encoding: str = "utf-8") -> list[str]:
     """The cells of the first row that is not blank; none where there is no such row."""
-    with _rows(path, separator) as rows:
+    with rows_of(path, separator, encoding) as rows:
         return next((cells for cells in rows if any(map(str.strip, cells))), [])
 
 
-def check_cells(path: Path, separator: str, columns: int) -> None:
+def check_cells(path: Path, separator: str, columns: int, encoding: str = "utf-8") -> None:
     """Raise SourceError that names rows which do not have as many cells as there are `columns`.
 
     Empty cells at the end of a row are nothing that could be lost, and a row without any value is no row.
     """
-    with _rows(path, separator) as rows:
+    with rows_of(path, separator, encoding) as rows:
         if {columns, 0} >= set(map(len, rows)):
             return
-    with _rows(path, separator) as rows:
+    with rows_of(path, separator, encoding) as rows:
         wrong = {number: cells for number, cells in enumerate(rows, 1) if _differs(cells, columns)}
     if not wrong:
         return
@@ -61,8 +62,9 @@ def _differs(cells: list[str], columns: int) -> bool:
 
 
 @contextmanager
-def _rows(path: Path, separator: str) -> Iterator[Iterator[list[str]]]:
-    with _text(path) as lines:
+def rows_of(path: Path, separator: str, encoding: str = "utf-8") -> Iterator[Iterator[list[str]]]:
+    """The rows of a text file, also a packed one, as their cells."""
+    with text_of(path, without_mark(encoding)) as lines:
         if separator == " ":  # one blank stands for any run of blanks
             yield csv.reader(map(_single_blanks, lines), delimiter=" ", skipinitialspace=True)
         else:
@@ -73,11 +75,17 @@ def _single_blanks(line: str) -> str:
     return line.strip().replace("\t", " ")
 
 
+def without_mark(encoding: str) -> str:
+    """The encoding that drops the byte order mark which some programs write before UTF-8."""
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
 @contextmanager
-def _text(path: Path) -> Iterator[IO[str]]:
+def text_of(path: Path, encoding: str) -> Iterator[IO[str]]:
+    """A text file, also a packed one, as lines."""
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as content:
-            yield io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
+            yield io.TextIOWrapper(content, encoding=encoding, newline="")
         return
-    with _PACKED.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig", newline="") as lines:
+    with _PACKED.get(path.suffix.lower(), open)(path, "rt", encoding=encoding, newline="") as lines:
         yield cast(IO[str], lines)

@@ -1,0 +1,1 @@
+"""The Python API: a table in, a model, its judgment, and its forecasts out; no registry and no home before `run`."""

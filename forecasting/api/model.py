@@ -1,0 +1,203 @@
+"""A model in the hand: it forecasts, draws, and is saved as a bundle."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from forecasting.api.tables import Edge, Names, read, read_ahead
+from forecasting.bundle.forecaster import open_forecaster
+from forecasting.bundle.spec import Spec, level_quantiles
+from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
+from forecasting.config.job import Job, parse_job
+from forecasting.errors import ConfigError, DataError
+from forecasting.runtime.files import replace_folder
+from forecasting.series.dataset import Dataset
+from forecasting.series.folds import Fold
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["FittedModel", "JudgedFits", "open_model"]
+
+
+class JudgedFits(NamedTuple):
+    """The fits that a backtest may judge: of a job on its folds, one bundle a fold."""
+
+    job: Job
+    folds: tuple[Fold, ...]
+    bundles: tuple[Path, ...]
+
+    def fits(self, data: Dataset) -> bool:
+        """Whether these fits are those of the folds of `data`."""
+        return len(self.folds) == len(data.folds) and all(map(_alike, self.folds, data.folds))
+
+
+class FittedModel:
+    """A network, an ensemble, or a baseline that forecasts; `fit` and `open` make one.
+
+    `notes` are sentences about what was left out of its table or stood out in it; `judged` are the fits that a backtest
+    on the same table judges.
+    """
+
+    def __init__(
+        self,
+        bundle: Path,
+        *,
+        judged: JudgedFits | None = None,
+        table: pd.DataFrame | None = None,
+        edge: Edge | None = None,
+        alias: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Open the bundle; raises ArtifactError if anything is wrong with it."""
+        self._forecaster = open_forecaster(bundle)
+        self.judged = judged
+        self._table, self._edge = table, edge or Edge()
+        self.name = alias or self.spec.model
+        self.notes = tuple(notes)
+
+    @property
+    def spec(self) -> Spec:
+        """What the model reads and forecasts.
+
+        >>> model.spec.horizon
+        4
+        """
+        return self._forecaster.spec
+
+    @property
+    def bundle(self) -> Path:
+        """The folder of its bundle.
+
+        >>> (model.bundle / "manifest.json").exists()
+        True
+        """
+        return self._forecaster.bundle.path
+
+    def __repr__(self) -> str:
+        """Name, horizon, and how many series it has learned from."""
+        count = "" if self._table is None else f", {self._table[UNIQUE_ID].nunique():,} series"
+        return f"<{self.name}: {self.spec.horizon} steps of {self.spec.series.freq} ahead{count}>"
+
+    def predict(
+        self, df: Any = None, h: int | None = None, future: Any = None, level: Sequence[int] | None = (80,)
+    ) -> Any:
+        """Forecast every series of `df` from its last reading on: a long table in the library of `df`.
+
+        `df` has the columns of the table that was fitted, and is that table by default. `h` is the number of steps, by
+        default the horizon. `future` holds what is known ahead: `unique_id`, `ds`, and the covariates. The columns are
+        `unique_id`, `ds`, the median under the model's name, and the ends of central intervals of `level` percent:
+        `auto`, `auto-lo-80`, `auto-hi-80`. Raises DataError that lists every fault of the tables, ConfigError if the
+        model cannot go beyond its horizon.
+
+        >>> model.predict(level=[80, 95]).columns.tolist()[2:]
+        ['stacked', 'stacked-lo-80', 'stacked-hi-80', 'stacked-lo-95', 'stacked-hi-95']
+        """
+        table, edge = self._history(df)
+        levels = tuple(level or ())
+        return edge.out(self._named(self._forecast(table, h, future, levels), levels))
+
+    def plot(
+        self,
+        df: Any = None,
+        h: int | None = None,
+        future: Any = None,
+        level: Sequence[int] | None = (80,),
+        *,
+        unique_id: Any = None,
+    ) -> go.Figure:
+        """Draw the forecast of one series behind its last readings, as a Plotly figure.
+
+        The arguments are those of `predict`; `unique_id` picks the series, by default the first one. Raises DataError
+        for a series that is not in the table.
+
+        >>> [trace.name for trace in model.plot().data]
+        ['readings', 'q0.9', 'q0.1', 'forecast']
+        """
+        from forecasting.report.figures import forecast as figure
+
+        table, _ = self._history(df)
+        name = str(table[UNIQUE_ID].iloc[0] if unique_id is None else unique_id)
+        history = table[table[UNIQUE_ID] == name]
+        if history.empty:
+            raise DataError(f"the table has no series {name}; the first one is {table[UNIQUE_ID].iloc[0]}")
+        return figure(history, self._forecast(history, h, future, tuple(level or ())), height=320)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the model as a bundle, a folder of plain data files; a bundle in its place is replaced whole.
+
+        Raises ConfigError for a folder that holds other files.
+
+        >>> fc.open(model.save(folder / "boiler")).spec == model.spec
+        True
+        """
+        target = Path(directory).absolute()
+        if target.exists() and any(target.iterdir()) and not (target / "manifest.json").exists():
+            raise ConfigError(f"{target} holds other files; save the model in a folder of its own")
+        source = self.bundle
+        replace_folder(target, lambda draft: shutil.copytree(source, draft, dirs_exist_ok=True))
+        return target
+
+    def _history(self, df: Any) -> tuple[pd.DataFrame, Edge]:
+        if df is not None:
+            table, edge, _ = read(df, self._job, self._edge.names)
+            return table, edge
+        if self._table is None:
+            raise DataError("a model that was opened has no table; give it the readings to forecast from")
+        return self._table, self._edge
+
+    def _forecast(self, table: pd.DataFrame, h: int | None, future: Any, levels: tuple[int, ...]) -> pd.DataFrame:
+        ahead = None if future is None else read_ahead(future, self._job, self._edge.names)
+        if ahead is not None:
+            ahead = ahead[ahead[UNIQUE_ID].isin(table[UNIQUE_ID].unique())]
+        if self.spec.symbols is not None:
+            return self._forecaster.forecast(table, ahead, horizon=h)
+        return self._forecaster.forecast(table, ahead, levels=levels, horizon=h)
+
+    def _named(self, forecast: pd.DataFrame, levels: tuple[int, ...]) -> pd.DataFrame:
+        """The columns by the names that people of forecasting libraries know."""
+        if self.spec.symbols is not None:
+            return forecast.drop(columns=[CUTOFF, STEP])
+        columns = {self.name: forecast[quantile_column(0.5)]}
+        for level in levels:
+            low, high = level_quantiles((level,))
+            columns |= {f"{self.name}-lo-{level:g}": forecast[quantile_column(low)]}
+            columns |= {f"{self.name}-hi-{level:g}": forecast[quantile_column(high)]}
+        return forecast[[UNIQUE_ID, DS]].assign(**columns)
+
+    @property
+    def _job(self) -> Job:
+        """How tables are read: as the job says, else as the bundle remembers it."""
+        if self.judged is not None:
+            return self.judged.job
+        return _remembered(self.spec)
+
+
+def open_model(
+    directory: str | Path, *, id_col: str = UNIQUE_ID, time_col: str = DS, target_col: str = Y
+) -> FittedModel:
+    """Open a saved model, or any other bundle; raises ArtifactError if anything is wrong with it.
+
+    >>> fc.open(model.save(folder / "boiler")).predict(df).equals(model.predict(df))
+    True
+    """
+    return FittedModel(Path(directory), edge=Edge(Names(id_col, time_col, target_col)))
+
+
+def _remembered(spec: Spec) -> Job:
+    zone = {"time_zone": spec.features.time_zone} if spec.features.time_zone else {}
+    series = spec.series.model_dump(mode="json")
+    content: dict[str, Any] = {"name": spec.job, "source": {"kind": "file", "path": "", **zone}, "series": series}
+    content["window"] = {"context": spec.context, "horizon": spec.horizon}
+    if spec.symbols is not None:
+        content |= {"head": {"name": "categorical"}, "model": {"name": "in_step"}}
+    return parse_job(content, name="the bundle")
+
+
+def _alike(one: Fold, other: Fold) -> bool:
+    return one[:2] == other[:2] and one.cutoffs.equals(other.cutoffs)
