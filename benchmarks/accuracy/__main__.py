@@ -2,6 +2,7 @@
 
     python -m benchmarks.accuracy etth1-96 --seeds 3 --json accuracy.json
     python -m benchmarks.accuracy etth1-96 etth1-720 --model segrnn
+    python -m benchmarks.accuracy etth1-96 --model auto --seeds 3
 
 Long-horizon cells (Zhou et al. 2021): every channel is one series, standardized with the mean and deviation of the
 training rows; the error is the mean over all test windows, steps and channels on that scale. The network, its
@@ -30,6 +31,7 @@ from forecasting.evaluation.problem import problem_of
 CONFIGS: Final = {
     "stacked": Path(__file__).parents[2] / "configs" / "ett.yaml",
     "segrnn": Path(__file__).with_name("ett_segrnn.yaml"),
+    "auto": Path(__file__).with_name("ett_auto.yaml"),
 }
 
 
@@ -56,7 +58,7 @@ def measure(name: str, model: str, seeds: int) -> dict[str, Any]:
             begin = time.perf_counter()
             fitted = fit(table, with_training(job, {"seed": seed}), fold, Path(scratch) / str(seed))
             scored = backtest((fitted.bundle,), job.model.name).scored
-            loss = float(fitted.curves["val_loss"].min())
+            loss = float(fitted.curves["val_loss"].min() if fitted.tried is None else fitted.tried["wql"].min())
             runs.append(summarise(scored) | {"val_loss": loss, "seconds": time.perf_counter() - begin})
             errors = " ".join(f"{key} {runs[-1][key]:.4f}" for key in ("val_loss", "mse", "mae"))
             print(f"{name} {model} seed {seed}: {errors}", file=sys.stderr)

@@ -7,6 +7,9 @@ registered in MLflow, promoted or refused. What a challenger is truly worth is i
 series that no run ever sees. After a promotion the old champion is rolled back to, so that every retrain of a world has
 the same opponent. The planted half has faults of which some forecast well but must not go live; the other half are
 linear models with more or less noise in their weights than the champion's.
+
+Then as many challengers meet no champion: what the average of the backtest decides, and what would be decided if a
+first model had to beat the baselines for sure.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.gate.first_model import first_models, summary_of_first
 from benchmarks.gate.siege import WORLDS, siege, summary
 from benchmarks.harness.command_line import parser, write
 
@@ -30,7 +34,10 @@ def main() -> None:
         rows = pd.DataFrame(
             [row for number in range(options.worlds) for row in siege(Path(place) / f"world-{number}", number)]
         )
-    result = summary(rows)
+        first = [
+            row for number in range(options.worlds) for row in first_models(Path(place) / f"first-{number}", number)
+        ]
+    result = summary(rows) | {"no_champion": summary_of_first(first)}
     print(result["table"].to_string(index=False))
     print({key: content for key, content in result.items() if key != "table"})
     write(result | {"table": result["table"].to_dict("records")}, options.json)

@@ -20,7 +20,7 @@ from forecasting.lifecycle.promotion import Judging, decide
 from forecasting.registry.registry import Registry
 from forecasting.series.folds import Fold
 
-__all__ = ["WORLDS", "siege", "summary"]
+__all__ = ["WORLDS", "hidden_truth", "siege", "summary", "true_loss"]
 
 WORLDS, OTHERS = 10, 100
 CHAMPION_NOISE = 0.35
@@ -42,7 +42,7 @@ class Arena(NamedTuple):
 def siege(place: Path, number: int) -> list[dict[str, Any]]:
     """All retrains of one world, one row each."""
     arena = _open(place, number)
-    live = _loss(arena, arena.champion)
+    live = true_loss(arena.truth, arena.champion)
     kinds = [kind for kind, (count, _) in PLANTED.items() for _ in range(count)][number::WORLDS]
     draw = np.random.default_rng(number)
     rows = []
@@ -54,7 +54,9 @@ def siege(place: Path, number: int) -> list[dict[str, Any]]:
         else:
             perturbed(arena.world, bundle, noise=float(draw.uniform(*NOISE)), seed=seed)
         promoted, reasons = _retrain(arena, index, bundle)
-        rows.append({"kind": kind, "effect": 1 - _loss(arena, bundle) / live, "promoted": promoted, "rules": reasons})
+        rows.append(
+            {"kind": kind, "effect": 1 - true_loss(arena.truth, bundle) / live, "promoted": promoted, "rules": reasons}
+        )
         print(rows[-1], file=sys.stderr)
     return rows
 
@@ -100,11 +102,15 @@ def _open(place: Path, number: int) -> Arena:
     run = registry.runs.start(JOB.name, "champion", {})
     version = registry.versions.register(JOB.name, run.run_id, champion, verdict="passed", metrics={})
     registry.aliases.promote(JOB.name, version)
+    return Arena(number, world, registry, rivals, champion, hidden_truth(world))
+
+
+def hidden_truth(world: World) -> Any:
+    """Scores a bundle on the hours that no run ever sees."""
     last = world.folds[0].cutoffs[-1] + pd.Timedelta(hours=JOB.window.horizon)
     hidden = pd.date_range(last, world.table[DS].max() - pd.Timedelta(hours=JOB.window.horizon), freq="7h")
     later = Fold(world.folds[0].fit_until, world.folds[0].seen_until, hidden)
-    truth = problem_of(JOB).backtester(world.table, JOB, [later])
-    return Arena(number, world, registry, rivals, champion, truth)
+    return problem_of(JOB).backtester(world.table, JOB, [later])
 
 
 def _retrain(arena: Arena, index: int, bundle: Path) -> tuple[bool, list[str]]:
@@ -126,6 +132,6 @@ def _retrain(arena: Arena, index: int, bundle: Path) -> tuple[bool, list[str]]:
     return decision.promoted is not None, [rule.rule for rule in decision.judgment.verdict.rules if not rule.passed]
 
 
-def _loss(arena: Arena, bundle: Path) -> float:
+def true_loss(truth: Any, bundle: Path) -> float:
     """What a model is truly worth: its weighted quantile loss on the hidden hours."""
-    return value(arena.truth((bundle,), "truth").scored, METRICS["wql"])
+    return value(truth((bundle,), "truth").scored, METRICS["wql"])

@@ -26,9 +26,10 @@ def with_training(job: Job, changes: Mapping[str, Any]) -> Job:
 
 
 def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path) -> Fitted:
-    """Fit the network of a job on one fold."""
-    how = "symbols:fit_symbols" if job.symbolic else "fit:fit"
-    fitted: Fitted = child.call(f"forecasting.training.{how}", table, job, fold, work, origin=Origin())
+    """Fit the network of a job on one fold, or search for one."""
+    numbers = "selection.auto:fit_auto" if job.model.name == "auto" else "training.fit:fit"
+    how = "training.symbols:fit_symbols" if job.symbolic else numbers
+    fitted: Fitted = child.call(f"forecasting.{how}", table, job, fold, work, origin=Origin())
     return fitted
 
 
