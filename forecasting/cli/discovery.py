@@ -198,4 +198,5 @@ def _picture(found: Inspection, outcome: Outcome) -> list[str]:
     low, high, level = interval_columns(columns)[0]
     history = past[Y].to_numpy()[-_HISTORY * len(ahead) :]
     rows = picture(history, *(ahead[each].to_numpy() for each in (median_column(columns), low, high)))
-    return [f"{name}: {len(ahead)} steps from {ahead[DS].iloc[0]}, {level:g} % interval", *rows]
+    title = f"{name}: {len(ahead)} steps from {ahead[DS].iloc[0]}, {level:g} % interval"
+    return [title, *(row.rstrip() for row in rows)]

@@ -206,12 +206,13 @@ def _note(found: dict[str, list[str]], categorical: list[str], ahead: int, findi
         findings.add("series.future", found["future"], f"they go on for {ahead:,} row(s) after the last reading")
     if found["past"]:
         likely = [name for name in found["past"] if _KNOWN.fullmatch(name)]
-        why = "known up to the last reading"
         if likely:
-            why += f"; if {', '.join(likely)} will be known ahead, move them to future and add their coming values"
+            why = (
+                f"known up to the last reading; if {', '.join(likely)} will be known ahead, move to future, with values"
+            )
             findings.guess("series.past", found["past"], why)
         else:
-            findings.add("series.past", found["past"], why)
+            findings.add("series.past", found["past"], "they end with the readings; move to future what is known ahead")
     if found["static"]:
         findings.add("series.static", found["static"], "one value per series")
     if categorical:
