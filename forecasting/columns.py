@@ -18,6 +18,7 @@ __all__ = [
     "CREATED",
     "CUTOFF",
     "DS",
+    "HINDCAST",
     "MODEL",
     "PROBABILITY",
     "STEP",
@@ -44,6 +45,7 @@ STEP: Final = "step"  # 1 is the first timestamp after the cutoff
 MODEL: Final = "model"
 VERSION: Final = "version"  # of the model in the registry
 CREATED: Final = "created"  # when the forecast was made, UTC
+HINDCAST: Final = "hindcast"  # whether later readings of the series were known when the forecast was made
 SYMBOL: Final = "symbol"  # the forecast symbol, in a job of symbols
 PROBABILITY: Final = "probability"  # of that symbol, given all before it
 UNKNOWN_READ: Final = "unknown"  # symbols of the context that are not in the vocabulary

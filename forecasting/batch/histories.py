@@ -16,7 +16,7 @@ from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.frequency import fixed_step, offset_of
 from forecasting.storage.reading import RowFilter, scan
 
-__all__ = ["Histories", "read"]
+__all__ = ["Histories", "read", "series_read_on"]
 
 
 class Histories(NamedTuple):
@@ -45,6 +45,15 @@ def read(plan: Plan, shard: Shard, spec: Spec) -> Histories:
         older = _known_at(scan(plan.observations, _columns(spec), wanted._replace(since=None, but=known)), at, spec)
         others = pa.concat_tables([others, older])
     return Histories(recent.contexts(whole, spec), _frame(others))
+
+
+def series_read_on(plan: Plan, shard: Shard) -> frozenset[str]:
+    """The series of a shard that have readings after the cutoff: a forecast of them is a hindcast."""
+    if plan.at is None:
+        return frozenset()
+    at = pd.Timestamp(plan.at)
+    later = _frame(scan(plan.observations, [Y], RowFilter(shard.first, shard.last, at)))
+    return frozenset(later[UNIQUE_ID][(later[DS] > at) & later[Y].notna()])
 
 
 class _Rows(NamedTuple):

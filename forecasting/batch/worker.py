@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.batch.histories import Histories, read
+from forecasting.batch.histories import Histories, read, series_read_on
 from forecasting.batch.part_files import Failure, Part, keep, recall
 from forecasting.batch.plan import Plan
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
-from forecasting.columns import CREATED, DS, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y, quantile_columns
+from forecasting.columns import CREATED, DS, HINDCAST, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y, quantile_columns
 from forecasting.errors import DataError
 
 __all__ = ["forecast_shard"]
@@ -36,6 +36,8 @@ def forecast_shard(plan: Plan, number: int) -> Part:
     table[MODEL] = pd.array([plan.model.name] * len(table), dtype="str")
     table[VERSION] = plan.model.version
     table[CREATED] = pd.Timestamp(plan.created)
+    if plan.at is not None:
+        table[HINDCAST] = table[UNIQUE_ID].isin(series_read_on(plan, plan.shards[number]))
     part = keep(path, table, tuple(failures), {})
     clock.lap("write")
     return part.model_copy(update={"seconds": clock.seconds})

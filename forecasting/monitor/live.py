@@ -66,11 +66,11 @@ def _ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
 def scored(store: Store, job: str, *, since: pd.Timestamp | None = None, unique_id: str | None = None) -> pd.DataFrame:
     """The parts of every metric and the keys of all groupings, one row per forecast that has an actual.
 
-    Reads only forecasts made at or after `since`, and of those only the scored columns. Raises DataError like
-    `live_scores`.
+    Reads only forecasts made at or after `since`, and of those only the scored columns; hindcasts are not live. Raises
+    DataError like `live_scores`.
     """
     names = stored_quantiles(store, job)
-    made = store.forecasts.read(job, since=since, unique_id=unique_id, columns=[STEP, *names])
+    made = store.forecasts.read(job, since=since, unique_id=unique_id, columns=[STEP, *names], hindcasts=False)
     came = store.observations.read(job, unique_id=unique_id, since=since, columns=[Y]).dropna(subset=[Y])
     return parts(made.merge(came, on=[UNIQUE_ID, DS], how="inner"), names)
 

@@ -31,13 +31,13 @@ def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.D
     """Update the job's score table and return it: one row per cutoff, version, and step, with sums over all series.
 
     Only rows with changed forecasts or readings are computed again: new vintages, new readings, corrected readings.
-    Cutoffs before `since` are skipped. The same forecasts and readings change nothing. Raises DataError if nothing was
-    forecast or observed.
+    Cutoffs before `since` are skipped, and so are hindcasts. The same forecasts and readings change nothing. Raises
+    DataError if nothing was forecast or observed.
     """
     before = store.scores.read(job.name)
     horizon, season = job.window.horizon, season_of(job.series)
     names = stored_quantiles(store, job.name)
-    made = store.forecasts.read(job.name, since=_back(since, horizon, job), columns=[STEP, *names])
+    made = store.forecasts.read(job.name, since=_back(since, horizon, job), columns=[STEP, *names], hindcasts=False)
     came = store.observations.read(job.name, since=_back(since, 2 * horizon + season, job), columns=[Y]).dropna(
         subset=[Y]
     )

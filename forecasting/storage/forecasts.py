@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from forecasting.columns import CUTOFF, UNIQUE_ID, VERSION
+from forecasting.columns import CUTOFF, HINDCAST, UNIQUE_ID, VERSION
 from forecasting.errors import DataError
 from forecasting.runtime.workspace import Workspace
 from forecasting.storage import delta
@@ -55,10 +55,12 @@ class ForecastTables:
         version: int | str | None = None,
         unique_id: str | None = None,
         columns: Sequence[str] | None = None,
+        hindcasts: bool = True,
     ) -> pd.DataFrame:
         """The stored forecasts of `job`, optionally of some cutoffs, a model version, or a series.
 
-        `since` leaves out earlier cutoffs; `columns` are read beside the keys. Raises DataError if there are none.
+        `since` leaves out earlier cutoffs; `columns` are read beside the keys; `hindcasts` were made when what they
+        forecast was known already. Raises DataError if there are none.
         """
         conditions: list[pc.Expression] = []
         if cutoff is not None:
@@ -70,7 +72,11 @@ class ForecastTables:
         if unique_id is not None:
             conditions.append(delta.is_text(UNIQUE_ID, unique_id))
         wanted = None if columns is None else [*FORECAST, *columns]
-        return delta.select(self._stored(job), FORECAST, wanted, conditions)
+        if hindcasts or HINDCAST not in self.columns(job):
+            return delta.select(self._stored(job), FORECAST, wanted, conditions)
+        rows = delta.select(self._stored(job), FORECAST, wanted and [*wanted, HINDCAST], conditions)
+        marked = rows.pop(HINDCAST).eq(True).to_numpy(dtype=bool)  # rows that are older than the mark have none
+        return rows[~marked].reset_index(drop=True)
 
     def columns(self, job: str) -> list[str]:
         """The names of all columns of the stored forecasts of `job`; raises DataError if there are none."""

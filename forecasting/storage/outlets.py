@@ -15,7 +15,7 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from forecasting.columns import quantile_columns
+from forecasting.columns import HINDCAST, quantile_columns
 from forecasting.config.series import Series
 from forecasting.errors import ConfigError, DataError
 from forecasting.runtime.database import engine_of
@@ -97,7 +97,7 @@ def _write_sql(engine: sql.Engine, tables: Tables) -> None:
     """Write in one transaction: rows whose key is there already stay as they are."""
     try:
         with engine.begin() as connection:
-            for table in tables:
+            for table in (each.drop(columns=HINDCAST, errors="ignore") for each in tables):  # a table cannot grow
                 target = _sql_table(table)
                 target.create(connection, checkfirst=True)
                 statement = _INSERTS[engine.dialect.name](target)

@@ -18,6 +18,8 @@ from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import DataError, RegistryError
 from forecasting.evaluation.judging import fit_baselines
+from forecasting.monitor.live import live_scores
+from forecasting.monitor.score_table import record
 from forecasting.registry.registry import Registry
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
@@ -115,7 +117,7 @@ def test_forecast_as_of_then_knows_what_was_known_then(place: Place) -> None:
     ahead = place.table.assign(y=place.table["y"].where(known), p=place.table["p"].where(known))
     expected = open_forecaster(place.bundles["ridge"]).forecast(ahead[ahead["ds"] <= at + pd.Timedelta(hours=4)])
 
-    pd.testing.assert_frame_equal(then.table.drop(columns=["model", "version", "created"]), expected)
+    pd.testing.assert_frame_equal(then.table.drop(columns=["model", "version", "created", "hindcast"]), expected)
     assert then.table["cutoff"].unique().tolist() == [pd.Timestamp(at)]
     assert place.forecast(at=at).written == 0
 
@@ -167,3 +169,35 @@ def test_a_run_goes_on_where_nothing_can_be_forecast(
     absent = forecast_live(poor, place.registry, place.job)
     assert isinstance(absent, Absent)
     assert "lack values that must be known for the next 4 steps" in absent.reason
+
+
+def test_hindcasts_are_marked_and_not_scored(place: Place) -> None:
+    """A forecast from a day ago is one of what is known; from the last reading on it is not, whatever `at` says."""
+    last = place.table["ds"][place.table["y"].notna()].max()
+    place.forecast()
+    assert "hindcast" not in place.store.forecasts.columns("buoy")
+    place.forecast(at=last - pd.Timedelta(hours=24))
+    place.forecast(at=last + pd.Timedelta(hours=1), model="2")
+    made = place.store.forecasts.read("buoy")
+    marked = made[made["hindcast"].fillna(False).astype(bool)]
+    assert set(marked["cutoff"]) == {last - pd.Timedelta(hours=24)}
+    live = place.store.forecasts.read("buoy", hindcasts=False)
+    assert len(live) == len(made) - len(marked) > 0
+    assert set(live["cutoff"]) == {last}
+    assert live_scores(place.store, "buoy").empty
+    more = place.table[place.table["ds"] > last].assign(y=1.0, p=1.0)
+    place.store.observations.merge("buoy", more)
+    assert live_scores(place.store, "buoy")["count"].item() == len(live)
+    assert set(record(place.store, place.job)["cutoff"]) == {last}
+
+
+def test_series_that_has_no_later_readings_is_no_hindcast(place: Place) -> None:
+    """One series reads on, the other has ended where the forecast begins."""
+    last = place.table["ds"][place.table["y"].notna()].max()
+    name = sorted(place.table["unique_id"].unique())[0]
+    row = place.table[(place.table["unique_id"] == name) & (place.table["ds"] == last + pd.Timedelta(hours=1))]
+    place.store.observations.merge("buoy", row.assign(y=1.0, p=1.0))
+    made = place.forecast(at=last).table
+    assert made.groupby("unique_id")["hindcast"].all().to_dict() == {
+        one: one == name for one in place.table["unique_id"].unique()
+    }
