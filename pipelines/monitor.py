@@ -11,11 +11,14 @@ __all__ = ["monitor"]
 
 @flow(name="monitor", persist_result=False, timeout_seconds=6 * 3600)
 def monitor(job: Job, act: bool = True) -> Findings:
-    """Check the live model; with `act`, renew its intervals if they fail, or request a training."""
+    """Check the live model; with `act`, renew its intervals if they fail, request a training, or call a person."""
     findings = tasks.look(job)
     notices.watched(job, findings)
-    if act and findings.due and findings.verdict == "recalibrate":
+    if not (act and findings.due):
+        return findings
+    sent = notices.requested(job, findings)
+    if findings.action == "recalibrate":
         tasks.renew_intervals(job, findings)
-    elif act and findings.due and notices.requested(job, findings):
+    elif sent:
         tasks.settle(findings)
     return findings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from forecasting.report.results import Outcome, summary
 from forecasting.series.validate import ValidationReport
 from forecasting.storage.observations import Merged
 
-__all__ = ["OBSERVATIONS", "RETRAIN", "forecasted", "ingested", "requested", "resource", "trained", "watched"]
+__all__ = ["ALARM", "OBSERVATIONS", "RETRAIN", "forecasted", "ingested", "requested", "resource", "trained", "watched"]
 
 OBSERVATIONS = "gatecast.observations"  # an ingest brought readings
-RETRAIN = "gatecast.monitor.retrain"  # a live model has aged; beside it are .recalibrate and .alarm
-_MONITOR = "gatecast.monitor"
+RETRAIN = "gatecast.monitor.retrain"  # a live model has aged
+ALARM = "gatecast.monitor.alarm"  # a person must look
 _SHOWN = 100  # series without a forecast
 
 
@@ -53,7 +53,7 @@ def trained(job: Job, outcome: Outcome) -> Outcome:
     """Leaderboard, verdict, and report of a training."""
     if FlowRunContext.get() is None:
         return outcome
-    rules = _rows(outcome.verdict, "passed")
+    rules = [_row("passed", "yes" if rule["passed"] else "NO", rule) for rule in outcome.verdict]
     create_table_artifact(key=_key(job, "leaderboard"), table=outcome.leaderboard, description=summary(outcome))
     create_table_artifact(key=_key(job, "verdict"), table=rules, description=summary(outcome))
     create_link_artifact(
@@ -82,24 +82,24 @@ def watched(job: Job, findings: Findings) -> None:
     """The rules of the live model, and its live scores."""
     if FlowRunContext.get() is None:
         return
-    rules = _rows(findings.rules, "kept")
+    rules = [_row("state", rule["state"], rule) for rule in findings.rules]
     create_table_artifact(key=_key(job, "monitor"), table=rules, description=findings.summary)
     create_table_artifact(key=_key(job, "live-scores"), table=findings.scores, description=findings.summary)
 
 
 def requested(job: Job, findings: Findings) -> bool:
-    """The event of a verdict that needs action; returns whether a server received it."""
+    """The events of a verdict that calls a person or needs a training; returns whether a server received any."""
     if FlowRunContext.get() is None:
         return False
     payload = {"version": findings.version, "until": findings.until.isoformat(), "summary": findings.summary}
-    emit_event(f"{_MONITOR}.{findings.verdict}", resource=resource(job.name), payload=payload)
-    return True
+    events = [ALARM] * (findings.verdict == "alarm") + [RETRAIN] * (findings.action == "retrain")
+    for event in events:
+        emit_event(event, resource=resource(job.name), payload=payload)
+    return bool(events)
 
 
-def _rows(rules: Iterable[Mapping[str, Any]], passed: str) -> list[dict[str, Any]]:
-    return [
-        {passed: "yes" if rule["passed"] else "NO", "rule": rule["rule"], "why": rule["sentence"]} for rule in rules
-    ]
+def _row(column: str, state: str, rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: state, "rule": rule["rule"], "why": rule["sentence"]}
 
 
 def _key(job: Job, what: str) -> str:

@@ -86,7 +86,7 @@ class Diary:
 
     def found(self, day: pd.Timestamp, findings: Findings) -> None:
         """A verdict that is not `fine`, and the rules that were broken."""
-        broken = [rule["rule"] for rule in findings.rules if not rule["passed"]]
+        broken = [rule["rule"] for rule in findings.rules if rule["state"] == "broken"]
         self.verdicts.append(
             {"day": str(day.date()), "verdict": findings.verdict, "due": findings.due, "broken": broken}
         )
@@ -136,10 +136,10 @@ def _live(plan: Plan, source: Readings, job: Job, diary: Diary, home: Path) -> d
 def _watch(job: Job, day: pd.Timestamp, diary: Diary) -> None:
     """Look at the live model, and do what the verdict asks for, as `gatecast monitor --act` does."""
     findings = diary.run("monitor", monitor, job)
-    if findings.verdict == "fine":
+    if findings.verdict in ("fine", "not judged"):
         return
     diary.found(day, findings)
-    if findings.due and findings.verdict == "retrain":
+    if findings.due and findings.action == "retrain":
         diary.trained(day, diary.run("training", training, job), "the monitor asked")
         tasks.settle(findings)
 

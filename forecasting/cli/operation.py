@@ -105,14 +105,15 @@ def monitor(
 
     findings = in_process(flow, job, act=act)
     trained = None
-    if act and findings.due and findings.verdict == "retrain" and not os.environ.get("PREFECT_API_URL"):
+    if act and findings.due and findings.action == "retrain" and not os.environ.get("PREFECT_API_URL"):
         trained = in_process(training, job)
         tasks.settle(findings)
     if as_json:
         print_json(findings.model_dump(mode="json") | {"run_id": trained and trained.run_id})
         return
+    states = {"broken": "BROKEN"}
     rules = [
-        {"": "kept" if rule["passed"] else "BROKEN", "rule": rule["rule"], "why": rule["sentence"]}
+        {"": states.get(rule["state"], rule["state"]), "rule": rule["rule"], "why": rule["sentence"]}
         for rule in findings.rules
     ]
     show(f"{job.name}: promised and live", findings.scores)

@@ -12,7 +12,7 @@ from forecasting.config.section import Section
 __all__ = ["MIN_RESIDUALS", "Calibrate", "Forecast", "Monitor", "Schedule", "least_stamps"]
 
 MIN_RESIDUALS: Final = 50  # of each step, for intervals renewed from live forecasts
-_HORIZONS: Final = 4  # stamps of as many: one forecast that went wrong, or well, says little
+_HORIZONS: Final = 4  # in a window: one forecast that went wrong, or well, says little
 
 
 class Calibrate(Section):
@@ -53,14 +53,11 @@ class Monitor(Section):
     """When a live model needs attention: [Monitoring](monitoring.md) explains each rule."""
 
     window: int | None = Field(None, ge=20)
-    """Number of latest steps to judge, at least four horizons and at least one horizon plus 50. `null`: 100, twice the
-    season, or four horizons, whichever is longest."""
+    """Number of latest steps to test for drift, to renew intervals from, and to show; at least four horizons and at
+    least one horizon plus 50. `null`: 100, twice the season, or four horizons, whichever is longest."""
 
-    alpha: float = Field(0.01, gt=0, lt=0.5)
-    """Significance of the drift tests: the chance of a false alarm per check, all four tests together."""
-
-    confidence: float = Field(0.99, gt=0.5, lt=1)
-    """Confidence required before an error or a coverage counts as different from the backtest's."""
+    false_alarms: float = Field(1.0, ge=0.1, le=365)
+    """False alarms a year that are accepted, of all tests together; fewer make every one of them slower."""
 
     tolerance: float = Field(0.1, ge=0)
     """Share by which the live error may exceed that of the backtest."""
@@ -99,5 +96,5 @@ class Schedule(Section):
 
 
 def least_stamps(horizon: int) -> int:
-    """The stamps that must have been forecast before error and coverage are judged."""
+    """The stamps that a window must have, so that intervals can be renewed from it."""
     return max(_HORIZONS * horizon, MIN_RESIDUALS + horizon)

@@ -65,7 +65,7 @@ def _monitor_can_judge(job: Job) -> Iterator[Fault]:
     if window is not None and window < least:
         yield Fault(
             "monitor.window",
-            f"{window} steps are too few to judge error and coverage of forecasts of {horizon} steps; set {least} or"
+            f"{window} steps are too few to renew the intervals of forecasts of {horizon} steps from; set {least} or"
             " more, or leave it out",
         )
 

@@ -140,15 +140,18 @@ def _register(registry: Registry, judging: Judging, candidate: Candidate, judgme
 
 
 def _notes(judging: Judging, scored: Judged) -> dict[str, str]:
-    """Notes for the monitor: where the readings of the fit and of the judgment ended, and the standard error of the
-    MAE."""
-    table, fold = judging.table, judging.folds[-1]
+    """Notes for the monitor: where the readings of the fit and of the judgment ended, the standard errors of the MAE
+    and of the coverage, and the number of stamps that both are averages over."""
+    table, fold, step = judging.table, judging.folds[-1], judging.job.backtest.step
     notes = {
         "fit_until": fold.fit_until.isoformat(),
         "known_until": last_reading(table).isoformat(),
     }
     if "mae" not in scored.metrics:
         return notes
-    by_window = value_table([scored], "window")["mae"].to_numpy(dtype=np.float64)
-    overlap = ceil(scored.y.shape[1] / judging.job.backtest.step)
-    return notes | {"mae_error": repr(mean_of(by_window, overlap).error)}
+    by_window, horizon = value_table([scored], "window"), scored.y.shape[1]
+    for name in ("mae", "coverage"):
+        if name in by_window:
+            values = by_window[name].dropna().to_numpy(dtype=np.float64)
+            notes[f"{name}_error"] = repr(mean_of(values, ceil(horizon / step)).error)
+    return notes | {"judged_stamps": str(len(by_window) * min(step, horizon))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from math import isfinite, nan
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pandas as pd
 
@@ -12,32 +12,24 @@ from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION
 from forecasting.config.job import Job
 from forecasting.errors import UnknownVersionError
-from forecasting.evaluation.gate import Rule
 from forecasting.monitor import findings as memory
 from forecasting.monitor.findings import Findings
+from forecasting.monitor.horizons import by_stamp
 from forecasting.monitor.live import scored, scores
-from forecasting.monitor.rules import Evidence, alpha_of_each, judge, remedy_of
+from forecasting.monitor.rules import Evidence, Promise, alpha_of, judge
 from forecasting.monitor.score_table import record
-from forecasting.monitor.signals import REFERENCE, Columns, Sensed, inputs, residuals, sense
+from forecasting.monitor.signals import Columns, Sensed, inputs, residuals, sense
+from forecasting.monitor.verdict import LiveRule, action_of, verdict_of
+from forecasting.monitor.watched import LiveModel, readings, span_of, watched, window_of
 from forecasting.registry.registry import Registry
 from forecasting.registry.versions import Version
 from forecasting.series.calendar import season_of
-from forecasting.series.clean import clean
-from forecasting.series.defaults import MOST_CONTEXT
 from forecasting.series.folds import last_reading, shift
 from forecasting.storage.store import Store
 
-__all__ = ["Span", "look", "readings", "span_of", "window_of"]
+__all__ = ["look"]
 
 _WORST: Final = 10  # series shown
-
-
-class Span(NamedTuple):
-    """Where the readings ended that a version was fitted on, calibrated on, and judged by."""
-
-    fit_until: pd.Timestamp
-    calibrated_since: pd.Timestamp
-    known_until: pd.Timestamp
 
 
 def look(store: Store, registry: Registry, job: Job, *, now: datetime | None = None) -> Findings:
@@ -47,60 +39,17 @@ def look(store: Store, registry: Registry, job: Job, *, now: datetime | None = N
     live, DataError if nothing was forecast or observed.
     """
     live = registry.versions.get(job.name, "champion")
-    table = readings(store, job, span_of(live))
-    until = last_reading(table)
-    latest = shift(until, -window_of(job), job.series.freq)
-    recorded = record(store, job, since=_unsettled(store, job))
-    mine = recorded[(recorded[VERSION] == live.version) & (recorded[DS] > latest)]
     forecaster = open_forecaster(registry.cache.download(job.name, live.version))
-    tried = memory.tried(store, job.name, live.version, until)
+    table = readings(store, job, span_of(live), forecaster.spec.context)
+    model = watched(store, registry, job, live, last_reading(table))
+    recorded = record(store, job, since=_unsettled(store, job))
     errors = _residuals(registry, live, forecaster, table)
-    known = _known_until(span_of(live), tried)
-    evidence = _evidence(store, job, live, forecaster.spec.wanted)._replace(
-        scores=mine,
-        inputs=_drift(store, job, known, inputs(table, job)),
-        residuals=_drift(store, job, known, errors),
+    evidence = _evidence(model, recorded, forecaster.spec.wanted, now or datetime.now(UTC))._replace(
+        inputs=_drift(model, inputs(table, job)), residuals=_drift(model, errors)
     )
-    evidence = evidence if now is None else evidence._replace(now=now)
     rules = judge(evidence, job.monitor)
-    if remedy_of(rules) == "retrain":
-        rules += _patience(job, tried, until)
-    verdict = remedy_of(rules)
-    found = Findings(
-        name=job.name,
-        version=live.version,
-        model=live.model,
-        until=until.to_pydatetime(),
-        verdict=verdict,
-        summary=_summary(live, verdict, rules),
-        rules=[memory.plain(rule) for rule in rules],
-        scores=_beside(mine, live),
-        steps=_plain(scores(mine, "step")),
-        worst=_worst(scored(store, job.name, since=latest), live.version),
-    )
-    return memory.keep(store, found, _onset(evidence, job))
-
-
-def window_of(job: Job) -> int:
-    """The number of latest steps to judge."""
-    return job.monitor.window or max(100, 2 * season_of(job.series), 4 * job.window.horizon)
-
-
-def span_of(live: Version) -> Span | None:
-    """The span that a version records; none for one registered before versions did."""
-    if "known_until" not in live.notes:
-        return None
-    fit, known = (pd.Timestamp(live.notes[name]) for name in ("fit_until", "known_until"))
-    return Span(fit, pd.Timestamp(live.notes.get("calibrated_since", pd.Timestamp.min)), known)
-
-
-def readings(store: Store, job: Job, span: Span | None) -> pd.DataFrame:
-    """The clean readings, back to the start of the drift reference plus one context."""
-    since = None
-    if span is not None:
-        needed = min(span.fit_until, shift(span.known_until, -REFERENCE, job.series.freq))
-        since = shift(needed, -(job.window.context or MOST_CONTEXT), job.series.freq)
-    return clean(store.observations.read(job.name, since=since), job.series).table
+    recent = recorded[(recorded[VERSION] == live.version) & (recorded[DS] > model.latest)]
+    return memory.keep(store, _findings(model, rules, recent), _onset(evidence, job))
 
 
 def _unsettled(store: Store, job: Job) -> pd.Timestamp | None:
@@ -109,41 +58,54 @@ def _unsettled(store: Store, job: Job) -> pd.Timestamp | None:
     return None if before.empty else shift(before[CUTOFF].max(), -2 * window_of(job), job.series.freq)
 
 
-def _evidence(store: Store, job: Job, live: Version, quantiles: tuple[float, ...]) -> Evidence:
-    """The evidence on the live model, without its scores and drift."""
-    came = store.observations.last_write(job.name)
+def _evidence(model: LiveModel, recorded: pd.DataFrame, quantiles: tuple[float, ...], now: datetime) -> Evidence:
+    """The evidence on the live model, without drift."""
+    job, live = model.job, model.live
+    came = model.store.observations.last_write(job.name)
     silence = job.monitor.silence or 2 * job.window.horizon
     due = shift(pd.Timestamp(came).tz_localize(None).floor("s"), silence, job.series.freq).tz_localize(UTC)
     return Evidence(
-        scores=pd.DataFrame(),
-        promised=live.metrics,
-        promised_error=float(live.notes.get("mae_error", "nan")),
-        nominal=quantiles[-1] - quantiles[0],
-        horizon=job.window.horizon,
+        stamps=by_stamp(recorded[recorded[VERSION] == live.version]),
+        of_weights=by_stamp(recorded[recorded[VERSION].isin(model.kin)]),
+        until=model.until,
+        latest=model.latest,
+        pace=model.pace,
+        promise=_promise(live, quantiles),
+        refusal=model.refusal,
         inputs=None,
         residuals=None,
         came=came,
         due=due.to_pydatetime(),
-        now=datetime.now(UTC),
+        now=now,
     )
 
 
-def _known_until(span: Span | None, tried: pd.Timestamp | None) -> pd.Timestamp | None:
-    """The last reading that the live version was judged by; none if it records none.
+def _promise(live: Version, quantiles: tuple[float, ...]) -> Promise:
+    noted = {name: float(live.notes.get(name, nan)) for name in ("mae_error", "coverage_error", "judged_stamps")}
+    return Promise(
+        mae=live.metrics.get("mae", nan),
+        mae_error=noted["mae_error"],
+        coverage=live.metrics.get("coverage", nan),
+        coverage_error=noted["coverage_error"],
+        stamps=noted["judged_stamps"],
+        nominal=quantiles[-1] - quantiles[0],
+    )
 
-    Readings of a refused challenger that knew more count as known.
-    """
-    if span is None or tried is None:
-        return span and span.known_until
-    return max(span.known_until, tried)
 
-
-def _drift(store: Store, job: Job, known_until: pd.Timestamp | None, columns: Columns | None) -> Sensed | None:
-    """Drift after the known readings, with those before an answered drift left out; none if that end is unknown."""
-    if known_until is None or columns is None:
+def _drift(model: LiveModel, columns: Columns | None) -> Sensed | None:
+    """Drift after the readings that judged the live version; none if their end is unknown."""
+    job, span = model.job, span_of(model.live)
+    if span is None or columns is None:
         return None
-    unanswered = columns.after(memory.answered(store, job.name, known_until))
-    return sense(unanswered, known_until, window=window_of(job), season=season_of(job.series))
+    return sense(
+        columns,
+        span.known_until,
+        answered=model.answered,
+        window=window_of(job),
+        season=season_of(job.series),
+        day=model.pace.day,
+        alpha=alpha_of(model.pace, job.monitor),
+    )
 
 
 def _residuals(registry: Registry, live: Version, forecaster: Forecaster, table: pd.DataFrame) -> Columns | None:
@@ -165,27 +127,32 @@ def _residuals(registry: Registry, live: Version, forecaster: Forecaster, table:
 
 
 def _onset(evidence: Evidence, job: Job) -> pd.Timestamp | None:
-    alpha = alpha_of_each(job.monitor)
+    alpha = alpha_of(evidence.pace, job.monitor)
     onsets = [sensed.onset(alpha) for sensed in (evidence.inputs, evidence.residuals) if sensed]
     return min((onset for onset in onsets if onset is not None), default=None)
 
 
-def _patience(job: Job, tried: pd.Timestamp | None, until: pd.Timestamp) -> list[Rule]:
-    """The rule for a version that a retraining did not replace: not every check may train again."""
-    if tried is None:
-        return []
-    passed = len(pd.date_range(tried, until, freq=job.series.freq)) - 1
-    patience = job.monitor.patience or window_of(job)
-    sentence = (
-        f"a training with readings up to {tried} did not replace this version; {passed} of {patience} steps have passed"
-        " before the next attempt"
+def _findings(model: LiveModel, rules: list[LiveRule], recent: pd.DataFrame) -> Findings:
+    live, verdict = model.live, verdict_of(rules)
+    return Findings(
+        name=model.job.name,
+        version=live.version,
+        model=live.model,
+        until=model.until.to_pydatetime(),
+        verdict=verdict,
+        action=action_of(rules, may_train=model.may_train),
+        summary=_summary(live, verdict, rules),
+        rules=[rule.plain() for rule in rules],
+        scores=_beside(recent, live),
+        steps=_plain(scores(recent, "step")),
+        worst=_worst(scored(model.store, model.job.name, since=model.latest), live.version),
     )
-    return [Rule("retrained", passed, patience, passed >= patience, sentence)]
 
 
-def _summary(live: Version, verdict: str, rules: list[Rule]) -> str:
-    broken = "; ".join(rule.sentence for rule in rules if not rule.passed)
-    return f"version {live.version}, {live.model}: {verdict}{f': {broken}' if broken else ''}"
+def _summary(live: Version, verdict: str, rules: list[LiveRule]) -> str:
+    said = [rule.sentence for state in ("broken", "not judged") for rule in rules if rule.state == state]
+    why = "; ".join(dict.fromkeys(said))
+    return f"version {live.version}, {live.model}: {verdict}{f': {why}' if why else ''}"
 
 
 def _beside(mine: pd.DataFrame, live: Version) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ __all__ = ["SHORTEST", "Change", "Drift", "find_drift"]
 
 SHORTEST: Final = 8  # rows that a shift must have lasted: a few odd readings are not drift
 _LONGEST: Final = 5000  # last rows of the reference that are used
-_DRAWS: Final = 3999
+_DRAWS: Final = 3999  # at least
 _BLOCKS: Final = 100  # blocks that the reference should have at least
 _PIECES: Final = 4  # blocks of a stretch at least: of fewer there are too few different ones
 _SEASONS: Final = 20  # fewer whole seasons give too few places to draw from
@@ -39,7 +39,7 @@ class Drift(NamedTuple):
     shape: Change
 
 
-def find_drift(values: Floats, since: int, *, season: int, latest: int | None = None) -> Drift:
+def find_drift(values: Floats, since: int, *, season: int, latest: int | None = None, draws: int = _DRAWS) -> Drift:
     """Test the `latest` rows of `values` (R, D) from `since` on against those before `since`; NaN is no reading.
 
     Seasons are not drift: the reference's mean of each phase is subtracted. Nor is anything that follows from earlier
@@ -54,8 +54,8 @@ def find_drift(values: Floats, since: int, *, season: int, latest: int | None = 
     start = max(since, len(values) - (len(values) if latest is None else latest))
     season = season if since >= 2 * season else 1
     flat = np.stack([_deseasonalized(column, since, season) for column in values.T], axis=1)
-    draws = _draws(since, start, len(values), season)
-    seen = [_statistics(column, since, start, draws) for column in flat.T]
+    drawn = _draws(since, start, len(values), season, max(draws, _DRAWS))
+    seen = [_statistics(column, since, start, drawn) for column in flat.T]
     shift, shape = (
         _strongest(np.stack(kind, axis=1)) for kind in zip(*[(one.mean_shift, one.shape) for one in seen], strict=True)
     )
@@ -79,7 +79,7 @@ def _deseasonalized(column: Floats, since: int, season: int) -> Floats:
     return flat
 
 
-def _draws(rows: int, start: int, stop: int, season: int) -> npt.NDArray[np.intp]:
+def _draws(rows: int, start: int, stop: int, season: int, draws: int = _DRAWS) -> npt.NDArray[np.intp]:
     """Rows of the reference (draws, recent): stretches made of at least four blocks.
 
     Where both sides have enough of them, blocks are whole seasons that begin in the phase of `start`: each phase may
@@ -90,8 +90,8 @@ def _draws(rows: int, start: int, stop: int, season: int) -> npt.NDArray[np.intp
     longest = max(min(rows // _BLOCKS, recent // _PIECES), 1)
     length = aligned * max(1, longest // aligned)
     starts = np.arange(start % aligned, rows - length + 1, aligned)
-    chosen = np.random.default_rng(0).choice(starts, (_DRAWS, -(-recent // length)))
-    return np.asarray((chosen[:, :, None] + np.arange(length)).reshape(_DRAWS, -1)[:, :recent])
+    chosen = np.random.default_rng(0).choice(starts, (draws, -(-recent // length)))
+    return np.asarray((chosen[:, :, None] + np.arange(length)).reshape(draws, -1)[:, :recent])
 
 
 class _Statistics(NamedTuple):

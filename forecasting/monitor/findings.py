@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,11 +11,11 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.columns import CREATED, VERSION
-from forecasting.evaluation.gate import Rule
-from forecasting.monitor.rules import REMEDIES, Remedy
+from forecasting.monitor.signals import Answered
+from forecasting.monitor.verdict import Action, Verdict
 from forecasting.storage.store import Store
 
-__all__ = ["Findings", "acted", "answered", "keep", "plain", "tried"]
+__all__ = ["Findings", "acted", "answered", "asked", "keep"]
 
 
 class Findings(BaseModel):
@@ -26,18 +27,14 @@ class Findings(BaseModel):
     version: int
     model: str
     until: datetime  # the last reading
-    verdict: Remedy
+    verdict: Verdict
+    action: Action = "none"  # what is to be done about it, by the loop itself
     summary: str
-    due: bool = True  # whether it needs action; false if it is fine, or was acted on before
-    rules: list[dict[str, Any]]  # rule, remedy, figure, bound, passed, sentence
+    due: bool = True  # whether that, or to call a person, is still to be done
+    rules: list[dict[str, Any]]  # rule, remedy, state (kept, broken, not judged), figure, bound, since, sentence
     scores: list[dict[str, Any]]  # metric, promised, live
     steps: list[dict[str, Any]]  # the live metrics of each step ahead
     worst: list[dict[str, Any]]  # the series with the largest errors for their size
-
-
-def plain(rule: Rule) -> dict[str, Any]:
-    """A rule with its remedy, for JSON."""
-    return rule.plain() | {"remedy": REMEDIES[rule.rule]}
 
 
 def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findings:
@@ -48,6 +45,7 @@ def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findin
             VERSION: findings.version,
             "until": pd.Timestamp(findings.until).as_unit("us"),
             "verdict": findings.verdict,
+            "action": findings.action,
             "summary": findings.summary,
             "rules": json.dumps(findings.rules),
             "onset": "" if onset is None else onset.isoformat(),  # of the drift, if any
@@ -55,8 +53,9 @@ def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findin
             "acted": "",  # when
         }
         store.verdicts.keep(findings.name, pd.DataFrame([row]))
-    done = findings.verdict == "fine" or (not mine.empty and mine["acted"].iloc[0] != "")
-    return findings.model_copy(update={"due": not done})
+    wanted = findings.verdict == "alarm" or findings.action != "none"
+    done = not mine.empty and mine["acted"].iloc[0] != ""
+    return findings.model_copy(update={"due": wanted and not done})
 
 
 def acted(store: Store, findings: Findings) -> None:
@@ -65,23 +64,31 @@ def acted(store: Store, findings: Findings) -> None:
     store.verdicts.keep(findings.name, _same(store, findings).assign(acted=now))
 
 
-def tried(store: Store, job: str, version: int, until: pd.Timestamp) -> pd.Timestamp | None:
-    """The last reading, before `until`, of a retraining that did not replace this version; none: no such retraining."""
-    before = _retrained(store, job)
-    mine = before[(before[VERSION] == version) & (before["until"] < until)] if len(before) else before
-    return mine["until"].max() if len(mine) else None
-
-
-def answered(store: Store, job: str, known_until: pd.Timestamp) -> pd.Timestamp | None:
-    """The onset of the last drift that a model judged until `known_until` knows: earlier readings are no reference."""
-    before = _retrained(store, job)
-    mine = before[(before["onset"] != "") & (before["until"] <= known_until)] if len(before) else before
-    return pd.Timestamp(mine["onset"].max()) if len(mine) else None
-
-
-def _retrained(store: Store, job: str) -> pd.DataFrame:
+def asked(store: Store, job: str, versions: Collection[int], until: pd.Timestamp) -> pd.Timestamp | None:
+    """The last reading, before `until`, at which a training was requested for one of these versions; none: never."""
     rows = store.verdicts.read(job)
-    return rows[(rows["verdict"] == "retrain") & (rows["acted"] != "")] if len(rows) else rows
+    if rows.empty:
+        return None
+    mine = rows[(_actions(rows) == "retrain") & (rows["acted"] != "") & rows[VERSION].isin(versions)]
+    before = mine["until"][mine["until"] < until]
+    return before.max() if len(before) else None
+
+
+def answered(
+    store: Store, job: str, known_until: pd.Timestamp, versions: Collection[int] | None = None
+) -> Answered | None:
+    """The last drift, of any or of these versions, that a model judged until `known_until` knows; none without one."""
+    rows = store.verdicts.read(job)
+    if rows.empty:
+        return None
+    found = rows["verdict"].isin(["retrain", "alarm"]) & (rows["onset"] != "") & (rows["until"] <= known_until)
+    mine = rows[found if versions is None else found & rows[VERSION].isin(versions)]
+    return Answered(pd.Timestamp(mine["onset"].max()), known_until) if len(mine) else None
+
+
+def _actions(rows: pd.DataFrame) -> pd.Series:
+    """What each verdict asked for; older rows do not say it apart."""
+    return rows["action"].fillna(rows["verdict"]) if "action" in rows else rows["verdict"]
 
 
 def _same(store: Store, findings: Findings) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
 from forecasting.config.operation import MIN_RESIDUALS
 from forecasting.errors import DataError
-from forecasting.monitor.check import readings, span_of, window_of
 from forecasting.monitor.findings import Findings, acted
+from forecasting.monitor.watched import readings, span_of, window_of
 from forecasting.registry.registry import Registry
 from forecasting.series.folds import shift
 from forecasting.storage.store import Store
@@ -42,8 +42,8 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
         since = max(first, span.fit_until)
         if shift(since, job.window.horizon + MIN_RESIDUALS, job.series.freq) > until:
             return live.version  # too few residuals: it stays due until there are more
-        table = readings(store, job, span)
         bundle = open_bundle(registry.cache.download(job.name, live.version))
+        table = readings(store, job, span, bundle.spec.context)
         folder = work / f"{live.version}-{until:%Y%m%dT%H%M%S}"
         made = recalibrate(bundle, table, since, folder, min_observed=job.window.min_observed)
         notes = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,11 +13,11 @@ import pandas as pd
 from forecasting.bundle.forecaster import Forecaster
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, Y, quantile_column
 from forecasting.config.job import Job
-from forecasting.monitor.drift import SHORTEST, Drift, find_drift
+from forecasting.monitor.drift import SHORTEST, Change, Drift, find_drift
 from forecasting.series.clean import regular_grid
 from forecasting.series.folds import last_reading, shift
 
-__all__ = ["LEAST", "REFERENCE", "Columns", "Sensed", "inputs", "residuals", "sense"]
+__all__ = ["LEAST", "REFERENCE", "Answered", "Columns", "Sensed", "inputs", "residuals", "sense"]
 
 _SERIES: Final = 32  # tested, evenly spread over the names: drift of many shows in some
 _WINDOWS: Final = 6000  # forecast again at most: a few seconds
@@ -34,10 +35,23 @@ class Columns(NamedTuple):
     stamps: pd.DatetimeIndex
     values: npt.NDArray[np.float64]
 
-    def after(self, stamp: pd.Timestamp | None) -> Columns:
-        """Without the rows before `stamp`."""
-        first = 0 if stamp is None else int(self.stamps.searchsorted(stamp))
-        return Columns(self.names, self.stamps[first:], self.values[first:])
+    def rows(self, first: int, stop: int) -> Columns:
+        """Some of the rows."""
+        return Columns(self.names, self.stamps[first:stop], self.values[first:stop])
+
+    def known(self, reference: int, recent: int) -> Columns:
+        """The columns that have enough readings in so many rows of the reference and of the recent ones."""
+        there = ~np.isnan(self.values)
+        enough = there[: max(reference, 0)].sum(axis=0) >= LEAST
+        enough &= there[max(len(there) - recent, 0) :].sum(axis=0) >= SHORTEST
+        return Columns(tuple(np.array(self.names)[enough]), self.stamps, self.values[:, enough])
+
+
+class Answered(NamedTuple):
+    """A drift that a later training, promoted or refused, knew: the readings since are the new reference."""
+
+    onset: pd.Timestamp
+    until: pd.Timestamp  # the last reading that the training knew
 
 
 class Sensed(NamedTuple):
@@ -46,21 +60,63 @@ class Sensed(NamedTuple):
     columns: Columns
     reference: int  # rows
     recent: int
+    day: int  # rows
     drift: Drift | None
+    answered: pd.Timestamp | None = None  # drifts that began until then are no news
+
+    def is_answered(self, found: Change) -> bool:
+        """Whether a training knew of it."""
+        return self.answered is not None and self.columns.stamps[found.onset] <= self.answered
+
+    def is_new(self, found: Change, alpha: float) -> bool:
+        """Whether it is significant and no training knew of it."""
+        return found.chance <= alpha and not self.is_answered(found)
 
     def onset(self, alpha: float) -> pd.Timestamp | None:
-        """The start of the earliest drift that is significant at `alpha`; none without one."""
-        rows = [found.onset for found in self.drift or () if found.chance <= alpha]
+        """The start of the earliest new drift; none without one."""
+        rows = [found.onset for found in self.drift or () if self.is_new(found, alpha)]
         return self.columns.stamps[min(rows)] if rows else None
 
 
-def sense(columns: Columns, known_until: pd.Timestamp, *, window: int, season: int) -> Sensed:
-    """Test the last `window` rows after `known_until` against the rows before."""
+def sense(
+    columns: Columns,
+    known_until: pd.Timestamp,
+    *,
+    answered: Answered | None,
+    window: int,
+    season: int,
+    day: int,
+    alpha: float,
+) -> Sensed:
+    """Test the last `window` rows after `known_until` against those before, once a day of `day` rows, at `alpha`.
+
+    The looks of one day test the same rows, so that they alarm together or not at all.
+    """
     since = int(columns.stamps.searchsorted(known_until, side="right"))
-    recent = min(len(columns.stamps) - since, window)
-    if since < LEAST or recent < SHORTEST or not columns.names:
-        return Sensed(columns, since, recent, None)
-    return Sensed(columns, since, recent, find_drift(columns.values, since, season=season, latest=window))
+    stop = since + (len(columns.stamps) - since) // day * day
+    begin, until = (0, None) if answered is None else (int(columns.stamps.searchsorted(answered.onset)), answered.until)
+    first, split = _reference(begin, since, stop, window)
+    columns = columns.rows(first, stop).known(split - first, min(stop - split, window))
+    reference, recent = split - first, min(stop - split, window)
+    until = until if first < begin else None
+    if reference < LEAST or recent < SHORTEST or not columns.names:
+        return Sensed(columns, reference, max(recent, 0), day, None, until)
+    drift = find_drift(columns.values, reference, season=season, latest=window, draws=ceil(1 / alpha))
+    return Sensed(columns, reference, recent, day, drift, until)
+
+
+def _reference(begin: int, since: int, stop: int, window: int) -> tuple[int, int]:
+    """The first row of the reference, and the one behind it.
+
+    It is what was known since the last answered drift, which began at `begin`. Where that is too little it grows to a
+    window with the readings that come, half of them; as long as there are not enough, after a refused training, the
+    reference before the drift stays.
+    """
+    if since - begin >= LEAST:
+        return begin, since
+    if stop - begin < LEAST + SHORTEST:
+        return (0, since) if begin >= since else (begin, since)
+    return begin, begin + max(LEAST, min(window, (stop - begin) // 2))
 
 
 def inputs(table: pd.DataFrame, job: Job) -> Columns:

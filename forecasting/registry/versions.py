@@ -119,6 +119,10 @@ class Versions:
         known = ", ".join(" @".join([str(v.version), *v.aliases]) for v in self._registered(job))
         raise UnknownVersionError(f"{job} has no version or alias {name}; it has: {known}")
 
+    def every(self, job: str) -> list[Version]:
+        """All versions, newest first; raises UnknownVersionError without any."""
+        return self._registered(job)
+
     def table(self, job: str) -> pd.DataFrame:
         """All versions, newest first: version, aliases, model, verdict, created, run_id and one column per metric."""
         rows = [

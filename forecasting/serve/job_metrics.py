@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from forecasting.columns import CREATED, CUTOFF
 from forecasting.errors import DataError
+from forecasting.monitor.verdict import VERDICTS, state_of
 from forecasting.storage.reading import reach
 from forecasting.storage.store import Store
 
@@ -24,7 +25,6 @@ log = logging.getLogger("gatecast.serve")
 
 _PAUSE: Final = 60.0  # seconds between two looks at the tables
 _DAYS: Final = pd.Timedelta(days=7)  # of cutoffs that accuracy is measured over
-_VERDICTS: Final = ("fine", "recalibrate", "retrain", "alarm")
 
 
 class JobMetrics:
@@ -45,7 +45,10 @@ class JobMetrics:
             "count": gauge("live_forecasts", "The number of those forecasts."),
         }
         self._verdict = gauge("monitor_verdict", "1 for the last verdict of the monitor.", "verdict")
-        self._rule = gauge("monitor_rule_kept", "Whether the last verdict found a rule kept, drift included.", "rule")
+        self._kept = gauge("monitor_rule_kept", "Whether the last verdict found a rule kept, drift included.", "rule")
+        self._judged = gauge(
+            "monitor_rule_judged", "Whether there was enough to judge it by; else it is not kept.", "rule"
+        )
         self._ages = {
             "data": gauge("data_age_seconds", "Time since the stamp of the last reading."),
             "ingestion": gauge("ingestion_age_seconds", "Time since readings last came."),
@@ -114,7 +117,9 @@ class JobMetrics:
             self._accuracy["coverage"].labels(name).set(sums["inside"] / sums["intervals"])
 
     def _show_verdict(self, name: str, last: pd.Series) -> None:
-        for verdict in {*_VERDICTS, last["verdict"]}:
+        for verdict in {*VERDICTS, last["verdict"]}:
             self._verdict.labels(name, verdict).set(verdict == last["verdict"])
         for rule in json.loads(last["rules"]):
-            self._rule.labels(name, rule["rule"]).set(bool(rule["passed"]))
+            state = state_of(rule)
+            self._kept.labels(name, rule["rule"]).set(state == "kept")
+            self._judged.labels(name, rule["rule"]).set(state != "not judged")

@@ -19,7 +19,7 @@ CANNOT_ROLL = (
     " leave block out, or leave them out of series.past"
 )
 TOO_SHORT = (
-    "monitor.window: 53 steps are too few to judge error and coverage of forecasts of 4 steps; set 54 or more, or leave"
+    "monitor.window: 53 steps are too few to renew the intervals of forecasts of 4 steps from; set 54 or more, or leave"
     " it out"
 )
 FRAMES: dict[str, Any] = {"model": {"name": "conv_lstm"}}

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +46,22 @@ class Home(NamedTuple):
         table = clean(self.store.observations.read("buoy"), self.job.series).table
         made = forecaster.at(table, pd.DatetimeIndex([START + pd.Timedelta(hours=hour) for hour in hours])).table()
         self.store.forecasts.append("buoy", made.assign(version=live.version, model=live.model))
+
+    def live_on(self, hours: int, **named: Any) -> Findings:
+        """Readings like `readings(**named)` come for so many more hours, are forecast, and are looked at."""
+        self.read(readings(**named), KNOWN + LIVE + hours)
+        self.forecast(range(KNOWN + LIVE, KNOWN + LIVE + hours, 6))
+        return self.look(now=datetime.now(UTC))
+
+    def refuse(self, until: int) -> int:
+        """A challenger that knew so many hours is registered as refused."""
+        bundle = next(
+            place.parent for place in sorted((self.path / "fits").rglob("manifest.json")) if "naive" in str(place)
+        )
+        run = self.registry.runs.start("buoy", f"refused-{until}", {}).run_id
+        known = (START + pd.Timedelta(hours=until)).isoformat()
+        notes = {"fit_until": known, "known_until": known}
+        return self.registry.versions.register("buoy", run, bundle, verdict="refused", metrics={}, notes=notes)
 
     def read(self, table: pd.DataFrame, until: int) -> None:
         """Readings come, up to so many hours after the start."""

@@ -10,17 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting.config.chosen import AUTO
 from forecasting.errors import DataError, UnknownVersionError
 from forecasting.monitor.check import look
 from forecasting.monitor.findings import Findings, acted
 from forecasting.monitor.live import live_scores
+from forecasting.storage.observations import ObservationTables
 
 NOW = datetime.now(UTC)
+LAST = 720  # the hour of the last reading
 
 
 def broken(findings: Findings) -> set[str]:
     """The rules that are not kept."""
-    return {rule["rule"] for rule in findings.rules if not rule["passed"]}
+    return {rule["rule"] for rule in findings.rules if rule["state"] == "broken"}
 
 
 def test_stationary_readings_are_fine(aged: Callable[..., Any]) -> None:
@@ -44,7 +47,7 @@ def test_stationary_readings_are_fine(aged: Callable[..., Any]) -> None:
 def test_shifted_level_wants_a_training(aged: Callable[..., Any]) -> None:
     """The readings have moved by more than a deviation: drift of the inputs, seen from when it began."""
     found = aged(shift=1.0).look(now=NOW)
-    assert (found.verdict, found.due) == ("retrain", True)
+    assert (found.verdict, found.action, found.due) == ("retrain", "retrain", True)
     assert "inputs_mean_shift" in broken(found)
     moved = next(rule for rule in found.rules if rule["rule"] == "inputs_mean_shift")
     assert "2024-01-26" in moved["sentence"]  # hour 600 is its midnight
@@ -68,7 +71,8 @@ def test_last_fit_whose_twin_was_deleted_is_watched_all_the_same(
     home = copy(aged(shift=1.0))
     home.registry.aliases.promote("buoy", last_fit(home, twin=99))
     rules = {rule["rule"]: rule for rule in home.look(now=NOW).rules}
-    assert not rules["inputs_mean_shift"]["passed"]
+    assert rules["inputs_mean_shift"]["state"] == "broken"
+    assert rules["residuals_mean_shift"]["state"] == "not judged"
     assert "its judged twin, does not record" in rules["residuals_mean_shift"]["sentence"]
 
 
@@ -80,14 +84,14 @@ def test_last_fit_is_held_against_its_judged_twin(
     home = copy(aged(noise=noise))
     judged = home.registry.versions.get("buoy", "champion")
     last = last_fit(home, twin=judged.version)
-    before = {rule["rule"]: (rule["figure"], rule["passed"]) for rule in home.look(now=NOW).rules}
+    before = {rule["rule"]: (rule["figure"], rule["state"]) for rule in home.look(now=NOW).rules}
     assert home.registry.aliases.replace_twin("buoy", last, judged.version)
     home.forecast(range(600, 721, 6))
-    after = {rule["rule"]: (rule["figure"], rule["passed"]) for rule in home.look(now=NOW).rules}
+    after = {rule["rule"]: (rule["figure"], rule["state"]) for rule in home.look(now=NOW).rules}
     found = {name for name in before if name.startswith("residuals")}
     assert found
     assert {name: after[name] for name in found} == {name: before[name] for name in found}  # it is the same model
-    assert all(after[name][1] for name in found) == (noise == 1)
+    assert all(after[name][1] == "kept" for name in found) == (noise == 1)
 
 
 def test_grown_noise_breaks_error_and_coverage(aged: Callable[..., Any]) -> None:
@@ -108,35 +112,82 @@ def test_same_data_give_the_same_verdict_once(aged: Callable[..., Any], copy: Ca
     assert len(home.store.verdicts.read("buoy")) == 1
 
 
-def later(home: Any, hours: int) -> Findings:
-    """A look after so many more hours, each like the one before."""
-    table = home.store.observations.read("buoy")
-    last = table[table["ds"] == table["ds"].max()]
-    more = [last.assign(ds=last["ds"] + pd.Timedelta(hours=hour)) for hour in range(1, hours + 1)]
-    home.store.observations.merge("buoy", pd.concat(more, ignore_index=True))
-    found: Findings = home.look(now=NOW)
-    return found
-
-
 def test_drift_that_a_refused_challenger_knew_is_answered(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
-    """The champion stays: it was not worse than a network that has seen the new level, so nobody is called."""
-    home = copy(aged(shift=1.0))
+    """The champion stays: it was not worse than a network that has seen the new level, and drift is tested on."""
+    home = copy(aged(shift=1.0), tolerance=1.0)
     found = home.look(now=NOW)
     assert {"inputs_mean_shift"} <= broken(found) <= {"inputs_mean_shift", "inputs_shape"}
     acted(home.store, found)
-    assert later(home, 5).verdict == "fine"
+    assert home.look(now=NOW) == found.model_copy(update={"due": False})  # it trains still
+    home.refuse(LAST)
+    soon = home.live_on(23, shift=1.0)
+    assert (soon.verdict, soon.action) == ("fine", "none"), soon.summary
+    rules = {rule["rule"]: rule for rule in soon.rules}
+    assert rules["inputs_mean_shift"]["state"] == "kept"
 
 
-def test_training_that_did_not_help_is_not_repeated_at_once(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
-    """The champion stays though its errors are too large: an alarm, until the job's patience is over."""
+def test_refused_training_is_an_alarm_until_it_is_repaired(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """The champion stays though its errors are too large: an alarm at every look; a training again when it is time."""
+    home = copy(aged(shift=6.0), patience=12)
+    found = home.look(now=NOW)
+    assert (found.verdict, found.action) == ("retrain", "retrain")
+    acted(home.store, found)
+    home.refuse(LAST)
+    at_once = home.look(now=NOW)
+    assert (at_once.verdict, at_once.action, at_once.due) == ("alarm", "recalibrate", True)
+    assert "was refused (version" in at_once.summary
+    soon = home.live_on(5, shift=6.0)
+    assert (soon.verdict, soon.action) == ("alarm", "recalibrate")
+    assert "retrained" in broken(soon)
+    late = home.live_on(17, shift=6.0)
+    assert (late.verdict, late.action) == ("alarm", "retrain")
+
+
+def test_training_that_was_requested_is_awaited(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """Nobody knows yet what comes of it: the next look asks for no other one, until the job's patience is over."""
     home = copy(aged(noise=2.0), patience=12, margin=0.5)
     found = home.look(now=NOW)
-    assert "error" in broken(found)
+    assert found.action == "retrain"
     acted(home.store, found)
-    soon = later(home, 5)
-    assert soon.verdict == "alarm"
-    assert "retrained" in broken(soon)
-    assert later(home, 12).verdict == "retrain"
+    soon = home.live_on(5, noise=2.0)
+    assert (soon.verdict, soon.action, soon.due) == ("retrain", "none", False)
+    assert home.live_on(17, noise=2.0).action == "retrain"
+
+
+def test_new_version_is_not_judged_before_a_whole_day(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """What was promoted just now has shown nothing: no verdict, and nothing to do."""
+    home = copy(aged())
+    live = home.registry.versions.get("buoy", "champion")
+    bundle = home.registry.cache.download("buoy", live.version)
+    end = home.store.observations.read("buoy")["ds"].max().isoformat()
+    run = home.registry.runs.start("buoy", "newer", {}).run_id
+    notes = live.notes | {"known_until": end}
+    version = home.registry.versions.register("buoy", run, bundle, verdict="passed", metrics=live.metrics, notes=notes)
+    home.registry.aliases.promote("buoy", version)
+    found = home.look(now=NOW)
+    assert (found.verdict, found.action, found.due) == ("not judged", "none", False)
+    states = {rule["rule"]: rule["state"] for rule in found.rules}
+    assert states["error"] == "kept"  # the same weights have been watched for days
+    assert {states[name] for name in ("coverage", "inputs_mean_shift", "residuals_shape")} == {"not judged"}
+
+
+def test_readings_go_back_by_the_context_of_the_live_model(
+    aged: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that leaves its context to the data reads as far back as the bundle, which knows it."""
+    home = aged()
+    asked: list[pd.Timestamp] = []
+    read = ObservationTables.read
+
+    def remember(self: Any, job: str, **named: Any) -> pd.DataFrame:
+        asked.append(named.get("since"))
+        return read(self, job, **named)
+
+    monkeypatch.setattr(ObservationTables, "read", remember)
+    unresolved = home.job.model_copy(update={"window": home.job.window.model_copy(update={"context": AUTO})})
+    look(home.store, home.registry, unresolved, now=NOW)
+    known = pd.Timestamp(home.registry.versions.get("buoy", "champion").notes["known_until"])
+    assert asked[0] == known - pd.Timedelta(hours=2000 + 48)
 
 
 def test_silence_is_an_alarm(aged: Callable[..., Any]) -> None:
@@ -159,6 +210,7 @@ def test_forecasts_that_are_not_finite_are_an_alarm(aged: Callable[..., Any], co
 def test_model_worse_than_seasonal_naive_is_noticed(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
     """Forecasts that are off by a constant, though the model itself is sound, lose against the naive forecast."""
     home = copy(aged())
+    before = home.look(now=NOW)
     made = home.store.forecasts.read("buoy")
     for name in ("forecasts", "scores", "verdicts"):
         shutil.rmtree(home.path / "tables" / "buoy" / name, ignore_errors=True)
@@ -166,7 +218,9 @@ def test_model_worse_than_seasonal_naive_is_noticed(aged: Callable[..., Any], co
     home.store.forecasts.append("buoy", made.assign(**{name: made[name] + 3 for name in quantiles}))
     found = home.look(now=NOW)
     assert found.verdict == "retrain"
-    assert {"error", "seasonal_naive", "coverage"} <= broken(found)
+    assert {"error", "coverage"} <= broken(found)
+    figures = [{rule["rule"]: rule["figure"] for rule in one.rules}["seasonal_naive"] for one in (before, found)]
+    assert figures[1] > 3 * figures[0]  # five days are not yet certain, but nearly
 
 
 def test_only_live_versions_are_judged(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
