@@ -16,7 +16,7 @@ from forecasting.registry.registry import Registry
 from forecasting.storage.store import Store
 from pipelines.monitor import monitor
 
-HOURS = 72
+HOURS = 120
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def place(finished: Any, home: Path) -> Path:
 
 
 def read(job: Job, store: Store, *, shift: float) -> None:
-    """Two more days of readings, the last ones again, shifted."""
+    """Five more days of readings, the last ones again, shifted."""
     table = store.observations.read(job.name)
     last = table[table["ds"] > table["ds"].max() - pd.Timedelta(hours=HOURS)]
     store.observations.merge(job.name, last.assign(ds=last["ds"] + pd.Timedelta(hours=HOURS), y=last["y"] + shift))
