@@ -21,6 +21,7 @@ import pandas as pd
 
 from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.fitting import fit, scored_baselines, with_training
+from benchmarks.harness.homes import data_folder
 from examples import moving_digits
 from forecasting import sources
 from forecasting.columns import DS, UNIQUE_ID, Y
@@ -70,6 +71,7 @@ def digits(seed: int) -> dict[str, float]:
 
 def sea(seed: int) -> dict[str, float]:
     """Sea-surface temperature: errors in kelvin squared, every cell at every cutoff and step."""
+    data_folder()
     job = with_training(load_job(SEA), {"seed": seed})
     table = clean(sources.read(job), job.series).table
     plan = folds(table, job)

@@ -21,6 +21,7 @@ import pandas as pd
 
 from benchmarks.harness.command_line import parser, publish
 from benchmarks.harness.fitting import fit, scored_baselines, with_training
+from benchmarks.harness.homes import data_folder
 from forecasting import sources
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, load_job
@@ -40,6 +41,7 @@ def main() -> None:
     command.add_argument("--seconds", type=float, default=180.0)
     command.add_argument("--epochs", type=int, help="so many epochs, whatever they take")
     options = command.parse_args()
+    data_folder()
     publish(measure(load_job(CONFIG), options.seconds, options.epochs), options.json)
 
 

@@ -8,6 +8,7 @@ baselines, gate and registry. Here it is seen from near: how the temperature cha
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from forecasting.bundle.generation import Generator, Sampling
 from forecasting.config.job import load_job
 from forecasting.config.network import InStep
 from forecasting.config.training import Train
+from forecasting.errors import SourceError
 from forecasting.series.vocabulary import learn_vocabulary
 from forecasting.training.devices import make_deterministic
 from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of
@@ -38,7 +40,10 @@ class Text(NamedTuple):
 def main() -> None:
     """Print the mean nats of the last tenth, and how the network goes on from there."""
     job = load_job(CONFIG)
-    text = split(sources.read(job)["y"].tolist())
+    try:
+        text = split(sources.read(job)["y"].tolist())
+    except SourceError as error:
+        sys.exit(str(error))
     model = fit(text, InStep.model_validate(job.model.params), job.train, steps=job.window.context)
     print(f"nats per character of the last tenth, {len(text.test):,} characters: {nats(model, text):.3f}")
     for temperature in TEMPERATURES:

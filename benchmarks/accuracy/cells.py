@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.harness.homes import data_folder
 from forecasting import sources
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.config.series import Series, Window
-from forecasting.config.settings import Settings
 from forecasting.config.source import FileColumns, FileSource
 from forecasting.series.folds import Fold
 
@@ -38,7 +38,7 @@ CELLS = {f"{name}-{horizon}": (cell, horizon) for name, cell in FILES.items() fo
 
 def standardized(base: Job, cell: Cell, horizon: int) -> tuple[Job, pd.DataFrame]:
     """The job `base` on this cell, and the cell's table on the scale of the training rows."""
-    path = str(Settings().datasets / cell.path)
+    path = str(data_folder() / cell.path)
     job = base.model_copy(
         update={
             "source": FileSource(path=path, columns=FileColumns(layout="wide", ds="date")),

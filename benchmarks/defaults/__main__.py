@@ -24,10 +24,10 @@ import pandas as pd
 
 from benchmarks.defaults.sets import SETS
 from benchmarks.harness.command_line import one_of, parser, publish
+from benchmarks.harness.homes import data_folder
 from benchmarks.harness.memory import peak_of_children_mb
 from forecasting.bundle.artifact import Origin, read_spec
 from forecasting.config.job import Job, parse_job
-from forecasting.config.settings import Settings
 from forecasting.evaluation import metrics
 from forecasting.evaluation.judging import Candidate, Judgment, fit_baselines, judge_challenger
 from forecasting.evaluation.rivals import RIVALS, backtest_rivals
@@ -121,7 +121,7 @@ def line(name: str, found: dict[str, Any]) -> str:
 def prepared(name: str, budget: str, *, earlier: bool = False) -> tuple[Job, pd.DataFrame]:
     """The job of four keys, its test span set, and the clean table."""
     data = SETS[name]
-    raw = data.load(Settings().datasets).sort_values(["unique_id", "ds"], ignore_index=True)
+    raw = data.load(data_folder()).sort_values(["unique_id", "ds"], ignore_index=True)
     length = int(raw.dropna().groupby("unique_id").size().max())
     held = max(data.horizon, round(TEST * length))
     if earlier:

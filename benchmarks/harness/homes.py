@@ -1,13 +1,22 @@
-"""Homes of benchmarks: their settings and their registry."""
+"""Homes of benchmarks: their settings and their registry, and the folder of public data."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from forecasting.config.settings import Settings
 from forecasting.registry.registry import Registry
 
-__all__ = ["registry_of", "settings_of"]
+__all__ = ["data_folder", "registry_of", "settings_of"]
+
+
+def data_folder() -> Path:
+    """The folder of the larger public data sets; without one the process ends with a sentence."""
+    folder = Settings().datasets
+    if not folder.is_dir():
+        sys.exit(f"there is no folder {folder}: set GATECAST_DATASETS to the folder of the larger data sets")
+    return folder
 
 
 def settings_of(home: Path) -> Settings:

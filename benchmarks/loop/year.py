@@ -14,16 +14,16 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from benchmarks.harness.fitting import with_training
+from benchmarks.harness.homes import data_folder
 from benchmarks.loop.arms import baseline_of, figures, first_made, forecasts_of, joined
 from benchmarks.loop.readings import DAY, Readings, hourly_load
 from forecasting.bundle.artifact import open_bundle
 from forecasting.columns import CUTOFF
 from forecasting.config.job import Job, load_job
-from forecasting.config.settings import Settings
 from forecasting.lifecycle.home import open_home
 from forecasting.monitor.findings import Findings
 from forecasting.registry.cache import Cache
-from forecasting.report.results import Outcome
+from forecasting.report.outcome import Outcome
 from forecasting.runtime import child
 from forecasting.storage.snapshot import take
 from pipelines import tasks
@@ -99,7 +99,7 @@ def simulate(plan: Plan, home: Path) -> dict[str, Any]:
     os.environ["GATECAST_HOME"] = str(home)
     child.call = _here  # 150 trainings would spend most of the time on importing TensorFlow
     rows = hourly_load(
-        Settings().datasets,
+        data_folder(),
         plan.begin - HISTORY,
         plan.cutoffs[-1] + DAY,
         shifted=plan.shift_at if plan.shifted else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from pathlib import Path
 
 from forecasting.errors import SourceError
@@ -18,7 +19,9 @@ def matching(patterns: str | tuple[str, ...]) -> list[Path]:
         found = sorted(_matches(expand(pattern, key="source.path")))
         files = [Path(path) for path in found if Path(path).is_file()]
         if not files:
-            raise SourceError(f"no file matches source.path {pattern!r} (working directory {Path.cwd()})")
+            named = re.findall(r"\$\{(\w+)", pattern)
+            hint = f"; set {' and '.join(named)} to another folder" if named else ""
+            raise SourceError(f"no file matches source.path {pattern!r} (working directory {Path.cwd()}){hint}")
         paths += files
     return list(dict.fromkeys(paths))
 
