@@ -12,7 +12,7 @@ from forecasting.config.series import Series
 from forecasting.errors import DataError
 from forecasting.series.aggregate import gather, is_gathered, open_readings
 from forecasting.series.frequency import OFF_GRID, Grid
-from forecasting.series.sorted_rows import after_end, before_start, known_ahead, outside
+from forecasting.series.sorted_rows import after_end, before_start, known_ahead, only_ahead, outside
 
 __all__ = ["Cleaned", "clean", "regular_grid"]
 
@@ -170,7 +170,8 @@ def _settled(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFra
 
 def _long_enough(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFrame:
     readings = table.groupby(UNIQUE_ID)[Y].count()
-    nothing = readings.index[readings == 0]
+    ahead = only_ahead(pd.factorize(table[UNIQUE_ID])[0], table[Y].isna().to_numpy(), table, series)
+    nothing = readings.index[(readings == 0).to_numpy() & ~ahead]
     short = readings.index[(readings > 0) & (readings < series.min_length)]
     ledger.note("all_missing", nothing, "series left out: no reading")
     ledger.note("too_short", short, f"series left out: fewer than {series.min_length} readings")
@@ -182,7 +183,9 @@ def _trimmed(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFra
     missing = table[Y].isna().to_numpy()
     if not missing.any():
         return table
-    leading, trailing = outside(pd.factorize(table[UNIQUE_ID])[0], missing)
+    code = pd.factorize(table[UNIQUE_ID])[0]
+    leading, trailing = outside(code, missing)
+    leading &= ~only_ahead(code, missing, table, series)[code]
     trailing &= ~known_ahead(table, series)
     moving = [*series.past, *series.future]
     empty = missing & ~leading & ~trailing & table[moving].isna().all(axis=1).to_numpy()

@@ -12,7 +12,7 @@ import pandas as pd
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.series.aggregate import step_ends
 from forecasting.series.frequency import OFF_GRID, Grid, fitting
-from forecasting.series.sorted_rows import Ordered, known_ahead, outside, usual_phase
+from forecasting.series.sorted_rows import Ordered, known_ahead, only_ahead, outside, usual_phase
 from forecasting.series.spacing import strays, usual_step
 
 __all__ = ["LATEST", "RULES", "Violation"]
@@ -134,7 +134,8 @@ def far(body: Ordered) -> Iterator[Violation]:
 
 def edges(body: Ordered) -> Iterator[Violation]:
     """Rows without a reading: before the first, after the last, and between readings of their series."""
-    leading, trailing = outside(body.code, body.missing)
+    before, trailing = outside(body.code, body.missing)
+    leading = before & ~only_ahead(body.code, body.missing, body.table, body.series)[body.code]
     sentence = "{} row(s) stand before the first reading of their series"
     yield from _found(body, leading, "leading_missing", "note", sentence)
     ahead = known_ahead(body.table, body.series)
@@ -143,19 +144,21 @@ def edges(body: Ordered) -> Iterator[Violation]:
     if body.series.symbolic:
         return  # see `symbols`
     sentence = f"{{}} row(s) between readings hold none; {_gap_remedy(body)}"
-    yield from _found(body, body.missing & ~leading & ~trailing, "missing_readings", _gap_severity(body), sentence)
+    yield from _found(body, body.missing & ~before & ~trailing, "missing_readings", _gap_severity(body), sentence)
 
 
 def levels(body: Ordered) -> Iterator[Violation]:
     """Series that never read anything, are too short, or never change; an error if none remains."""
     readings, grouped = body.readings, body.table.groupby(body.code)[Y]
-    least = body.series.min_length
+    least, ahead = body.series.min_length, only_ahead(body.code, body.missing, body.table, body.series)
     short = (readings > 0) & (readings < least)
-    yield from _whole(body, readings == 0, "all_missing", "warning", "{} series without any reading are left out")
+    yield from _whole(body, ahead, "only_ahead", "note", "{} series bring no reading, but values that are known ahead")
+    nothing = (readings == 0) & ~ahead
+    yield from _whole(body, nothing, "all_missing", "warning", "{} series without any reading are left out")
     yield from _whole(body, short, "too_short", "warning", f"{{}} series with fewer than {least} readings are left out")
     constant = (readings > 1) & (grouped.max() == grouped.min()).to_numpy()
     yield from _whole(body, constant, "constant", "warning", "{} series never change")
-    if not (readings >= max(least, 1)).any():
+    if not ((readings >= max(least, 1)) | ahead).any():
         message = f"no series has {max(least, 1)} reading(s) or more"
         yield Violation("nothing_left", "error", len(body.names), message, tuple(body.names[:_SHOWN]))
 

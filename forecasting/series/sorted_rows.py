@@ -12,7 +12,7 @@ from forecasting.config.series import Series
 from forecasting.errors import ConfigError
 from forecasting.series.frequency import OFF_GRID
 
-__all__ = ["Ordered", "after_end", "before_start", "known_ahead", "outside", "usual_phase"]
+__all__ = ["Ordered", "after_end", "before_start", "known_ahead", "only_ahead", "outside", "usual_phase"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,14 @@ def outside(code: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def known_ahead(table: pd.DataFrame, series: Series) -> np.ndarray:
     """The rows that carry a value of a known-ahead covariate, (rows,)."""
     return table[list(series.future)].notna().any(axis=1).to_numpy() if series.future else np.zeros(len(table), bool)
+
+
+def only_ahead(code: np.ndarray, missing: np.ndarray, table: pd.DataFrame, series: Series) -> np.ndarray:
+    """The series (N,) without a reading that bring values known ahead, where `min_length` 0 says that these may."""
+    count = int(code.max()) + 1 if len(code) else 0
+    ahead = np.bincount(code[known_ahead(table, series)], minlength=count) > 0
+    found: np.ndarray = ahead & (np.bincount(code[~missing], minlength=count) == 0) & (series.min_length == 0)
+    return found
 
 
 def _span(date: str, key: str) -> pd.Period:

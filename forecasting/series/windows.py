@@ -68,6 +68,10 @@ class Windows:
         """The scaled target over the horizon (B, H), NaN where there was no reading."""
         return _gather(self.panel.target, self.rows(indices) + 1, self.horizon)
 
+    def observed(self, indices: np.ndarray) -> np.ndarray:
+        """Target and past covariates over the context (B, T, channels), scaled and filled."""
+        return _gather(self.panel.observed, self.rows(indices) - self.context + 1, self.context)
+
     def context_targets(self, indices: np.ndarray) -> np.ndarray:
         """The scaled target over the context (B, T), NaN where there was no reading."""
         return _gather(self.panel.target, self.rows(indices) - self.context + 1, self.context)

@@ -118,7 +118,7 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
         decimal=source.decimal,
         header=first,
         names=available,
-        usecols=None if wanted is None else [column for column in wanted if column not in counted],
+        usecols=None if wanted is None else [column for column in wanted if column in available],
         dtype=dict.fromkeys(labels, "str"),
         na_values=empty,
         keep_default_na=False,  # "NA" and "None" are labels like any other
@@ -131,6 +131,11 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
         return frame.dropna(how="all")
     stamps = pd.date_range(source.start, periods=len(frame), freq=offset_of(series.freq))
     return frame.assign(**{counted[0]: stamps.strftime("%Y-%m-%d %H:%M:%S.%f")})
+
+
+def _present(wanted: list[str] | None, names: list[str]) -> list[str] | None:
+    """Those of the wanted columns that a file has; `named.check` has refused those that it must not lack."""
+    return wanted and [name for name in wanted if name in names]
 
 
 def _json(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
@@ -151,6 +156,8 @@ def _parquet(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
     with pq.ParquetFile(path) as file:
         columns = named.resolve(source.columns, file.schema_arrow.names)
         named.check(file.schema_arrow.names, columns, series, name=str(path))
-        frame: pd.DataFrame = file.read(columns=named.wanted(columns, series)).to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = file.read(
+            columns=_present(named.wanted(columns, series), file.schema_arrow.names)
+        ).to_pandas(ignore_metadata=True)
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     return frame

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
 
+from forecasting.columns import UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.runtime.files import write_text
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import Cleaned
 from forecasting.series.rules import LATEST
 from forecasting.series.validate import ValidationReport, Violation
-from forecasting.storage.observations import ObservationTables
+from forecasting.storage.observations import Merged, ObservationTables
 
-__all__ = ["Ingestion", "recall", "record", "static_changes"]
+__all__ = ["Ingestion", "merge", "recall", "record", "static_changes"]
 
 _VIOLATIONS = ("rule", "severity", "count", "message", "ids", "rows")
 _SHOWN = 5
@@ -44,6 +46,21 @@ def static_changes(stored: ObservationTables, job: Job, table: pd.DataFrame) -> 
         for name, ids in found.items()
         if ids
     ]
+
+
+def merge(stored: ObservationTables, job: Job, table: pd.DataFrame) -> Merged:
+    """Merge a clean table into a job's readings.
+
+    Series without any reading bring what is known ahead, and nothing else of what is stored changes. Raises DataError
+    where these come before any readings.
+    """
+    read = table[Y].notna().groupby(table[UNIQUE_ID]).transform("any")
+    merged = stored.merge(job.name, table[read]) if read.any() else Merged(stored.latest(job.name).version, 0, 0)
+    if read.all():
+        return merged
+    ahead = table[~read].dropna(axis=1, how="all").reset_index(drop=True)
+    more = stored.merge(job.name, ahead)
+    return replace(more, inserted=merged.inserted + more.inserted, updated=merged.updated + more.updated)
 
 
 def record(workspace: Workspace, job: str, report: ValidationReport, cleaned: Cleaned) -> None:

@@ -56,6 +56,15 @@ def wanted(columns: FileColumns, series: Series) -> list[str] | None:
     return list(dict.fromkeys([*labels(columns, series), *(_names(columns.y) or [Y]), *covariates(series)]))
 
 
+def only_ahead(available: Sequence[str], columns: FileColumns, series: Series) -> bool:
+    """Whether a source without its reading's column holds what is known ahead: all of it, and no name like that one."""
+    target = (_names(columns.y) or [Y])[0]
+    if columns.layout == "wide" or not series.future or target in available:
+        return False
+    others = set(available) - {*series.future, *_names(columns.ds), *_names(columns.unique_id)}
+    return set(series.future) <= set(available) and _hint(target, sorted(others)) == target
+
+
 def check(available: Sequence[str], columns: FileColumns, series: Series, *, name: str) -> None:
     """Raise SourceError that lists every column which `name` lacks, with close matches, and those it has."""
     taken = [column for column in covariates(series) if column in (UNIQUE_ID, DS, Y)]
@@ -64,6 +73,8 @@ def check(available: Sequence[str], columns: FileColumns, series: Series, *, nam
     if columns.layout == "long" and len(_names(columns.y)) > 1:
         raise SourceError("source.columns.y names several columns: with layout: wide each of them becomes a series")
     needed = [*labels(columns, series), *covariates(series), *(wanted(columns, series) or [])]
+    if only_ahead(available, columns, series):
+        needed = [*_names(columns.ds), *_names(columns.unique_id), *series.future]
     missing = [column for column in dict.fromkeys(needed) if column not in available]
     if missing:
         shown = ", ".join(available[:40]) + (", …" if len(available) > 40 else "")
@@ -86,6 +97,8 @@ def long_table(
     The index of `frame` is what messages call a row.
     """
     columns = resolve(source.columns, list(frame.columns))
+    if only_ahead(list(frame.columns), columns, series):
+        frame = frame.reindex(columns=[*dict.fromkeys([*frame.columns, *(wanted(columns, series) or [])])])
     ids = _identifiers(frame, columns, name)
     raw, clock = join([frame[column] for column in _names(columns.ds)], _clock(source, series))
     stamps, problems = to_utc(raw, ids, clock)
