@@ -10,6 +10,7 @@ __all__ = [
     "GatecastError",
     "LockedError",
     "NothingPromotedError",
+    "RefusedVersionError",
     "RegistryError",
     "SourceError",
     "SpaceError",
@@ -64,6 +65,10 @@ class RegistryError(GatecastError):
 
 class UnknownVersionError(RegistryError):
     """The registry answers, but has no such model, version, or alias."""
+
+
+class RefusedVersionError(RegistryError):
+    """A version that the gate refused is to be promoted, and nobody said that it must be, and why."""
 
 
 class LockedError(RegistryError):

@@ -13,6 +13,7 @@ from forecasting.config.operation import MIN_RESIDUALS
 from forecasting.errors import DataError
 from forecasting.monitor.findings import Findings, acted
 from forecasting.monitor.watched import readings, span_of, window_of
+from forecasting.registry.aliases import Cause
 from forecasting.registry.registry import Registry
 from forecasting.series.folds import shift
 from forecasting.storage.store import Store
@@ -54,6 +55,6 @@ def renew_intervals(store: Store, registry: Registry, job: Job, findings: Findin
         version = registry.versions.register(
             job.name, live.run_id, made, verdict="recalibrated", metrics=live.metrics, notes=live.notes | notes
         )
-        registry.aliases.promote(job.name, version)
+        registry.aliases.promote(job.name, version, cause=Cause(f"renewed intervals: {findings.summary}"))
         acted(store, findings)
     return version

@@ -8,6 +8,7 @@ import pytest
 
 from forecasting.config.job import beginning_with, load_job
 from forecasting.lifecycle.home import open_home
+from forecasting.registry.aliases import Cause
 from forecasting.registry.client import connect
 from pipelines.training import training
 
@@ -16,7 +17,9 @@ def test_a_warm_challenger_that_loses_is_followed_by_one_from_scratch(finished: 
     """Only the second one is registered; cost and gain of both stand in the outcome, the report and MLflow."""
     shutil.copytree(finished.home, home)
     registry = open_home().registry
-    registry.aliases.promote("tiny", 1)  # the network that the finished run refused: a champion with weights
+    registry.aliases.promote(
+        "tiny", 1, cause=Cause("a test", force=True)
+    )  # the network that the finished run refused: a champion with weights
     before = len(registry.versions.table("tiny"))
 
     outcome = training.fn(beginning_with(load_job(finished.config), "head"))

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from forecasting.errors import LockedError, RegistryError
+from forecasting.errors import LockedError, RefusedVersionError, RegistryError
+from forecasting.registry.aliases import Cause
 from forecasting.registry.registry import Registry
-from tests.registry.buoy import JOB, aliases
+from tests.registry.buoy import JOB, aliases, write_bundle
 from tests.registry.kills import Killed, kill_at
 
 
@@ -28,6 +30,36 @@ def test_promotion_moves_champion_and_previous(registry: Registry, register: Cal
     assert champion is not None
     assert champion.version == 3
     assert aliases(registry) == {"champion": 3, "previous": 1}
+
+
+def test_a_refused_version_goes_live_by_force_and_with_a_reason_only(registry: Registry, tmp_path: Path) -> None:
+    """Without both nothing moves; with both the audit says who, from where, what, and why."""
+    for key, verdict in (("1", "passed"), ("2", "refused")):
+        run = registry.runs.start(JOB, key, {})
+        bundle = write_bundle(tmp_path / key, seed=int(key))
+        registry.versions.register(JOB, run.run_id, bundle, verdict=verdict, metrics={})
+    registry.aliases.promote(JOB, 1, cause=Cause("first"))
+    for cause in (None, Cause(force=True), Cause("better"), Cause(" ", force=True)):
+        with pytest.raises(RefusedVersionError, match="the gate refused version 2 of buoy"):
+            registry.aliases.promote(JOB, 2, cause=cause)
+    assert aliases(registry)["champion"] == 1
+
+    registry.aliases.promote(JOB, 2, cause=Cause("the sensor was new", by="key ops", address="10.0.0.7", force=True))
+    registry.aliases.rollback(JOB, cause=Cause("it was not"))
+
+    newest, forced, first = registry.aliases.history(JOB)
+    assert {name: forced[name] for name in ("what", "version", "before", "by", "from", "why")} == {
+        "what": "promote, forced",
+        "version": 2,
+        "before": 1,
+        "by": "key ops",
+        "from": "10.0.0.7",
+        "why": "the sensor was new",
+    }
+    assert (newest["what"], newest["version"], newest["before"], newest["why"]) == ("rollback", 1, 2, "it was not")
+    assert (first["version"], first["before"]) == (1, None)
+    assert first["by"]
+    assert newest["at"] > forced["at"] > first["at"]
 
 
 def test_rollback_swaps_and_swaps_back(registry: Registry, register: Callable[[int], int]) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from forecasting.errors import GatecastError, LockedError, UnknownVersionError
+from forecasting.errors import GatecastError, LockedError, RefusedVersionError, UnknownVersionError
+from forecasting.registry.aliases import Cause
 from forecasting.serve.bodies import Document, json_body, parse_as, parse_json
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, body, refusals
@@ -30,6 +31,7 @@ _MODEL: Final = {
     "version": 3,
     "kind": "stacked",
     "baseline": False,
+    "coverage": {"80": 0.81},
     "horizon": 24,
     "context": 96,
     "freq": "h",
@@ -49,6 +51,15 @@ _VERSION: Final = {
     "run_id": "0af3",
     "metrics": {"wql": 0.12, "mae": 1.4},
 }
+_MOVE: Final = {
+    "at": "2026-01-31T13:59:00.000000Z",
+    "what": "promote",
+    "version": 3,
+    "before": 2,
+    "by": "key ops",
+    "from": "10.0.0.7",
+    "why": "better on holidays",
+}
 _DOWN: Final = refusals(404, 503)
 _GOES_ON: Final = answer(_MODEL, description="It takes longer, and goes on: what still answers")
 _LOCK, _PATIENCE = 0.5, 0.8  # of the time that a request may take: for the lock of the aliases, and for all
@@ -60,6 +71,8 @@ class Promotion(Document):
     """The version that is to be champion."""
 
     version: int = Field(ge=1, le=2**31)
+    force: bool = Field(False, description="Even if the gate refused it; needs `why`.")
+    why: str = Field("", max_length=1000, description="The reason, for the audit.")
 
 
 @router.get("", summary="The served models", responses={200: answer({"models": [_MODEL]}), **refusals()})
@@ -93,6 +106,17 @@ async def versions(request: Request, name: str) -> dict[str, Any]:
     }
 
 
+@router.get(
+    "/{name}/promotions", summary="The audit of promotions", responses={200: answer({"promotions": [_MOVE]}), **_DOWN}
+)
+async def promotions(request: Request, name: str) -> dict[str, Any]:
+    """Who made which version the champion, when, from where, and why, newest first; needs the scope admin."""
+    state = State.of(request)
+    state.allow(request, "admin")
+    slot = state.slot(request, name)
+    return {"promotions": await _registry(lambda: state.catalog.registry.aliases.history(slot.name))}
+
+
 @router.post("/{name}/reload", summary="Look at the registry now", responses={200: answer(_MODEL), **_DOWN})
 async def reload(request: Request, name: str) -> dict[str, Any]:
     """Take the version that the registry names, even if it was refused before; needs the scope admin."""
@@ -118,10 +142,15 @@ async def promote(request: Request, response: Response, name: str) -> dict[str, 
     state = State.of(request)
     state.allow(request, "admin")
     slot = state.slot(request, name)
-    wanted = parse_as(Promotion, parse_json(await json_body(request))).version
+    wanted = parse_as(Promotion, parse_json(await json_body(request)))
+    cause = _cause(request, wanted.why, force=wanted.force)
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
     return await _ordered(
-        request, slot, response, "promotion", lambda: registry.aliases.promote(slot.name, wanted, patience=patience)
+        request,
+        slot,
+        response,
+        "promotion",
+        lambda: registry.aliases.promote(slot.name, wanted.version, cause=cause, patience=patience),
     )
 
 
@@ -136,8 +165,13 @@ async def rollback(request: Request, response: Response, name: str) -> dict[str,
     state.allow(request, "admin")
     slot = state.slot(request, name)
     registry, patience = state.catalog.registry, _LOCK * state.serve.timeout_seconds
+    cause = _cause(request)
     return await _ordered(
-        request, slot, response, "rollback", lambda: registry.aliases.rollback(slot.name, patience=patience)
+        request,
+        slot,
+        response,
+        "rollback",
+        lambda: registry.aliases.rollback(slot.name, cause=cause, patience=patience),
     )
 
 
@@ -163,6 +197,12 @@ async def _ordered(
     return _described(state, slot)
 
 
+def _cause(request: Request, why: str = "", *, force: bool = False) -> Cause:
+    """Who gives an order, for the audit: the name of the key, and the address."""
+    asked = _origin(request)
+    return Cause(why, by=f"key {asked['key']}" if asked["key"] else "", address=asked["address"], force=force)
+
+
 def _origin(request: Request) -> dict[str, Any]:
     """Who asks, from where, and under which id the access log knows it."""
     address = request.client.host if request.client else ""
@@ -180,6 +220,9 @@ async def _registry(call: Callable[[], Result]) -> Result:
         return await asyncio.to_thread(call)
     except UnknownVersionError as error:
         raise ServiceError(404, "unknown_version", str(error)) from None
+    except RefusedVersionError as error:
+        hint = 'send "force": true, and the reason as "why"'
+        raise ServiceError(422, "refused_version", str(error), [hint]) from None
     except LockedError:
         text = "somebody else judges or promotes a version of this model; nothing was changed, try again in a moment"
         raise ServiceError(503, "locked", text, headers={"Retry-After": "10"}) from None
