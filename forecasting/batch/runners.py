@@ -19,6 +19,8 @@ from forecasting.runtime.processes import cores, end_with_parent
 
 __all__ = ["RUNNERS", "Runner", "run_dask", "run_local", "runner"]
 
+log = logging.getLogger("gatecast.batch")
+
 
 Runner = Callable[[Plan], Iterator[Part]]
 
@@ -56,6 +58,8 @@ def run_dask(plan: Plan, address: str | None = None) -> Iterator[Part]:
 
     The tasks of a worker that dies go to another one.
     """
+    if address is not None and address.startswith("tcp://"):
+        log.warning("%s is not encrypted, and whoever reaches it can run code on its workers: use tls://", address)
     with _client(address) as client:
         futures = client.map(functools.partial(forecast_shard, plan), range(len(plan.shards)), pure=False, retries=2)
         yield from client.gather(futures)

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     """Larger public data of some jobs, tests, and benchmarks."""
 
     dask: str | None = None
-    """The Dask scheduler of [`--runner dask`](batch.md), such as `tcp://scheduler:8786`; by default a cluster on this
+    """The Dask scheduler of [`--runner dask`](batch.md), such as `tls://scheduler:8786`; by default a cluster on this
     machine."""
 
 

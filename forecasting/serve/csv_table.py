@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,15 +27,24 @@ class CsvTable(NamedTuple):
     rows: int
 
 
-def read_csv(body: bytes, wanted: frozenset[str], *, most: int, separator: str = ",") -> CsvTable:
+def read_csv(
+    body: bytes,
+    wanted: frozenset[str],
+    *,
+    most: int,
+    separator: str = ",",
+    known_as: Callable[[list[str]], list[str]] | None = None,
+) -> CsvTable:
     """A table with a header row; columns that nobody wants are not kept, nor are rows beyond `most`, but counted.
 
+    `known_as` gives the names of a header as they are wanted.
     Raises ValueError or csv.Error for what is no such table: bytes that are no UTF-8, a name that stands twice, rows
     of another length than the header.
     """
     text = io.StringIO(body.decode("utf-8-sig"), newline="")
     reader = csv.reader(_lines(text), delimiter=separator, strict=True, skipinitialspace=True)
     header = [name.strip() for name in next(reader, [])]
+    header = known_as(header) if known_as else header
     if not header or len(header) > _WIDEST or len(set(header)) < len(header):
         raise ValueError("no header of different names")
     places = {name: place for place, name in enumerate(header) if name in wanted}

@@ -83,17 +83,17 @@ class JobMetrics:
 
     def _look(self, name: str) -> None:
         now = pd.Timestamp(datetime.now(UTC)).tz_localize(None)
-        for kind, stamp in self._stamps(name).items():
+        verdicts = self._store.verdicts.read(name)
+        for kind, stamp in self._stamps(name, verdicts).items():
             if stamp is not None:
                 self._ages[kind].labels(name).set((now - stamp).total_seconds())
         scores = self._store.scores.read(name)
         if len(scores):
             self._show_accuracy(name, scores)
-        verdicts = self._store.verdicts.read(name)
         if len(verdicts):
             self._show_verdict(name, verdicts.sort_values(CREATED).iloc[-1])
 
-    def _stamps(self, name: str) -> dict[str, pd.Timestamp | None]:
+    def _stamps(self, name: str, verdicts: pd.DataFrame) -> dict[str, pd.Timestamp | None]:
         """When each of the ages begins, UTC; none where there is nothing yet."""
         store, found = self._store, dict.fromkeys(self._ages)
         try:
@@ -103,7 +103,6 @@ class JobMetrics:
             found["forecast"] = store.forecasts.last_cutoff(name)
         except DataError:  # nothing is stored of it, or nothing was forecast
             pass
-        verdicts = store.verdicts.read(name)
         found["monitor"] = verdicts[CREATED].max() if len(verdicts) else None
         return found
 

@@ -62,7 +62,7 @@ class Door:
         if scope["method"] == "HEAD":  # is a GET of which only the head is sent
             scope = {**scope, "method": "GET"}
         answer, body = _Answer(send, request_id, scope["path"]), bytearray()
-        headers, peer = Headers(scope=scope), (scope.get("client") or ("",))[0]
+        headers, peer = Headers(scope=scope), _peer(scope)
         self._metrics.under_way.inc()
         try:
             self._access.check(scope, headers)
@@ -146,7 +146,7 @@ class Door:
                 "status": answer.status,
                 "ms": round(1000 * seconds, 2),
                 "key": scope["state"].get("key"),
-                "address": (scope.get("client") or ("",))[0],
+                "address": _peer(scope),
                 **_trace(Headers(scope=scope)),
             },
         )
@@ -183,6 +183,12 @@ class _Answer:
         if not self.status:
             await error.response(self._path)({"type": "http"}, _nothing, self)
         self._over = True
+
+
+def _peer(scope: Scope) -> str:
+    """The address that a request came from; none where the server does not say."""
+    address: str = (scope.get("client") or ("",))[0]
+    return address
 
 
 def _request_id(scope: Scope) -> str:

@@ -18,7 +18,17 @@ from forecasting.series.frequency import EARLIEST, LATEST, is_calendar
 from forecasting.serve.bodies import Document, few, lists, rows
 from forecasting.serve.errors import SHOWN, ServiceError
 
-__all__ = ["Columns", "ForecastQuery", "ForecastRequest", "Records", "Shape", "columns_of_rows", "query_of", "unknown"]
+__all__ = [
+    "Columns",
+    "ForecastQuery",
+    "ForecastRequest",
+    "Numbers",
+    "Records",
+    "Shape",
+    "columns_of_rows",
+    "query_of",
+    "unknown",
+]
 
 Columns = Annotated[dict[str, list[Any]], lists]
 Records = Annotated[list[dict[str, Any]], rows]
@@ -29,8 +39,7 @@ _LEVELS, _QUANTILES = 20, 50  # of one request
 _STAMP: Final = 40  # characters
 _MOST: Final = 1000  # levels or quantiles that are looked at
 
-Levels = Annotated[list[float], few(_MOST)]
-Quantiles = Annotated[list[float], few(_MOST)]
+Numbers = Annotated[list[float], few(_MOST)]
 
 
 class ForecastRequest(Document):
@@ -42,12 +51,8 @@ class ForecastRequest(Document):
     future: Records | Columns | None = Field(None, description="Rows without y: what is known ahead.")
     h: int | None = Field(None, ge=1, description="Steps, at most the trained horizon; default: all of it.")
     freq: str | None = Field(None, description="Must be the model's own where it is given.")
-    level: Annotated[list[float], few(_MOST)] | None = Field(
-        None, description="Percent of central intervals, e.g. [80, 95]."
-    )
-    quantiles: Annotated[list[float], few(_MOST)] | None = Field(
-        None, description="Quantiles between 0 and 1, in place of level."
-    )
+    level: Numbers | None = Field(None, description="Percent of central intervals, e.g. [80, 95].")
+    quantiles: Numbers | None = Field(None, description="Quantiles between 0 and 1, in place of level.")
     answer: Shape | None = Field(None, description="Shape of the answer; default: as asked.")
     prompt: str | None = Field(None, description="Models of symbols: a text to go on from, in place of a history.")
     length: int | None = Field(None, ge=1, description="Symbols that follow the prompt; default: the trained horizon.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import resource
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forecasting.config.settings import ServeSettings, Settings
+from forecasting.errors import ConfigError
 from forecasting.serve.access import check_address
 from forecasting.serve.app import create_app
 from forecasting.serve.logs import configure
@@ -34,9 +36,11 @@ _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Len
 def run(settings: Settings, serve: ServeSettings, *, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT: not ready any more, nothing new accepted, what is under way is answered.
 
-    Raises ConfigError where everybody in the network could ask, and nobody said that they may.
+    Raises ConfigError where everybody in the network could ask, and nobody said that they may, and for an address that
+    is taken or not of this machine.
     """
     check_address(host, serve)
+    _check_free(host, port)
     configure()
     _Patient.most = _room_for_connections()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # MLflow's own default is two minutes
@@ -60,6 +64,20 @@ def run(settings: Settings, serve: ServeSettings, *, host: str, port: int) -> No
     logging.shutdown()
     # Not `sys.exit`: that would wait for threads, and one may be waiting for a registry that never answers.
     os._exit(0 if server.started else 3)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Before anything is opened: what takes a minute to start should not fail then."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        hint = (
+            "choose another with --port" if error.errno == errno.EADDRINUSE else "choose another with --host or --port"
+        )
+        raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror}; {hint}") from error
 
 
 def _room_for_connections() -> int:

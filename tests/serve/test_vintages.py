@@ -125,6 +125,13 @@ def test_extreme_stamps_are_only_stamps(client: Any) -> None:
         assert client.get(f"/v1/scores?name=buoy&since={stamp}").status_code in (200, 422)
 
 
+@pytest.mark.parametrize("stamp", ["9999", "99999999999999", "-1", "9999-12-31T23:59:59-12:00", "1066-10-14T00:00:00"])
+def test_numbers_and_other_ages_are_no_stamps(client: Any, stamp: str) -> None:
+    """9999 is neither the year nor 9,999 seconds after 1970: it is refused, like a stamp that no table can hold."""
+    for path in ("/v1/scores?name=buoy&since=", "/v1/vintages?name=buoy&since=", "/v1/vintages?name=buoy&cutoff="):
+        assert client.get(path + stamp.replace("+", "%2B")).status_code == 422
+
+
 def test_what_was_forecast_long_ago_is_read_only_where_asked_for(copied: Path, service: Any) -> None:
     """By default the last 1,000 hours before the newest cutoff; `since` reaches further back, for scores as well."""
     store = Store(copied)

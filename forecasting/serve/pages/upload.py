@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from forecasting.bundle.spec import Spec
@@ -14,13 +16,19 @@ from forecasting.serve.requests import unknown
 __all__ = ["columns_of_csv"]
 
 _SHOWN: Final = 5  # rows in a message
+_WORDS: Final = {  # what people call the columns that every table has
+    UNIQUE_ID: ("id", "series", "series_id", "name"),
+    DS: ("date", "datetime", "time", "timestamp"),
+    Y: ("value", "target", "reading"),
+}
 
 
 def columns_of_csv(body: bytes, spec: Spec, *, most: int) -> dict[str, list[Any]]:
     """Columns of one length: texts, numbers and None. Raises ServiceError 422 that lists every violation.
 
-    A file whose header has semicolons is read with them, and its numbers with decimal commas. A file of more than
-    `most` rows is refused.
+    A file whose header has semicolons is read with them, and its numbers with decimal commas. Columns are known by
+    their usual names, too, in any case; without `unique_id` the file is one series, named like the model. A file of
+    more than `most` rows is refused.
     """
     semicolons = b";" in body.split(b"\n", 1)[0]
     table = _read(body, spec, most, ";" if semicolons else ",")
@@ -29,6 +37,8 @@ def columns_of_csv(body: bytes, spec: Spec, *, most: int) -> dict[str, list[Any]
         faults.append(f"{table.rows} rows, allowed are {most}")
     if faults:
         raise ServiceError(422, "invalid_request", "the file cannot be forecast", faults)
+    if UNIQUE_ID not in table.columns:
+        table.columns[UNIQUE_ID] = [spec.job] * min(table.rows, most)
     texts = {UNIQUE_ID, DS, *spec.labels}
     wrong: list[str] = []
     columns: dict[str, list[Any]] = {}
@@ -44,11 +54,26 @@ def columns_of_csv(body: bytes, spec: Spec, *, most: int) -> dict[str, list[Any]
 
 def _read(body: bytes, spec: Spec, most: int, separator: str) -> CsvTable:
     try:
-        return read_csv(body, frozenset({UNIQUE_ID, DS, Y, *spec.covariates}), most=most, separator=separator)
+        wanted = (UNIQUE_ID, DS, Y, *spec.covariates)
+        known_as = partial(_known_as, wanted=wanted)
+        return read_csv(body, frozenset(wanted), most=most, separator=separator, known_as=known_as)
     except (ValueError, csv.Error) as error:
         text = "the file cannot be read as a table"
         hint = "save it as CSV in UTF-8, with one header row: unique_id, ds, y"
         raise ServiceError(422, "invalid_csv", text, [hint]) from error
+
+
+def _known_as(header: list[str], *, wanted: Sequence[str]) -> list[str]:
+    """The header with each column that goes by another usual name under its own, where just one does."""
+    found = list(header)
+    for name in wanted:
+        if name in header:
+            continue
+        words = {name.lower(), *_WORDS.get(name, ())}
+        places = [place for place, given in enumerate(header) if given.lower() in words and given not in wanted]
+        if len(places) == 1:
+            found[places[0]] = name
+    return found
 
 
 def _numbers(name: str, values: list[str], wrong: list[str], *, comma: bool) -> list[float | None]:

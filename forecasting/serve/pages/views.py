@@ -10,10 +10,11 @@ import pandas as pd
 
 from forecasting.columns import CUTOFF, DS, STEP, VERSION, Y, median_column
 from forecasting.runtime.templates import number, stamp
+from forecasting.series.frequency import is_calendar
 from forecasting.serve.pages.charts import forecast_chart, intervals, quantile_names
 from forecasting.serve.pages.stored import Stored
 
-__all__ = ["Choice", "Fact", "ForecastView", "Notice", "choices", "chosen", "forecast", "table_of"]
+__all__ = ["Choice", "Fact", "ForecastView", "Notice", "choices", "chosen", "example_stamps", "forecast", "table_of"]
 
 _SHOWN: Final = 200  # vintages to choose from
 
@@ -51,6 +52,12 @@ class ForecastView:
     facts: list[Fact]
     columns: list[str]
     rows: list[list[str]]
+
+
+def example_stamps(freq: str) -> list[str]:
+    """Two neighboring stamps of a frequency, as a file holds them."""
+    stamps = pd.date_range("2026-01-05 13:00", periods=2, freq=freq, normalize=is_calendar(freq))
+    return stamps.strftime("%Y-%m-%d" if is_calendar(freq) else "%Y-%m-%d %H:%M:%S").tolist()
 
 
 def choices(forecasts: pd.DataFrame) -> list[Choice]:

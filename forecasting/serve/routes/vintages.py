@@ -9,10 +9,12 @@ from typing import Annotated, Any, Final, TypeVar
 
 import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import AfterValidator, BeforeValidator
 
 from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
 from forecasting.monitor.live import By, live_scores
+from forecasting.series.frequency import EARLIEST, LATEST
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, refusals
 from forecasting.serve.recent import since_when
@@ -37,11 +39,26 @@ _FORECAST: Final = {
 _SCORE: Final = {"step": 1, "mae": 0.4, "wql": 0.08, "coverage": 0.81, "bias": -0.01, "count": 240}
 _NOTHING: Final = refusals(404, 422, 504)
 
+
+def _written(text: object) -> object:
+    """What is written as a date; a bare number would be read as seconds since 1970."""
+    if isinstance(text, str) and text.strip().lstrip("+-").replace(".", "", 1).isdigit():
+        raise ValueError("must be a stamp in ISO 8601, such as 2026-01-31T14:00:00")
+    return text
+
+
+def _storable(stamp: datetime) -> datetime:
+    if not EARLIEST.item().year <= stamp.year < LATEST.item().year:
+        raise ValueError("must lie in the years 1700 to 2250")
+    return stamp
+
+
+Moment = Annotated[datetime, BeforeValidator(_written), AfterValidator(_storable)]
 Name = Annotated[str, Query(max_length=64, description="A served model.", examples=["glucose"])]
 Series = Annotated[str, Query(min_length=1, max_length=256, description="A series.", examples=["a"])]
-Stamp = Annotated[datetime, Query(description="The last stamp that the forecast could see.", examples=[_STAMP])]
+Stamp = Annotated[Moment, Query(description="The last stamp that the forecast could see.", examples=[_STAMP])]
 Since = Annotated[
-    datetime,
+    Moment,
     Query(
         description="Earlier cutoffs are left out; default: 30 days before the newest one, or 1,000 steps if longer.",
         examples=[_STAMP],

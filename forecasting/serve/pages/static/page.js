@@ -158,6 +158,11 @@ document.addEventListener("click", (event) => {
   if (button?.dataset.download) download(button);
   if (button?.dataset.forget !== undefined) forget();
 });
+document.addEventListener("change", (event) => {
+  // Another model reads other columns and gives other steps: its form is another page.
+  const form = event.target.closest("form");
+  if (event.target.name === "model" && form?.id === "upload") location.assign(`/upload?model=${encodeURIComponent(event.target.value)}`);
+});
 document.addEventListener("submit", (event) => {
   if (event.target.id !== "upload") return;
   event.preventDefault();
