@@ -1,8 +1,9 @@
 """Batch: the live model → forecasts of every series → vintages."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from prefect import flow
+from prefect import State, flow
 
 from forecasting.batch.plan import Request
 from forecasting.batch.vintages import Vintage
@@ -20,8 +21,10 @@ def batch(
     horizon: int | None = None,
     shards: int | None = None,
     runner: str = "local",
-) -> Vintage:
+) -> Vintage | State[Any]:
     """Forecast every stored series from its last reading, or from its last one up to `at`."""
+    if nothing := tasks.skipped(job):
+        return nothing
     tasks.tidy(job)
     request = Request(_utc(at), horizon, shards)
     return notices.forecasted(job, tasks.forecast(job, request, model=model, runner=runner))

@@ -1,6 +1,8 @@
 """Monitor: vintages × readings → live scores → drift → verdict → renewed intervals, or a request to train."""
 
-from prefect import flow
+from typing import Any
+
+from prefect import State, flow
 
 from forecasting.config.job import Job
 from forecasting.monitor.findings import Findings
@@ -10,8 +12,10 @@ __all__ = ["monitor"]
 
 
 @flow(name="monitor", persist_result=False, timeout_seconds=6 * 3600)
-def monitor(job: Job, act: bool = True) -> Findings:
+def monitor(job: Job, act: bool = True) -> Findings | State[Any]:
     """Check the live model; with `act`, renew its intervals if they fail, request a training, or call a person."""
+    if nothing := tasks.skipped(job):
+        return nothing
     findings = tasks.look(job)
     notices.watched(job, findings)
     if not (act and findings.due):

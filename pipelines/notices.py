@@ -13,7 +13,7 @@ from prefect.events import emit_event
 from forecasting.batch.vintages import Vintage
 from forecasting.config.job import Job
 from forecasting.monitor.findings import Findings
-from forecasting.report.results import Outcome, summary
+from forecasting.report.outcome import Outcome, summary
 from forecasting.series.validate import ValidationReport
 from forecasting.storage.observations import Merged
 

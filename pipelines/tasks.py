@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import pandas as pd
-from prefect import task
+from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
+from prefect.states import Completed
 from rich.console import Console
 
 from forecasting import sources
@@ -40,7 +41,7 @@ from forecasting.monitor import recalibration as repair
 from forecasting.monitor.findings import Findings
 from forecasting.registry.runs import Run
 from forecasting.report import results
-from forecasting.report.results import Outcome
+from forecasting.report.outcome import Outcome
 from forecasting.runtime import child, provenance
 from forecasting.runtime.locks import run_lock
 from forecasting.runtime.progress import Progress, listener
@@ -70,6 +71,7 @@ __all__ = [
     "renew_intervals",
     "replace_twin",
     "settle",
+    "skipped",
     "store",
     "take_snapshot",
     "tidy",
@@ -129,10 +131,11 @@ def store(job: Job, report: validation.ValidationReport, cleaned: cleaning.Clean
     """Merge into the job's Delta table; the same rows twice change nothing."""
     home = open_home()
     changes = ingestion.static_changes(home.store.observations, job, cleaned.table)
-    merged = home.store.observations.merge(job.name, cleaned.table)
+    merged = ingestion.merge(home.store.observations, job, cleaned.table)
     report = replace(report, violations=(*report.violations, *changes))
     ingestion.record(home.workspace, job.name, report, cleaned)
-    return replace(merged, notes=tuple(change.message for change in changes))
+    brought = (one.message for one in report.violations if one.rule in ("static_changed", "only_ahead"))
+    return replace(merged, notes=tuple(brought))
 
 
 @step("loading the data of this run")
@@ -210,6 +213,17 @@ def replace_twin(
 ) -> FinalFit:
     """Let the last fit serve if it is sane, in the place of its judged twin."""
     return last_fit.replace_twin(open_home().registry, _judging(job, data, run, attempts, ()), decision, last)
+
+
+def skipped(job: Job) -> State[Any] | None:
+    """The state of a scheduled run that has nothing to do before the first training; None for any other."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
+        return None
+    if open_home().registry.versions.champion(job.name) is not None:
+        return None
+    text = f"nothing is live for {job.name} yet: forecasts and checks begin after its first training"
+    return Completed(name="Skipped", message=text)
 
 
 @step("compacting the stored tables")
@@ -292,8 +306,8 @@ def _say(text: str, mark: str = "") -> None:
 
 
 def _any_length(job: Job) -> Job:
-    """Loosen the minimum length: an ingestion may bring a single row, and a run judges what is too short for it."""
-    return job.model_copy(update={"series": job.series.model_copy(update={"min_length": 1})})
+    """Loosen the minimum length: an ingestion may bring one row, or only what is known ahead; a run judges that."""
+    return job.model_copy(update={"series": job.series.model_copy(update={"min_length": 0})})
 
 
 def _key(data: Snapshot) -> str:

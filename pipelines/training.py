@@ -4,7 +4,7 @@ from prefect import flow
 
 from forecasting.config.job import Job
 from forecasting.lifecycle.attempts import Attempt
-from forecasting.report.results import Outcome
+from forecasting.report.outcome import Outcome
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.records import SCRATCH, Start
 from pipelines import notices, tasks

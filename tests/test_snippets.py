@@ -39,6 +39,9 @@ NOT_HERE = {  # the first word of a command that does not run here: why
 }
 NOT_RUN = {  # a command of gatecast that does not run here: why
     "run": "trains for minutes; tests/cli runs a tiny job",
+    "try": "trains for a minute; tests/cli runs it on a small file",
+    "init": "needs a file of one's own; tests/cli runs it on some",
+    "tune": "trains for minutes; tests/selection searches a small space",
     "serve": "runs until it is ended; tests/serve starts it",
     "deploy": "needs a Prefect server; tests/pipelines/test_deploy.py has one",
     "forecast configs/sea_surface_frames.yaml": "needs the larger public data; tests/report/test_frames.py writes maps",
@@ -50,7 +53,8 @@ JOB = {"name": "job", "source": {"kind": "synthetic"}, "series": {"freq": "h"}, 
 
 def of(language: str) -> list[Any]:
     """The blocks of one language, each under its page and first words."""
-    found = [one for one in BLOCKS if one.language == language and "Client(" not in one.text]
+    elsewhere = "docs/python.md" if language == "python" else ""  # its blocks go on from each other: tests/api
+    found = [one for one in BLOCKS if one.language == language and one.page != elsewhere and "Client(" not in one.text]
     return [pytest.param(one, id=named(one)) for one in found]
 
 

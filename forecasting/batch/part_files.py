@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from forecasting.bundle.cautions import Caution
+from forecasting.columns import CUTOFF, STEP, UNIQUE_ID
 from forecasting.runtime.files import replace, write_text
 from forecasting.storage.appending import write_part
 
-__all__ = ["Failure", "Part", "keep", "recall", "table_of"]
+__all__ = ["Failure", "Made", "Part", "ends_of", "keep", "recall", "table_of"]
 
 
 class Failure(BaseModel):
@@ -35,16 +38,34 @@ class Part(BaseModel):
     series: int
     sha256: str
     failures: tuple[Failure, ...]
+    cautions: tuple[Caution, ...] = ()
     seconds: dict[str, float]  # of processor time, by activity
 
 
-def keep(path: Path, table: pd.DataFrame, failures: tuple[Failure, ...], seconds: dict[str, float]) -> Part:
+class Made(NamedTuple):
+    """The forecasts of a shard, the series without one, and the warnings."""
+
+    table: pd.DataFrame
+    failures: tuple[Failure, ...]
+    cautions: tuple[Caution, ...]
+
+
+def keep(path: Path, made: Made) -> Part:
     """Write the forecasts of a shard and then their summary, which marks the part as finished."""
+    table = made.table
     if len(table):
         replace(path, lambda draft: write_part(draft, pa.Table.from_pandas(table, preserve_index=False)))
     series = int(table["unique_id"].nunique()) if len(table) else 0
     digest = _digest(path) if len(table) else ""
-    part = Part(path=path, rows=len(table), series=series, sha256=digest, failures=failures, seconds=seconds)
+    part = Part(
+        path=path,
+        rows=len(table),
+        series=series,
+        sha256=digest,
+        failures=made.failures,
+        cautions=made.cautions,
+        seconds={},
+    )
     write_text(path.with_suffix(".json"), part.model_dump_json())
     return part
 
@@ -66,6 +87,14 @@ def table_of(part: Part) -> pd.DataFrame:
     """The forecasts of a part as a table."""
     table: pd.DataFrame = pq.read_table(part.path).to_pandas()
     return table
+
+
+def ends_of(part: Part) -> pd.DataFrame:
+    """The last reading that each series of a part was forecast from: unique_id, cutoff."""
+    if not part.rows:
+        return pd.DataFrame({UNIQUE_ID: pd.array([], dtype="str"), CUTOFF: pd.array([], dtype="datetime64[us]")})
+    found: pd.DataFrame = pq.read_table(part.path, columns=[UNIQUE_ID, CUTOFF], filters=[(STEP, "=", 1)]).to_pandas()
+    return found
 
 
 def _digest(path: Path) -> str:

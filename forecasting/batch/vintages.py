@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pandas as pd
 
-from forecasting.batch.part_files import Part, table_of
+from forecasting.batch.part_files import Part, ends_of, table_of
 from forecasting.batch.plan import PlannedModel, Request, plan
 from forecasting.batch.runners import Runner, run_local
 from forecasting.bundle.artifact import read_spec
+from forecasting.bundle.cautions import Caution, merged, stale
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.generation import Generated, Sampling
+from forecasting.bundle.spec import Spec
+from forecasting.columns import CUTOFF, UNIQUE_ID
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.registry.registry import Registry
@@ -37,6 +40,19 @@ class Vintage(NamedTuple):
     written: int
     model: str
     version: int
+    spec: Spec | None = None
+    coverage: Mapping[str, float] | None = None  # of its intervals in the backtest, by level in percent
+
+    @property
+    def cautions(self) -> tuple[Caution, ...]:
+        """The warnings about what the forecasts stand on, series that ended before the others among them."""
+        ends = pd.concat([ends_of(part) for part in self.parts], ignore_index=True)
+        old = (
+            []
+            if self.spec is None or self.spec.symbols
+            else stale([*ends[UNIQUE_ID]], ends[CUTOFF].to_numpy(), self.spec)
+        )
+        return merged([*(one for part in self.parts for one in part.cautions), *old])
 
     @property
     def rows(self) -> int:
@@ -95,10 +111,11 @@ def forecast(
     folder = store.workspace.parts(job.name)
     with forecast_lock(store.workspace.locks, job.name):
         chosen = PlannedModel(bundle=bundle.absolute(), name=live.model, version=live.version, weights=live.weights)
-        planned = plan(folder, store.observations.latest(job.name), chosen, read_spec(bundle), request or Request())
+        spec = read_spec(bundle)
+        planned = plan(folder, store.observations.latest(job.name), chosen, spec, request or Request())
         _forget_old(folder)
         parts = tuple(sorted(runner(planned), key=lambda part: part.path))
-        vintage = Vintage(parts, 0, live.model, live.version)
+        vintage = Vintage(parts, 0, live.model, live.version, spec, live.coverage)
         _refuse_nothing(vintage)
         return vintage._replace(written=store.forecasts.commit(job.name, [part.path for part in parts if part.rows]))
 

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from forecasting.batch.histories import Histories, read, series_read_on
-from forecasting.batch.part_files import Failure, Part, keep, recall
+from forecasting.batch.part_files import Failure, Made, Part, keep, recall
 from forecasting.batch.plan import Plan
+from forecasting.bundle.cautions import Caution, merged
+from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import CREATED, DS, HINDCAST, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y, quantile_columns
 from forecasting.errors import DataError
@@ -31,14 +33,15 @@ def forecast_shard(plan: Plan, number: int) -> Part:
     clock.lap("open")
     histories = read(plan, plan.shards[number], forecaster.spec)
     clock.lap("read")
-    table, failures = _forecasts(forecaster, histories, plan.horizon)
+    made = _forecasts(forecaster, histories, plan.horizon)
+    table = made.table
     clock.lap("forecast")
     table[MODEL] = pd.array([plan.model.name] * len(table), dtype="str")
     table[VERSION] = plan.model.version
     table[CREATED] = pd.Timestamp(plan.created)
     if plan.at is not None:
         table[HINDCAST] = table[UNIQUE_ID].isin(series_read_on(plan, plan.shards[number]))
-    part = keep(path, table, tuple(failures), {})
+    part = keep(path, made)
     clock.lap("write")
     return part.model_copy(update={"seconds": clock.seconds})
 
@@ -61,10 +64,16 @@ def _forecaster(bundle: Path, threads: int) -> Forecaster:
     return open_forecaster(bundle, threads=threads)
 
 
-def _forecasts(forecaster: Forecaster, histories: Histories, horizon: int | None) -> tuple[pd.DataFrame, list[Failure]]:
-    """Forecasts of all series that have any, in order, and the reasons for the others."""
-    forecast = functools.partial(forecaster.forecast, horizon=horizon)
+def _forecasts(forecaster: Forecaster, histories: Histories, horizon: int | None) -> Made:
+    """Forecasts of all series that have any, in order, the reasons for the others, and the warnings."""
     failures: list[Failure] = []
+    warned: list[Caution] = []
+
+    def forecast(history: pd.DataFrame | Readings) -> pd.DataFrame:
+        table, found = forecaster.warned(history, horizon=horizon)
+        warned.extend(one for one in found if one.kind != "stale")  # of all series together: `Vintage.cautions`
+        return table
+
     tables = [forecast(histories.whole)] if len(histories.whole.y) else []
     if len(histories.others):
         together = forecaster.spec.layout is not None
@@ -73,7 +82,8 @@ def _forecasts(forecaster: Forecaster, histories: Histories, horizon: int | None
         known = {name for table in found for name in table[UNIQUE_ID].unique()} | {one.unique_id for one in failures}
         failures += _failures(set(histories.others[UNIQUE_ID].unique()) - known, "no reading")
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({UNIQUE_ID: []})
-    return _finite(_in_order(table) if len(tables) > 1 else table, failures)
+    table, failures = _finite(_in_order(table) if len(tables) > 1 else table, failures)
+    return Made(table, tuple(failures), merged(warned))
 
 
 def _one_by_one(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle, Origin, read_graphs, write
+from forecasting.bundle.cautions import extremes
 from forecasting.bundle.conformal import calibrate
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.groups import groups_of, weights_of, widths_of
@@ -32,6 +33,8 @@ BATCH = 1024
 MOST_WINDOWS = 20_000  # for residuals, evenly spread
 MOST_PATHED = 2_000  # the same, if every window takes hundreds of sample paths; as many residuals as are kept
 GOLDEN_WINDOWS = 4
+
+Extremes = tuple[tuple[float, float], ...]
 
 
 def spec_for(
@@ -64,6 +67,7 @@ def spec_for(
         paths=job.forecast.paths,
         quantiles=job.head.quantiles if quantiles is None else quantiles,
         wanted=wanted_quantiles(job),
+        max_age=job.forecast.max_age,
         intervals=IntervalSpec(by=job.forecast.calibrate.by, half_life=job.forecast.calibrate.half_life),
     )
 
@@ -77,6 +81,7 @@ def assemble(
         raise DataError(
             f"no window of {spec.context} + {spec.horizon} steps to calibrate {spec.model} on; bring more data"
         )
+    spec = spec.model_copy(update={"extremes": _widened(spec.extremes, extremes(held_out.panel))})
     predictor = Predictor(spec, graphs)
     most = MOST_PATHED if predictor.feeds_back else MOST_WINDOWS
     chosen = evenly(len(held_out), most)
@@ -100,6 +105,12 @@ def assemble(
         origin=origin,
         keras_file=keras_file,
     )
+
+
+def _widened(known: Extremes, found: Extremes) -> Extremes:
+    """The extremes of both."""
+    pairs = zip(known or found, found, strict=True)
+    return tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in pairs)
 
 
 def recalibrate(

@@ -8,6 +8,7 @@ from typing import Protocol
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle, open_bundle
+from forecasting.bundle.cautions import Caution
 from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.forecasts import Forecasts
 from forecasting.bundle.generation import Generator
@@ -49,6 +50,16 @@ class Forecaster(Protocol):
         `horizon` is the number of steps, by default as trained. Raises DataError that lists every fault of the tables,
         ConfigError if the model cannot go beyond its horizon.
         """
+
+    def warned(
+        self,
+        history: pd.DataFrame | Readings,
+        future: pd.DataFrame | None = None,
+        *,
+        levels: tuple[int, ...] | None = None,
+        horizon: int | None = None,
+    ) -> tuple[pd.DataFrame, tuple[Caution, ...]]:
+        """The table of `forecast`, and the warnings about its inputs: short, stale, out of range, unknown, filled."""
 
     def at(self, table: pd.DataFrame, cutoffs: Cutoffs, wanted: tuple[float, ...] | None = None) -> Forecasts:
         """Forecast every series at each of `cutoffs` from the readings known then; `table` must be clean."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle
+from forecasting.bundle.cautions import Caution, cautions, filled
 from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecasts import QuantileForecasts
 from forecasting.bundle.generation import Generator
@@ -24,6 +26,13 @@ from forecasting.series.windows import Windows, at_rows
 __all__ = ["QuantileForecaster"]
 
 BATCH = 1024  # windows per call of the engine: large enough to fill the cores, small enough for any memory
+
+
+class Latest(NamedTuple):
+    """The windows at the last readings, and the warnings about what they hold."""
+
+    windows: Windows
+    cautions: tuple[Caution, ...]
 
 
 class QuantileForecaster:
@@ -79,38 +88,58 @@ class QuantileForecaster:
 
         See `Forecaster.forecast`; for more steps than trained, see `reaching`.
         """
+        return self.warned(history, future, levels=levels, horizon=horizon)[0]
+
+    def warned(
+        self,
+        history: pd.DataFrame | Readings,
+        future: pd.DataFrame | None = None,
+        *,
+        levels: tuple[int, ...] | None = None,
+        horizon: int | None = None,
+    ) -> tuple[pd.DataFrame, tuple[Caution, ...]]:
+        """The table of `forecast`, and the warnings about its inputs."""
         steps = self.spec.horizon if horizon is None else horizon
         able = self.reaching(steps)
-        return able.windows(able.latest(_joined(history, future)), able.wanted_of(levels)).until(steps).table()
+        windows, found = able.latest(_joined(history, future), steps=steps)
+        return able.windows(windows, able.wanted_of(levels)).until(steps).table(), found
 
     def wanted_of(self, levels: tuple[int, ...] | None) -> tuple[float, ...]:
         """The quantiles that bound central intervals of these levels, and the median; by default those configured."""
         return self.spec.wanted if levels is None else tuple(sorted({0.5, *level_quantiles(levels)}))
 
     def latest(
-        self, history: pd.DataFrame | Readings, *, guard: Callable[[pd.DataFrame], None] | None = None
-    ) -> Windows:
-        """The window at the last reading of every series; raises DataError that lists every fault.
+        self,
+        history: pd.DataFrame | Readings,
+        *,
+        steps: int | None = None,
+        guard: Callable[[pd.DataFrame], None] | None = None,
+    ) -> Latest:
+        """The window at the last reading of every series, and the warnings on it; raises DataError that lists every
+        fault.
 
-        Whole, regular readings take the fast path; others are validated and cleaned as in training. `guard` sees the
-        table before that work, and may refuse it.
+        Values known ahead are needed for so many `steps`, by default for the horizon; later ones that are missing count
+        as their mean. Whole, regular readings take the fast path; others are validated and cleaned as in training.
+        `guard` sees the table before that work, and may refuse it.
         """
+        needed = steps or self.spec.horizon
         if isinstance(history, pd.DataFrame):
-            return self._cleaned(history)
+            return self._cleaned(history, needed)
         windows = windows_of(history, self.spec)
         if windows is not None:
-            return windows
+            return Latest(windows, cautions(self.spec, windows, needed))
         table = history.table()
         if guard is not None:
             guard(table)
-        return self._cleaned(table)
+        return self._cleaned(table, needed)
 
-    def _cleaned(self, table: pd.DataFrame) -> Windows:
+    def _cleaned(self, table: pd.DataFrame, steps: int) -> Latest:
         series = self.spec.series.model_copy(update={"min_length": 1})
         validate(table, series).raise_for_errors()
-        windows = self._at_last_reading(self._panel(clean(table, series).table))
-        self._check_known_ahead(windows)
-        return windows
+        grid = regular_grid(clean(table, series).table, self.spec.series)
+        windows = self._at_last_reading(self._panel(grid))
+        self._check_known_ahead(windows, steps)
+        return Latest(windows, (*filled(grid, self.spec), *cautions(self.spec, windows, steps)))
 
     def at(self, table: pd.DataFrame, cutoffs: Cutoffs, wanted: tuple[float, ...] | None = None) -> QuantileForecasts:
         """Forecast every series at each of `cutoffs` from the readings known then; `table` must be clean.
@@ -118,7 +147,7 @@ class QuantileForecaster:
         `wanted` are the quantiles, by default the bundle's own. A series without a reading up to a cutoff has no
         forecast there; a missing value known ahead is replaced by its mean, as in training.
         """
-        panel = self._panel(table, every_row=True)
+        panel = self._panel(regular_grid(table, self.spec.series), every_row=True)
         spec = self.spec
         ends = panel.offsets[1:] - spec.horizon
         rows = [self._observed_rows(panel, panel.rows_at(cutoff), ends) for cutoff in cutoffs]
@@ -162,8 +191,7 @@ class QuantileForecaster:
         rounded: np.ndarray = np.round(values) if spec.series.integer else values
         return rounded
 
-    def _panel(self, table: pd.DataFrame, *, every_row: bool = False) -> Panel:
-        grid = regular_grid(table, self.spec.series)
+    def _panel(self, grid: pd.DataFrame, *, every_row: bool = False) -> Panel:
         return build(
             grid,
             self.spec.features,
@@ -187,12 +215,12 @@ class QuantileForecaster:
         seen: np.ndarray = rows[real[rows + 1] > real[first]]
         return seen
 
-    def _check_known_ahead(self, windows: Windows) -> None:
+    def _check_known_ahead(self, windows: Windows, steps: int) -> None:
         features = self.spec.features
         if not features.future:
             return
         indices = np.arange(len(windows))
-        lacking = np.isnan(windows.known_ahead(indices)).any(axis=1)  # (B, F)
+        lacking = np.isnan(windows.known_ahead(indices)[:, :steps]).any(axis=1)  # (B, F)
         if not lacking.any():
             return
         panel = windows.panel
@@ -203,7 +231,7 @@ class QuantileForecaster:
         ]
         raise DataError(
             f"{int(lacking.any(axis=1).sum())} series lack values that must be known for the next"
-            f" {self.spec.horizon} steps; add them as rows without {Y}, or in the future table:",
+            f" {steps} steps; add them as rows without {Y}, or in the future table:",
             violations,
         )
 

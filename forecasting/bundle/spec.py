@@ -114,6 +114,8 @@ class Spec(_Kept):
     intervals: IntervalSpec = IntervalSpec()
     symbols: SymbolSpec | None = None  # none: a model of numbers
     members: tuple[MemberSpec, ...] = ()  # of an ensemble; none: a single model
+    extremes: tuple[tuple[float, float], ...] = ()  # of every observed channel, scaled; none: not known
+    max_age: Steps | None = None  # after so many steps without a reading a series is stale; none: one horizon
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Bundle, Origin, write
 from forecasting.bundle.calibration import identity
+from forecasting.bundle.cautions import Caution
 from forecasting.bundle.engine import Engine, Graphs
 from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.forecasts import SymbolForecasts
@@ -70,10 +71,28 @@ class SymbolForecaster:
 
         Raises ConfigError for levels or values known ahead: symbols have neither.
         """
+        return self.warned(history, future, levels=levels, horizon=horizon)[0]
+
+    def warned(
+        self,
+        history: pd.DataFrame | Readings,
+        future: pd.DataFrame | None = None,
+        *,
+        levels: tuple[int, ...] | None = None,
+        horizon: int | None = None,
+    ) -> tuple[pd.DataFrame, tuple[Caution, ...]]:
+        """The table of `forecast`, and the warnings about what was read."""
         if future is not None or levels is not None:
             raise ConfigError(f"{self.spec.job} forecasts symbols; leave out levels and values known ahead")
         table = history if isinstance(history, pd.DataFrame) else history.table()
-        return self.continued(table, horizon or self.spec.horizon).table()
+        found = self.continued(table, horizon or self.spec.horizon)
+        return found.table(), self.cautions(found)
+
+    def cautions(self, found: SymbolForecasts) -> tuple[Caution, ...]:
+        """The warnings on continuations: symbols that the model does not know."""
+        names = tuple(map(str, found.unique_id[found.unknown > 0]))
+        what = "have symbols in their context that the model does not know"
+        return (Caution("unknown_label", what, len(names), names[:10]),) if names else ()
 
     def continued(self, history: pd.DataFrame, steps: int) -> SymbolForecasts:
         """Continue every series of a long table, in order of their names; raises DataError."""

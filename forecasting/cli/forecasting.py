@@ -66,10 +66,16 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
         write(vintage.tables())
     result = {"name": job.name, "model": vintage.model, "version": vintage.version}
     result |= {"rows": vintage.rows, "written": vintage.written, "failed": len(vintage.failures)}
+    covered, warnings = dict(vintage.coverage or {}), vintage.cautions
     if as_json:
-        print_json(result | {"failures": vintage.failures.head(_FAILURES).to_dict("records")})
+        failures = vintage.failures.head(_FAILURES).to_dict("records")
+        print_json(result | {"coverage": covered, "warnings": [w.plain() for w in warnings], "failures": failures})
         return
     show(f"{job.name}: forecasts", [result])
+    for level, share in covered.items():
+        typer.echo(f"its {level} % interval held {share:.1%} of the readings in the backtest")
+    for warning in warnings:
+        typer.echo(f"warning: {warning.message}")
     show("first rows", next(vintage.tables()).drop(columns=["created"]).head(12).to_dict("records"))
     if result["failed"]:
         show("series without a forecast", vintage.failures.head(12).to_dict("records"))

@@ -143,7 +143,7 @@ def schema() -> None:
 
 def _show_outcome(outcome: Any, as_json: bool) -> None:
     from forecasting.cli.tables import show
-    from forecasting.report.results import summary
+    from forecasting.report.outcome import summary
 
     if as_json:
         typer.echo(outcome.model_dump_json(indent=1))
@@ -155,6 +155,8 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
         if any(row["from_version"] or row["note"] for row in outcome.challengers):
             show("challengers", outcome.challengers)
         typer.echo(summary(outcome))
+        for number, step in enumerate(outcome.next_steps, start=1):
+            typer.echo(f"try next {number}: {step}")
         for note in outcome.notes:
             typer.echo(f"note: {note}")
         if outcome.forecasts["rows"]:

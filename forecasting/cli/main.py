@@ -18,6 +18,7 @@ from forecasting.errors import GatecastError, no_space
 __all__ = ["app", "main"]
 
 _DEBUG = "--debug"
+_EVERYWHERE = f"{_DEBUG}, as in every command: show the traceback of an error."
 
 app = typer.Typer(
     name="gatecast",
@@ -56,9 +57,9 @@ for group in (
     (monitor, deploy, serve, backup, schema),
 ):
     for command in group:
-        app.command()(command)
+        app.command(epilog=_EVERYWHERE)(command)
 keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
-keys.command("new")(new_key)
+keys.command("new", epilog=_EVERYWHERE)(new_key)
 app.add_typer(keys, name="keys")
 
 

@@ -45,6 +45,10 @@ class Forecast(Section):
     seed: int = 1
     """Seed for drawing symbols."""
 
+    max_age: int | None = Field(None, ge=1)
+    """Steps without a reading, counted to the newest one of all series and to now, after which a series is stale: it is
+    forecast and named in the warnings. `null`: one horizon, and now does not count."""
+
     calibrate: Calibrate = Calibrate()
     """The residuals that the intervals are made of."""
 

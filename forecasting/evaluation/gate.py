@@ -15,7 +15,7 @@ from forecasting.errors import GatecastError
 from forecasting.evaluation.bootstrap import Improvement, better
 from forecasting.evaluation.metrics import METRICS, Judged, Scored, primary_metric, revision, value
 
-__all__ = ["Backtested", "Rule", "Verdict", "best_baseline", "judge", "sane"]
+__all__ = ["Backtested", "Rule", "Verdict", "best_baseline", "held", "judge", "sane"]
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,11 @@ def _coverage(scored: Scored, instead: Backtested | None, gate: Gate) -> list[Ru
         Rule("min_coverage", covered, low, covered >= low, sentence + f"at least {low:.1%} is required"),
         Rule("max_coverage", covered, high, covered <= high, sentence + f"at most {high:.1%} is allowed"),
     ]
+
+
+def held(scored: Judged, gate: Gate) -> bool:
+    """Whether the intervals of a backtest held what the gate asks of them; symbols have none."""
+    return not isinstance(scored, Scored) or all(rule.passed for rule in _coverage(scored, None, gate))
 
 
 def _stability(scored: Scored, naive: Judged | None, gate: Gate, step: int) -> Rule:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecasting.bundle.scoring import inside, pinball, widest_interval
-from forecasting.columns import CUTOFF, MODEL, STEP, UNIQUE_ID
+from forecasting.columns import CUTOFF, MODEL, STEP, UNIQUE_ID, interval_columns, quantile_column
 from forecasting.errors import ConfigError, GatecastError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Metric",
     "Scored",
     "count_readings",
+    "covered",
     "identity",
     "primary_metric",
     "ratio",
@@ -242,6 +243,20 @@ def table(scored: Sequence[Judged], by: By) -> pd.DataFrame:
 def summarise(scored: Judged) -> dict[str, float]:
     """Every metric over all windows and steps."""
     return {name: value(scored, metric) for name, metric in scored.metrics.items()}
+
+
+def covered(scored: Judged) -> dict[str, float]:
+    """The share of actuals inside each central interval, by its level in percent, such as `80`."""
+    if not isinstance(scored, Scored):
+        return {}
+    names = [quantile_column(quantile) for quantile in scored.quantiles]
+    pairs = interval_columns(names)
+    found = {}
+    for depth, (_, _, level) in enumerate(pairs):
+        bounds = scored.forecast[..., [depth, len(names) - 1 - depth]]
+        held = inside(scored.y, bounds)[scored.observed & scored.finite]
+        found[f"{level:g}"] = float(held.mean()) if held.size else float("nan")
+    return found
 
 
 def sums(scored: Judged, metric: Metric) -> tuple[Floats, Floats]:

@@ -11,15 +11,18 @@ import numpy as np
 import pandas as pd
 
 from forecasting.config.job import Job
+from forecasting.config.operation import MIN_RESIDUALS
 from forecasting.errors import RegistryError
-from forecasting.evaluation.gate import Backtested
+from forecasting.evaluation.gate import Backtested, held
 from forecasting.evaluation.judging import Candidate, Judgment, as_challenger, as_champion, judge_challenger
-from forecasting.evaluation.metrics import Judged, summarise
+from forecasting.evaluation.metrics import Judged, covered, summarise
 from forecasting.evaluation.metrics import table as value_table
 from forecasting.evaluation.uncertainty import mean_of
+from forecasting.registry.aliases import Cause
 from forecasting.registry.registry import Registry
+from forecasting.registry.versions import COVERED, INTERVALS
 from forecasting.runtime.files import write_text
-from forecasting.series.folds import Fold, last_reading
+from forecasting.series.folds import Fold, last_reading, shift
 
 __all__ = ["Decision", "Judging", "decide"]
 
@@ -73,17 +76,17 @@ def decide(registry: Registry, judging: Judging) -> Decision:
             return Decision(judgment, 0, None, fallback=False)
         version = _register(registry, judging, candidates[0], judgment)
         if judgment.verdict.passed:
-            _go_live(registry, judging, version, opponent)
+            _go_live(registry, judging, version, opponent, "passed every rule of the gate")
             return Decision(judgment, version, candidates[0].name, fallback=False)
         if opponent is None and job.gate.fallback == "best_baseline":
             baseline = next(candidate for candidate in candidates if candidate.name == judgment.fallback)
             version = _register(registry, judging, baseline, judgment)
-            _go_live(registry, judging, version, opponent)
+            _go_live(registry, judging, version, opponent, "the best baseline, since the network was refused")
             return Decision(judgment, version, baseline.name, fallback=True)
     return Decision(judgment, version, None, fallback=False)
 
 
-def _go_live(registry: Registry, judging: Judging, version: int, opponent: int | None) -> None:
+def _go_live(registry: Registry, judging: Judging, version: int, opponent: int | None, why: str) -> None:
     """Promote, once: a version that was rolled back by hand does not return when its run is repeated.
 
     MLflow cannot compare and set an alias, so the live version is checked once more.
@@ -97,7 +100,7 @@ def _go_live(registry: Registry, judging: Judging, version: int, opponent: int |
             f" {f'version {opponent}' if opponent else 'the baselines'}: another home writes to this registry. Let all"
             " of them name one folder in GATECAST_LOCKS, and run again"
         )
-    registry.aliases.promote(judging.job.name, version)
+    registry.aliases.promote(judging.job.name, version, cause=Cause(f"run {judging.run_id[:8]}: {why}"))
     judging.went_live.touch()
 
 
@@ -125,18 +128,35 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
 
 
 def _register(registry: Registry, judging: Judging, candidate: Candidate, judgment: Judgment) -> int:
-    """Recalibrate the candidate's last bundle on all held-out windows and register it, once."""
+    """Recalibrate the candidate's last bundle on held-out windows and register it, once."""
+    scored, since = judgment.of(candidate.name).scored, _calibrated_since(judging, judgment.of(candidate.name).scored)
     work, least = judging.work / f"registered-{candidate.name}", judging.job.window.min_observed
-    bundle = as_champion(candidate.bundles[-1], judging.table, judging.folds[-1], work, min_observed=least)
+    fold = judging.folds[-1]._replace(fit_until=since)
+    bundle = as_champion(candidate.bundles[-1], judging.table, fold, work, min_observed=least)
     passed = judgment.verdict.passed and candidate.name == judgment.verdict.challenger
+    by_level = {f"{COVERED}@{level}": share for level, share in covered(scored).items()}
     return registry.versions.register(
         judging.job.name,
         judging.run_id,
         bundle,
         verdict="passed" if passed else "refused" if candidate.name == judgment.verdict.challenger else "fallback",
-        metrics=summarise(judgment.of(candidate.name).scored),
-        notes=_notes(judging, judgment.of(candidate.name).scored),
+        metrics=summarise(scored) | by_level,
+        notes=_notes(judging, scored)
+        | ({} if since == judging.folds[-1].fit_until else {INTERVALS: since.isoformat()}),
     )
+
+
+def _calibrated_since(judging: Judging, scored: Judged) -> pd.Timestamp:
+    """From when on the residuals of a registered model come: all windows that no fit has seen.
+
+    Where its intervals did not hold in the backtest, the residuals of validation do not fit the later span: then those
+    of the backtest alone count, if there are enough of them.
+    """
+    fold, job = judging.folds[-1], judging.job
+    if "coverage" not in scored.metrics or held(scored, job.gate):
+        return fold.fit_until
+    enough = shift(fold.seen_until, job.window.horizon + MIN_RESIDUALS, job.series.freq)
+    return fold.seen_until if enough <= last_reading(judging.table) else fold.fit_until
 
 
 def _notes(judging: Judging, scored: Judged) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -19,6 +20,9 @@ __all__ = ["Run", "Runs"]
 
 _KEY: Final = "gatecast.key"  # of a run: the content address of everything that it depends on
 _PARENT: Final = "mlflow.parentRunId"  # MLflow shows such runs under their parent
+_KIND: Final = "mlflow.experimentKind"  # MLflow's page then opens with runs and models, not with traces of prompts
+_TYPE: Final = "mlflow.runType"
+_NOTE: Final = "mlflow.note.content"  # the description of a run
 _BATCH: Final = 1000  # metrics per request, MLflow's limit
 
 
@@ -49,7 +53,8 @@ class Runs:
             if any(run.info.status == "FINISHED" for run in found):
                 return Run(next(run.info.run_id for run in found if run.info.status == "FINISHED"), finished=True)
             if not found:
-                client.create_run(experiment, tags={_KEY: key}, run_name=f"{job}-{key[:8]}")
+                name = f"{job} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+                client.create_run(experiment, tags={_KEY: key, _TYPE: "training"}, run_name=name)
                 found = _runs_of(client, experiment, key)
             run_id, *twins = (str(run.info.run_id) for run in found)
             for twin in twins:  # an answer was lost, and MLflow's client has retried
@@ -119,6 +124,10 @@ class Runs:
             for name, value in tags.items():
                 client.set_tag(run_id, name, value)
 
+    def describe(self, run_id: str, text: str) -> None:
+        """Set the description that MLflow's page shows above a run, in Markdown."""
+        self.set_tags(run_id, {_NOTE: text})
+
     def finish(self, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
         """End the run; only a FINISHED one is never repeated."""
         with connect(self.tracking_uri) as client:
@@ -128,7 +137,9 @@ class Runs:
         experiment = client.get_experiment_by_name(job)
         if experiment is None:
             location = None if self.tracking_uri.startswith("http") else (self.artifacts.absolute() / job).as_uri()
-            return str(client.create_experiment(job, artifact_location=location))
+            return str(
+                client.create_experiment(job, artifact_location=location, tags={_KIND: "custom_model_development"})
+            )
         if experiment.lifecycle_stage != "active":
             raise RegistryError(
                 f"the experiment {job} was deleted; restore it with "

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "TWIN", "Version", "Versions", "aliases_of"]
+__all__ = ["CHALLENGER", "CHAMPION", "COVERED", "INTERVALS", "PREVIOUS", "TWIN", "Version", "Versions", "aliases_of"]
 
 CHAMPION: Final = "champion"  # serves
 CHALLENGER: Final = "challenger"  # registered last, judged, not (yet) promoted
 PREVIOUS: Final = "previous"  # was champion before; what a rollback brings back
 
+COVERED: Final = "coverage"  # @80: of the 80 % interval, among the metrics of a version
+INTERVALS: Final = "intervals_since"  # the note of a version whose intervals have residuals of the backtest alone
 TWIN: Final = "twin"  # the note that names the judged version whose place this one took
 _MANIFEST: Final = "gatecast.manifest"  # the tag with the checksum of its bundle
 _NOTE: Final = "gatecast.note."  # begins the name of every note's tag
@@ -49,6 +51,12 @@ class Version:
     manifest: str = ""  # sha256 of its bundle's manifest, and so of all files
     metrics: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)  # what else is to be known of it, such as until when it saw
+
+    @property
+    def coverage(self) -> dict[str, float]:
+        """The share of the backtest's readings inside each interval, by its level in percent."""
+        mark = f"{COVERED}@"
+        return {name.removeprefix(mark): share for name, share in self.metrics.items() if name.startswith(mark)}
 
     @property
     def judged(self) -> int:
@@ -133,7 +141,7 @@ class Versions:
                 "verdict": version.verdict,
                 "created": version.created.replace(tzinfo=None),
                 "run_id": version.run_id,
-                **version.metrics,
+                **{name: value for name, value in version.metrics.items() if "@" not in name},
             }
             for version in self._registered(job)
         ]

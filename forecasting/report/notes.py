@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pandas as pd
+
 from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import read_spec
 from forecasting.columns import UNIQUE_ID
 from forecasting.config.job import Job
+from forecasting.evaluation.gate import held
+from forecasting.evaluation.metrics import summarise
+from forecasting.lifecycle.last_fit import FinalFit
+from forecasting.lifecycle.promotion import Decision
 from forecasting.runtime.workspace import Workspace
 from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.records import Fitted
 
-__all__ = ["notes"]
+__all__ = ["notes", "of_live"]
 
 _SHOWN = 3  # series in a sentence
 _MET = ("stray", "static_changed")  # rules whose sentences belong beside the result
@@ -30,6 +36,31 @@ def notes(workspace: Workspace, job: Job, data: Snapshot, fitted: Fitted, vintag
         *(f"{count} {note}" for count, note in decided[["count", "note"]].itertuples(index=False)),
         *_borrowed(data, fitted),
     ]
+
+
+def of_live(job: Job, decision: Decision, fit_until: pd.Timestamp, final: FinalFit | None) -> list[str]:
+    """The sentences on what this run made live: intervals of a baseline that did not hold, the age of the weights."""
+    if decision.promoted is None:
+        return []
+    if decision.fallback:
+        return [*_uncovered(job, decision)]
+    if final is not None and final.version is not None:
+        return []
+    return [
+        f"the live network was fitted on readings up to {fit_until}; train.final_fit: true adds a fit on all of them"
+    ]
+
+
+def _uncovered(job: Job, decision: Decision) -> Iterator[str]:
+    """Coverage is judged of a baseline, too, though it goes live all the same."""
+    scored = decision.judgment.of(decision.judgment.fallback).scored
+    if held(scored, job.gate):
+        return
+    share, (low, high) = summarise(scored)["coverage"], job.gate.coverage
+    yield (
+        f"{share:.1%} of the actuals lay inside the widest interval of {scored.model}, which serves, and {low:.0%} to"
+        f" {high:.0%} are asked for; its intervals were made anew from the readings of the backtest, where enough"
+    )
 
 
 def _unforecast(data: Snapshot, vintage: Vintage | Absent) -> Iterator[str]:

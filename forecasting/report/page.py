@@ -54,6 +54,7 @@ class Report:
     decisions: pd.DataFrame = field(default_factory=pd.DataFrame)  # decision, count, series, note
     config: str = ""  # the job's YAML
     notes: Sequence[str] = ()  # sentences that stand beneath the verdict
+    next_steps: Sequence[str] = ()  # after a refusal: changes of the job to try
     failures: pd.DataFrame = field(default_factory=pd.DataFrame)  # unique_id, reason: series without a forecast
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,23 +11,24 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict
 
 from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Bundle, read_spec
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
 from forecasting.columns import DS, UNIQUE_ID, Y, records
 from forecasting.config.job import Job
-from forecasting.evaluation.judging import Judgment
 from forecasting.lifecycle.attempts import Attempt
 from forecasting.lifecycle.costs import costs
 from forecasting.lifecycle.last_fit import FinalFit, rules_of
 from forecasting.lifecycle.promotion import Decision
 from forecasting.registry.registry import Registry
 from forecasting.report import frames
-from forecasting.report.notes import notes
+from forecasting.report.advice import advice
+from forecasting.report.notes import notes, of_live
+from forecasting.report.outcome import Outcome, summary
 from forecasting.report.page import Report, write
 from forecasting.report.texts import texts
+from forecasting.report.tracked import described, logged
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.moments import stamps_of
 from forecasting.series.vocabulary import unit_of
@@ -36,56 +36,11 @@ from forecasting.storage import ingestion
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.records import Fitted
 
-__all__ = ["Finished", "Outcome", "conclude", "parameters", "summary"]
+__all__ = ["Finished", "conclude", "parameters"]
 
 _EXAMPLES = 6  # backtest forecasts that the report draws
 _FAILURES = 1000  # series without a forecast in an outcome
 _SHOWN_HISTORY = 3  # contexts of history that the report draws of each series
-
-
-class Outcome(BaseModel):
-    """The result of a run: the same object for a person, a program, and the archive."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    run_id: str
-    version: int
-    model: str | None  # that went live by this run
-    promoted: bool  # did the network go live
-    fallback: bool  # did a baseline go live in its place
-    champion: int | None  # the version that is live now
-    verdict: list[dict[str, Any]]  # rule, figure, bound, passed, sentence
-    leaderboard: list[dict[str, Any]]  # model and its metrics
-    members: list[dict[str, Any]] = []  # of an ensemble: model, title, weight, context
-    challengers: list[dict[str, Any]] = []  # first weights, cost and gain of each; the last one is the judged
-    final_fit: list[dict[str, Any]] = []  # the rules of the last fit on all readings; none if it was not configured
-    forecasts: dict[str, Any]  # rows, and table, model, version, series without any; or the reason for none
-    notes: list[str] = []  # what would otherwise go unsaid: series left out, labels that changed, borrowed scales
-    report: str
-
-
-def summary(outcome: Outcome) -> str:
-    """The outcome in one sentence."""
-    challenger = outcome.leaderboard[0]["model"] if outcome.leaderboard else "the network"
-    reasons = [rule["sentence"] for rule in outcome.verdict if not rule["passed"]]
-    if outcome.promoted:
-        return f"{outcome.model} passed every rule and is the champion, version {outcome.champion}.{_finally(outcome)}"
-    refused = f"{challenger} was refused: {'; '.join(reasons)}."
-    if outcome.fallback:
-        return f"{refused} The best baseline, {outcome.model}, serves in its place as version {outcome.champion}."
-    if outcome.champion is None:
-        return f"{refused} Nothing is live, since there is no champion and gate.fallback is none."
-    return f"{refused} Version {outcome.champion} stays the champion."
-
-
-def _finally(outcome: Outcome) -> str:
-    failed = [rule["sentence"] for rule in outcome.final_fit if not rule["passed"]]
-    if failed:
-        return f" It serves as judged, since the last fit on all readings was refused: {'; '.join(failed)}."
-    if outcome.final_fit and outcome.champion != outcome.version:
-        return f" It was fitted once more on all readings; the judged twin is version {outcome.version}."
-    return ""
 
 
 class Finished(NamedTuple):
@@ -135,12 +90,13 @@ def conclude(registry: Registry, workspace: Workspace, run: Finished) -> Outcome
     (results / "outcome.json").write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
     write(report, _report(workspace, run, outcome))
     shutil.copyfile(report, results / "report.html")
-    registry.runs.log_metrics(run_id, _metrics(judgment, run.curves) | _costs(outcome))
+    registry.runs.log_metrics(run_id, logged(judgment, run.curves, job.gate.primary) | _costs(outcome))
     registry.runs.log_artifacts(run_id, results)
     registry.runs.set_tags(
         run_id,
         {"gatecast.verdict": "passed" if outcome.promoted else "refused", "gatecast.summary": summary(outcome)[:5000]},
     )
+    registry.runs.describe(run_id, described(outcome, job.gate.primary))
     registry.runs.finish(run_id)
     shutil.rmtree(results)
     return outcome
@@ -163,7 +119,12 @@ def _outcome(registry: Registry, workspace: Workspace, run: Finished, report: Pa
         challengers=costs(job, run.attempts, decision.judgment),
         final_fit=rules_of(run.final),
         forecasts=_where(workspace, job, vintage),
-        notes=notes(workspace, job, run.data, run.fits[-1], vintage),
+        notes=[
+            *notes(workspace, job, run.data, run.fits[-1], vintage),
+            *of_live(job, decision, run.data.folds[-1].fit_until, run.final),
+            *(one.message for one in ([] if isinstance(vintage, Absent) else vintage.cautions)),
+        ],
+        next_steps=advice(job, decision.judgment.verdict),
         report=str(report),
     )
 
@@ -178,23 +139,8 @@ def _where(workspace: Workspace, job: Job, vintage: Vintage | Absent) -> dict[st
         return {"rows": 0, "reason": vintage.reason}
     table = str(workspace.forecasts(job.name))
     result = {"rows": vintage.rows, "table": table, "model": vintage.model, "version": vintage.version}
+    result |= {"coverage": dict(vintage.coverage or {}), "warnings": [one.plain() for one in vintage.cautions]}
     return result | {"failed": len(vintage.failures), "failures": vintage.failures.head(_FAILURES).to_dict("records")}
-
-
-def _metrics(judgment: Judgment, curves: pd.DataFrame) -> dict[str, float | Sequence[float]]:
-    """The challenger's metrics by name, all others as `model.metric`, and the curves of the last fold."""
-    challenger = judgment.backtests[0].name
-    board = judgment.leaderboard.set_index("model")
-    metrics: dict[str, float | Sequence[float]] = {
-        str(name) if model == challenger else f"{model}.{name}": float(value)
-        for model, row in board.iterrows()
-        for name, value in row.items()
-        if math.isfinite(value)
-    }
-    last = curves[curves["fold"] == curves["fold"].max()].dropna()
-    if last.empty:  # a search has no curve
-        return metrics
-    return metrics | {"loss": last["loss"].tolist(), "val_loss": last["val_loss"].tolist()}
 
 
 def _costs(outcome: Outcome) -> dict[str, float | Sequence[float]]:
@@ -231,11 +177,17 @@ def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
         curves=run.curves.dropna(),
         tried=pd.DataFrame() if run.tried is None else run.tried,
         validation=met.violations,
-        decisions=pd.concat([met.decisions, data.decisions], ignore_index=True),
+        decisions=_once(pd.concat([met.decisions, data.decisions], ignore_index=True)),
         config=_yaml(job),
         notes=outcome.notes,
+        next_steps=outcome.next_steps,
         failures=pd.DataFrame(outcome.forecasts.get("failures", [])),
     )
+
+
+def _once(decisions: pd.DataFrame) -> pd.DataFrame:
+    """Each decision once: of the ingested rows and of all that are stored, the latter counts."""
+    return decisions.drop_duplicates(["decision", "note"], keep="last", ignore_index=True)
 
 
 def parameters(job: Job) -> dict[str, str | float | int]:

@@ -7,10 +7,10 @@ from concurrent.futures import Executor
 from typing import Any, NamedTuple, Protocol
 
 from forecasting.bundle.forecaster import Forecaster
-from forecasting.bundle.forecasts import Forecasts
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.symbol_forecaster import SymbolForecaster
 from forecasting.config.settings import ServeSettings
+from forecasting.serve.answers import Answer
 from forecasting.serve.continuation import SymbolAnswering
 from forecasting.serve.inference import QuantileAnswering
 from forecasting.serve.offload import Offload
@@ -26,8 +26,8 @@ class Answering(Protocol):
     def full(self) -> bool:
         """Whether one more request would be refused."""
 
-    async def forecast(self, query: ForecastQuery) -> tuple[Forecasts, list[str]]:
-        """The forecasts of every series, in the order in which they came, and the names of those without any.
+    async def forecast(self, query: ForecastQuery) -> Answer:
+        """The forecasts of every series, in the order in which they came, and what is to be said of them.
 
         Raises ServiceError 422 that lists every violation, 429 where too many requests wait.
         """

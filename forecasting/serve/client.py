@@ -66,6 +66,7 @@ class Client:
     ) -> pd.DataFrame:
         """Forecast every series of a long table: unique_id, ds, cutoff, step and one column per quantile.
 
+        What is to be said of the inputs stands in `table.attrs["warnings"]`.
         Of a model of symbols, which reads labels as y: symbol, probability and unknown in place of the quantiles.
         `future` says what is known ahead; `name` is needed where several models are served. Stamps are UTC; those of
         the table may have a time zone.
@@ -74,7 +75,10 @@ class Client:
         content = {"columns": _columns(history), **{key: value for key, value in wanted.items() if value is not None}}
         if future is not None:
             content["future"] = _columns(future)
-        return _table(self._ask("POST", "/v1/forecast", content)["columns"])
+        answer = self._ask("POST", "/v1/forecast", content)
+        table = _table(answer["columns"])
+        table.attrs["warnings"] = [one["message"] for one in answer.get("warnings", [])]
+        return table
 
     def continue_text(
         self,

@@ -13,6 +13,7 @@ from forecasting.columns import DS, PROBABILITY, UNIQUE_ID, UNKNOWN_READ, Y
 from forecasting.config.settings import ServeSettings
 from forecasting.errors import DataError
 from forecasting.series.vocabulary import join_symbols, split_text
+from forecasting.serve.answers import Answer
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.inference import check_steps, faults
 from forecasting.serve.offload import Offload
@@ -35,9 +36,10 @@ class SymbolAnswering:
         self._limits = settings
         self._offload = offload
 
-    async def forecast(self, query: ForecastQuery) -> tuple[SymbolForecasts, list[str]]:
+    async def forecast(self, query: ForecastQuery) -> Answer:
         """What follows every series, as `gatecast forecast` continues it; see `Answering.forecast`."""
-        return await self._offload.run(lambda: _continued(self._forecaster, query, self._limits), large=True), []
+        found = await self._offload.run(lambda: _continued(self._forecaster, query, self._limits), large=True)
+        return Answer(found, [], self._forecaster.cautions(found))
 
     async def prompt(self, request: ForecastRequest) -> dict[str, Any]:
         """What follows a text: as a text, as symbols and how probable each was.
@@ -62,7 +64,9 @@ def _continued(forecaster: SymbolForecaster, query: ForecastQuery, limits: Serve
     try:
         found = forecaster.continued(table, query.steps)
     except DataError as error:
-        raise ServiceError(422, "unusable_data", "the labels cannot be used", faults(table, spec)) from error
+        raise ServiceError(
+            422, "unusable_data", "the labels cannot be used", faults(table, spec, query.steps)
+        ) from error
     place = {name: row for row, name in enumerate(found.unique_id)}
     order = [place[name] for name in names]
     return SymbolForecasts(*(part[order] for part in found))

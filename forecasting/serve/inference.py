@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.forecasts import QuantileForecasts
-from forecasting.bundle.quantile_forecaster import QuantileForecaster
+from forecasting.bundle.quantile_forecaster import Latest, QuantileForecaster
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID
 from forecasting.config.settings import ServeSettings
@@ -20,6 +20,7 @@ from forecasting.runtime.processes import cores
 from forecasting.series.frequency import Grid
 from forecasting.series.validate import validate
 from forecasting.series.windows import Batch, Windows
+from forecasting.serve.answers import Answer
 from forecasting.serve.batching import Batcher, BusyError
 from forecasting.serve.errors import ServiceError, busy
 from forecasting.serve.offload import Offload
@@ -74,16 +75,16 @@ class QuantileAnswering:
         """Whether one more request would be refused."""
         return self.batcher.full
 
-    async def forecast(self, query: ForecastQuery) -> tuple[QuantileForecasts, list[str]]:
+    async def forecast(self, query: ForecastQuery) -> Answer:
         """The forecasts of every series, cut to the steps asked for; see `Answering.forecast`."""
         large = len(query.readings.y) > _MANY
-        windows, batch = await self._offload.run(lambda: _prepared(self._forecaster, query.readings), large=large)
+        latest, batch = await self._offload.run(lambda: _prepared(self._forecaster, query), large=large)
         try:
             read = await self.batcher.run(batch)
         except BusyError:
             raise busy() from None
-        large = len(windows) * self._forecaster.spec.horizon * len(query.quantiles) > LARGE
-        return await self._offload.run(lambda: _finished(self._forecaster, windows, read, query), large=large)
+        large = len(latest.windows) * self._forecaster.spec.horizon * len(query.quantiles) > LARGE
+        return await self._offload.run(lambda: _finished(self._forecaster, latest, read, query), large=large)
 
     async def prompt(self, request: ForecastRequest) -> dict[str, Any]:  # noqa: ARG002 - the protocol's
         """Raises ServiceError 422: numbers follow no text."""
@@ -95,22 +96,21 @@ class QuantileAnswering:
         await self.batcher.drained()
 
 
-def _prepared(forecaster: QuantileForecaster, readings: Readings) -> tuple[Windows, Batch]:
-    _check_together(readings, forecaster.spec)
+def _prepared(forecaster: QuantileForecaster, query: ForecastQuery) -> tuple[Latest, Batch]:
+    _check_together(query.readings, forecaster.spec)
     with np.errstate(over="ignore", invalid="ignore"):  # checked: what is no number is no forecast
-        windows = _windows(forecaster, readings)
-        return windows, _batch(forecaster, windows)
+        latest = _latest(forecaster, query)
+        return latest, _batch(forecaster, latest.windows)
 
 
-def _finished(
-    forecaster: QuantileForecaster, windows: Windows, read: np.ndarray, query: ForecastQuery
-) -> tuple[QuantileForecasts, list[str]]:
+def _finished(forecaster: QuantileForecaster, latest: Latest, read: np.ndarray, query: ForecastQuery) -> Answer:
+    windows = latest.windows
     everything = np.arange(len(windows))
     with np.errstate(over="ignore", invalid="ignore"):
         base = forecaster.bundle.predictor.pick(read, windows, everything)
         values = forecaster.finish(base, windows, everything, query.quantiles)
     _check_finite(values)
-    return _in_order(windows, values, query)
+    return Answer(*_in_order(windows, values, query), latest.cautions)
 
 
 def _in_order(windows: Windows, values: np.ndarray, query: ForecastQuery) -> tuple[QuantileForecasts, list[str]]:
@@ -163,14 +163,13 @@ def _check_finite(*arrays: np.ndarray) -> None:
         raise ServiceError(422, "not_finite", "these readings give a forecast that is no finite number")
 
 
-def _windows(forecaster: QuantileForecaster, readings: Readings) -> Windows:
+def _latest(forecaster: QuantileForecaster, query: ForecastQuery) -> Latest:
     spec = forecaster.spec
     try:
-        return forecaster.latest(readings, guard=lambda table: check_steps(table, spec))
+        return forecaster.latest(query.readings, steps=query.steps, guard=lambda table: check_steps(table, spec))
     except DataError as error:
-        raise ServiceError(
-            422, "unusable_data", "the readings cannot be used", faults(readings.table(), spec)
-        ) from error
+        found = faults(query.readings.table(), spec, query.steps)
+        raise ServiceError(422, "unusable_data", "the readings cannot be used", found) from error
 
 
 def check_steps(table: pd.DataFrame, spec: Spec) -> None:
@@ -191,7 +190,7 @@ def check_steps(table: pd.DataFrame, spec: Spec) -> None:
         raise ServiceError(422, "unusable_data", "the readings have another frequency than the model", [fault])
 
 
-def faults(table: pd.DataFrame, spec: Spec) -> list[str]:
+def faults(table: pd.DataFrame, spec: Spec, steps: int) -> list[str]:
     """Every violation, without the names and stamps that came."""
     report = validate(table, spec.series.model_copy(update={"min_length": 1}))
     found = [
@@ -201,5 +200,5 @@ def faults(table: pd.DataFrame, spec: Spec) -> list[str]:
     ]
     if not found and spec.features.future:
         ahead = ", ".join(spec.features.future)
-        found.append(f"{ahead}: needed for each of the next {spec.horizon} steps of every series, in rows without y")
+        found.append(f"{ahead}: needed for each of the next {steps} steps of every series, in rows without y")
     return found or ["no series has a reading within the model's bounds"]

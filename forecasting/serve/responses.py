@@ -14,9 +14,10 @@ __all__ = ["columns_of", "origin_of", "plain", "plain_columns", "records_of", "t
 
 
 def origin_of(model: Loaded) -> dict[str, Any]:
-    """Who made a forecast; `baseline` is true where no network was better than that."""
+    """Who made a forecast, `baseline` where no network was better, and what its intervals held in the backtest."""
     spec = model.forecaster.spec
-    return {"name": model.name, "version": model.version, "kind": spec.model, "baseline": spec.baseline}
+    who = {"name": model.name, "version": model.version, "kind": spec.model, "baseline": spec.baseline}
+    return who | {"coverage": dict(model.coverage)}
 
 
 def columns_of(found: Forecasts) -> dict[str, list[Any]]:

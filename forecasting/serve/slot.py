@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,7 @@ class Loaded:
     forecaster: Forecaster
     answering: Answering
     since: datetime  # UTC
+    coverage: Mapping[str, float]  # of its intervals in the backtest, by level in percent; empty: not known
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,10 @@ class Slot:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             version, manifest = int(note["version"]), str(note["manifest"])
-            found = self._open(self._place.registry.cache.path(self.name, version), version, manifest)
-        except (OSError, ValueError, KeyError, TypeError, GatecastError):
+            covered = {str(level): float(share) for level, share in note.get("coverage", {}).items()}
+            directory = self._place.registry.cache.path(self.name, version)
+            found = self._open(directory, version, manifest, covered)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, GatecastError):
             return False
         self.current = found
         return True
@@ -101,7 +105,7 @@ class Slot:
         with self._lock:
             try:
                 swapped = self._follow(self._wanted(), again=again)
-                self.problem = None if self.refusal is None else "the version that should answer was refused"
+                self.problem = None if self.refusal is None else _PROBLEMS[ArtifactError]
             except Exception as error:
                 self.problem = _PROBLEMS.get(type(error), f"the look failed: {type(error).__name__}")
                 if isinstance(error, ArtifactError | UnknownVersionError):  # the registry answered
@@ -136,7 +140,7 @@ class Slot:
             if version.manifest not in place.tried:
                 self._trials.run(directory, version.version, version.manifest)
             place.tried.add(version.manifest)
-            found = self._open(directory, version.version, version.manifest)
+            found = self._open(directory, version.version, version.manifest, version.coverage)
         except (RegistryError, OSError) as error:
             self.refusal = f"version {version.version}: the registry does not give its bundle"  # no address is told
             raise RegistryError(f"version {version.version}: {error}") from error
@@ -151,14 +155,14 @@ class Slot:
         self._tidy()
         return True
 
-    def _open(self, directory: Path, version: int, manifest: str) -> Loaded:
+    def _open(self, directory: Path, version: int, manifest: str, coverage: Mapping[str, float]) -> Loaded:
         """Compare with the registered files, replay the golden forecast, warm up; raises ArtifactError if any fails."""
         machinery = self._place.machinery
         bundle = open_bundle(directory, threads=machinery.settings.threads, registered=manifest)
         forecaster = forecaster_of(bundle)
         forecaster.check()
         answering = answering_of(forecaster, machinery)
-        return Loaded(self.name, version, manifest, forecaster, answering, since=datetime.now(UTC))
+        return Loaded(self.name, version, manifest, forecaster, answering, datetime.now(UTC), coverage)
 
     @property
     def _note(self) -> Path:
@@ -167,7 +171,8 @@ class Slot:
     def _remember(self, loaded: Loaded) -> None:
         """Write the note; where that fails the next start asks the registry, and this one goes on."""
         try:
-            write_text(self._note, json.dumps({"version": loaded.version, "manifest": loaded.manifest}))
+            note = {"version": loaded.version, "manifest": loaded.manifest, "coverage": dict(loaded.coverage)}
+            write_text(self._note, json.dumps(note))
         except OSError as error:
             log.warning("note not written", extra={"model": loaded.name, "reason": error.strerror})
 

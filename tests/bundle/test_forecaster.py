@@ -162,6 +162,17 @@ def test_values_missing_ahead_are_named(ridge: Forecaster, fitted: Fitted, futur
     assert error.value.violations == ("a: f", "b: f", "c: f")
 
 
+def test_fewer_steps_need_fewer_rows_of_what_is_known_ahead(
+    ridge: Forecaster, fitted: Fitted, future: pd.DataFrame
+) -> None:
+    """So many steps, so many rows: later ones count as their mean, and an earlier one that is missing is named."""
+    first = future["ds"] < future.groupby("unique_id")["ds"].transform("max")
+    table = ridge.forecast(fitted.table, future[first], horizon=2)
+    assert table.groupby("unique_id")["step"].apply(list).tolist() == [[1, 2]] * 3
+    with pytest.raises(DataError, match="3 series lack values that must be known for the next 3 steps"):
+        ridge.forecast(fitted.table, future[first], horizon=3)
+
+
 def test_a_hole_in_the_history_stops_no_backtest(ridge: Forecaster, fitted: Fitted) -> None:
     """A row that the past lacks has no value known ahead either: taken as the mean, as in training."""
     cutoff = fitted.fold.cutoffs[:1]

@@ -1,18 +1,22 @@
 """Commands of a job: one JSON object, one clear message, and nothing half-written."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
+from forecasting.storage.store import Store
 from tests.cli.tiny import WAVE, Answer, rows
 
 OUTCOME = {
     *("name", "run_id", "version", "promoted", "model", "fallback", "champion"),
-    *("verdict", "leaderboard", "forecasts", "report", "challengers", "members", "final_fit", "notes"),
+    *("verdict", "leaderboard", "forecasts", "report", "challengers", "members", "final_fit", "notes", "next_steps"),
 }
 
 
@@ -139,6 +143,43 @@ def test_ingest_twice_changes_nothing(gatecast_here: Callable[..., Answer], conf
     config(rows([*WAVE[:-1], 99.0]))
     third = json.loads(gatecast_here("ingest", path, "--json").out)
     assert (third["inserted"], third["updated"]) == (0, 1)
+
+
+def test_a_file_of_what_is_known_ahead_is_a_file(
+    gatecast_here: Callable[..., Answer], config: Callable[..., Path], home: Path
+) -> None:
+    """Without the column of readings: new stamps bring the covariate, stored readings stay, and a note says so."""
+    known = pd.read_csv(io.StringIO(rows(WAVE))).assign(wind=1.0)
+    path = config(known.to_csv(index=False), series={"freq": "h", "future": ["wind"]})
+    assert gatecast_here("ingest", path).code == 0
+    hours = pd.Timestamp("2026-01-01") + np.arange(298, 304) * pd.Timedelta("1h")
+    config(
+        pd.DataFrame({"unique_id": "a", "ds": hours, "wind": 2.0}).to_csv(index=False),
+        series={"freq": "h", "future": ["wind"]},
+    )
+    answer = json.loads(gatecast_here("ingest", path, "--json").out)
+    assert (answer["inserted"], answer["updated"]) == (4, 2)
+    assert answer["notes"] == ["1 series bring no reading, but values that are known ahead (series a)"]
+    stored = Store(home).observations.read("tiny").tail(7)
+    np.testing.assert_array_equal(stored["wind"], [1, 2, 2, 2, 2, 2, 2])
+    np.testing.assert_array_equal(stored["y"], [*WAVE[-3:], *[np.nan] * 4])
+
+
+def test_what_is_known_ahead_needs_readings_first_and_no_misspelled_column(
+    gatecast_here: Callable[..., Answer], config: Callable[..., Path]
+) -> None:
+    """Nothing is stored of a job without a reading; a column that is nearly the reading's is a mistake."""
+    ahead = "unique_id,ds,wind{0}\na,2026-01-01 00:00,1{1}\na,2026-01-01 01:00,2{1}\n"
+    series = {"freq": "h", "future": ["wind"]}
+    answer = gatecast_here("ingest", config(ahead.format("", ""), series=series))
+    assert answer.message == "error: no observations of tiny are stored; read them with: gatecast ingest CONFIG"
+    source = {
+        "kind": "file",
+        "path": str(config(ahead.format(",loud", ",5")).parent / "data.csv"),
+        "columns": {"y": "load"},
+    }
+    answer = gatecast_here("ingest", config(series=series, source=source))
+    assert "has no column load (did you mean loud?)" in answer.message
 
 
 def test_check_proves_that_nothing_leaks(gatecast_here: Callable[..., Answer], finished: Any, place: Path) -> None:

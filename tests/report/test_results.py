@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from forecasting.config.job import Job
 from forecasting.config.network import Stacked
-from forecasting.report.results import Outcome, parameters, records, summary
+from forecasting.report.outcome import Outcome, summary
+from forecasting.report.results import parameters, records
 
 
 def outcome(**changes: Any) -> Outcome:

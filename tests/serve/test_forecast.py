@@ -68,7 +68,7 @@ def test_forecast_is_the_forecasters(ask: Any, forecaster: Forecaster, history: 
     table = history("a", "b", rows=20)
     response = ask(table)
     pd.testing.assert_frame_equal(tabled(response), forecaster.forecast(table), rtol=1e-6)
-    assert response.json()["model"] == {"name": "buoy", "version": 1, "kind": "drift", "baseline": True}
+    assert response.json()["model"] == {"name": "buoy", "version": 1, "kind": "drift", "baseline": True, "coverage": {}}
 
 
 def test_records_are_columns_by_row(
@@ -112,6 +112,16 @@ def test_levels_and_quantiles_name_the_columns(
     assert list(tabled(ask(table, quantiles=[0.975, 0.3])).columns[4:]) == ["q0.3", "q0.5", "q0.975"]
 
 
+def test_what_a_forecast_stands_on_is_said_in_one_place(client: Any, columns: Any, history: Any) -> None:
+    """Two of eight readings, and a series that ended a day before; a whole history has no warning."""
+    whole = history("a", rows=40)
+    assert "warnings" not in client.post(PATH, {"name": "buoy", "columns": columns(whole)}).json()
+    short = pd.concat([whole, history("b", rows=2)], ignore_index=True)
+    found = client.post(PATH, {"name": "buoy", "columns": columns(short)}).json()["warnings"]
+    assert {one["kind"]: one["series"] for one in found} == {"short_context": ["b"], "stale": ["b"]}
+    assert found[0]["message"].startswith("1 series have readings at fewer than half of the 8 steps")
+
+
 def test_covariates_of_every_kind_are_read(
     client: Any, columns: Callable[..., Any], rich: tuple[pd.DataFrame, Job], rich_forecaster: Forecaster
 ) -> None:
@@ -132,6 +142,11 @@ def test_covariates_of_every_kind_are_read(
 
     joined = columns(pd.concat([table, ahead], ignore_index=True))
     pd.testing.assert_frame_equal(tabled(client.post(PATH, {"name": "farm", "columns": joined})), expected, rtol=1e-5)
+
+    near = ahead[ahead["ds"] <= ahead["unique_id"].map(ahead.groupby("unique_id")["ds"].min()) + pd.Timedelta("1h")]
+    short = {"name": "farm", "columns": columns(table), "future": columns(near)}
+    assert tabled(client.post(PATH, {**short, "h": 2}))["step"].tolist() == [1, 2] * 3
+    refused(client.post(PATH, {**short, "h": 3}), 422, "unusable_data", "f: needed for each of the next 3 steps")
 
     missing = client.post(PATH, {"name": "farm", "columns": columns(table)})
     refused(missing, 422, "unusable_data", "f: needed for each of the next 3 steps")

@@ -37,6 +37,7 @@ def test_served_models_tell_what_they_read_and_give(client: Any) -> None:
         "version": 1,
         "kind": "drift",
         "baseline": True,
+        "coverage": {},
         "wanted": "champion",
         "refusal": None,
         "symbols": None,
@@ -83,6 +84,31 @@ def test_promotion_and_rollback_are_served_at_once(
     assert aliases == {2: ["champion"], 1: ["previous"]}
     assert (back.status_code, back.json()["version"]) == (200, 1)
     assert answer() == first != second
+
+
+def test_a_refused_version_needs_force_and_a_reason_and_the_audit_keeps_both(
+    admin: Any, copied: Path, write_bundle: Any
+) -> None:
+    """The audit names the key, and only administrators read it; the figures of its backtest stand beside answers."""
+    registry = registry_of(copied)
+    run = registry.runs.start("buoy", "key3", {})
+    measured = {"wql": 0.25, "coverage": 0.56, "coverage@80": 0.56}
+    bundle = write_bundle(copied / "third", seed=3)
+    version = registry.versions.register("buoy", run.run_id, bundle, verdict="refused", metrics=measured)
+    refused = admin.post("/v1/models/buoy/promote", {"version": version}, headers=admin.headers["admin"])
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "refused_version")
+    order = {"version": version, "force": True, "why": "the sensor was new"}
+    told = admin.post("/v1/models/buoy/promote", order, headers=admin.headers["admin"]).json()
+    assert (told["version"], told["coverage"]) == (version, {"80": 0.56})
+    assert admin.get("/v1/models/buoy/promotions", headers=admin.headers["forecast"]).status_code == 403
+    newest, *_ = admin.get("/v1/models/buoy/promotions", headers=admin.headers["admin"]).json()["promotions"]
+    assert {key: newest[key] for key in ("what", "version", "before", "by", "why")} == {
+        "what": "promote, forced",
+        "version": version,
+        "before": 1,
+        "by": "key admin-key",
+        "why": "the sensor was new",
+    }
 
 
 def test_reload_follows_the_registry(admin: Any, copied: Path) -> None:

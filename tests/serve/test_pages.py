@@ -1,6 +1,7 @@
 """The page for people as HTML: what each view says, in every state, and that nothing it is given becomes markup."""
 
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -22,6 +23,7 @@ from forecasting.registry.registry import Registry
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.pages.render import address
 from forecasting.serve.pages.upload import columns_of_csv
+from forecasting.serve.pages.views import example_stamps
 from forecasting.storage.store import Store
 
 VIEWS = ["/", "/accuracy", "/results", "/versions", "/upload"]
@@ -300,7 +302,8 @@ def test_uploaded_file_is_forecast(client: Any, history: Callable[..., pd.DataFr
     ("body", "code", "detail"),
     [
         (b"unique_id,ds,y\na,2026-01-01,1\na,2026-01-01 01:00,x\n", "invalid_csv", r"y holds 1 value\(s\) .* in row 3"),
-        (b"ds,y\n2026-01-01,1\n", "invalid_request", "column unique_id is missing"),
+        (b"unique_id,y\na,1\n", "invalid_request", "column ds is missing"),
+        (b"date,time,y\n2026-01-01,10:00,1\n", "invalid_request", "unknown to this model"),
         (b"unique_id,ds,y,extra\na,2026-01-01,1,2\n", "invalid_request", "unknown to this model"),
         (b"unique_id,ds,y\na,yesterday,1\n", "invalid_request", "ISO 8601"),
         (b"unique_id,ds,y\n", "invalid_request", "there are no rows"),
@@ -319,6 +322,31 @@ def test_file_that_cannot_be_forecast_is_told_why(client: Any, body: bytes, code
     assert error["code"] == code
     assert re.search(detail, "; ".join(error["details"]))
     assert "yesterday" not in answer.text
+
+
+def test_columns_are_known_by_their_usual_names(client: Any, history: Callable[..., pd.DataFrame]) -> None:
+    """One series needs no unique_id, and is named like the model; another case or word is no other column."""
+    table = history("a", rows=20)
+    own = client.post("/upload?model=buoy", csv_of(table), headers={"Content-Type": "text/csv"})
+    renamed = table.drop(columns="unique_id").rename(columns={"ds": "Timestamp", "y": "Value"})
+    other = client.post("/upload?model=buoy", csv_of(renamed), headers={"Content-Type": "text/csv"})
+    found, expected = (pd.read_csv(io.StringIO(json.loads(Reader(one.text).scripts[0]))) for one in (other, own))
+    assert found["unique_id"].tolist() == ["buoy"] * len(found)
+    pd.testing.assert_frame_equal(found.drop(columns="unique_id"), expected.drop(columns="unique_id"))
+
+
+@pytest.mark.parametrize(
+    ("freq", "stamps"),
+    [
+        ("h", ["2026-01-05 13:00:00", "2026-01-05 14:00:00"]),
+        ("D", ["2026-01-05", "2026-01-06"]),
+        ("MS", ["2026-02-01", "2026-03-01"]),
+        ("5s", ["2026-01-05 13:00:00", "2026-01-05 13:00:05"]),
+    ],
+)
+def test_the_example_of_a_file_has_the_steps_of_its_model(freq: str, stamps: list[str]) -> None:
+    """A daily model shows days, not hours."""
+    assert example_stamps(freq) == stamps
 
 
 def test_upload_keeps_the_limits(client: Any, copied: Path, service: Any, make_keys: Any) -> None:

@@ -100,7 +100,7 @@ def test_histories_are_continued_as_in_batch(
     assert [pd.Timestamp(stamp) for stamp in found["ds"]] == expected["ds"].tolist()
     rows = book.post("/v1/forecast", {"name": NAME, "records": records(table), "h": 2}).json()["records"]
     assert rows == found[found["step"] <= 2].to_dict("records")
-    assert told.json()["model"] == {"name": NAME, "version": 1, "kind": "trigram", "baseline": True}
+    assert told.json()["model"] == {"name": NAME, "version": 1, "kind": "trigram", "baseline": True, "coverage": {}}
 
 
 def test_documented_prompts_are_continued(book: Any) -> None:

@@ -64,6 +64,7 @@ class Results:
     metrics: list[str]
     leaderboard: list[dict[str, Any]]
     best: dict[str, float]
+    next_steps: list[str]
 
 
 def accuracy(store: Store, job: str, spec: Spec, series: str | None) -> Accuracy | None:
@@ -121,7 +122,9 @@ def results(registry: Registry, run_id: str) -> Results | None:
     metrics = [name for name in board[0] if name not in ("model", "note")] if board else []
     known = {name: [row[name] for row in board if row.get(name) is not None] for name in metrics if name in _LOWER}
     best = {name: min(values) for name, values in known.items() if values}
-    return Results(*_told(outcome), outcome["promoted"], outcome["verdict"], metrics, board, best)
+    return Results(
+        *_told(outcome), outcome["promoted"], outcome["verdict"], metrics, board, best, outcome.get("next_steps", [])
+    )
 
 
 def _told(outcome: dict[str, Any]) -> tuple[str, str]:

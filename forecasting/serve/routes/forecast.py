@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from forecasting.bundle.forecasts import Forecasts
+from forecasting.serve.answers import Answer
 from forecasting.serve.bodies import json_body, parse_as, parse_json
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.requests import ForecastRequest, Shape, query_of
@@ -26,7 +26,7 @@ _RECORDS: Final = {
     "quantiles": [0.1, 0.9],
 }
 _ANSWER: Final = {
-    "model": {"name": "glucose", "version": 3, "kind": "stacked", "baseline": False},
+    "model": {"name": "glucose", "version": 3, "kind": "stacked", "baseline": False, "coverage": {"80": 0.81}},
     "columns": {
         "unique_id": ["a", "a"],
         "ds": ["2026-01-01T03:00:00", "2026-01-01T04:00:00"],
@@ -65,12 +65,13 @@ async def post_forecast(request: Request) -> Response:
         return Response(text, media_type="application/json")
     state.admit(model)
     query = await state.work(lambda: query_of(content, model.forecaster.spec, state.serve), body=sent)
-    found, skipped = await model.answering.forecast(query)
-    text = await state.write(found, lambda: _written(model, found, query.shape, skipped))
+    answered = await model.answering.forecast(query)
+    text = await state.write(answered.found, lambda: _written(model, answered, query.shape))
     return Response(text, media_type="application/json")
 
 
-def _written(model: Loaded, found: Forecasts, shape: Shape, skipped: list[str]) -> bytes:
-    columns = columns_of(found)
+def _written(model: Loaded, answered: Answer, shape: Shape) -> bytes:
+    columns = columns_of(answered.found)
+    beside = {"skipped": answered.skipped, "warnings": [one.plain() for one in answered.cautions]}
     table = columns if shape == "columns" else records_of(columns)
-    return orjson.dumps({"model": origin_of(model), shape: table, **({"skipped": skipped} if skipped else {})})
+    return orjson.dumps({"model": origin_of(model), shape: table, **{key: of for key, of in beside.items() if of}})

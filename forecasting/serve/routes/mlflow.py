@@ -15,11 +15,19 @@ from forecasting.bundle.forecasts import Forecasts
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import ServeSettings
-from forecasting.serve.bodies import Document, content_type, few, lists, parse_as, parse_json, rows
+from forecasting.serve.bodies import Document, content_type, few, lists, parse_as, parse_json
 from forecasting.serve.csv_table import numbers_of, read_csv
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import ForecastQuery, ForecastRequest, columns_of_rows, query_of
+from forecasting.serve.requests import (
+    Columns,
+    ForecastQuery,
+    ForecastRequest,
+    Numbers,
+    Records,
+    columns_of_rows,
+    query_of,
+)
 from forecasting.serve.responses import columns_of, records_of
 from forecasting.serve.state import State
 
@@ -36,9 +44,6 @@ _ANSWER: Final = {
     ]
 }
 
-Rows = Annotated[list[dict[str, Any]], rows]
-Columns = Annotated[dict[str, list[Any]], lists]
-
 
 class Split(Document):
     """A table as pandas writes it with `orient="split"`."""
@@ -51,16 +56,16 @@ class Split(Document):
 class Params(Document):
     """The parameters of the model's signature."""
 
-    levels: Annotated[list[float], few(1000)] = Field(default_factory=list, description="Percent of central intervals.")
+    levels: Numbers = Field(default_factory=list, description="Percent of central intervals.")
 
 
 class Invocation(Document):
     """A table in one of MLflow's formats."""
 
     dataframe_split: Split | None = None
-    dataframe_records: Rows | None = None
-    inputs: Columns | Rows | None = None
-    instances: Rows | None = None
+    dataframe_records: Records | None = None
+    inputs: Columns | Records | None = None
+    instances: Records | None = None
     params: Params | None = None
 
 
@@ -111,7 +116,7 @@ async def _invoke(request: Request, name: str | None) -> Response:
     state.admit(model)
     kind, content, spec = content_type(request), await request.body(), model.forecaster.spec
     query = await state.work(lambda: _query(kind, content, spec, state.serve), body=content)
-    found, _ = await model.answering.forecast(query)
+    found = (await model.answering.forecast(query)).found
     return Response(await state.write(found, lambda: _written(found)), media_type="application/json")
 
 
@@ -142,7 +147,7 @@ def _read(kind: str, content: bytes, spec: Spec, most: int) -> tuple[Columns, li
     return _columns(given[0], wanted, most), request.params.levels if request.params else []
 
 
-def _columns(table: Split | Rows | dict[str, list[Any]], wanted: Sequence[str], most: int) -> dict[str, list[Any]]:
+def _columns(table: Split | Records | dict[str, list[Any]], wanted: Sequence[str], most: int) -> dict[str, list[Any]]:
     if isinstance(table, dict):
         return {name: table[name] for name in wanted if name in table}
     _check_rows(len(table.data if isinstance(table, Split) else table), most)

@@ -150,12 +150,13 @@ async def _infer(request: Request, model: Loaded) -> Response:
     state.admit(model)
     whole, size = await request.body(), request.headers.get(_HEADER)
     content, query = await state.work(lambda: _query(whole, size, model, state.serve), body=whole)
-    found, _ = await model.answering.forecast(query)
+    found, _, cautions = await model.answering.forecast(query)
     origin = origin_of(model)
+    said = {"warnings": "; ".join(one.message for one in cautions)} if cautions else {}
     head = {
         "model_name": model.name,
         "model_version": str(model.version),
-        "parameters": {"kind": origin["kind"], "baseline": origin["baseline"]},
+        "parameters": {"kind": origin["kind"], "baseline": origin["baseline"], **said},
     }
     text, length = await state.write(found, lambda: answer(content, columns_of(found), head))
     if length is None:

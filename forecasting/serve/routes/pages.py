@@ -24,7 +24,7 @@ from forecasting.serve.pages.render import address, asset, render
 from forecasting.serve.pages.scores import TITLES, accuracy, results, runs
 from forecasting.serve.pages.stored import Stored, names_of, readings_of, stored
 from forecasting.serve.pages.upload import columns_of_csv
-from forecasting.serve.pages.views import Notice, choices, chosen, forecast, table_of
+from forecasting.serve.pages.views import Notice, choices, chosen, example_stamps, forecast, table_of
 from forecasting.serve.requests import ForecastQuery, ForecastRequest, query_of
 from forecasting.serve.slot import Loaded, Slot
 from forecasting.serve.state import State
@@ -39,6 +39,7 @@ router = APIRouter(include_in_schema=False)
 _PATIENCE: Final = 0.8  # of the time that a request may take: how long a page waits for the registry
 _DRAWN: Final = 6  # series of an uploaded file
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_MOVES: Final = 50  # of the audit of promotions
 _LISTED: Final = 240  # rows of its forecast
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 
@@ -84,16 +85,18 @@ async def forecasts(request: Request, model: Name = None, series: Name = None, v
             raise _NothingError(200, Notice("No readings are stored yet", text, "gatecast ingest CONFIG"))
         past = choices(kept.forecasts)
         picked = next((choice for choice in past if choice.value == vintage), None)
-        problem = None
+        problem, warnings = None, list[str]()
         try:
-            made = chosen(kept.forecasts, picked) if picked else await _live(request, store, loaded, kept)
+            if picked:
+                made = chosen(kept.forecasts, picked)
+            else:
+                made, warnings = await _live(request, store, loaded, kept)
         except ServiceError as error:
-            made, problem = (
-                pd.DataFrame(),
-                Notice("No forecast from the last reading on", error.message, "", error.details),
-            )
+            made = pd.DataFrame()
+            problem = Notice("No forecast from the last reading on", error.message, "", error.details)
         seen = await anyio.to_thread.run_sync(forecast, kept, made)
-        return {"kept": kept, "vintages": past, "picked": picked, "seen": seen, "problem": problem}
+        found = {"kept": kept, "vintages": past, "picked": picked, "seen": seen, "problem": problem}
+        return found | {"warnings": warnings}
 
     return await _page(request, "forecast", model, build)
 
@@ -139,7 +142,10 @@ async def versions(request: Request, model: Name = None) -> Response:
         metrics = [name for name in ("wql", "mae", "mase", "coverage") if name in table]
         previous = next((row["version"] for row in rows if PREVIOUS in row["aliases"]), None)
         admin = _may(request, "admin")
-        return {"rows": rows, "previous": previous, "metrics": metrics, "titles": TITLES, "admin": admin}
+        registry = state.catalog.registry
+        moves = await _registry(state, lambda: registry.aliases.history(slot.name)) if admin else []
+        found = {"rows": rows, "previous": previous, "metrics": metrics, "titles": TITLES, "admin": admin}
+        return found | {"runs": table["run_id"].nunique(), "moves": moves[:_MOVES]}
 
     return await _page(request, "versions", model, build)
 
@@ -151,7 +157,13 @@ async def upload(request: Request, model: Name = None) -> Response:
     async def build(state: State, slot: Slot) -> Content:
         spec = _loaded(slot).forecaster.spec
         level = round(100 * (spec.wanted[-1] - spec.wanted[0]), 4) if len(spec.wanted) > 1 else 80.0
-        return {"spec": spec, "covariates": spec.covariates, "level": level, "limits": state.serve}
+        return {
+            "spec": spec,
+            "covariates": spec.covariates,
+            "level": level,
+            "limits": state.serve,
+            "stamps": example_stamps(spec.features.freq),
+        }
 
     return await _page(request, "upload", model, build)
 
@@ -172,9 +184,10 @@ async def forecast_file(request: Request, model: Name = None, h: int | None = No
         return query_of(parse_as(ForecastRequest, content), spec, state.serve)
 
     query = await state.work(read, body=body)
-    made, skipped = await loaded.answering.forecast(query)
+    made, skipped, cautions = await loaded.answering.forecast(query)
     content = await anyio.to_thread.run_sync(_answer, query, made)
-    return await _html("answer.html", {**content, "skipped": skipped, "loaded": loaded})
+    warnings = [one.message for one in cautions]
+    return await _html("answer.html", {**content, "skipped": skipped, "warnings": warnings, "loaded": loaded})
 
 
 def _answer(query: ForecastQuery, made: Forecasts) -> Content:
@@ -205,14 +218,15 @@ def _known(readings: pd.DataFrame, name: str) -> pd.DataFrame:
     return readings[readings[UNIQUE_ID] == name].dropna(subset=[Y]).sort_values(DS)
 
 
-async def _live(request: Request, store: Store, loaded: Loaded, kept: Stored) -> pd.DataFrame:
+async def _live(request: Request, store: Store, loaded: Loaded, kept: Stored) -> tuple[pd.DataFrame, list[str]]:
     """The forecast from the last stored reading on, by the model that serves."""
     State.of(request).allow(request, "forecast")
     spec = loaded.forecaster.spec
     readings = await anyio.to_thread.run_sync(readings_of, store, loaded.name, spec, kept.name)
-    made, _ = await loaded.answering.forecast(ForecastQuery(readings, spec.horizon, spec.wanted, "columns"))
+    query = ForecastQuery(readings, spec.horizon, spec.wanted, "columns")
+    made, _, cautions = await loaded.answering.forecast(query)
     table = made.table()
-    return table[table[UNIQUE_ID] == kept.name].reset_index(drop=True)
+    return table[table[UNIQUE_ID] == kept.name].reset_index(drop=True), [one.message for one in cautions]
 
 
 async def _page(
