@@ -92,7 +92,7 @@ def make_home(home: Path, database: Path) -> Path:
         for name in names:
             run = registry.runs.start(one.name, name, {})
             last = pd.Timestamp(data["ds"].max()).isoformat()
-            notes = {"fit_until": last, "known_until": last}
+            notes = {"fit_until": spans[0].fit_until.isoformat(), "known_until": last}
             bundle = fitted[name].bundles[0]
             version = registry.versions.register(
                 one.name, run.run_id, bundle, verdict="passed", metrics={"wql": 0.1, "mae": 14.0}, notes=notes

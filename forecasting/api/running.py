@@ -9,7 +9,7 @@ from forecasting.api.notices import showing
 from forecasting.config.job import Job
 
 if TYPE_CHECKING:
-    from forecasting.report.results import Outcome
+    from forecasting.report.outcome import Outcome
 
 __all__ = ["run"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from forecasting.inspection.findings import Ask, Question
     from forecasting.inspection.inspect import Inspection
-    from forecasting.report.results import Outcome
+    from forecasting.report.outcome import Outcome
 
 __all__ = ["asked", "init", "try_out"]
 
@@ -171,7 +171,7 @@ def _series(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _show_result(found: Inspection, outcome: Outcome) -> None:
     """One table, one picture, one sentence."""
     from forecasting.cli.tables import show
-    from forecasting.report.results import summary
+    from forecasting.report.outcome import summary
 
     board = sorted(outcome.leaderboard, key=lambda row: row["wql"] if row["wql"] is not None else float("inf"))
     show(

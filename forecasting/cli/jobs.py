@@ -167,7 +167,7 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
 
 def check_outcome(outcome: Any) -> None:
     """Raise NothingPromotedError if nothing is live, DataError if what is live makes no forecasts."""
-    from forecasting.report.results import summary
+    from forecasting.report.outcome import summary
 
     if outcome.champion is None:
         raise NothingPromotedError(summary(outcome))

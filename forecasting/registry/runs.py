@@ -23,6 +23,7 @@ _PARENT: Final = "mlflow.parentRunId"  # MLflow shows such runs under their pare
 _KIND: Final = "mlflow.experimentKind"  # MLflow's page then opens with runs and models, not with traces of prompts
 _TYPE: Final = "mlflow.runType"
 _NOTE: Final = "mlflow.note.content"  # the description of a run
+_LONGEST: Final = 5000  # characters of a tag, MLflow's limit
 _BATCH: Final = 1000  # metrics per request, MLflow's limit
 
 
@@ -126,7 +127,7 @@ class Runs:
 
     def describe(self, run_id: str, text: str) -> None:
         """Set the description that MLflow's page shows above a run, in Markdown."""
-        self.set_tags(run_id, {_NOTE: text})
+        self.set_tags(run_id, {_NOTE: text[:_LONGEST]})
 
     def finish(self, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
         """End the run; only a FINISHED one is never repeated."""

@@ -76,7 +76,9 @@ def test_run_prints_one_json_object_with_the_documented_keys(finished: Any) -> N
     assert {"rule", "figure", "bound", "passed", "sentence"} == set(outcome["verdict"][0])
     assert outcome["leaderboard"][0]["model"] == "stacked"
     assert {"naive", "seasonal_naive", "drift", "ridge"} <= {row["model"] for row in outcome["leaderboard"]}
-    assert set(outcome["forecasts"]) == {"table", "rows", "model", "version", "failed", "failures"}
+    assert set(outcome["forecasts"]) == {
+        *("table", "rows", "model", "version", "failed", "failures", "coverage", "warnings")
+    }
     assert Path(outcome["report"]).is_file()
     assert finished.stderr.splitlines()[0] == "· reading the source"
 

@@ -38,7 +38,7 @@ def quickstart(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def ask(quickstart: Path, make_keys: Callable[..., Any], service: Any) -> Iterator[Callable[[str], Any]]:
     """Sends what a command of curl would send, with a key of all rights."""
     keys, secrets = make_keys("admin")
-    with service(quickstart, keys=keys) as client:
+    with service(quickstart, keys=keys, timeout_seconds=120) as client:
 
         def send(command: str) -> Any:
             curl = Curl(command, secrets["admin"])
