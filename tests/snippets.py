@@ -34,7 +34,12 @@ class Snippet(NamedTuple):
 
     @property
     def commands(self) -> list[str]:
-        """The commands of a shell snippet, each as one line; a quoted text may go over several."""
+        """The commands of a shell snippet, each as one line; a quoted text may go over several.
+
+        In a picture of a screen they stand behind a dollar, and the rest is what they print.
+        """
+        if self.text.startswith("$ "):
+            return [line.removeprefix("$ ") for line in self.text.splitlines() if line.startswith("$ ")]
         commands, begun = [], ""
         for line in self.text.splitlines():
             begun += ("\n" if begun.count("'") % 2 else " ") + line.rstrip("\\") if begun else line.rstrip("\\")

@@ -111,6 +111,7 @@ def test_snippets_are_of_known_kinds() -> None:
 def test_a_quoted_text_is_one_command() -> None:
     """A body over several lines, a line that goes on, and a remark behind a command are read as a shell does."""
     text = "curl a -d '{\n  \"y\": 1\n}'\nrun a \\\n  b\nmake x   # why\n"
+    assert Snippet("p", "", "$ run a\n12 passed\n").commands == ["run a"]
     assert Snippet("p", "sh", text).commands == ["curl a -d '{\n  \"y\": 1\n}'", "run a    b", "make x"]
 
 
