@@ -95,7 +95,9 @@ def ridge(fit: Fit) -> Linear:
     from sklearn.linear_model import Ridge  # half of what a flow without a fit would load
 
     solutions = [Ridge(alpha=alpha, solver="cholesky").fit(inputs, y) for alpha in ALPHAS]
-    errors = [np.abs(solution.predict(held_out) - actual).mean() if len(actual) else 0.0 for solution in solutions]
+    # scikit-learn gives a single step as (B,), which must not be taken for a row
+    predicted = [solution.predict(held_out).reshape(actual.shape) if len(actual) else actual for solution in solutions]
+    errors = [np.abs(made - actual).mean() if len(actual) else 0.0 for made in predicted]
     best = solutions[int(np.argmin(errors))]
     coefficients = np.asarray(best.coef_).reshape(fit.train.horizon, -1).T
     lags = fit.train.context * len(fit.train.panel.features.inputs)

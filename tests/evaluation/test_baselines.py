@@ -121,6 +121,28 @@ def test_ridge_is_that_of_scikit_learn_on_matrices_built_by_hand(rich: tuple[pd.
     assert apply(linear, batch["past"], batch["future"]) == pytest.approx(expected, abs=2e-4)
 
 
+def test_ridge_of_a_single_step_is_that_of_scikit_learn(make_table: Tables, make_job: Jobs) -> None:
+    """The penalty is the best one on the validation windows, each judged by its own forecast."""
+    y = list(np.random.default_rng(5).normal(size=12))
+    for noise in np.random.default_rng(6).normal(size=400):
+        y.append(0.9 * y[-12] + 0.4 * noise)
+    job = make_job(window={"context": 20, "horizon": 1}, backtest={"windows": 5}, train={"validation": 60})
+    world = prepared(make_table({"a": y}), job)
+    (x, target, last), (valid_x, valid_y, valid_last) = map(_matrices_of_target, (world.data.train, world.data.valid))
+    models = [Ridge(alpha=alpha).fit(x, (target - last).ravel()) for alpha in ALPHAS]
+    errors = [np.abs(model.predict(valid_x) + valid_last[:, 0] - valid_y[:, 0]).mean() for model in models]
+    expected = models[int(np.argmin(errors))].predict(valid_x) + valid_last[:, 0]
+    past = world.data.valid.batch(np.arange(60))["past"]
+    assert int(np.argmin(errors)) < 3
+    assert apply(ridge(fit_of(world)), past)[:, 0] == pytest.approx(expected, abs=2e-4)
+
+
+def _matrices_of_target(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Contexts of the target alone in deviations from the last reading, the targets, and those last readings."""
+    batch = windows.batch(np.arange(len(windows)))["past"][:, :, 0].astype(float)
+    return batch - batch[:, -1:], windows.targets(np.arange(len(windows))), batch[:, -1:]
+
+
 def _complete(windows: Windows) -> np.ndarray:
     return np.array([k for k in range(len(windows)) if not np.isnan(windows.targets(np.array([k]))).any()])
 
