@@ -1,9 +1,7 @@
 """The client: tables in and out, the service's sentence where it says no, and the OpenAPI document for all others."""
 
-import itertools
 import json
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,26 +62,6 @@ def test_client_does_everything_against_a_real_service(
     newest = newest[newest["cutoff"] >= stored["cutoff"].min()]
     assert stored["q0.5"].tolist() == newest.sort_values(["cutoff", "ds"], ascending=[False, True])["q0.5"].tolist()
     pd.testing.assert_frame_equal(scores, live_scores(Store(copied), "buoy", "step"), check_dtype=False)
-
-
-def test_documented_curl_lines_are_answered(copied: Path, service: Any, make_keys: Any) -> None:
-    """Every one in docs/serve.md of a model of numbers, under another name, in the order in which they stand there."""
-    keys, secrets = make_keys("admin")
-    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    lines = re.findall(r"^curl (?:.|\n(?!curl))*", "\n".join(blocks).replace("glucose", "buoy"), flags=re.MULTILINE)
-    lines = [line for line in lines if '"prompt"' not in line]
-    assert len(lines) >= 12
-    with service(copied, keys=keys) as client:
-        for line in lines:
-            words = shlex.split(line.replace("$KEY", secrets["admin"]))
-            (path,) = [word.removeprefix("localhost:8000") for word in words if word.startswith("localhost")]
-            data = words[words.index("-d") + 1].encode() if "-d" in words else None
-            given = [word.split(": ") for before, word in itertools.pairwise(words) if before == "-H"]
-            headers = {"authorization": f"Bearer {secrets['admin']}", **dict(given)}
-            answer = (
-                client.post(path, data, headers=headers) if data or "-X" in words else client.get(path, headers=headers)
-            )
-            assert answer.status_code == 200, (line, answer.text)
 
 
 def web(answer: Callable[[httpx.Request], httpx.Response]) -> Client:

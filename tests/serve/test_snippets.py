@@ -48,6 +48,11 @@ def ask(quickstart: Path, make_keys: Callable[..., Any], service: Any) -> Iterat
         yield send
 
 
+def test_the_page_has_its_requests() -> None:
+    """None is passed over: forecasts, the other protocols, models, what is stored."""
+    assert len(CURLS) >= 13
+
+
 def test_a_command_of_curl_is_read_as_curl_reads_it() -> None:
     """Path, headers, key, body and method."""
     curl = Curl('curl -s -X POST localhost:8000/a -H "authorization: Bearer $KEY" -d \'{"b": 1}\'', "secret")
