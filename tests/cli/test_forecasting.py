@@ -25,7 +25,8 @@ def test_forecast_as_of_then_is_a_vintage_of_its_own(
         )
         assert answer.code == 0, answer.err
         result = json.loads(answer.out)
-        assert set(result) == {"name", "model", "version", "rows", "written", "failed", "failures"}
+        keys = {"name", "model", "version", "rows", "written", "failed", "failures", "coverage", "warnings"}
+        assert set(result) == keys
         assert (result["rows"], result["written"], result["failed"]) == (12, written, 0)
     read = {"csv": pd.read_csv(tmp_path / "x.csv"), "parquet": pd.read_parquet(tmp_path / "new" / "x.parquet")}
     stored = Store(place).forecasts.read("tiny", cutoff=pd.Timestamp("2020-01-10 05:00"))
