@@ -13,7 +13,9 @@ from forecasting.api.tables import Edge, Names, read, read_ahead
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
-from forecasting.config.job import Job, parse_job
+from forecasting.config.job import Job
+from forecasting.config.series import Window
+from forecasting.config.source import FileSource
 from forecasting.errors import ConfigError, DataError
 from forecasting.runtime.files import replace_folder
 from forecasting.series.dataset import Dataset
@@ -190,13 +192,10 @@ def open_model(
 
 
 def _remembered(spec: Spec) -> Job:
-    zone = {"time_zone": spec.features.time_zone} if spec.features.time_zone else {}
-    series = spec.series.model_dump(mode="json")
-    content: dict[str, Any] = {"name": spec.job, "source": {"kind": "file", "path": "", **zone}, "series": series}
-    content["window"] = {"context": spec.context, "horizon": spec.horizon}
-    if spec.symbols is not None:
-        content |= {"head": {"name": "categorical"}, "model": {"name": "in_step"}}
-    return parse_job(content, name="the bundle")
+    """The part of the job that tables are read by; a bundle keeps no other, and needs to pass no rules again."""
+    source = FileSource(path="", time_zone=spec.features.time_zone)
+    window = Window(context=spec.context, horizon=spec.horizon)
+    return Job.model_construct(name=spec.job, source=source, series=spec.series, window=window)
 
 
 def _alike(one: Fold, other: Fold) -> bool:
