@@ -71,7 +71,7 @@ def test_a_forecast_begins_after_the_last_reading_given(model: FittedModel, read
 def test_what_is_known_ahead_moves_the_forecast(readings: pd.DataFrame) -> None:
     """A covariate that decides everything is read from `future`; without it the steps that lack it are named."""
     steps = len(readings) + 4
-    switch = (np.arange(steps) // 3 % 2).astype(float)
+    switch = np.random.default_rng(1).integers(0, 2, steps).astype(float)  # which the past does not tell
     stamps = pd.date_range(readings["ds"].iloc[0], periods=steps, freq="h")
     table = readings.assign(y=100 * switch[:-4], switch=switch[:-4])
     job = fc.job(
