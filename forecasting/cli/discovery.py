@@ -43,7 +43,7 @@ def init(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Look at a file or a query, write a commented job, and say what was found."""
+    """Look at data and write a commented job."""
     from forecasting.inspection.inspect import inspect
     from forecasting.runtime.files import write_text
 
@@ -74,9 +74,9 @@ def try_out(
     browse: Annotated[bool, typer.Option("--open/--no-open", help="Open the report, on a terminal.")] = True,
     yes: Yes = False,
 ) -> None:
-    """Forecast a file in a few minutes: inspect, run with a small budget, show the result.
+    """Forecast a file in a few minutes.
 
-    It asks, writes, and judges like init and run.
+    It inspects, asks, and judges like init and run, with a small budget for the search.
     """
     from forecasting.inspection.inspect import inspect
     from forecasting.runtime.files import write_text

@@ -116,7 +116,10 @@ def tune(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Search for the settings of a network on the validation span, and write the best as a job."""
+    """Search for better settings of a network.
+
+    It chooses on the validation span, and writes the best as a job.
+    """
     job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.columns import records
