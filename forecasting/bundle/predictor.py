@@ -135,15 +135,28 @@ class Predictor:
         It must be the same on every machine, and whole numbers may jump in the last bit: for a distribution of whole
         numbers, the sum of its parameters stands in for the quantiles.
         """
-        if self.feeds_back:
-            found = np.concatenate([output[:, 0] for output, _ in self.follow(batch, None)], axis=1)
-            output = found[:, : self.spec.horizon]
-        else:
-            output = self.apart(self._output(self._model.run(batch)))
+        output = self._of_mean(batch)
         if self.spec.head in _CODES:
             smooth: Array = np.repeat(output.sum(axis=-1, keepdims=True), max(1, len(self.spec.quantiles)), axis=-1)
             return smooth
         return self._distribution.quantile(output, np.asarray(self.spec.quantiles))
+
+    def center(self, batch: Batch) -> Array:
+        """The middle (B, H) of every forecast: smooth in the inputs, scaled, before calibration.
+
+        It is the median, of counts the mean. Fed-back values follow the path of the mean; frames give (B * places, H).
+        """
+        output = np.concatenate(self._each(self._of_mean, pieces(batch)))
+        if self.spec.head == "quantile":
+            return self._distribution.quantile(output, np.array([0.5]))[..., 0]
+        return self._distribution.mean(output)
+
+    def _of_mean(self, batch: Batch) -> Array:
+        """Outputs (B, H, P) where fed-back values follow the path of the mean; (B * places, H, P) of frames."""
+        if not self.feeds_back:
+            return self.apart(self._output(self._model.run(batch)))
+        found = np.concatenate([output[:, 0] for output, _ in self.follow(batch, None)], axis=1)
+        return found[:, : self.spec.horizon]
 
     def _each(self, forecast: Callable[[Batch], Array], parts: Iterable[Batch]) -> list[Array]:
         """The forecasts of all parts, in order; as many at a time as there are threads."""

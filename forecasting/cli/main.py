@@ -9,6 +9,7 @@ import typer
 
 from forecasting.cli.discovery import init, try_out
 from forecasting.cli.forecasting import forecast
+from forecasting.cli.insight import inspect
 from forecasting.cli.jobs import backtest, check, ingest, run, schema, train, tune
 from forecasting.cli.operation import backup, deploy, monitor
 from forecasting.cli.registry import models, promote, rollback
@@ -53,7 +54,7 @@ app.command()(init)
 app.command("try")(try_out)
 for group in (
     (run, ingest, check, train, tune, backtest, forecast),
-    (models, promote, rollback),
+    (models, inspect, promote, rollback),
     (monitor, deploy, serve, backup, schema),
 ):
     for command in group:

@@ -36,6 +36,7 @@ VIEWS: Final = (
     "cli",
     "config",
     "errors.py",
+    "insight",
     "inspection",
     "monitor",
     "registry",

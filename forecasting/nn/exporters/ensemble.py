@@ -1,15 +1,19 @@
 """Several graphs as one: the weighted mean of their quantiles, each reading its part of the same inputs."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnx
 
 from forecasting.nn.exporters.graph import Graph
-from forecasting.nn.shapes import Shapes
 
-__all__ = ["MemberGraph", "combine"]
+if TYPE_CHECKING:  # it would load Keras, and graphs are taken apart without it
+    from forecasting.nn.shapes import Shapes
+
+__all__ = ["MemberGraph", "combine", "separated"]
 
 
 class MemberGraph(NamedTuple):
@@ -48,6 +52,40 @@ def combine(parts: Sequence[MemberGraph], shapes: Shapes, quantiles: int) -> byt
         total = graph.add("Add", total, weighted) if total else weighted
     graph.output("quantiles", total, (None, shapes.horizon, quantiles))
     return bytes(graph.model().SerializeToString())
+
+
+def separated(content: bytes, members: int) -> list[bytes]:
+    """The graphs of the members that `combine` has put into one, each with its own "quantiles", unweighted."""
+    model = onnx.load_from_string(content)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    total, weighted = makers["quantiles"].input[0], []
+    for _ in range(members - 1):
+        total, last = makers[total].input
+        weighted.append(last)
+    return [_only(model, makers[value].input[0]) for value in (total, *reversed(weighted))]
+
+
+def _only(model: onnx.ModelProto, value: str) -> bytes:
+    """The graph that gives this value as its "quantiles", without the nodes that it does not need."""
+    alone = onnx.ModelProto()
+    alone.CopyFrom(model)
+    del alone.graph.node[:]
+    needed, nodes = {value}, []
+    for node in reversed(model.graph.node[:-1]):
+        if needed & set(node.output):
+            nodes.append(node)
+            needed.update(_read(node))
+    alone.graph.node.extend(reversed(nodes))
+    alone.graph.node.append(onnx.helper.make_node("Identity", [value], ["quantiles"], name="quantiles"))
+    return bytes(alone.SerializeToString())
+
+
+def _read(node: onnx.NodeProto) -> Iterator[str]:
+    """The values that a node reads, those in the bodies of loops included."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _read(inner)
 
 
 def _past(graph: Graph, past: str, part: MemberGraph, shapes: Shapes) -> str:

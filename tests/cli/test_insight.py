@@ -1,0 +1,92 @@
+"""`gatecast inspect`: what a live model depends on, as a picture, as sentences, and as JSON."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.bundle.artifact import Origin
+from forecasting.config.job import Job
+from forecasting.evaluation import baselines
+from forecasting.lifecycle.home import open_home
+from forecasting.series.clean import clean
+from forecasting.series.folds import folds
+from forecasting.series.prepare import prepare
+from tests.cli.tiny import Answer
+
+
+@pytest.fixture
+def live(database: Path, home: Path, make_table: Callable[..., pd.DataFrame], make_job: Callable[..., Job]) -> Path:
+    """A home with two stored series and a live seasonal naive model of four steps."""
+    home.mkdir()
+    shutil.copy(database, home / "mlflow.db")
+    draw = np.random.default_rng(0)
+    table = make_table({name: np.tile([1.0, 2.0, 4.0, 8.0], 30) + draw.normal(0, 0.01, 120) for name in ("a", "b")})
+    job = make_job({"season": 4}, backtest={"windows": 5}, train={"validation": 20})
+    opened, cleaned = open_home(), clean(table, job.series).table
+    opened.store.observations.merge(job.name, table)
+    data = prepare(cleaned, job, folds(cleaned, job)[0])
+    bundle = baselines.fit("seasonal_naive", data, job, home / "made", origin=Origin())
+    run = opened.registry.runs.start(job.name, "key", {})
+    version = opened.registry.versions.register(job.name, run.run_id, bundle, verdict="passed", metrics={})
+    opened.registry.aliases.promote(job.name, version)
+    return home
+
+
+def test_reach_is_a_picture_a_sentence_and_json(gatecast_here: Callable[..., Answer], live: Path) -> None:
+    """Six lags, of which the season's four carry all weight, as bars and as numbers."""
+    shown = gatecast_here("inspect", "job", "--reach").out
+    assert "seasonal_naive looks back 4 of 6 steps by definition" in shown
+    bars = [line.count("█") for line in shown.splitlines() if "%" in line]
+    assert len(bars) == 6
+    assert max(bars) == 40
+    assert bars[4:] == [0, 0]
+    found = json.loads(gatecast_here("inspect", "job", "--reach", "--json").out)
+    assert (found["name"], found["version"], found["model"], found["context"]) == ("job", 1, "seasonal_naive", 6)
+    assert found["memory_horizon"] == 4
+    assert found["memory_horizon_by_step"] == [4, 3, 2]
+    assert found["reach"]["y"] == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3, 0, 0], abs=1e-3)
+
+
+def test_explanation_is_sentences_and_json(gatecast_here: Callable[..., Answer], live: Path) -> None:
+    """Up or down from the last reading, by the readings one season before; the sums are those of the forecast."""
+    found = json.loads(gatecast_here("inspect", "job", "--explain", "a", "--json").out)
+    assert found["unique_id"] == "a"
+    assert found["forecast"] == pytest.approx([1, 2, 4], abs=0.1)
+    assert found["baseline"] == pytest.approx([8, 8, 8], abs=0.1)
+    sums = [sum(step) for step in found["attribution"]["y"]]
+    assert sums == pytest.approx([-7, -6, -4], abs=0.1)
+    assert len(found["sentences"]) == 3
+    shown = gatecast_here("inspect", "job", "--explain", "a").out
+    assert found["sentence"] in shown
+    assert "down by" in found["sentence"]
+
+
+def test_inspect_says_what_it_needs(gatecast_here: Callable[..., Answer], live: Path) -> None:
+    """Neither or both options, a series that is not stored, and a model that is not there."""
+    assert gatecast_here("inspect", "job").code == 2
+    assert gatecast_here("inspect", "job", "--reach", "--explain", "a").code == 2
+    unknown = gatecast_here("inspect", "job", "--explain", "c")
+    assert (unknown.code, "no series 'c' among its 2" in unknown.err) == (1, True)
+    assert gatecast_here("inspect", "bogus", "--reach").code == 1
+
+
+def test_inspection_loads_no_network_library(live: Path) -> None:
+    """Reach and explanation run where TensorFlow and Keras are not installed."""
+    code = """
+import sys
+from forecasting.cli.main import app
+for options in (["--reach"], ["--explain", "a"]):
+    app(["inspect", "job", *options], standalone_mode=False)
+import forecasting.nn.exporters.ensemble
+assert not {"keras", "tensorflow", "jax"} & {name.partition(".")[0] for name in sys.modules}
+"""
+    done: Any = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
