@@ -18,6 +18,7 @@ from forecasting.columns import (
     median_column,
     quantile_columns,
 )
+from forecasting.insight.reach import Reach
 from forecasting.series.excerpt import around, broken_at_gaps
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "forecast",
     "nominal_coverage",
     "panels",
+    "reach",
 ]
 
 READINGS = "#7d8896"
@@ -90,6 +92,20 @@ def curves(table: pd.DataFrame) -> go.Figure:
         label = "validation" if name.startswith("val") else "training"
         _line(figure, table["epoch"], table[name], label, color, 2)
     figure.update_xaxes(title="epoch")
+    return figure
+
+
+def reach(found: Reach) -> go.Figure:
+    """The weight of every lag, input upon input, as shares of all; a line marks the memory horizon."""
+    figure = _figure(height=300)
+    total = sum(float(weights.sum()) for weights in found.by_lag.values()) or 1.0
+    for (name, weights), color in zip(found.by_lag.items(), _cycle(len(found.by_lag)), strict=True):
+        lags = list(range(1, len(weights) + 1))
+        figure.add_bar(x=lags, y=(weights / total).tolist(), name=name, marker={"color": color, "line": {"width": 0}})
+    figure.add_vline(x=found.memory_horizon + 0.5, line={"color": READINGS, "width": 1.5, "dash": "dash"})
+    figure.update_layout(barmode="stack", bargap=0.1)
+    figure.update_xaxes(title="lag, in steps before the first that is forecast")
+    figure.update_yaxes(tickformat=".0%")
     return figure
 
 

@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from forecasting.columns import CUTOFF, MODEL, UNIQUE_ID, interval_columns, quantile_columns
 from forecasting.evaluation.metrics import METRICS, Metric
+from forecasting.insight.reach import Reach
 from forecasting.report import figures, tables
 from forecasting.report.frames import Shown, animation, picture
 from forecasting.report.texts import Text
@@ -56,6 +57,7 @@ class Report:
     notes: Sequence[str] = ()  # sentences that stand beneath the verdict
     next_steps: Sequence[str] = ()  # after a refusal: changes of the job to try
     failures: pd.DataFrame = field(default_factory=pd.DataFrame)  # unique_id, reason: series without a forecast
+    reach: Reach | None = None  # of the challenger; none for symbols
 
 
 def write(path: Path, content: Report) -> None:
@@ -74,6 +76,8 @@ def _page(content: Report) -> str:
         leaderboard=tables.leaderboard(content.leaderboard, content.metrics, content.primary, nominal),
         steps=_steps(content, nominal),
         examples=_panels(content, content.examples, "backtest-examples"),
+        reach=None if content.reach is None else _reach(content.reach),
+        members=None if content.reach is None else tables.plain(_members(content.reach)),
         training=None if content.curves.empty else Card("Loss", _chart(figures.curves(content.curves), "training")),
         failures=tables.plain(content.failures),
         tried=tables.plain(content.tried),
@@ -151,6 +155,20 @@ def _steps(content: Report, nominal: float | None) -> list[Card]:
         note = f"share of actuals inside the {nominal * 100:.4g} % interval; the dashed line marks the nominal coverage"
         cards.append(Card("Coverage by step", _chart(coverage, "coverage"), note))
     return cards
+
+
+def _reach(found: Reach) -> Card:
+    said = "; ".join([found.advice, *found.notes])
+    line = "the dashed line is the memory horizon, within which 95 % of the weight lies"
+    note = f"{said[0].upper()}{said[1:]}. The mean of {found.windows} windows; {line}."
+    return Card("Weight of each lag", _chart(figures.reach(found), "reach"), note)
+
+
+def _members(found: Reach) -> pd.DataFrame:
+    """How far back each member of an ensemble looks, the heaviest first."""
+    rows = [(one.member.title, one.member.weight, one.memory_horizon, one.member.context) for one in found.members]
+    table = pd.DataFrame(rows, columns=["member", "weight", "looks back", "context"])
+    return table.sort_values("weight", ascending=False, kind="stable")
 
 
 def _chart(figure: go.Figure, name: str) -> str:

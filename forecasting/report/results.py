@@ -15,8 +15,11 @@ import yaml
 from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Bundle, read_spec
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
+from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.columns import DS, UNIQUE_ID, Y, records
 from forecasting.config.job import Job
+from forecasting.insight.reach import Reach, reach
+from forecasting.insight.sample import windows_of
 from forecasting.lifecycle.attempts import Attempt
 from forecasting.lifecycle.costs import costs
 from forecasting.lifecycle.last_fit import FinalFit, rules_of
@@ -171,6 +174,7 @@ def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
         primary=job.gate.primary,
         by_step=judgment.table("step"),
         examples=_examples(data, forecaster),
+        reach=_reach(data, forecaster),
         frames=_frames(data, forecaster),
         texts=texts(history, forecasts, unit_of(job)),
         metrics=judgment.backtests[0].scored.metrics,
@@ -263,6 +267,14 @@ def _examples(data: Snapshot, forecaster: Forecaster) -> pd.DataFrame:
     names = sorted({name for table in made for name in table[UNIQUE_ID]})
     picked: list[pd.DataFrame] = [table[table[UNIQUE_ID] == names[i % len(names)]] for i, table in enumerate(made)]
     return pd.concat(picked, ignore_index=True)
+
+
+def _reach(data: Snapshot, forecaster: Forecaster) -> Reach | None:
+    """How far back the challenger looks; none for a model of symbols."""
+    if forecaster.spec.symbols is not None:
+        return None
+    model = QuantileForecaster(forecaster.bundle)
+    return reach(model, windows_of(model, data.table))
 
 
 def _frames(data: Snapshot, forecaster: Forecaster) -> Sequence[frames.Shown]:

@@ -11,9 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting.bundle.spec import MemberSpec, Spec, TableSpec
+from forecasting.insight.reach import MemberReach, Reach
 from forecasting.report import figures
 from forecasting.report.page import Report, write
 from forecasting.report.texts import Text
+from forecasting.series.features import Features
+from forecasting.series.scaling import Scaler
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -68,6 +72,29 @@ def forecasts(name: str, cutoff: pd.Timestamp) -> pd.DataFrame:
     )
 
 
+def reach() -> Reach:
+    """An ensemble of two members that looks back 3 of 12 steps, at two inputs."""
+    members = tuple(
+        MemberSpec(model="ridge", title=f"ridge {weight}", weight=weight, context=12) for weight in (0.25, 0.75)
+    )
+    spec = Spec(
+        job="buoy",
+        model="auto",
+        table=TableSpec(freq="h"),
+        features=Features(freq="h", past=("wind",)),
+        scaler=Scaler(),
+        context=12,
+        horizon=2,
+        quantiles=(0.5,),
+        wanted=(0.5,),
+        members=members,
+    )
+    weights = np.zeros((2, 12))
+    weights[:, :3] = [[3.0, 2.0, 1.0], [2.0, 2.0, 2.0]]
+    found = {"y": weights, "wind": weights / 3}
+    return Reach(spec, found, 64, tuple(MemberReach(member, found) for member in members))
+
+
 @pytest.fixture
 def content() -> Report:
     """A small report with every section."""
@@ -102,6 +129,7 @@ def content() -> Report:
         validation=pd.DataFrame({"rule": ["gaps"], "severity": ["warning"], "count": [3], "ids": [("north", "south")]}),
         decisions=pd.DataFrame({"decision": ["sorted"], "count": [12]}),
         config="name: buoy\n",
+        reach=reach(),
     )
 
 
@@ -185,6 +213,7 @@ def test_empty_tables_leave_their_sections_out(content: Report, tmp_path: Path) 
         "Leaderboard",
         "Step by step",
         "Backtest examples",
+        "What it looks at",
         "Training",
         "Data quality",
         "Input",
@@ -251,8 +280,25 @@ def test_charts_are_drawn_in_a_real_browser(content: Report, tmp_path: Path) -> 
     )
 
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert page.count('class="plotly-graph-div"') == 5
-    assert done.stdout.count('class="cartesianlayer"') == 5
+    assert page.count('class="plotly-graph-div"') == 6
+    assert done.stdout.count('class="cartesianlayer"') == 6
+
+
+def test_reach_is_a_bar_of_each_lag_with_advice_and_members(content: Report, tmp_path: Path) -> None:
+    """Shares of all weight that add up to one, the memory horizon as a line, the heaviest member first."""
+    figure = figures.reach(reach())
+    assert [bar.name for bar in figure.data] == ["y", "wind"]
+    assert list(figure.data[0].x) == list(range(1, 13))
+    assert list(figure.data[0].y[:4]) == pytest.approx([0.3125, 0.25, 0.1875, 0.0])
+    assert sum(sum(bar.y) for bar in figure.data) == pytest.approx(1.0)
+    assert figure.layout.shapes[0].x0 == 3.5
+
+    write(tmp_path / "report.html", content)
+    page = read(tmp_path / "report.html")
+    assert "The ensemble looks back 3 of 12 steps; 4 would do." in "".join(page.text)
+    cells = [text for _, text in page.cells]
+    first = cells.index("ridge 0.75")
+    assert cells[first : first + 8] == ["ridge 0.75", "0.75", "3", "12", "ridge 0.25", "0.25", "3", "12"]
 
 
 def test_what_is_noted_stands_beneath_the_verdict(content: Report, tmp_path: Path) -> None:
