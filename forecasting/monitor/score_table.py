@@ -43,7 +43,15 @@ def record(store: Store, job: Job, *, since: pd.Timestamp | None = None) -> pd.D
     )
     wanted = _wanted(made if since is None else made[made[CUTOFF] >= since], came, before, job)
     store.scores.keep(job.name, _scores(made, came, wanted, names, job))
-    return store.scores.read(job.name)
+    kept = store.scores.read(job.name)
+    return _without_rows() if kept.empty else kept
+
+
+def _without_rows() -> pd.DataFrame:
+    """The table where nothing was scored yet, such as of hindcasts alone."""
+    types = {**dict.fromkeys([CUTOFF, DS], "datetime64[us]"), **dict.fromkeys([VERSION, STEP], "int64")}
+    empty = pd.DataFrame(columns=[*_KEYS, DS, "digest", *SUMS], dtype="float64")
+    return empty.astype(types)
 
 
 def _back(since: pd.Timestamp | None, steps: int, job: Job) -> pd.Timestamp | None:

@@ -11,6 +11,7 @@ from pandas.testing import assert_frame_equal
 
 from forecasting import sources
 from forecasting.bundle.forecaster import open_forecaster
+from forecasting.columns import HINDCAST
 from forecasting.config.job import Job
 from forecasting.errors import DataError
 from forecasting.series.clean import clean
@@ -76,7 +77,10 @@ def test_shards_forecast_what_the_whole_history_forecasts(fitted: Any, seed: int
     known = history["ds"] <= at
     hidden = {name: history[name].where(known) for name in ("y", "p") if name in history}
     then = history.assign(**hidden) if place.job.series.future else history[known]
-    assert_frame_equal(place.forecast(at=at, shards=3).table.drop(columns=MADE), whole.forecast(then), check_exact=True)
+    asof = place.forecast(at=at, shards=3).table
+    assert_frame_equal(asof.drop(columns=[*MADE, HINDCAST]), whole.forecast(then), check_exact=True)
+    read_on = history.loc[~known & history["y"].notna(), "unique_id"].unique()
+    assert asof[HINDCAST].tolist() == asof["unique_id"].isin(read_on).tolist()
 
 
 def test_a_longer_horizon_is_reached_in_shards_too(plain: Any, tmp_path: Path) -> None:
