@@ -75,7 +75,6 @@ def make_home(home: Path, database: Path) -> Path:
         job = load_job(Path("configs/quickstart.yaml"))
         table = clean(sources.read(job), job.series).table
     plan = folds(table, job)
-    store.observations.merge(job.name, table)
     (place / "text.txt").write_text(_TEXT, encoding="utf-8")
     symbols = parse_job(
         {
@@ -107,7 +106,9 @@ def make_home(home: Path, database: Path) -> Path:
     registry.aliases.promote(job.name, 1)
     for back in (40, 20):
         at = table["ds"].max() - back * pd.Timedelta("5min")
-        forecast(store, registry, job, request=Request(at=at.to_pydatetime()))
+        store.observations.merge(job.name, table[table["ds"] <= at])
+        forecast(store, registry, job, request=Request())  # before its actuals came
+    store.observations.merge(job.name, table)
     (home / "serve").mkdir()
     for name, number in ((job.name, 1), (symbols.name, 1)):  # so that a service starts from them at once
         registry.cache.download(name, number)

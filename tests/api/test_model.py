@@ -160,9 +160,14 @@ def test_a_job_says_all_that_is_wrong_with_it() -> None:
 
 
 def test_the_library_is_silent_and_logs(
-    readings: pd.DataFrame, small: Job, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    readings: pd.DataFrame,
+    small: Job,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing on either stream of a program; what the table lacks is a warning in the log."""
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")  # TensorFlow's messages are hidden where nobody asks for them
     with caplog.at_level(logging.INFO, logger="forecasting"):
         fc.fit(readings.drop(index=[50, 51]), small)
     assert capfd.readouterr() == ("", "")
