@@ -190,6 +190,7 @@ def test_a_script_without_a_guard_fits(readings: pd.DataFrame, tmp_path: Path) -
         encoding="utf-8",
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GATECAST_HOME": str(tmp_path / "home")}
+    del environment["TF_CPP_MIN_LOG_LEVEL"]  # which shows TensorFlow's messages to the tests
     done = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )

@@ -11,6 +11,7 @@ from forecasting.bundle.engine import Graphs
 from forecasting.lifecycle.attempts import candidates
 from forecasting.lifecycle.last_fit import replace_twin, rules_of
 from forecasting.lifecycle.promotion import Decision, Judging, decide
+from forecasting.registry.aliases import Cause
 from forecasting.registry.registry import Registry
 from forecasting.training.final_fit import fit_finally
 from forecasting.training.records import Fitted
@@ -44,7 +45,7 @@ def judged(registry: Registry, world: World, place: Path) -> tuple[Judging, Deci
     )
     decision = decide(registry, given)
     if not decision.judgment.verdict.passed:  # both are as good as each other: what is tested here comes after it
-        registry.aliases.promote("well", decision.version)
+        registry.aliases.promote("well", decision.version, cause=Cause("live, whatever the gate says", force=True))
         (given.work / "went-live").touch()
     return given, decision
 

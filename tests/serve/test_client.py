@@ -1,7 +1,6 @@
 """The client: tables in and out, the service's sentence where it says no, and the OpenAPI document for all others."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from forecasting.errors import GatecastError
 from forecasting.monitor.live import live_scores
 from forecasting.serve.client import Client, RefusedError, UnavailableError
 from forecasting.storage.store import Store
-
-PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
 
 
 def test_client_does_everything_against_a_real_service(
@@ -43,10 +40,6 @@ def test_client_does_everything_against_a_real_service(
             versions = [version["version"] for version in client.versions("buoy")]
             with pytest.raises(RefusedError, match="no model of that name is served"):
                 client.forecast(table, name="other")
-        (documented,) = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-        documented = "".join(line for line in documented.splitlines(keepends=True) if "continue_text" not in line)
-        documented = documented.replace("http://localhost:8000", served.url).replace("glucose", "buoy")
-        exec(documented, names := {"KEY": secrets["admin"], "table": table})
         with Client(served.url, "wrong", timeout=60) as stranger, pytest.raises(RefusedError, match="valid API key"):
             stranger.models()
     expected = open_forecaster(copied / "cache" / "buoy" / "1").forecast(table)
@@ -55,8 +48,6 @@ def test_client_does_everything_against_a_real_service(
     pd.testing.assert_frame_equal(aware, expected, rtol=1e-6)
     assert list(short.columns) == ["unique_id", "ds", "cutoff", "step", "q0.5", "q0.9"]
     assert kinds == ["drift", "ridge"]
-    pd.testing.assert_frame_equal(names["forecast"], expected[expected["step"] <= 2].reset_index(drop=True), rtol=1e-6)
-    assert [model["version"] for model in names["served"]] == [1, 1]
     assert (promoted, back, versions) == (2, 1, [2, 1])
     newest = Store(copied).forecasts.read("buoy", unique_id="a")
     newest = newest[newest["cutoff"] >= stored["cutoff"].min()]
