@@ -22,7 +22,7 @@ from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.errors import SourceError
 from forecasting.series.vocabulary import learn_vocabulary
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of
 
 CONFIG = Path(__file__).parents[1] / "configs" / "characters.yaml"
@@ -59,7 +59,7 @@ def split(characters: list[str]) -> Text:
 
 def fit(text: Text, params: InStep, train: Train, *, steps: int) -> Generator:
     """A network that has learned from the training part, states carried over chunks of so many steps."""
-    make_deterministic(train.seed)
+    set_up(train)
     vocabulary = learn_vocabulary(text.train)
     taught, valid = vocabulary.encode(text.train), vocabulary.encode(text.valid)
     network = network_of(params, vocabulary.size, steps=steps)

@@ -20,7 +20,7 @@ from forecasting.bundle.generation import Generator
 from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of
 
 NAMES = ("Doug", "Jane", "Spot")
@@ -57,7 +57,7 @@ def lstm(config: Train, rounds: int) -> Generator:
 
 
 def _learn(params: InStep, config: Train, rounds: int, *, steps: int) -> Generator:
-    make_deterministic(config.seed)
+    set_up(config)
     stories = [VOCABULARY.encode(story) for story in STORIES]
     network = network_of(params, VOCABULARY.size, steps=steps)
     # a lane holds one story again and again, so every batch holds all stories

@@ -17,7 +17,7 @@ from forecasting.config.head import SymbolHead
 from forecasting.config.network import Stacked
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.examples import Arrays, learn_in_memory
 
 MENU = ("pizza", "sushi", "waffles")
@@ -57,7 +57,7 @@ def fortnights(patterns: np.ndarray) -> Arrays:
 
 def fit(config: Train) -> keras.Model:
     """An LSTM that has learned from 1,300 patterns, of which some remember nearly all and some hardly anything."""
-    make_deterministic(config.seed)
+    set_up(config)
     head = heads.build(SymbolHead(), classes=len(MENU))
     shapes = models.Shapes(context=DAYS, horizon=1, past=len(MENU))
     network = models.build(Stacked(units=(16,), normalise="none"), shapes, head)

@@ -13,7 +13,7 @@ from forecasting.bundle.generation import Generator, Sampling
 from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.series.vocabulary import learn_vocabulary
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.symbols import chunk_graph, learn_symbols, lessons, network_of
 
 TEXT = "Hello world!"
@@ -31,7 +31,7 @@ def main() -> None:
 
 def fit(config: Train) -> Generator:
     """A simple recurrent network of five units that has read the string again and again."""
-    make_deterministic(config.seed)
+    set_up(config)
     vocabulary = learn_vocabulary(TEXT)
     codes = vocabulary.encode(list(TEXT))
     network = network_of(NETWORK, vocabulary.size, steps=len(TEXT))

@@ -20,7 +20,7 @@ from forecasting.config.head import NumberHead
 from forecasting.config.network import ConvLSTM, Network, Stacked
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.examples import Arrays, learn_in_memory
 
 SIDE, DIGIT = 32, 8
@@ -42,7 +42,7 @@ def main() -> None:
 
 def errors(config: Train, sequences: tuple[int, int, int]) -> dict[str, float]:
     """The mean squared error over all cells of all frames ahead of the test sequences, by name."""
-    make_deterministic(config.seed)
+    set_up(config)
     train, valid, test = (moving(part, count, config.seed) for part, count in enumerate(sequences))
     actual = test[:, CONTEXT:].reshape(len(test), -1)
     field = models.Shapes(CONTEXT, HORIZON, past=1, grid=(SIDE, SIDE))

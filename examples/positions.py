@@ -18,7 +18,7 @@ from forecasting.config.training import Train
 from forecasting.nn import export, heads
 from forecasting.nn.cells import CELLS
 from forecasting.nn.layers.symbols import Unscaled
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.examples import Arrays, learn_in_memory
 
 LABELS = ("begin", "middle", "end")
@@ -61,7 +61,7 @@ def sentence(draw: np.random.Generator) -> list[int]:
 
 def fit(config: Train, *, both: bool) -> keras.Model:
     """An LSTM with a label at every word; with `both` a second one reads backwards beside it."""
-    make_deterministic(config.seed)
+    set_up(config)
     past = keras.Input((LENGTH, len(WORDS)), name="past")
     layer = CELLS["lstm"](16, activation="tanh", sequences=True, name="lstm")
     features = (keras.layers.Bidirectional(layer, name="both_ways") if both else layer)(past)

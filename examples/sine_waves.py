@@ -20,7 +20,7 @@ from forecasting.config.network import InStep
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
 from forecasting.series.windows import Batch
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.examples import Arrays, learn_in_memory
 
 STEPS = 1000  # that are read, and that are told
@@ -63,7 +63,7 @@ def waves() -> np.ndarray:
 
 def fit(config: Train) -> keras.Model:
     """An LSTM that tells, at each step of a chunk of the first STEPS steps of 97 waves, the next value."""
-    make_deterministic(config.seed)
+    set_up(config)
     head = heads.build(NumberHead(name="normal"))
     shapes = models.Shapes(context=CHUNK, horizon=CHUNK, past=1)
     network = models.build(InStep(cell="lstm", units=(51,)), shapes, head)

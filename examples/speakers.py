@@ -23,7 +23,7 @@ from forecasting.config.head import SymbolHead
 from forecasting.config.network import Stacked
 from forecasting.config.training import Train
 from forecasting.nn import export, heads, models
-from forecasting.training.devices import make_deterministic
+from forecasting.training.devices import set_up
 from forecasting.training.examples import Arrays, learn_in_memory
 
 STEPS = 29  # of the longest utterance
@@ -81,7 +81,7 @@ def linear(train: Utterances, test: Utterances) -> dict[str, float]:
 
 def recurrent(train: Utterances, test: Utterances, config: Train) -> float:
     """The share that is right after training on four fifths of what there is to learn from; one fifth validates."""
-    make_deterministic(config.seed)
+    set_up(config)
     head = heads.build(SymbolHead(), classes=9)
     shapes = models.Shapes(context=STEPS, horizon=1, past=13, mask=True)
     params = Stacked(cell="gru", units=(64,), bidirectional=True, dropout=0.5, normalise="none")

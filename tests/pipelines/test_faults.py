@@ -11,6 +11,7 @@ from deltalake import write_deltalake
 from benchmarks.faults import kills, machine, registry
 from benchmarks.faults.bench import Bench, Round
 from benchmarks.faults.homes import Home
+from forecasting.registry.aliases import Cause
 from forecasting.storage.store import Store
 
 pytestmark = pytest.mark.timeout(900)
@@ -67,7 +68,7 @@ def test_faults_are_noticed(bench: Bench) -> None:
     assert [line.split(":")[0] for line in bench.held_against(home, bench.forecast)] == ["forecasts"]
 
     write_deltalake(home.path / "tables" / home.name / "forecasts", table[:2], mode="append")
-    home.registry.aliases.promote(home.name, 1)
+    home.registry.aliases.promote(home.name, 1, cause=Cause("planted", force=True))
     found = bench.held_against(home, bench.forecast)
     assert [line.split(":")[0] for line in found] == ["forecasts", "versions"]
     assert f"({len(table) + 1}, 1, " in found[0]

@@ -64,7 +64,7 @@ def test_bundle_of_frames_answers_for_every_cell(fitted: Fitted) -> None:
 def test_forecast_of_a_cell_is_read_off_its_frame(fitted: Fitted) -> None:
     """Asked for all, for a few in another order, and by way of the narrow door, a cell's forecast is the same."""
     forecaster = open_forecaster(fitted.bundle)
-    windows, predictor = forecaster.latest(fitted.table), forecaster.bundle.predictor
+    windows, predictor = forecaster.latest(fitted.table).windows, forecaster.bundle.predictor
     everything = np.arange(len(windows))
     whole = predictor.windows(windows, everything)
     some = everything[::-3]
