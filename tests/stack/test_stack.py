@@ -127,7 +127,8 @@ def test_loop_runs_from_source_to_rollback(running: Running) -> None:
 
     live = champion(running)
     rival = next(version for version in versions(running) if version != live)
-    assert running.call("/v1/models/tiny/promote", json={"version": rival}).status_code == 200
+    wanted = {"version": rival, "force": True, "why": "to see it answer"}  # the gate has refused it
+    assert running.call("/v1/models/tiny/promote", json=wanted).status_code == 200
     assert forecast(running)["model"]["version"] == rival
     assert running.run("docker compose exec worker gatecast rollback tiny") == f"tiny: version {live} is the champion\n"
     assert forecast(running)["model"]["version"] == live
