@@ -110,12 +110,12 @@ def _show_explanation(name: str, found: Explanation, sentences: list[str]) -> No
     from forecasting.insight.wording import causes, sentence
 
     every = causes(found)
-    longest = abs(every[0].contribution) if every else 1.0
+    longest = abs(every[0].amount) if every else 1.0
     rows = [
         {
             "what": cause.name,
-            "contribution": f"{cause.contribution:+.3g}",
-            "": "█" * round(_WIDTH * abs(cause.contribution) / longest),
+            "contribution": f"{cause.amount:+.3g}",
+            "": "█" * round(_WIDTH * abs(cause.amount) / longest),
         }
         for cause in every[:_CAUSES]
     ]

@@ -12,7 +12,7 @@ from forecasting.insight.attribution import Explanation
 from forecasting.series.calendar import season_length
 from forecasting.series.frequency import fixed_step
 
-__all__ = ["Cause", "causes", "cycles", "sentence"]
+__all__ = ["Contribution", "causes", "cycles", "sentence"]
 
 _ENOUGH: Final = 2 / 3  # of what moves a forecast its way is named
 _MOST: Final = 3  # causes in a sentence
@@ -29,11 +29,11 @@ _OF_CALENDARS: Final = {  # by the number of steps
 }
 
 
-class Cause(NamedTuple):
+class Contribution(NamedTuple):
     """Some readings, and what they contribute to the mean of the steps in question, in units of the target."""
 
     name: str
-    contribution: float
+    amount: float
 
 
 def sentence(found: Explanation, step: int | None = None) -> str:
@@ -45,32 +45,32 @@ def sentence(found: Explanation, step: int | None = None) -> str:
     begin = f"{for_what}: {'up' if change > 0 else 'down'} by {abs(change):.3g}"
     flat = f"from {baseline:.4g}, the forecast if all had stayed at {found.last:.4g}"
     every = causes(found, step)
-    along = [cause for cause in every if cause.contribution * change > 0]
-    against = [cause for cause in every if cause.contribution * change < 0]
+    along = [cause for cause in every if cause.amount * change > 0]
+    against = [cause for cause in every if cause.amount * change < 0]
     if not along:
         return f"{for_what}: nothing that was read changes it from {baseline:.4g}"
-    total = sum(abs(cause.contribution) for cause in along)
+    total = sum(abs(cause.amount) for cause in along)
     named = _leading(along, total)
     text = f"{begin} {flat}, mostly because of {' and '.join(cause.name for cause in named)}"
-    if against and abs(against[0].contribution) > _AGAINST * total:
+    if against and abs(against[0].amount) > _AGAINST * total:
         text += f", against {against[0].name}"
     return text
 
 
-def causes(found: Explanation, step: int | None = None) -> list[Cause]:
+def causes(found: Explanation, step: int | None = None) -> list[Contribution]:
     """All groups of readings by their contribution to one step, or to the mean of all; the largest first."""
     steps = slice(None) if step is None else slice(step - 1, step)
     groups = [
-        Cause(name if input == Y else f"{input}, {name}", float(values[steps][mask[steps]].sum()))
+        Contribution(name if input == Y else f"{input}, {name}", float(values[steps][mask[steps]].sum()))
         for input, values in found.by_lag.items()
         for name, mask in _groups(found, values.shape)
     ]
     groups += [
-        Cause(f"{input} in the steps ahead", float(values[steps].sum())) for input, values in found.ahead.items()
+        Contribution(f"{input} in the steps ahead", float(values[steps].sum())) for input, values in found.ahead.items()
     ]
     count = len(found.forecast[steps])
-    scaled = [Cause(name, value / count) for name, value in groups if value]
-    return sorted(scaled, key=lambda cause: -abs(cause.contribution))
+    scaled = [Contribution(name, value / count) for name, value in groups if value]
+    return sorted(scaled, key=lambda cause: -abs(cause.amount))
 
 
 def cycles(freq: Frequency) -> list[tuple[str, int]]:
@@ -87,9 +87,9 @@ def cycles(freq: Frequency) -> list[tuple[str, int]]:
     return [(name, int(span // step)) for name, span in spans if span % step == np.timedelta64(0) and span > step]
 
 
-def _leading(along: list[Cause], total: float) -> list[Cause]:
+def _leading(along: list[Contribution], total: float) -> list[Contribution]:
     """The first causes that make up two thirds of the total, at most three."""
-    reached = np.cumsum([abs(cause.contribution) for cause in along])
+    reached = np.cumsum([abs(cause.amount) for cause in along])
     return along[: min(_MOST, int(np.searchsorted(reached, _ENOUGH * total)) + 1)]
 
 

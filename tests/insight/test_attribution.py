@@ -147,7 +147,7 @@ def test_the_sentence_names_the_same_hour_yesterday(
     (first, *_) = causes(found)
     assert first.name == "the same hour yesterday (24 steps before it)"
     last, ahead = table["y"].iloc[-1], table["y"].iloc[-24:-21].to_numpy()
-    assert first.contribution == pytest.approx(ahead.mean() - last, rel=1e-2)
+    assert first.amount == pytest.approx(ahead.mean() - last, rel=1e-2)
     assert sentence(found).endswith("mostly because of the same hour yesterday (24 steps before it)")
     assert sentence(found, 2).startswith(f"step 2, {ahead[1]:.4g}: up by")
     assert f"from {last:.4g}, the forecast if all had stayed at {last:.4g}" in sentence(found, 2)
