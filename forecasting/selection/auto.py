@@ -15,7 +15,7 @@ from forecasting.bundle.spec import MemberSpec
 from forecasting.config.job import Job
 from forecasting.nn.exporters.ensemble import MemberGraph, combine
 from forecasting.selection.greedy import bagged, loss
-from forecasting.selection.members import Member, linear_members
+from forecasting.selection.members import Member
 from forecasting.selection.search import search
 from forecasting.selection.space import choose_space
 from forecasting.series.calendar import season_of
@@ -38,12 +38,9 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
     TrainingError when a loss is not finite.
     """
     set_up(job.train)
-    job, data, watched = choose_space(table, job, fold)
-    season = season_of(job.series)
-    found = [
-        *linear_members(data, watched, season, job.head.quantiles),
-        *search(job, data, fold, watched, season, work / "search"),
-    ]
+    space = choose_space(table, job, fold)
+    job, data, watched, _ = space
+    found = [*space.linear(), *search(job, data, fold, watched, season_of(job.series), work / "search")]
     forecasts = [watched.units(one.forecast) for one in found]
     weights = bagged(watched.y, forecasts, job.head.quantiles, watched.cutoffs)
     chosen = [(member, weight) for member, weight in zip(found, weights, strict=True) if weight > 0]

@@ -10,7 +10,7 @@ from forecasting.config.job import Job
 from forecasting.config.network import SegRNN, SegRNNModel, Stacked, StackedModel
 from forecasting.config.selection import BUDGETS, Selection
 
-__all__ = ["FINALISTS", "Rounds", "Setting", "candidates", "rounds", "steps_within"]
+__all__ = ["FINALISTS", "Rounds", "Setting", "candidates", "rounds", "short_context", "steps_within"]
 
 FEW_WINDOWS: Final = 3_000  # below this, narrower networks
 LEAST_STEPS, MOST_STEPS = 300, 6_000
@@ -43,7 +43,7 @@ class Rounds(NamedTuple):
 def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
     """The settings worth trying on that many training windows of this job, the most promising first."""
     longest = job.window.context
-    short = min(longest, max(2, round(1.25 * max(job.window.horizon, season))))
+    short = short_context(job, season)
     units = 32 if windows < FEW_WINDOWS else 64
     segment = max(1, min(24, longest // 8, job.window.horizon))
     dropout = 0.2 if windows < FEW_WINDOWS else 0.1
@@ -67,6 +67,11 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
         stacked("stacked LSTM, short", short, cell="lstm", normalise="last"),
     ]
     return tuple(one for one in listed if one.context == longest or short < longest)
+
+
+def short_context(job: Job, season: int) -> int:
+    """1.25 of the longer of horizon and season, at most the job's context."""
+    return min(job.window.context, max(2, round(1.25 * max(job.window.horizon, season))))
 
 
 def rounds(job: Job, listed: tuple[Setting, ...], batch: int) -> Rounds:

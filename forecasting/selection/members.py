@@ -15,7 +15,7 @@ from forecasting.series.prepare import Prepared
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, at_rows, evenly
 
-__all__ = ["Member", "Watched", "linear_member", "linear_members", "watch"]
+__all__ = ["Member", "Watched", "linear_members", "ridge_member", "watch"]
 
 MOST_WATCHED = 2_000  # validation windows that the choice is made on, evenly spread
 BLOCK = 512
@@ -34,6 +34,10 @@ class Watched(NamedTuple):
     def units(self, scaled: np.ndarray) -> np.ndarray:
         """Forecasts (B, H, Q) of the scaled space in units of the target."""
         return self.scaler.invert(scaled.astype(np.float64), self.location, self.scale)
+
+    def wql(self, scaled: np.ndarray, quantiles: tuple[float, ...]) -> float:
+        """The weighted quantile loss of forecasts (B, H, Q) of the scaled space, in units of the target."""
+        return loss(self.y, self.units(scaled), quantiles)
 
     @property
     def cutoffs(self) -> np.ndarray:
@@ -77,29 +81,34 @@ def watch(data: Prepared) -> Watched:
     return watched._replace(y=watched.units(valid.targets(indices)[..., None])[..., 0])
 
 
-def linear_members(data: Prepared, watched: Watched, season: int, quantiles: tuple[float, ...]) -> list[Member]:
-    """Ridge, seasonal naive and theta, each with the quantiles of its own validation residuals at each step."""
+def ridge_member(data: Prepared, watched: Watched, season: int, quantiles: tuple[float, ...]) -> Member:
+    """The ridge, with the quantiles of its own validation residuals at each step."""
+    linear = baselines.ridge(Fit(data.train, data.valid, season))
+    return _member("ridge", "ridge", linear, data, watched, quantiles)
+
+
+def linear_members(
+    ridge: Member, data: Prepared, watched: Watched, season: int, quantiles: tuple[float, ...]
+) -> list[Member]:
+    """The ridge, then seasonal naive and theta, each with the quantiles of its own validation residuals."""
     fit = Fit(data.train, data.valid, season)
     context, horizon = data.train.context, data.train.horizon
-    found = [linear_member("ridge", "ridge", baselines.ridge(fit), data, watched, quantiles)]
+    found = [ridge]
     if season <= context:
         found.append(
-            linear_member("seasonal_naive", "seasonal naive", baselines.seasonal_naive(fit), data, watched, quantiles)
+            _member("seasonal_naive", "seasonal naive", baselines.seasonal_naive(fit), data, watched, quantiles)
         )
     maps = [(smoothing, theta(context, horizon, season, smoothing)) for smoothing in SMOOTHINGS]
     thetas = [
-        linear_member(
-            "theta", f"theta, smoothing {smoothing:g}", baselines.map_of_target(weights), data, watched, quantiles
-        )
+        _member("theta", f"theta, smoothing {smoothing:g}", baselines.map_of_target(weights), data, watched, quantiles)
         for smoothing, weights in maps
     ]
-    return [*found, min(thetas, key=lambda one: loss(watched.y, watched.units(one.forecast), quantiles))]
+    return [*found, min(thetas, key=lambda one: watched.wql(one.forecast, quantiles))]
 
 
-def linear_member(
+def _member(
     family: str, title: str, linear: Linear, data: Prepared, watched: Watched, quantiles: tuple[float, ...]
 ) -> Member:
-    """A linear map with the quantiles of its own validation residuals at each step."""
     features = data.features
     channels = linear.weights.shape[0] // linear.context
     content = baselines.to_onnx(linear, inputs=channels, ahead=len(features.known_ahead) if linear.ahead.size else 0)

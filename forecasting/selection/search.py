@@ -13,7 +13,6 @@ import numpy as np
 from forecasting.config.job import Job
 from forecasting.runtime.files import replace_folder
 from forecasting.selection.candidates import FINALISTS, Setting, candidates, rounds, steps_within
-from forecasting.selection.greedy import loss
 from forecasting.selection.members import Member, Watched
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared
@@ -53,7 +52,7 @@ def search(job: Job, data: Prepared, fold: Fold, watched: Watched, season: int, 
 
 
 def _loss(member: Member, watched: Watched, job: Job) -> float:
-    return loss(watched.y, watched.units(member.forecast), job.head.quantiles)
+    return watched.wql(member.forecast, job.head.quantiles)
 
 
 def train_candidate(

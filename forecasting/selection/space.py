@@ -8,10 +8,7 @@ import pandas as pd
 
 from forecasting.columns import Y
 from forecasting.config.job import Job
-from forecasting.evaluation import baselines
-from forecasting.evaluation.baselines import Fit
-from forecasting.selection.greedy import loss
-from forecasting.selection.members import Watched, linear_member, watch
+from forecasting.selection.members import Member, Watched, linear_members, ridge_member, watch
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold, past
 from forecasting.series.prepare import Prepared, prepare
@@ -22,11 +19,21 @@ GAIN: Final = 0.02  # by which a ridge regression must be better with logarithms
 
 
 class Space(NamedTuple):
-    """A job with its transform, and its windows in that space."""
+    """A job with its transform, its windows in that space, and the ridge that was fitted there."""
 
     job: Job
     data: Prepared
     watched: Watched
+    ridge: Member
+
+    @property
+    def wql(self) -> float:
+        """The weighted quantile loss of the ridge on the watched windows."""
+        return self.watched.wql(self.ridge.forecast, self.job.head.quantiles)
+
+    def linear(self) -> list[Member]:
+        """The ridge, seasonal naive, and theta."""
+        return linear_members(self.ridge, self.data, self.watched, season_of(self.job.series), self.job.head.quantiles)
 
 
 def choose_space(table: pd.DataFrame, job: Job, fold: Fold) -> Space:
@@ -40,17 +47,10 @@ def choose_space(table: pd.DataFrame, job: Job, fold: Fold) -> Space:
     if "transform" in job.series.model_fields_set or not (known.dropna() > 0).all():
         return plain
     logged = _space(table, job.model_copy(update={"series": job.series.model_copy(update={"transform": "log"})}), fold)
-    return logged if _ridge_loss(logged) < (1 - GAIN) * _ridge_loss(plain) else plain
+    return logged if logged.wql < (1 - GAIN) * plain.wql else plain
 
 
 def _space(table: pd.DataFrame, job: Job, fold: Fold) -> Space:
     data = prepare(table, job, fold)
-    return Space(job, data, watch(data))
-
-
-def _ridge_loss(space: Space) -> float:
-    """The weighted quantile loss of a ridge regression on the watched windows, in units of the target."""
-    job, data, watched = space
-    linear = baselines.ridge(Fit(data.train, data.valid, season_of(job.series)))
-    member = linear_member("ridge", "ridge", linear, data, watched, job.head.quantiles)
-    return loss(watched.y, watched.units(member.forecast), job.head.quantiles)
+    watched = watch(data)
+    return Space(job, data, watched, ridge_member(data, watched, season_of(job.series), job.head.quantiles))

@@ -12,15 +12,12 @@ from forecasting.columns import MODEL
 from forecasting.config.job import Job
 from forecasting.config.network import SegRNN, SegRNNModel, Stacked, StackedModel
 from forecasting.errors import ConfigError
-from forecasting.selection.candidates import Setting, steps_within
-from forecasting.selection.greedy import loss
-from forecasting.selection.members import Watched, linear_members
+from forecasting.selection.candidates import Setting, short_context, steps_within
 from forecasting.selection.search import train_candidate
-from forecasting.selection.space import choose_space
+from forecasting.selection.space import Space, choose_space
 from forecasting.selection.tuned import Tuned
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
-from forecasting.series.prepare import Prepared
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.devices import set_up
@@ -47,7 +44,8 @@ def tune(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, seconds: floa
     study that is complete, and goes on with one that was killed. Raises DataError when there is too little to train on.
     """
     set_up(job.train)
-    job, data, watched = choose_space(table, job, fold)
+    space = choose_space(table, job, fold)
+    job, data, watched, _ = space
     season = season_of(job.series)
     study = _study(work, job.train.seed)
     while len(_done(study)) < LEAST_TRIALS or _spent(study) < seconds:
@@ -58,16 +56,16 @@ def tune(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, seconds: floa
         member = train_candidate(job, data, fold, watched, setting, (steps, job.train.seed), place)
         trial.set_user_attr("seconds", member.seconds)
         trial.set_user_attr("steps", max(member.steps, 1))
-        study.tell(trial, loss(watched.y, watched.units(member.forecast), job.head.quantiles))
+        study.tell(trial, watched.wql(member.forecast, job.head.quantiles))
     best = suggest(_fixed(study.best_trial), job, season)
     steps = steps_within(seconds / TRIALS, best, best.train["batch_size"])
-    return Tuned(_tuned(job, best, steps), _trials(study, job, data, watched, season))
+    return Tuned(_tuned(job, best, steps), _trials(study, space))
 
 
 def suggest(trial: Any, job: Job, season: int) -> Setting:
     """The settings of a trial: the space that is searched."""
     longest = job.window.context
-    short = min(longest, max(2, round(1.25 * max(job.window.horizon, season))))
+    short = short_context(job, season)
     context = trial.suggest_categorical("context", sorted({short, (short + longest) // 2, longest}))
     shared = {
         "cell": trial.suggest_categorical("cell", ["gru", "lstm"]),
@@ -133,7 +131,7 @@ def _tuned(job: Job, best: Setting, steps: int) -> Job:
     return job.model_copy(update={"model": best.model, "train": train, "window": window})
 
 
-def _trials(study: optuna.Study, job: Job, data: Prepared, watched: Watched, season: int) -> pd.DataFrame:
+def _trials(study: optuna.Study, space: Space) -> pd.DataFrame:
     """All trials, and the simple methods, by their loss on the same validation windows."""
     rows = [
         {
@@ -151,8 +149,8 @@ def _trials(study: optuna.Study, job: Job, data: Prepared, watched: Watched, sea
             "settings": "",
             "steps": 0,
             "seconds": 0.0,
-            "wql": loss(watched.y, watched.units(one.forecast), job.head.quantiles),
+            "wql": space.watched.wql(one.forecast, space.job.head.quantiles),
         }
-        for one in linear_members(data, watched, season, job.head.quantiles)
+        for one in space.linear()
     ]
     return pd.DataFrame(rows).sort_values("wql", ignore_index=True)

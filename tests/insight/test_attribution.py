@@ -26,6 +26,7 @@ from forecasting.nn.export import to_onnx
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.series.prepare import prepare
+from forecasting.training.fit import shapes
 from tests.insight.conftest import LinearModel
 
 Jobs = Callable[..., Job]
@@ -37,18 +38,9 @@ def random_model(table: pd.DataFrame, job: Job, params: Any, place: Path) -> Qua
     cleaned = clean(table, job.series).table
     data = prepare(cleaned, job, folds(cleaned, job)[0])
     features, layout = data.features, data.layout
-    shapes = models.Shapes(
-        context=job.window.context,
-        horizon=job.window.horizon,
-        past=len(features.inputs),
-        future=len(features.known_ahead),
-        static=len(features.static_numbers),
-        codes=features.cardinalities,
-        mask=features.mask,
-        grid=() if layout is None else layout.shape,
-    )
     keras.utils.set_random_seed(1)
-    network, draw = models.build(params, shapes, heads.build(job.head)), np.random.default_rng(1)
+    network = models.build(params, shapes(job, features, layout), heads.build(job.head))
+    draw = np.random.default_rng(1)
     network.set_weights([draw.normal(0, 0.4, weight.shape) for weight in network.get_weights()])
     spec = spec_for(job, params.name, features, data.scaler, context=job.window.context, layout=layout)
     assemble(place / "bundle", spec, Graphs(to_onnx(network)), data.valid, origin=Origin())
