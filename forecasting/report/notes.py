@@ -46,9 +46,9 @@ def of_live(job: Job, decision: Decision, fit_until: pd.Timestamp, final: FinalF
         return [*_uncovered(job, decision)]
     if final is not None and final.version is not None:
         return []
-    return [
-        f"the live network was fitted on readings up to {fit_until}; train.final_fit: true adds a fit on all of them"
-    ]
+    fitted = f"the live network was fitted on readings up to {fit_until}"
+    possible = not (job.train.final_fit or job.symbolic or job.model.name == "auto")  # the others refuse the key
+    return [f"{fitted}; train.final_fit: true adds a fit on all of them" if possible else fitted]
 
 
 def _uncovered(job: Job, decision: Decision) -> Iterator[str]:

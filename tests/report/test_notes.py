@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 
@@ -10,7 +11,9 @@ from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
-from forecasting.report.notes import notes
+from forecasting.evaluation.judging import Judgment
+from forecasting.lifecycle.promotion import Decision
+from forecasting.report.notes import notes, of_live
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
@@ -43,3 +46,16 @@ def test_every_silence_is_a_sentence(
     assert found[3] == f"1 series never changed up to {cut[-1].fit_until}, so their scale is the panel's: flat"
     assert len(found) == 4
     assert notes(workspace, job, data, fitted, Absent("nothing is live")) == found[1:]
+
+
+def test_a_last_fit_is_suggested_where_the_job_can_have_one(make_job: Callable[..., Job]) -> None:
+    """An ensemble stays as it was judged, and a job that asks for a last fit already needs no advice."""
+    passed = Decision(cast(Judgment, None), 1, "net", fallback=False)
+    until = pd.Timestamp("2026-03-01")
+    fitted = "the live network was fitted on readings up to 2026-03-01 00:00:00"
+
+    def said(**sections: Any) -> list[str]:
+        return of_live(make_job(**sections), passed, until, None)
+
+    assert said() == [f"{fitted}; train.final_fit: true adds a fit on all of them"]
+    assert said(model="auto") == said(train={"final_fit": True}) == [fitted]
