@@ -1,4 +1,4 @@
-"""The first model of a job: what the average decides, and what would be decided if confidence were asked for."""
+"""The first model of a job: decisions by the average of the backtest, and by a confidence bound."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _confident(judgment: Judgment) -> bool:
 
 
 def summary_of_first(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How often each way takes what is truly better, and what it loses by the others on average."""
+    """The share of right decisions of each rule, and the average loss from its wrong ones."""
     table = pd.DataFrame(rows)
     found: dict[str, Any] = {"decisions": len(table), "truly_better": int((table["effect"] > 0).sum())}
     for way in ("average", "confident"):

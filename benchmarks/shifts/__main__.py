@@ -43,7 +43,7 @@ def live(fault: str, horizon: int, ingests: int, days: int, seed: int) -> list[L
 
 
 def of_fault(looks: list[Look]) -> dict[str, Any]:
-    """Days from the fault until it was doubted, until anything was asked for, and until it was fine again for good."""
+    """Days from the fault to the first doubt, to the first action, and to a lasting recovery."""
     begin = HISTORY + 24 * _QUIET + _LATER
     after = [look for look in looks if look.hour > begin]
     noticed = [look for look in after if look.verdict in _ALARMS]
@@ -70,7 +70,7 @@ def of_quiet(looks: list[Look], years: float) -> dict[str, Any]:
 
 
 def _settled(after: list[Look]) -> list[Look]:
-    """The looks that were fine behind the last one that was not, of those that asked for anything."""
+    """The `fine` looks after the last one with an action."""
     last = max((place for place, look in enumerate(after) if look.verdict in _ALARMS), default=-1)
     return [look for look in after[last + 1 :] if look.verdict == "fine"]
 

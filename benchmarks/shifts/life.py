@@ -194,7 +194,7 @@ class Life:
 
 
 def _stamps(sums: dict[str, Floats], hour: int) -> pd.DataFrame:
-    """What is known at this hour, as the score table has it for each stamp."""
+    """The score table up to this hour, one row per stamp."""
     known = np.flatnonzero(sums["made"][: hour + 1])
     return pd.DataFrame({name: values[known] for name, values in sums.items()}, index=_HOURS[known])
 

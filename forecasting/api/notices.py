@@ -1,4 +1,4 @@
-"""What the API tells: log records for programs, a bar for people who watch, nothing else."""
+"""Output of the API: log records for programs, and a progress bar for people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tell(notes: Sequence[str]) -> None:
 
 
 def found(violations: Sequence[Violation]) -> tuple[str, ...]:
-    """The sentences of what is not in order, but no error."""
+    """The messages of the warnings among these violations."""
     return tuple(violation.message for violation in violations if violation.severity == "warning")
 
 

@@ -53,7 +53,7 @@ class Edge(NamedTuple):
 
 
 def read(df: Any, job: Job, names: Names) -> tuple[pd.DataFrame, Edge, tuple[str, ...]]:
-    """The long table of a table of pandas, polars, or pyarrow, how it came, and what was left out of it.
+    """Convert a pandas, polars, or pyarrow table to the long format, and return its original form and the omissions.
 
     Without the column `unique_id` it is one series, called like the job. Raises DataError for what is no table or has
     unreadable values, SourceError for missing columns.

@@ -1,4 +1,4 @@
-"""What a forecast stands on: warnings about the windows that were forecast, a sentence for each kind."""
+"""Warnings about the windows behind a forecast, one sentence per kind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BEYOND: Final = 0.5  # of the width of what was read: so far outside of it is f
 
 
 class Caution(NamedTuple):
-    """One kind of warning: what is so, of how many series, and the names of some of them."""
+    """One kind of warning: its text, the number of affected series, and some of their names."""
 
     kind: str
     what: str

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle
 from forecasting.bundle.cautions import Caution, cautions, filled
 from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecasts import QuantileForecasts
 from forecasting.bundle.generation import Generator
 from forecasting.bundle.groups import groups_of, widths_of
-from forecasting.bundle.spec import Spec, level_quantiles
+from forecasting.bundle.protocol import Forecaster
+from forecasting.bundle.spec import level_quantiles
 from forecasting.columns import Y
 from forecasting.errors import ArtifactError, ConfigError, DataError
 from forecasting.series.clean import clean, regular_grid
@@ -35,16 +35,8 @@ class Latest(NamedTuple):
     cautions: tuple[Caution, ...]
 
 
-class QuantileForecaster:
+class QuantileForecaster(Forecaster):
     """A bundle that forecasts quantiles: networks and baselines alike."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-
-    @property
-    def spec(self) -> Spec:
-        """The model's inputs and outputs."""
-        return self.bundle.spec
 
     @property
     def generator(self) -> Generator:
@@ -76,20 +68,6 @@ class QuantileForecaster:
             self.bundle._replace(spec=predictor.spec, predictor=predictor, calibration=calibration)
         )
 
-    def forecast(
-        self,
-        history: pd.DataFrame | Readings,
-        future: pd.DataFrame | None = None,
-        *,
-        levels: tuple[int, ...] | None = None,
-        horizon: int | None = None,
-    ) -> pd.DataFrame:
-        """Forecast every series of `history` from its last reading on, however short (`min_length` is for training).
-
-        See `Forecaster.forecast`; for more steps than trained, see `reaching`.
-        """
-        return self.warned(history, future, levels=levels, horizon=horizon)[0]
-
     def warned(
         self,
         history: pd.DataFrame | Readings,
@@ -98,7 +76,10 @@ class QuantileForecaster:
         levels: tuple[int, ...] | None = None,
         horizon: int | None = None,
     ) -> tuple[pd.DataFrame, tuple[Caution, ...]]:
-        """The table of `forecast`, and the warnings about its inputs."""
+        """Every series is forecast, however short (`min_length` is for training); see `Forecaster.warned`.
+
+        For more steps than trained, see `reaching`.
+        """
         steps = self.spec.horizon if horizon is None else horizon
         able = self.reaching(steps)
         windows, found = able.latest(_joined(history, future), steps=steps)

@@ -15,6 +15,7 @@ from forecasting.bundle.engine import Engine, Graphs
 from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.forecasts import SymbolForecasts
 from forecasting.bundle.generation import Generated, Generator, Sampling
+from forecasting.bundle.protocol import Forecaster
 from forecasting.bundle.spec import Spec, SymbolSpec, TableSpec
 from forecasting.columns import DS, UNIQUE_ID
 from forecasting.config.job import Job
@@ -32,21 +33,21 @@ __all__ = ["SymbolForecaster", "assemble_symbols", "symbol_spec"]
 GOLDEN_STEPS = 32
 
 
-class SymbolForecaster:
+class SymbolForecaster(Forecaster):
     """A bundle that continues sequences of symbols: networks and n-grams alike."""
 
     def __init__(self, bundle: Bundle) -> None:
         """Raises ArtifactError for the bundle of a model of numbers."""
         if bundle.spec.symbols is None:
             raise ArtifactError(f"the bundle {bundle.path} forecasts numbers, not symbols")
-        self.bundle = bundle
+        super().__init__(bundle)
         self.symbols = bundle.spec.symbols
-        self.generator = Generator(self.symbols.vocabulary, bundle.predictor.engine)
+        self._generator = Generator(self.symbols.vocabulary, bundle.predictor.engine)
 
     @property
-    def spec(self) -> Spec:
-        """The model's inputs and outputs."""
-        return self.bundle.spec
+    def generator(self) -> Generator:
+        """The generator that continues a text."""
+        return self._generator
 
     @property
     def sampling(self) -> Sampling:
@@ -59,20 +60,6 @@ class SymbolForecaster:
         if not np.isfinite(logits).all():
             raise ArtifactError("its forecasts are not finite")
 
-    def forecast(
-        self,
-        history: pd.DataFrame | Readings,
-        future: pd.DataFrame | None = None,
-        *,
-        levels: tuple[int, ...] | None = None,
-        horizon: int | None = None,
-    ) -> pd.DataFrame:
-        """Continue every series; see `Forecaster.forecast`. As in the backtest, the last `context` symbols are read.
-
-        Raises ConfigError for levels or values known ahead: symbols have neither.
-        """
-        return self.warned(history, future, levels=levels, horizon=horizon)[0]
-
     def warned(
         self,
         history: pd.DataFrame | Readings,
@@ -81,7 +68,10 @@ class SymbolForecaster:
         levels: tuple[int, ...] | None = None,
         horizon: int | None = None,
     ) -> tuple[pd.DataFrame, tuple[Caution, ...]]:
-        """The table of `forecast`, and the warnings about what was read."""
+        """Continue every series; see `Forecaster.warned`. As in the backtest, the last `context` symbols are read.
+
+        Raises ConfigError for levels or values known ahead: symbols have neither.
+        """
         if future is not None or levels is not None:
             raise ConfigError(f"{self.spec.job} forecasts symbols; leave out levels and values known ahead")
         table = history if isinstance(history, pd.DataFrame) else history.table()

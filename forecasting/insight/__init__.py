@@ -1,1 +1,1 @@
-"""What a live model does with what it reads: how far back it looks, and what moved a forecast."""
+"""Inspection of a live model: its reach into the past, and the causes of a forecast."""

@@ -19,7 +19,7 @@ class Finding(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What a person is asked where the data does not say: a key, the likeliest value, why, and other values."""
+    """A question to the user about an ambiguous key: the likeliest value, the reason, and the alternatives."""
 
     key: str
     value: Any

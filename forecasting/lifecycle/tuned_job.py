@@ -1,4 +1,4 @@
-"""What `gatecast tune` leaves: a job file with the best settings, and the table of what was tried."""
+"""The result of `gatecast tune`: a job file with the best settings, and the table of trials."""
 
 from __future__ import annotations
 

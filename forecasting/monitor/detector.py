@@ -1,4 +1,4 @@
-"""A sequential test that gains power with every whole horizon: has the mean of what comes risen above 1?"""
+"""A sequential test that gains power with every whole horizon: has the mean of a sequence risen above 1?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is watched: the live version of a job, and what the registry and the tables say of it."""
+"""The live version of a job, with its records in the registry and the tables."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class LiveModel(NamedTuple):
 
 
 def watched(store: Store, registry: Registry, job: Job, live: Version, until: pd.Timestamp) -> LiveModel:
-    """What is known of the live version once readings came up to `until`."""
+    """The live version and its records, with readings up to `until`."""
     versions = registry.versions.every(job.name)
     kin = frozenset({live.version, *(other.version for other in versions if other.weights == live.weights)})
     return LiveModel(store, job, live, kin, until, _refusal(store, job, versions, kin))

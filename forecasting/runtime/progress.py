@@ -1,4 +1,4 @@
-"""Progress that is told to a listener instead of being printed, also across processes."""
+"""Progress events for a listener, in this process or in its parent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def listener() -> Listener | None:
 
 @contextmanager
 def heard_by(hears: Listener | None) -> Iterator[None]:
-    """Within the block, progress is told to this listener."""
+    """Send progress to this listener within the block."""
     token = _LISTENER.set(hears)
     try:
         yield

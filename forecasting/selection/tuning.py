@@ -32,7 +32,7 @@ LEAST_TRIALS: Final = 3
 
 
 def tune_stored(home: Path, job: Job, version: int, *, work: Path, seconds: float) -> Tuned:
-    """Tune on the observations stored as `version`: what a child process is asked to do."""
+    """Tune on the observations stored as `version`; runs in a child process."""
     data = take(Store(home), job, version)
     return tune(data.table, data.job, data.folds[0], work, seconds=seconds)
 

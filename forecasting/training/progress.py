@@ -1,4 +1,4 @@
-"""Progress of a fit: one bar over all steps and one line a check on the terminal, or told to who listens."""
+"""Progress of a fit: a bar over all steps and a line per check, or events for a listener."""
 
 from __future__ import annotations
 
