@@ -131,6 +131,8 @@ def asked(question: Question) -> Any:
     answer = typer.prompt("Which one, or another value", default="1", err=True)
     if answer.isdigit() and 1 <= int(answer) <= len(options):
         return options[int(answer) - 1]
+    if isinstance(question.value, list):
+        return [part.strip() for part in answer.split(",")]
     return type(question.value)(answer) if isinstance(question.value, int | float) else answer
 
 

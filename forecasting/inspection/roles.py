@@ -29,8 +29,8 @@ _TARGETS: Final = (
     r"adj[ _]?close|close|pm2\.5|price|preis|temperature|temp|power|energy|trips|users|visitors|passengers|volume",
 )
 _KNOWN: Final = re.compile(
-    r".*(holiday|feiertag|promo|campaign|planned|schedule|forecast|prognos|vorhersage|weekday|weekend|day_of_week|"
-    r"is_workday|business_?day|open|event|price|preis|school).*",
+    r".*(holiday|feiertag|promo|campaign|planned|schedule|forecast|prognos|vorhersage|day[ _-]?ahead|predict|expected|"
+    r"nominat|weekday|weekend|day_of_week|is_workday|business_?day|open|event|price|preis|school).*",
     re.IGNORECASE,
 )
 _CALENDAR: Final = re.compile(
@@ -202,17 +202,17 @@ def _covariates(
 
 
 def _note(found: dict[str, list[str]], categorical: list[str], ahead: int, findings: Found) -> None:
-    if found["future"]:
-        findings.add("series.future", found["future"], f"they go on for {ahead:,} row(s) after the last reading")
-    if found["past"]:
-        likely = [name for name in found["past"] if _KNOWN.fullmatch(name)]
-        if likely:
-            why = (
-                f"known up to the last reading; if {', '.join(likely)} will be known ahead, move to future, with values"
-            )
-            findings.guess("series.past", found["past"], why)
-        else:
-            findings.add("series.past", found["past"], "they end with the readings; move to future what is known ahead")
+    future = found["future"]
+    if future:
+        findings.add("series.future", future, f"they go on for {ahead:,} row(s) after the last reading")
+    if likely := [name for name in found["past"] if _KNOWN.fullmatch(name)]:
+        why = (
+            f"by its name {', '.join(likely)} may be known ahead, but ends with the readings: in future it helps more,"
+            " and each forecast needs its values"
+        )
+        future = findings.guess("series.future", future, why, (future, [*future, *likely]))
+    if past := [name for name in found["past"] if name not in future]:
+        findings.add("series.past", past, "they end with the readings; move to future what is known ahead")
     if found["static"]:
         findings.add("series.static", found["static"], "one value per series")
     if categorical:

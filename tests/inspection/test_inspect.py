@@ -150,6 +150,24 @@ def test_what_goes_on_after_the_last_reading_is_known_ahead(look: Look) -> None:
     assert any("kind" in note for note in found.findings.notes)
 
 
+@pytest.mark.parametrize(
+    "name", ["load_forecast", "wind_day_ahead", "Day-Ahead Price", "Prognose", "expected visitors"]
+)
+def test_a_column_that_may_be_known_ahead_is_asked_for(look: Look, name: str) -> None:
+    """It ends with the readings, and only its name speaks: a guess where nobody is there, else as answered."""
+    text = lines(f"ds,y,wind,{name}", DAYS.strftime("%Y-%m-%d"), WAVE, 2 * WAVE, WAVE + 1)
+    silent = look(text)
+    assert (keys(silent)["series.future"], keys(silent)["series.past"]) == ([], ["wind", name])
+    assert "series.future" in guessed(silent)
+    line = next(line for line in silent.yaml().splitlines() if line.strip().startswith("future:"))
+    assert "A GUESS" in line
+    assert name in line
+    asked = look(text, ask=lambda question: question.options[-1] if question.options else question.value)
+    assert (keys(asked)["series.future"], keys(asked)["series.past"]) == ([name], ["wind"])
+    assert "series.future" not in guessed(asked)
+    assert "series.future" not in keys(look(lines("ds,y,wind", DAYS.strftime("%Y-%m-%d"), WAVE, 2 * WAVE)))
+
+
 def test_a_code_for_no_value_is_seen_where_it_is_far(look: Look) -> None:
     """-999 among temperatures is none; -200 within the range of the readings is one."""
     far = WAVE.copy()
