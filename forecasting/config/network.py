@@ -63,9 +63,10 @@ class _WithHighway(Network):
     highway: int = Field(0, ge=0)
     """Lags of the [linear path](networks.md#highway) beside the recurrent layers, at most the context; 0: no path."""
 
-    highway_start: Literal["zero", "ridge"] = "zero"
+    highway_start: Literal["zero", "ridge", "fixed_ridge"] = "zero"
     """What the linear path starts from. `zero`: it reads the target and is learned like the rest. `ridge`: it reads all
-    channels and what is known ahead, and starts as a ridge regression."""
+    channels and what is known ahead, and starts as a ridge regression. `fixed_ridge`: it stays one, and the recurrent
+    layers learn what it leaves over."""
 
     def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
         """A highway longer than the context."""

@@ -10,7 +10,7 @@ from forecasting.config.section import Section
 
 __all__ = ["BUDGETS", "Selection"]
 
-BUDGETS: Final = {"fast": 45.0, "good": 240.0, "best": 1080.0}  # seconds of training on two cores
+BUDGETS: Final = {"fast": 60.0, "good": 280.0, "best": 1080.0}  # seconds of training on two cores
 
 
 class Selection(Section):

@@ -28,7 +28,8 @@ def moved_by_highway(params: Any, arrays: dict[str, Any], past: Any, loc_scale: 
     if params.highway_start == "zero":
         return Highway(params.highway, name="highway")([past, loc_scale])
     ahead = [arrays["future"]] if "future" in arrays else []
-    return WideHighway(params.highway, name="highway")([past, loc_scale, *ahead])
+    learns = params.highway_start == "ridge"
+    return WideHighway(params.highway, name="highway", trainable=learns)([past, loc_scale, *ahead])
 
 
 def open_gate(place: int, gates: int) -> Callable[..., Any]:

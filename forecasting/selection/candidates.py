@@ -56,12 +56,15 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
         return Setting(title, SegRNNModel(params=SegRNN.model_validate(given)), context)
 
     linear = {"normalise": "last", "highway_start": "ridge"}
+    fixed = linear | {"highway_start": "fixed_ridge", "dropout": dropout}
     listed = [
-        segrnn("segrnn on a ridge", longest, highway=longest, **linear),
-        stacked("stacked GRU on a ridge", longest, cell="gru", highway=longest, **linear),
+        segrnn("segrnn on a fixed ridge", longest, highway=longest, **fixed),
+        stacked("stacked GRU on a fixed ridge", longest, cell="gru", highway=longest, **fixed),
         stacked("stacked LSTM, window", longest, cell="lstm", normalise="window"),
         segrnn("segrnn, last", longest, normalise="last", dropout=dropout),
         stacked("stacked GRU, last", longest, cell="gru", normalise="last", dropout=dropout),
+        segrnn("segrnn on a ridge", longest, highway=longest, **linear),
+        stacked("stacked GRU on a ridge", longest, cell="gru", highway=longest, **linear),
         segrnn("segrnn, window, on a ridge", longest, **(linear | {"highway": longest, "normalise": "window"})),
         stacked("stacked GRU, short, on a ridge", short, cell="gru", highway=short, **linear),
         stacked("stacked LSTM, short", short, cell="lstm", normalise="last"),
@@ -108,7 +111,7 @@ def _seconds_per_step(candidate: Setting, batch: int) -> float:
         steps, width = candidate.context, params.units[0]
     gates = 4 if params.cell == "lstm" else 3
     products = 6 * batch * steps * 2 * gates * width * width  # forwards, and backwards twice
-    return 0.004 + 0.0003 * steps + products / 5e10
+    return 0.005 + 0.0002 * steps + products / 6e10
 
 
 def _seconds(selection: Selection) -> float:

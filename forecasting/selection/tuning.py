@@ -72,8 +72,9 @@ def suggest(trial: Any, job: Job, season: int) -> Setting:
         "normalise": trial.suggest_categorical("normalise", ["last", "window"]),
         "dropout": trial.suggest_categorical("dropout", [0.0, 0.1, 0.2, 0.4]),
     }
-    if trial.suggest_categorical("linear", ["ridge", "none"]) == "ridge":
-        shared |= {"highway": context, "highway_start": "ridge"}
+    linear = trial.suggest_categorical("linear", ["ridge", "fixed_ridge", "none"])
+    if linear != "none":
+        shared |= {"highway": context, "highway_start": linear}
     units = trial.suggest_categorical("units", [16, 32, 64, 128])
     train = {
         "learning_rate": trial.suggest_categorical("learning_rate", [0.0003, 0.0005, 0.001, 0.002, 0.004]),

@@ -75,7 +75,7 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
     watched = draw(len(valid), None, 0, planned.watched)
     held_out = Batches(valid, watched, planned.batch_size, previous=previous)
     with FitProgress(f"training {title}", planned.steps, done=done * planned.length) as progress:
-        progress.say("; ".join([f"{len(train):,} training and {len(valid):,} validation windows", *notes]))
+        progress.say("; ".join([f"{title}: {len(train):,} training and {len(valid):,} validation windows", *notes]))
         if not checkpoint.history and wide_highway_of(network) is not None:
             loss = _mean(network.test_on_batch, held_out)
             checkpoint.save(network, Round(epoch=0, loss=loss, val_loss=loss, seconds=0.0))

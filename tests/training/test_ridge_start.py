@@ -11,7 +11,9 @@ from sklearn.linear_model import Ridge
 
 from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.series.prepare import prepare
+from forecasting.training.batches import Batches
 from forecasting.training.fit import fit, network_for
+from forecasting.training.loop import compile_network
 from forecasting.training.ridge_start import PENALTIES, start_as_ridge
 
 START = {"normalise": "last", "highway": 12, "highway_start": "ridge"}
@@ -61,6 +63,22 @@ def test_training_that_only_spoils_keeps_the_start(task: Callable[..., Any], tmp
     assert fitted.curves["epoch"].tolist() == [0, 1, 2]
     assert fitted.curves["val_loss"].idxmin() == 0
     assert open_bundle(fitted.bundle).manifest.origin.steps == 0
+
+
+def test_fixed_ridge_stays_while_the_rest_learns(task: Callable[..., Any]) -> None:
+    """After training steps, the linear path is the ridge regression that it was, to the bit, and the head is not."""
+    asked = task({**START, "highway_start": "fixed_ridge"})
+    data = prepare(asked.table, asked.job, asked.fold)
+    network = network_for(asked.job, data.features)
+    start_as_ridge(network, data.train, data.valid)
+    before = {name: network.get_layer(name).get_weights() for name in ("highway", "head")}
+    assert any(np.any(array != 0.0) for array in before["highway"])
+    compile_network(network, network.get_layer("head").loss, asked.job.train, 3)
+    for batch, targets in Batches(data.train, np.arange(192), 64):
+        network.train_on_batch(batch, targets)
+    for name, stays in (("highway", True), ("head", False)):
+        pairs = zip(before[name], network.get_layer(name).get_weights(), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs) == stays
 
 
 def test_other_networks_are_left_alone(task: Callable[..., Any]) -> None:
