@@ -131,10 +131,13 @@ def _auto_is_for_quantiles_of_single_series(job: Job) -> Iterator[Fault]:
 
 def _ridge_start_has_its_head(job: Job) -> Iterator[Fault]:
     params = job.model.params
-    if not isinstance(params, Stacked | SegRNN) or params.highway_start != "ridge":
+    if not isinstance(params, Stacked | SegRNN) or params.highway_start == "zero":
         return
     if not params.highway:
-        yield Fault("model.params.highway", "highway_start: ridge needs a highway; set its lags, at most the context")
+        start = params.highway_start
+        yield Fault(
+            "model.params.highway", f"highway_start: {start} needs a highway; set its lags, at most the context"
+        )
     if job.head.name not in ("quantile", "normal", "student_t"):
         yield Fault("head.name", f"{job.head.name} cannot start from a ridge regression; set highway_start: zero")
 

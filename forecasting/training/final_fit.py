@@ -27,13 +27,14 @@ __all__ = ["fit_finally", "fit_finally_stored"]
 
 
 def fit_finally(
-    table: pd.DataFrame, job: Job, twin: Bundle, work: Path, *, epochs: int, start: Start = SCRATCH
+    table: pd.DataFrame, job: Job, judged: Fold, twin: Bundle, work: Path, *, epochs: int, start: Start = SCRATCH
 ) -> Fitted:
-    """Train on every reading of `table` as `twin` was trained up to its best epoch, the number `epochs`.
+    """Train on every reading of `table` as `twin` was trained on its fold `judged` up to its best epoch, the number
+    `epochs`.
 
-    Features, scaler, and residuals are the twin's: no readings are left that this fit has not seen. An epoch has as
-    many steps as the twin's, so the number of steps and the schedule of the learning rate are the same. `work` is as in
-    `fit`. Raises TrainingError if the loss is not finite.
+    Features, scaler, and residuals are the twin's, and so is the penalty of a ridge start: no readings are left that
+    this fit has not seen. An epoch has as many steps as the twin's, so the number of steps and the schedule of the
+    learning rate are the same. `work` is as in `fit`. Raises TrainingError if the loss is not finite.
     """
     set_up(job.train)
     end = pd.Timestamp(table["ds"].max())
@@ -43,7 +44,8 @@ def fit_finally(
     train, _ = lessons(table, data, job, fold, older)
     network = build_network(job, data, start, older)
     if older is None:
-        start_as_ridge(network, train, train)
+        watched = prepare(table, job, judged, learned=learned_by(twin))
+        start_as_ridge(network, *lessons(table, watched, job, judged, None), everything=train)
     length = twin.manifest.origin.steps // max(epochs, 1)
     planned = plan(job.train, len(train))._replace(length=length, passes=False)
     compile_network(network, network.get_layer("head").loss, job.train, max(planned.steps, 1))
@@ -70,8 +72,8 @@ def fit_finally_stored(
 ) -> Fitted | str:
     """The last fit on the observations stored as `version`, in a child process; the reason why there is none, if it
     failed."""
-    table = take(Store(home), job, version).table
+    data = take(Store(home), job, version)
     try:
-        return fit_finally(table, job, open_bundle(twin), work, epochs=epochs, start=start)
+        return fit_finally(data.table, job, data.folds[-1], open_bundle(twin), work, epochs=epochs, start=start)
     except TrainingError as error:
         return str(error)  # the judged model goes on serving

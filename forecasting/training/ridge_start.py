@@ -37,12 +37,15 @@ class _Linear(NamedTuple):
         return forecast
 
 
-def start_as_ridge(network: keras.Model, train: Examples, valid: Examples) -> None:
+def start_as_ridge(
+    network: keras.Model, train: Examples, valid: Examples, *, everything: Examples | None = None
+) -> None:
     """Give a network with a wide highway the closed-form ridge as its first weights; leave any other as it is.
 
     The ridge is fitted to the normalized training windows, each weighted by the square of its scale, so that errors
     count in the units of the series; its penalty is chosen on the validation windows. Their residuals become the
     spread of each step and the bias of the head, whose kernel starts at zero. Windows that lack a target are left out.
+    With `everything` the ridge is then fitted to those windows, with the same penalty and spread.
     """
     highway, head = wide_highway_of(network), network.get_layer("head")
     if highway is None:
@@ -51,9 +54,11 @@ def start_as_ridge(network: keras.Model, train: Examples, valid: Examples) -> No
     if not len(fitted.targets):
         return
     judged = held_out if len(held_out.targets) else fitted
-    best = _ridge(fitted, judged)
+    penalty, best = _ridge(fitted, judged)
     residuals = judged.targets - best(judged.inputs)  # (B, H)
     spread = np.maximum(np.sqrt(np.mean(np.square(residuals), axis=0)), 1e-6)  # (H,)
+    if everything is not None:
+        (best,) = _solutions(_design(network, highway, everything), (penalty,))
     lags = highway.kernel.shape[0]
     ahead = [best.kernel[lags:]] if len(best.kernel) > lags else []
     highway.set_weights([best.kernel[:lags], best.bias, np.log(spread), *ahead])
@@ -86,19 +91,20 @@ def _inputs(
     return np.hstack(flat), loc_scale
 
 
-def _ridge(fitted: _Design, held_out: _Design) -> _Linear:
-    """The ridge whose penalty has the least absolute error on the held-out windows, in units of the series."""
-    solutions = _solutions(fitted)
+def _ridge(fitted: _Design, held_out: _Design) -> tuple[float, _Linear]:
+    """The penalty whose ridge has the least absolute error on the held-out windows, in units of the series; and it."""
+    solutions = _solutions(fitted, PENALTIES)
     errors = [np.mean(np.abs(held_out.targets - one(held_out.inputs)) * held_out.scale) for one in solutions]
-    return solutions[int(np.argmin(errors))]
+    best = int(np.argmin(errors))
+    return PENALTIES[best], solutions[best]
 
 
-def _solutions(fitted: _Design) -> list[_Linear]:
+def _solutions(fitted: _Design, penalties: tuple[float, ...]) -> list[_Linear]:
     """Weighted ridge regressions with an intercept, from one eigendecomposition for all penalties."""
     weights = np.square(fitted.scale) / np.mean(np.square(fitted.scale))  # (B, 1)
     center, level = (np.average(values, axis=0, weights=weights[:, 0]) for values in (fitted.inputs, fitted.targets))
     inputs, targets = (fitted.inputs - center) * np.sqrt(weights), (fitted.targets - level) * np.sqrt(weights)
     values, vectors = np.linalg.eigh(inputs.T @ inputs)
     moments = vectors.T @ (inputs.T @ targets)
-    kernels = [vectors @ (moments / (np.maximum(values, 0.0) + penalty)[:, None]) for penalty in PENALTIES]
+    kernels = [vectors @ (moments / (np.maximum(values, 0.0) + penalty)[:, None]) for penalty in penalties]
     return [_Linear(kernel, level - center @ kernel) for kernel in kernels]

@@ -25,7 +25,8 @@ def final(world: World, tmp_path: Path) -> Fitted:
     """The newer network on all readings."""
     before = keras.config.dtype_policy()
     epochs = int(world.newer.curves["val_loss"].argmin()) + 1
-    last = fit_finally(world.data.table, world.job, open_bundle(world.newer.bundle), tmp_path / "final", epochs=epochs)
+    twin = open_bundle(world.newer.bundle)
+    last = fit_finally(world.data.table, world.job, world.data.folds[-1], twin, tmp_path / "final", epochs=epochs)
     keras.config.set_dtype_policy(before)
     return last
 

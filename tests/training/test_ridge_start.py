@@ -10,7 +10,8 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from forecasting.bundle.artifact import Origin, open_bundle
-from forecasting.series.prepare import prepare
+from forecasting.series.folds import Fold
+from forecasting.series.prepare import Learned, prepare
 from forecasting.training.batches import Batches
 from forecasting.training.fit import fit, network_for
 from forecasting.training.loop import compile_network
@@ -63,6 +64,29 @@ def test_training_that_only_spoils_keeps_the_start(task: Callable[..., Any], tmp
     assert fitted.curves["epoch"].tolist() == [0, 1, 2]
     assert fitted.curves["val_loss"].idxmin() == 0
     assert open_bundle(fitted.bundle).manifest.origin.steps == 0
+
+
+def test_the_penalty_of_a_last_fit_is_the_one_that_validation_chose(task: Callable[..., Any]) -> None:
+    """On its own readings the least penalty always looks best; the ridge of all windows has the judged network's."""
+    asked = task(START)
+    data = prepare(asked.table, asked.job, asked.fold)
+    end = asked.fold.seen_until
+    learned = Learned(data.features, data.scaler, data.layout)
+    everything = prepare(asked.table, asked.job, Fold(end, end, asked.fold.cutoffs), learned=learned).train
+    assert len(everything) > len(data.train) + len(data.valid)
+    network = network_for(asked.job, data.features)
+    start_as_ridge(network, data.train, data.valid, everything=everything)
+
+    x, y, _, scale = normalized(data.train)
+    held_out, actual, _, spread = normalized(data.valid)
+    fits = [Ridge(alpha=p).fit(x, y, sample_weight=(scale**2 / np.mean(scale**2))[:, 0]) for p in PENALTIES]
+    chosen = int(np.argmin([np.mean(np.abs(one.predict(held_out) - actual) * spread) for one in fits]))
+    assert chosen > 0
+    x, y, _, scale = normalized(everything)
+    best = Ridge(alpha=PENALTIES[chosen]).fit(x, y, sample_weight=(scale**2 / np.mean(scale**2))[:, 0])
+    kernel, bias, *_ = network.get_layer("highway").get_weights()
+    np.testing.assert_allclose(kernel, best.coef_.T, atol=1e-4)
+    np.testing.assert_allclose(bias, best.intercept_, atol=1e-4)
 
 
 def test_fixed_ridge_stays_while_the_rest_learns(task: Callable[..., Any]) -> None:
