@@ -77,8 +77,7 @@ def _bundle(work: Path, seed: int) -> Path:
     table = clean(long_table("abcd", walks(np.random.default_rng(1), 4, _ROWS)), made.series).table
     made = resolve(made, table)
     data = prepare(table, made, folds(table, made)[0])
-    head = heads.build(made.head.name, made.head.quantiles)
-    network = models.build(made.model.name, made.model.params, shapes(made, data.features, data.layout), head)
+    network = models.build(made.model.params, shapes(made, data.features, data.layout), heads.build(made.head))
     graphs, parity = export_graphs(network, made, data.valid.batch(np.arange(32)))
     work.mkdir(parents=True, exist_ok=True)
     return write_bundle(network, graphs, data, made, work, origin=Origin(seed=seed, parity=parity))
