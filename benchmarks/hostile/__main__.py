@@ -23,6 +23,7 @@ from fastapi import FastAPI
 
 from benchmarks.harness.command_line import parser, publish
 from benchmarks.harness.homes import settings_of
+from benchmarks.harness.processes import until
 from benchmarks.harness.served_model import NAME, make
 from benchmarks.hostile.attacks import besiege
 from benchmarks.hostile.checks import check, each
@@ -64,6 +65,7 @@ def _run(home: Path, cases: int) -> dict[str, Any]:
             check(response, path)
             statuses[response.status_code] = statuses.get(response.status_code, 0) + 1
 
+        until(lambda: runner.run(web.get("/readyz")).status_code == 200)  # a start may leave the first look to later
         _described(app, send, cases // 2)
         while sum(statuses.values()) < cases:  # routes without a parameter have but few different requests
             _forecasts(send, cases - sum(statuses.values()))
