@@ -10,6 +10,7 @@ __all__ = [
     "GatecastError",
     "LockedError",
     "NothingPromotedError",
+    "PermissionDeniedError",
     "RefusedVersionError",
     "RegistryError",
     "SourceError",
@@ -71,6 +72,10 @@ class RefusedVersionError(RegistryError):
     """A version that the gate refused is to be promoted, and nobody said that it must be, and why."""
 
 
+class PermissionDeniedError(RegistryError):
+    """The registry answers, but this account may not do that."""
+
+
 class LockedError(RegistryError):
     """Another process judges or promotes a version of this model, and has not finished in time."""
 
@@ -82,7 +87,7 @@ class NothingPromotedError(GatecastError):
 
 
 class StorageError(GatecastError):
-    """A stored table is damaged and cannot be read."""
+    """A stored table is damaged and cannot be read, or a folder cannot be written."""
 
 
 class SpaceError(GatecastError):

@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     locks: Path = Field(default_factory=lambda data: Workspace(data["home"]).locks)
     """The folder of the locks that serialize promotions, by default in the home; homes of one registry share it."""
 
+    cache: Path = Field(default_factory=lambda data: data["home"])
+    """The folder of the service's downloads and notes, by default the home; another one where the service may only read
+    its home."""
+
     jobs: Path = Path("configs")
     """The folder of the jobs that [`gatecast deploy`](cli.md#gatecast-deploy) deploys."""
 

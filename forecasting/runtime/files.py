@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["create", "remove_folder", "replace", "replace_folder", "write_text"]
+__all__ = ["create", "remove_folder", "replace", "replace_folder", "writable", "write_text"]
 
 Writer = Callable[[Path], object]
 
@@ -66,6 +66,12 @@ def remove_folder(path: Path) -> None:
     """Remove a folder so that nobody sees half of it; it may be gone already."""
     with suppress(FileNotFoundError), _scratch(path) as scratch:
         os.replace(path, scratch / path.name)
+
+
+def writable(folder: Path) -> bool:
+    """Whether files may be made in a folder, or the folder itself where there is none yet."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return os.access(there, os.W_OK | os.X_OK)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from forecasting.config.settings import ServeSettings, Settings
-from forecasting.errors import ArtifactError, ConfigError, RegistryError, UnknownVersionError
+from forecasting.errors import ArtifactError, ConfigError, RegistryError, StorageError, UnknownVersionError
 from forecasting.registry.client import load
 from forecasting.registry.registry import Registry
 from forecasting.runtime.processes import cores
@@ -47,7 +47,7 @@ class Catalog:
     """
 
     def __init__(self, settings: Settings, serve: ServeSettings, metrics: Metrics) -> None:
-        self.registry = Registry(settings.tracking_uri, settings.home, settings.locks)
+        self.registry = Registry(settings.tracking_uri, settings.home, settings.locks, settings.cache)
         self._serve = serve
         self._metrics = metrics
         self._engine = ThreadPoolExecutor(max_workers=max(2, cores()), thread_name_prefix="engine")
@@ -55,7 +55,7 @@ class Catalog:
         self._looked = asyncio.Event()
         self.offload = Offload(serve.queue)
         machinery = Machinery(serve, self._engine, self.offload, metrics.call)
-        self._place = Place(self.registry, Workspace(settings.home).served, machinery)
+        self._place = Place(self.registry, Workspace(settings.cache).served, machinery)
         self._slots: dict[str, Slot] = {}
         self._task: asyncio.Task[None] | None = None
         for name, wanted in configured(serve.names):
@@ -136,6 +136,9 @@ class Catalog:
             self._metrics.registry_failures.inc()
             log.warning("registry failed", extra={"model": what, "reason": str(error)})
             return False
+        except StorageError as error:
+            self._metrics.looks_failed.labels(what).inc()
+            log.error("look failed", extra={"model": what, "reason": str(error)})
         except Exception as error:
             self._metrics.looks_failed.labels(what).inc()
             log.exception("look failed", extra={"model": what, "error": type(error).__name__})

@@ -14,10 +14,10 @@ from typing import Final
 
 from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.forecaster import Forecaster, forecaster_of
-from forecasting.errors import ArtifactError, GatecastError, RegistryError, UnknownVersionError
+from forecasting.errors import ArtifactError, GatecastError, RegistryError, StorageError, UnknownVersionError
 from forecasting.registry.registry import Registry
 from forecasting.registry.versions import CHAMPION, Version
-from forecasting.runtime.files import write_text
+from forecasting.runtime.files import writable, write_text
 from forecasting.serve.answering import Answering, Machinery, answering_of
 from forecasting.serve.trial import Trials
 
@@ -28,8 +28,12 @@ log = logging.getLogger("gatecast.serve")
 _PROBLEMS: Final[dict[type[Exception], str]] = {
     ArtifactError: "the version that should answer was refused",
     RegistryError: "the registry did not answer",
+    StorageError: "the bundle cannot be kept: its folder cannot be written",
     UnknownVersionError: "no version is registered under the wanted name",
 }
+
+
+_READ_ONLY: Final = "its folder cannot be written: it answers from what it has, and takes no new version"
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Slot:
         self.refusal: str | None = None  # why the version that should answer does not
         self.problem: str | None = None  # what went wrong in the last look, in a word that may be shown to anybody
         self._place = place
-        self._trials = Trials(place.notes / f"{name}@{self.wanted}.trial", place.registry.versions.locks, name)
+        self._trials = Trials(place.notes / f"{name}@{self.wanted}.trial", name)
         self._refused: str | None = None  # its manifest: it is not tried again and again
         self._lock = threading.Lock()
         self._looked = time.monotonic()
@@ -105,7 +109,7 @@ class Slot:
         with self._lock:
             try:
                 swapped = self._follow(self._wanted(), again=again)
-                self.problem = None if self.refusal is None else _PROBLEMS[ArtifactError]
+                self.problem = self._trouble()
             except Exception as error:
                 self.problem = _PROBLEMS.get(type(error), f"the look failed: {type(error).__name__}")
                 if isinstance(error, ArtifactError | UnknownVersionError):  # the registry answered
@@ -113,6 +117,12 @@ class Slot:
                 raise
             self._looked = time.monotonic()
             return swapped
+
+    def _trouble(self) -> str | None:
+        """What is wrong although the registry answered."""
+        if self.refusal is not None:
+            return _PROBLEMS[ArtifactError]
+        return None if writable(self._place.notes) else _READ_ONLY
 
     def _follow(self, version: Version, *, again: bool) -> bool:
         if self.current is not None and self.current.manifest == version.manifest:
@@ -142,6 +152,9 @@ class Slot:
             place.tried.add(version.manifest)
             found = self._open(directory, version.version, version.manifest, version.coverage)
         except (RegistryError, OSError) as error:
+            if isinstance(error, OSError) and not writable(place.registry.cache.folder):
+                self.refusal = f"version {version.version}: {_PROBLEMS[StorageError]}"
+                raise StorageError(f"version {version.version}: {error}") from error
             self.refusal = f"version {version.version}: the registry does not give its bundle"  # no address is told
             raise RegistryError(f"version {version.version}: {error}") from error
         except Exception as error:  # whatever is in a bundle, it must not end what answers now

@@ -17,7 +17,7 @@ from forecasting.bundle.forecaster import forecaster_of
 from forecasting.bundle.rehearsal import rehearse
 from forecasting.errors import ArtifactError, TrainingError
 from forecasting.runtime.child import call
-from forecasting.runtime.files import write_text
+from forecasting.runtime.files import writable, write_text
 from forecasting.runtime.locks import trial_lock
 
 __all__ = ["Trial", "Trials", "examine"]
@@ -47,7 +47,6 @@ class Trials:
     """The trials of one slot, noted in a file: a bundle that ends the service does not end it again and again."""
 
     note: Path
-    locks: Path
     job: str
 
     def last(self) -> Trial | None:
@@ -81,11 +80,8 @@ class Trials:
             self.note.unlink(missing_ok=True)
 
     def _alone(self) -> AbstractContextManager[None]:
-        try:
-            self.locks.mkdir(parents=True, exist_ok=True)
-            return trial_lock(self.locks, self.job, _PATIENCE)
-        except OSError:  # a home that can only be read knows no other process
-            return nullcontext()
+        folder = self.note.parent  # one that can only be read knows no other process
+        return trial_lock(folder, self.job, _PATIENCE) if writable(folder) else nullcontext()
 
     def _write(self, trial: Trial) -> None:
         try:
