@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from forecasting.errors import RegistryError
+from forecasting.errors import PermissionDeniedError, RegistryError
 from forecasting.runtime.files import create
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ def connect(tracking_uri: str) -> Iterator[MlflowClient]:
     try:
         yield client
     except (MlflowException, SQLAlchemyError) as error:
-        raise RegistryError(f"MLflow at {_public(tracking_uri)} failed: {_reason(error, tracking_uri)}") from error
+        place, reason = f"MLflow at {_public(tracking_uri)}", _reason(error, tracking_uri)
+        if getattr(error, "error_code", "") == "PERMISSION_DENIED":
+            raise PermissionDeniedError(f"{place} does not allow that to this account: {reason}") from error
+        raise RegistryError(f"{place} failed: {reason}") from error
 
 
 def load() -> None:

@@ -168,6 +168,9 @@ class Versions:
             except MlflowException as error:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
+                # only its administrator is told by MLflow that a model does not exist; others may not see it
+                if error.error_code == "PERMISSION_DENIED" and job not in self.jobs():
+                    return None
                 raise
         return _version_of(item, dict.fromkeys(item.aliases, int(item.version)))
 

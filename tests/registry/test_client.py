@@ -1,17 +1,20 @@
 """MLflow is reached quietly and with one clear error; its own database is there whole or not at all."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from forecasting.errors import RegistryError
+from forecasting.errors import PermissionDeniedError, RegistryError
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
 
@@ -85,6 +88,41 @@ def test_mlflow_out_of_reach_is_one_sentence(
 
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Forbidding(BaseHTTPRequestHandler):
+    """MLflow's answers to an account without rights: one model is in its list; all else is forbidden, and no JSON."""
+
+    def do_GET(self) -> None:
+        """200 to the list, 403 to anything else."""
+        listed = "registered-models/search" in self.path
+        self.send_response(200 if listed else 403)
+        self.end_headers()
+        models = {"registered_models": [{"name": "buoy", "creation_timestamp": 1, "last_updated_timestamp": 1}]}
+        self.wfile.write(json.dumps(models).encode() if listed else b"Permission denied")
+
+    def log_message(self, *_: object) -> None:
+        """Not a word."""
+
+
+@pytest.fixture
+def forbidding(tmp_path: Path) -> Iterator[Registry]:
+    """The registry as such an account sees it."""
+    with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Registry(f"http://127.0.0.1:{server.server_port}", tmp_path)
+        server.shutdown()
+
+
+def test_a_right_that_is_missing_is_told_from_a_server_that_is_down(forbidding: Registry) -> None:
+    """It has a class of its own, because waiting does not help."""
+    with pytest.raises(PermissionDeniedError, match="does not allow that to this account"):
+        forbidding.versions.champion("buoy")
+
+
+def test_a_model_that_does_not_exist_has_no_champion(forbidding: Registry) -> None:
+    """MLflow says so to its administrator alone, and forbids all others to look at it."""
+    assert forbidding.versions.champion("glider") is None
 
 
 def test_fresh_database_is_made_without_a_word(tmp_path: Path) -> None:

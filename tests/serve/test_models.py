@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle.forecaster import open_forecaster
+from forecasting.errors import PermissionDeniedError
 from forecasting.registry.registry import Registry
 
 
@@ -196,6 +197,33 @@ def test_only_administrators_change_models(admin: Any, client: Any, order: str) 
     assert admin.post(path, content).status_code == 401
     assert admin.get("/v1/models").status_code == 401
     assert client.post(path, content).status_code == 403
+
+
+def test_an_account_that_may_only_read_is_told(admin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """403, and the commands that do it elsewhere: waiting would not help, as it would where the registry is down."""
+
+    def denied(*_: Any, **__: Any) -> None:
+        raise PermissionDeniedError("MLflow does not allow that to this account")
+
+    for order in ("promote", "rollback"):
+        monkeypatch.setattr(f"forecasting.registry.aliases.Aliases.{order}", denied)
+        told = admin.post(f"/v1/models/buoy/{order}", {"version": 2}, headers=admin.headers["admin"])
+        assert (told.status_code, told.json()["error"]["code"]) == (403, "read_only_registry")
+        assert "gatecast promote" in told.text
+
+
+def test_locks_that_cannot_be_written_are_no_fault_of_the_service(
+    admin: Any, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that cannot take its lock is refused like one that the registry does not answer."""
+
+    def sealed(*_: Any, **__: Any) -> None:
+        raise PermissionError(30, "Read-only file system", str(copied / "locks"))
+
+    monkeypatch.setattr("forecasting.registry.aliases.promotion_lock", sealed)
+    told = admin.post("/v1/models/buoy/promote", {"version": 2}, headers=admin.headers["admin"])
+    assert (told.status_code, told.json()["error"]["code"]) == (503, "registry_down")
+    assert str(copied) not in told.text
 
 
 def test_registry_that_is_down_is_told(admin: Any, copied: Path) -> None:

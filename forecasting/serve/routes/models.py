@@ -11,7 +11,13 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from forecasting.errors import GatecastError, LockedError, RefusedVersionError, UnknownVersionError
+from forecasting.errors import (
+    GatecastError,
+    LockedError,
+    PermissionDeniedError,
+    RefusedVersionError,
+    UnknownVersionError,
+)
 from forecasting.registry.aliases import Cause
 from forecasting.serve.bodies import Document, json_body, parse_as, parse_json
 from forecasting.serve.errors import ServiceError
@@ -226,7 +232,11 @@ async def _registry(call: Callable[[], Result]) -> Result:
     except LockedError:
         text = "somebody else judges or promotes a version of this model; nothing was changed, try again in a moment"
         raise ServiceError(503, "locked", text, headers={"Retry-After": "10"}) from None
-    except GatecastError:
+    except PermissionDeniedError:
+        text = "the account of the service may only read the registry; use gatecast promote or gatecast rollback"
+        raise ServiceError(403, "read_only_registry", text) from None
+    except (OSError, GatecastError) as error:
+        log.warning("registry failed", extra={"reason": str(error)})
         text = "the model registry does not answer; the models that are open go on answering"
         raise ServiceError(503, "registry_down", text, headers={"Retry-After": "10"}) from None
 
