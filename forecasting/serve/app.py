@@ -86,13 +86,21 @@ async def _damaged(request: Request, error: StorageError) -> Response:
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
     """A parameter of a path or a query that cannot be read."""
-    details = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-    told = ServiceError(422, "invalid_request", "the request cannot be understood", details)
-    return told.response(request.scope["path"])
+    details = [
+        f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+    ]
+    return await _told(request, ServiceError(422, "invalid_request", "the request cannot be understood", details))
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
     codes = {404: ("not_found", "there is nothing under this address"), 405: ("wrong_method", "method not allowed")}
     code, text = codes.get(error.status_code, ("refused", "the request was refused"))
-    told = ServiceError(error.status_code, code, text, headers=dict(error.headers or {}))
-    return told.response(request.scope["path"])
+    return await _told(request, ServiceError(error.status_code, code, text, headers=dict(error.headers or {})))
+
+
+async def _told(request: Request, error: ServiceError) -> Response:
+    """The error as a page where a person looks for one, else as JSON."""
+    path: str = request.scope["path"]
+    if "text/html" in request.headers.get("accept", "") and not path.startswith(("/v1/", "/v2/")):
+        return await pages.refused(error)
+    return error.response(path)

@@ -397,13 +397,31 @@ def test_a_page_that_fails_is_still_a_page(copied: Path, service: Any, monkeypat
     assert "nobody thought" not in answer.text
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/forecasts", 404, "there is nothing under this address"),
+        (f"/?model={'m' * 300}", 422, "at most 256 characters"),
+        ("/upload?model=buoy&model=" + "m" * 300, 422, "at most 256 characters"),
+    ],
+)
+def test_a_browser_is_refused_with_a_page(client: Any, path: str, status: int, said: str) -> None:
+    """Whoever wrote an address by hand reads a sentence with a way back; a program gets the same as JSON."""
+    seen = client.get(path, headers={"Accept": "text/html,application/xhtml+xml"})
+    assert (seen.status_code, seen.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert said in seen.text
+    told = client.get(path, headers={"Accept": "*/*"})
+    assert told.status_code == status
+    assert said in str(told.json()["error"])
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "\r=1+1"])
 def test_names_that_are_formulas_stay_texts_in_a_spreadsheet(client: Any, history: Any, name: str) -> None:
     """The file to keep has an apostrophe before them; the answer itself has the name as it came."""
     table = history(name, "plain", rows=12)
     answer = client.post("/upload?model=buoy", csv_of(table), headers={"Content-Type": "text/csv"})
     kept = pd.read_csv(pd.io.common.StringIO(json.loads(Reader(answer.text).scripts[0])), dtype="str")
-    assert set(kept["unique_id"]) == {f"'{name}", "plain"}
+    assert set(kept["unique_id"]) == {f"'{name.strip()}", "plain"}  # blanks around a name are no part of it
 
 
 def test_plotly_is_the_untouched_release_with_its_licence() -> None:

@@ -30,7 +30,7 @@ from forecasting.serve.slot import Loaded, Slot
 from forecasting.serve.state import State
 from forecasting.storage.store import Store
 
-__all__ = ["router"]
+__all__ = ["refused", "router"]
 
 log = logging.getLogger("gatecast.serve")
 
@@ -278,6 +278,13 @@ def _loaded(slot: Slot) -> Loaded:
     if not slot.current.forecaster.spec.wanted:
         text = f"{slot.name} forecasts symbols, and this page draws numbers. Ask it over /v1/forecast."
         raise _NothingError(200, Notice("Nothing to draw", text))
+async def refused(error: ServiceError) -> Response:
+    """A page in the place of one that a browser asked for, and that is not there or cannot be asked for like that."""
+    notice = Notice("This cannot be shown", error.message, "", error.details)
+    frame: Content = {"view": "", "served": [], "slot": None, "locked": False, "keyed": False}
+    return await _html("notice.html", {**frame, "notice": notice}, error.status)
+
+
     return slot.current
 
 
