@@ -102,6 +102,8 @@ def _attacks() -> Iterator[Attack]:
         yield Attack("header", path, b"," * 15_000_000, _CSV)
         yield Attack("lines", path, b"unique_id,ds,y\n" + b"\n" * 15_000_000, _CSV)
         yield Attack("rows", path, b"unique_id,ds,y\n" + b"a,2026-01-01,1\n" * 1_000_000, _CSV)
+    many = b",".join(b"column%d" % number for number in range(9_000))
+    yield Attack("header", f"/upload/columns?model={NAME}", many, _CSV)
     tensor = {"name": "y", "datatype": "INT8", "shape": [15_000_000], "parameters": {"binary_data_size": 15_000_000}}
     head = json.dumps({"inputs": [tensor]}).encode()
     yield Attack("tensor", infer, head + bytes(15_000_000), {"inference-header-content-length": str(len(head))})

@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 import pytest
 import uvicorn
 
+from forecasting.bundle.artifact import Origin
+from forecasting.config.job import Job
 from forecasting.config.settings import ServeSettings, Settings
+from forecasting.evaluation import baselines
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
+from forecasting.series.folds import folds
+from forecasting.series.prepare import prepare
 from forecasting.serve.app import create_app
 from forecasting.storage.store import Store
 
@@ -277,6 +283,64 @@ def test_file_is_forecast_drawn_and_downloaded(
     table = pd.read_csv(download.value.path())
     assert table["unique_id"].tolist() == ["x"] * 3 + ["y"] * 3
     assert {"q0.1", "q0.5", "q0.9"} <= set(table.columns)
+
+
+@pytest.fixture(scope="module")
+def wide(
+    stocked: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    make_job: Callable[..., Job],
+    make_table: Callable[..., pd.DataFrame],
+    register: Any,
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The service of a model with forty covariates of long names, and a table that it can forecast."""
+    place, draw = tmp_path_factory.mktemp("wide"), np.random.default_rng(1)
+    table = make_table({"a": draw.normal(10, 1, 150)})
+    names = [f"covariate_{number:02}_of_the_weather_station_beside_the_river" for number in range(40)]
+    table[names] = draw.normal(size=(150, 40))
+    job = make_job({"past": names}, backtest={"windows": 6}, train={"validation": 20})
+    data = prepare(table, job, folds(table, job)[0])
+    bundle = baselines.fit("ridge", data, job, place / "bundle", origin=Origin())
+    home = Path(shutil.copytree(stocked, place / "home"))
+    registry_of(home).aliases.promote("wide", register(home, "wide", bundle, "wide"))
+    with listening(home, names=("wide",)) as address:
+        yield address, table
+
+
+BEYOND = """() => [...document.querySelectorAll("main *")]
+  .filter((one) => !one.closest("pre, .chart, table") && one.checkVisibility())
+  .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5).map((one) => one.outerHTML.slice(0, 80))"""
+
+
+@pytest.mark.parametrize(("width", "phone"), [(390, True), (1280, False)], ids=["phone", "desk"])
+def test_forty_covariates_are_mapped_and_nothing_overflows(
+    watch: Any, wide: tuple[str, pd.DataFrame], tmp_path: Path, width: int, *, phone: bool
+) -> None:
+    """What is not known by its name is chosen, what is known is there, and every view is as wide as the screen."""
+    url, table = wide
+    table.rename(columns={"unique_id": "Ort", "ds": "Zeit", "y": "Last"}).assign(note="x").to_csv(
+        tmp_path / "own.csv", index=False
+    )
+    emulated = {"has_touch": True, "is_mobile": True, "device_scale_factor": 2} if phone else {}
+    watched = watch(url, viewport={"width": width, "height": 844}, **emulated)
+    page = watched.open("/upload?model=wide")
+    assert (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(BEYOND)) == (width, [])
+
+    page.get_by_label("CSV file").set_input_files(tmp_path / "own.csv")
+    sync_api.expect(page.locator("[data-column]")).to_have_count(43)
+    found = page.eval_on_selector_all("[data-column]", "all => all.map((one) => one.selectedOptions[0].textContent)")
+    assert found == ["the file is one series", "not in the file", "not in the file", *table.columns[3:]]
+    for name, given in (("unique_id", "Ort"), ("ds", "Zeit"), ("y", "Last")):
+        page.get_by_label(name, exact=True).select_option(label=given)
+    page.screenshot(path=tmp_path / f"mapped-{width}.png", full_page=True)
+    assert (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(BEYOND)) == (width, [])
+    assert page.evaluate(CONTRAST) == []
+
+    page.get_by_role("button", name="Forecast").click()
+    sync_api.expect(page.locator("[data-drawn]")).to_have_count(1)
+    assert page.locator("#answer tbody tr").count() == 3
+    page.screenshot(path=tmp_path / f"answered-{width}.png", full_page=True)
+    assert (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(BEYOND)) == (width, [])
 
 
 def test_admin_promotes_and_rolls_back_with_a_key(watch: Any, home: Path, tmp_path: Path, make_keys: Any) -> None:

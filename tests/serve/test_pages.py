@@ -349,6 +349,49 @@ def test_the_example_of_a_file_has_the_steps_of_its_model(freq: str, stamps: lis
     assert example_stamps(freq) == stamps
 
 
+def chosen(page: str) -> dict[str, str]:
+    """The column of the file that a form offers for each of the model's."""
+    selects = re.findall(
+        r'<label for="(column-\d+)">(\w+)</label>\s*<select id="\1"(.*?)</select>', page, flags=re.DOTALL
+    )
+    offered = {name: re.search(r" selected>(.*?)<", options) for _, name, options in selects}
+    return {name: found[1] if found else "" for name, found in offered.items()}
+
+
+def test_columns_of_a_file_are_detected_and_can_be_chosen(client: Any, history: Callable[..., pd.DataFrame]) -> None:
+    """Usual names are known; what is chosen is read, whatever it is called, and all other columns are ignored."""
+    csv, table = {"Content-Type": "text/csv"}, history("a", rows=20)
+    other = table.rename(columns={"unique_id": "Station", "ds": "Date", "y": "Load"})
+    other.insert(0, "y", 1.0)  # a column that has the name of another one
+    form = client.post("/upload/columns?model=buoy", csv_of(other).split(b"\n")[0], headers=csv)
+    assert form.status_code == 200
+    assert chosen(form.text) == {"unique_id": "", "ds": "Date", "y": "y"}
+    assert re.findall(r'<option value="\d+"[^>]*>(\w+)<', form.text) == ["y", "Station", "Date", "Load"] * 3
+
+    asked = client.post("/upload?model=buoy", csv_of(table), headers=csv).text
+    mapped = client.post("/upload?model=buoy&columns=1,2,3", csv_of(other), headers=csv)
+    assert mapped.status_code == 200
+    assert Reader(mapped.text).scripts == Reader(asked).scripts
+
+
+def test_a_header_of_thousands_is_not_offered_for_every_column(client: Any) -> None:
+    """A form is as long as the product of both: 300 columns are enough for a person."""
+    header = ",".join(f"c{number}" for number in range(301)).encode()
+    answer = client.post("/upload/columns?model=buoy", header, headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 422
+    assert "301 columns, of which 300" in answer.text
+
+
+@pytest.mark.parametrize("columns", ["1,2", "1,2,2", "1,2,9", "1,2,3,0", "1,2,x", "-1,2,3", ","])
+def test_columns_that_cannot_be_meant_are_refused(
+    client: Any, history: Callable[..., pd.DataFrame], columns: str
+) -> None:
+    """Too few, too many, the same one twice, one that the file lacks, no number: 422."""
+    body = b"note," + csv_of(history("a", rows=20)).replace(b"\n", b"\n,")[:-1]
+    answer = client.post(f"/upload?model=buoy&columns={columns}", body, headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 422
+
+
 def test_upload_keeps_the_limits(client: Any, copied: Path, service: Any, make_keys: Any) -> None:
     """Another content type, too many rows, steps or levels, and a key without the scope are refused."""
     body = b"unique_id,ds,y\n" + b"".join(b"a,2026-01-01 %02d:00,1\n" % hour for hour in range(12))

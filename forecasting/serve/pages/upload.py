@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,9 +13,10 @@ from forecasting.serve.csv_table import CsvTable, numbers_of, read_csv
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.requests import unknown
 
-__all__ = ["columns_of_csv"]
+__all__ = ["columns_of_csv", "header_of_csv", "wanted_columns"]
 
 _SHOWN: Final = 5  # rows in a message
+_OFFERED: Final = 300  # columns of a file, each of them for every column of the model
 _WORDS: Final = {  # what people call the columns that every table has
     UNIQUE_ID: ("id", "series", "series_id", "name"),
     DS: ("date", "datetime", "time", "timestamp"),
@@ -23,16 +24,42 @@ _WORDS: Final = {  # what people call the columns that every table has
 }
 
 
-def columns_of_csv(body: bytes, spec: Spec, *, most: int) -> dict[str, list[Any]]:
+def wanted_columns(spec: Spec) -> list[str]:
+    """The columns that a file may have, in the order in which a person maps them."""
+    return [UNIQUE_ID, DS, Y, *spec.covariates]
+
+
+def header_of_csv(body: bytes, spec: Spec) -> tuple[list[str], list[int | None]]:
+    """The header of a file as it is, and for each wanted column its place there, None where no name fits."""
+    header: list[str] = []
+    known: list[str] = []
+
+    def note(names: list[str]) -> list[str]:
+        header[:], known[:] = names, _known_as(names, wanted=wanted_columns(spec))
+        return names
+
+    _read(body, spec, 0, note)
+    if len(header) > _OFFERED:
+        text = f"the file has {len(header)} columns, of which {_OFFERED} can be offered"
+        raise ServiceError(422, "invalid_csv", text, ["leave out columns that the model does not read"])
+    return header, [known.index(name) if name in known else None for name in wanted_columns(spec)]
+
+
+def columns_of_csv(
+    body: bytes, spec: Spec, *, most: int, places: Sequence[int | None] | None = None
+) -> dict[str, list[Any]]:
     """Columns of one length: texts, numbers and None. Raises ServiceError 422 that lists every violation.
 
-    A file whose header has semicolons is read with them, and its numbers with decimal commas. Columns are known by
-    their usual names, too, in any case; without `unique_id` the file is one series, named like the model. A file of
+    A file whose header has semicolons is read with them, and its numbers with decimal commas. `places` says where each
+    wanted column stands, None where the file lacks it; all others are ignored. Without them, columns are known by
+    their usual names, too, in any case. Without `unique_id` the file is one series, named like the model. A file of
     more than `most` rows is refused.
     """
-    semicolons = b";" in body.split(b"\n", 1)[0]
-    table = _read(body, spec, most, ";" if semicolons else ",")
-    faults = unknown(table.header, spec)
+    semicolons = _semicolons(body)
+    wanted = wanted_columns(spec)
+    known_as = partial(_known_as, wanted=wanted) if places is None else partial(_placed, wanted=wanted, places=places)
+    table = _read(body, spec, most, known_as)
+    faults = unknown(table.header, spec) if places is None else []
     if table.rows > most:
         faults.append(f"{table.rows} rows, allowed are {most}")
     if faults:
@@ -52,11 +79,14 @@ def columns_of_csv(body: bytes, spec: Spec, *, most: int) -> dict[str, list[Any]
     return columns
 
 
-def _read(body: bytes, spec: Spec, most: int, separator: str) -> CsvTable:
+def _semicolons(body: bytes) -> bool:
+    return b";" in body.split(b"\n", 1)[0]
+
+
+def _read(body: bytes, spec: Spec, most: int, known_as: Callable[[list[str]], list[str]]) -> CsvTable:
+    separator = ";" if _semicolons(body) else ","
     try:
-        wanted = (UNIQUE_ID, DS, Y, *spec.covariates)
-        known_as = partial(_known_as, wanted=wanted)
-        return read_csv(body, frozenset(wanted), most=most, separator=separator, known_as=known_as)
+        return read_csv(body, frozenset(wanted_columns(spec)), most=most, separator=separator, known_as=known_as)
     except (ValueError, csv.Error) as error:
         text = "the file cannot be read as a table"
         hint = "save it as CSV in UTF-8, with one header row: unique_id, ds, y"
@@ -73,6 +103,19 @@ def _known_as(header: list[str], *, wanted: Sequence[str]) -> list[str]:
         places = [place for place, given in enumerate(header) if given.lower() in words and given not in wanted]
         if len(places) == 1:
             found[places[0]] = name
+    return found
+
+
+def _placed(header: list[str], *, wanted: Sequence[str], places: Sequence[int | None]) -> list[str]:
+    """The header with each wanted name at its place; every other column gets a name that nobody wants."""
+    chosen = [place for place in places if place is not None]
+    if len(places) != len(wanted) or len(set(chosen)) < len(chosen) or max(chosen, default=0) >= len(header):
+        text = "the columns of the file are not mapped to those of the model"
+        raise ServiceError(422, "invalid_request", text, ["choose a different column of the file for each of them"])
+    found = [f"\0{place}" for place in range(len(header))]
+    for name, place in zip(wanted, places, strict=True):
+        if place is not None:
+            found[place] = name
     return found
 
 

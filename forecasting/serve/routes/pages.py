@@ -23,7 +23,7 @@ from forecasting.serve.pages.charts import forecast_chart
 from forecasting.serve.pages.render import address, asset, render
 from forecasting.serve.pages.scores import TITLES, accuracy, results, runs
 from forecasting.serve.pages.stored import Stored, names_of, readings_of, stored
-from forecasting.serve.pages.upload import columns_of_csv
+from forecasting.serve.pages.upload import columns_of_csv, header_of_csv, wanted_columns
 from forecasting.serve.pages.views import Notice, choices, chosen, example_stamps, forecast, table_of
 from forecasting.serve.requests import ForecastQuery, ForecastRequest, query_of
 from forecasting.serve.slot import Loaded, Slot
@@ -44,6 +44,8 @@ _LISTED: Final = 240  # rows of its forecast
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 
 Name = Annotated[str | None, Query(max_length=256)]
+# of each wanted column, in their order, its place in the file; nothing between commas where the file lacks it
+Columns = Annotated[str | None, Query(max_length=20_000, pattern=r"^\d{0,5}(,\d{0,5})*$")]
 Result = TypeVar("Result")
 Content = dict[str, Any]
 
@@ -168,19 +170,29 @@ async def upload(request: Request, model: Name = None) -> Response:
     return await _page(request, "upload", model, build)
 
 
+@router.post("/upload/columns")
+async def map_columns(request: Request, model: Name = None) -> Response:
+    """Which column of a CSV file, whose header is the body, stands for which of the model's: a part of the form."""
+    loaded = _sender(request, model)
+    spec, body = loaded.forecaster.spec, await request.body()
+    header, places = await State.of(request).work(lambda: header_of_csv(body, spec), body=body)
+    rows = list(zip(wanted_columns(spec), places, strict=True))
+    return await _html("columns.html", {"header": header, "rows": rows})
+
+
 @router.post("/upload")
-async def forecast_file(request: Request, model: Name = None, h: int | None = None, level: float = 80.0) -> Response:
+async def forecast_file(
+    request: Request, model: Name = None, h: int | None = None, level: float = 80.0, columns: Columns = None
+) -> Response:
     """The forecast of a CSV file that is the body: a part of a page, with charts, a table and the numbers as CSV."""
-    state = State.of(request)
-    state.allow(request, "forecast")
-    if content_type(request) != "text/csv":
-        raise ServiceError(415, "wrong_content_type", "send a CSV file as text/csv")
-    loaded = state.model(request, model)
+    state, loaded = State.of(request), _sender(request, model)
     state.admit(loaded)
     spec, body = loaded.forecaster.spec, await request.body()
+    places = None if columns is None else [int(place) if place else None for place in columns.split(",")]
 
     def read() -> ForecastQuery:
-        content = {"columns": columns_of_csv(body, spec, most=state.serve.max_rows), "h": h, "level": [level]}
+        table = columns_of_csv(body, spec, most=state.serve.max_rows, places=places)
+        content = {"columns": table, "h": h, "level": [level]}
         return query_of(parse_as(ForecastRequest, content), spec, state.serve)
 
     query = await state.work(read, body=body)
@@ -188,6 +200,15 @@ async def forecast_file(request: Request, model: Name = None, h: int | None = No
     content = await anyio.to_thread.run_sync(_answer, query, made)
     warnings = [one.message for one in cautions]
     return await _html("answer.html", {**content, "skipped": skipped, "warnings": warnings, "loaded": loaded})
+
+
+def _sender(request: Request, model: str | None) -> Loaded:
+    """The model that somebody sends a CSV file to, who may; raises ServiceError."""
+    state = State.of(request)
+    state.allow(request, "forecast")
+    if content_type(request) != "text/csv":
+        raise ServiceError(415, "wrong_content_type", "send a CSV file as text/csv")
+    return state.model(request, model)
 
 
 def _answer(query: ForecastQuery, made: Forecasts) -> Content:
@@ -257,6 +278,13 @@ async def _page(
     return await _html(f"{view}.html", {**frame, **content})
 
 
+async def refused(error: ServiceError) -> Response:
+    """A page in the place of one that a browser asked for, and that is not there or cannot be asked for like that."""
+    notice = Notice("This cannot be shown", error.message, "", error.details)
+    frame: Content = {"view": "", "served": [], "slot": None, "locked": False, "keyed": False}
+    return await _html("notice.html", {**frame, "notice": notice}, error.status)
+
+
 async def _slot(request: Request, name: str | None) -> Slot:
     """The chosen model, by default the first one."""
     state = State.of(request)
@@ -278,13 +306,6 @@ def _loaded(slot: Slot) -> Loaded:
     if not slot.current.forecaster.spec.wanted:
         text = f"{slot.name} forecasts symbols, and this page draws numbers. Ask it over /v1/forecast."
         raise _NothingError(200, Notice("Nothing to draw", text))
-async def refused(error: ServiceError) -> Response:
-    """A page in the place of one that a browser asked for, and that is not there or cannot be asked for like that."""
-    notice = Notice("This cannot be shown", error.message, "", error.details)
-    frame: Content = {"view": "", "served": [], "slot": None, "locked": False, "keyed": False}
-    return await _html("notice.html", {**frame, "notice": notice}, error.status)
-
-
     return slot.current
 
 

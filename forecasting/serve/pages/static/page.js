@@ -107,26 +107,47 @@ async function act(button) {
 
 // A file of one's own.
 
+const HEADER = 1_000_000; // bytes in which its first line ends
+
+async function failed(response) {
+  find("#failed").hidden = response.ok;
+  if (response.ok) return;
+  const { message, details } = await refusal(response);
+  find("#failed h2").textContent = sentence(message);
+  find("#failed ul").replaceChildren(
+    ...details.map((detail) => Object.assign(document.createElement("li"), { textContent: detail })),
+  );
+}
+
+function parts(text) {
+  return new DOMParser().parseFromString(text, "text/html").body.childNodes;
+}
+
+async function mapColumns(form) {
+  const { model, file } = form.elements;
+  find("#columns").replaceChildren();
+  if (!file.files.length) return;
+  const head = (await file.files[0].slice(0, HEADER).text()).split("\n", 1)[0];
+  const options = { method: "POST", headers: headers({ "Content-Type": "text/csv" }), body: head };
+  const response = await asked(`/upload/columns?${new URLSearchParams({ model: model.value })}`, options);
+  await failed(response);
+  if (response.ok) find("#columns").replaceChildren(...parts(await response.text()));
+}
+
 async function forecastFile(form) {
   const { model, h, level, file } = form.elements;
   const query = new URLSearchParams({ model: model.value, h: h.value, level: level.value });
+  const places = [...form.querySelectorAll("[data-column]")].map((chosen) => chosen.value);
+  if (places.length) query.set("columns", places.join(","));
   const button = form.querySelector("button");
   button.disabled = true;
   const options = { method: "POST", headers: headers({ "Content-Type": "text/csv" }), body: file.files[0] };
   const response = await asked(`/upload?${query}`, options);
   button.disabled = false;
-  find("#failed").hidden = response.ok;
   find("#answer").replaceChildren();
-  if (!response.ok) {
-    const { message, details } = await refusal(response);
-    find("#failed h2").textContent = sentence(message);
-    find("#failed ul").replaceChildren(
-      ...details.map((detail) => Object.assign(document.createElement("li"), { textContent: detail })),
-    );
-    return;
-  }
-  const part = new DOMParser().parseFromString(await response.text(), "text/html");
-  find("#answer").replaceChildren(...part.body.childNodes);
+  await failed(response);
+  if (!response.ok) return;
+  find("#answer").replaceChildren(...parts(await response.text()));
   ready();
   find("#answer").focus();
 }
@@ -161,6 +182,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   // Another model reads other columns and gives other steps: its form is another page.
   const form = event.target.closest("form");
+  if (event.target.name === "file" && form?.id === "upload") mapColumns(form);
   if (event.target.name === "model" && form?.id === "upload") location.assign(`/upload?model=${encodeURIComponent(event.target.value)}`);
 });
 document.addEventListener("submit", (event) => {
