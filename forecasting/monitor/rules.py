@@ -88,7 +88,7 @@ def alpha_of(pace: Pace, monitor: Monitor) -> float:
 
 
 def _arriving(evidence: Evidence) -> LiveRule:
-    waited = (evidence.now - evidence.came).total_seconds() / 3600
+    waited = max(0.0, (evidence.now - evidence.came).total_seconds() / 3600)  # clocks differ
     allowed = (evidence.due - evidence.came).total_seconds() / 3600
     sentence = f"no readings for {waited:.1f} h; after {allowed:.1f} h, accuracy cannot be assessed"
     return LiveRule("arriving", _state(waited > allowed), waited, allowed, sentence)
@@ -243,7 +243,7 @@ def _too_early(rule: str, what: str, pace: Pace) -> LiveRule:
 def _drift(rule: str, what: str, sensed: Sensed | None, alpha: float) -> list[LiveRule]:
     names = (f"{rule}_mean_shift", f"{rule}_shape")
     if sensed is None or sensed.drift is None:
-        why = f"drift was not tested: {_untested(sensed)}"
+        why = f"the drift of {what} was not tested: {_untested(sensed)}"
         return [LiveRule(name, "not judged", nan, nan, why) for name in names]
     shift, shape = sensed.drift
     said = (

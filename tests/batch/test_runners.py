@@ -1,5 +1,6 @@
 """Runners: the same bytes from processes and from a cluster, also where something is killed on the way."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting.batch import runners
 from forecasting.batch.part_files import Part
 from forecasting.batch.plan import Plan, PlannedModel, Request, plan
 from forecasting.batch.runners import run_dask, run_local, runner
@@ -99,6 +102,32 @@ def test_after_a_kill_finished_parts_are_kept_and_the_rest_is_made(planned: Plan
     (planned.folder / "part-00005.parquet").write_bytes(b"half of it")
     assert content(list(run_local(planned))) == here
     assert {path for path in kept if path.stat().st_mtime_ns != kept[path]} <= {planned.folder / "part-00005.json"}
+
+
+class Sequential:
+    """A client of a cluster that calls what it is given, at once."""
+
+    def map(self, work: Callable[[int], Part], numbers: range, **_: Any) -> list[Part]:
+        """The results, in the place of futures."""
+        return [work(number) for number in numbers]
+
+    def gather(self, results: list[Part]) -> list[Part]:
+        """The results."""
+        return results
+
+
+@pytest.mark.parametrize(("scheme", "warned"), [("tcp", True), ("tls", False)])
+def test_a_cluster_without_encryption_is_named(
+    planned: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, scheme: str, *, warned: bool
+) -> None:
+    """One warning says what plain TCP allows to others, and what to write instead; TLS is silent."""
+    monkeypatch.setattr(runners, "_client", lambda _: nullcontext(Sequential()))
+    address = f"{scheme}://scheduler:8786"
+    with caplog.at_level(logging.WARNING):
+        assert len(list(run_dask(planned, address))) == SHARDS
+    found = [record.getMessage() for record in caplog.records if address in record.getMessage()]
+    assert len(found) == warned
+    assert all("not encrypted" in text and "use tls://" in text for text in found)
 
 
 def test_unknown_runner_is_refused() -> None:

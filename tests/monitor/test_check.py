@@ -249,3 +249,16 @@ def test_live_scores_agree_with_the_service(aged: Callable[..., Any]) -> None:
     found = home.look(now=NOW)
     steps = live_scores(home.store, "buoy", "step", since=pd.Timestamp(found.until) - pd.Timedelta(hours=400))
     assert len(steps) == len(found.steps)
+
+
+def test_last_fit_on_the_very_last_reading_is_not_judged_yet(born: Any, copy: Callable[..., Any]) -> None:
+    """Nothing has come that it has not seen: no rule that needs readings is kept or broken, and the summary says so."""
+    home = copy(born)
+    judged = home.registry.versions.get("buoy", "champion")
+    assert home.registry.aliases.replace_twin("buoy", last_fit(home, twin=judged.version), judged.version)
+    home.forecast([LAST - 121])  # the last stamp that is known
+    found = home.look(now=NOW)
+    assert (found.verdict, found.due, broken(found)) == ("not judged", False, set())
+    kept = {rule["rule"] for rule in found.rules if rule["state"] == "kept"}
+    assert kept == {"arriving", "finite"}
+    assert "no whole day of its forecasts has actuals yet" in found.summary

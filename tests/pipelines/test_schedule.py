@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -19,7 +20,8 @@ from forecasting.cli import operation as cli_loop
 from forecasting.config.job import Job, load_job, parse_job
 from forecasting.config.operation import Schedule
 from forecasting.errors import ConfigError, GatecastError
-from pipelines import deploy
+from forecasting.registry.registry import Registry
+from pipelines import batch, deploy, monitor, tasks
 from pipelines.batch import _utc
 from pipelines.schedule import FLOWS, HEARTBEAT, PATIENCE, automations, flows_of, schedules, zombies
 
@@ -50,6 +52,24 @@ def planned(make_job: Callable[..., Job]) -> Callable[..., Job]:
         return make_job(schedule={"time_zone": "Europe/Berlin", **lines})
 
     return build
+
+
+@pytest.mark.parametrize("flow", [batch.batch, monitor.monitor], ids=lambda flow: flow.name)
+def test_a_scheduled_run_before_the_first_training_is_skipped(
+    flow: Any, registry: Registry, make_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends well, in a state of its own with one sentence; by hand, or once something is live, nothing is skipped."""
+    monkeypatch.setenv("GATECAST_HOME", str(tmp_path))
+    run = SimpleNamespace(deployment_id=uuid4())
+    monkeypatch.setattr(tasks.FlowRunContext, "get", lambda: SimpleNamespace(flow_run=run))
+    job = make_job()
+    state = flow.fn(job)
+    assert (state.name, state.is_completed()) == ("Skipped", True)
+    assert f"nothing is live for {job.name} yet" in state.message
+    monkeypatch.setattr(type(registry.versions), "champion", lambda *_: object())
+    assert tasks.skipped(job) is None
+    monkeypatch.undo()
+    assert tasks.skipped(job) is None
 
 
 @pytest.mark.parametrize(

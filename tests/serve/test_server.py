@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -248,6 +249,24 @@ asyncio.run(run())
         [sys.executable, "-c", code, str(copied)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["True", "True"]
+
+
+def test_a_busy_port_is_one_sentence(gatecast: list[str], tmp_path: Path) -> None:
+    """It names address and port and says what to do; the code is that of wrong settings, and nothing was opened."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [*gatecast, "serve", "--port", str(port)],
+            env={**os.environ, "GATECAST_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    said = f"error: cannot listen on 127.0.0.1, port {port}: Address already in use; choose another with --port\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "service.example"])
