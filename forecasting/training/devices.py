@@ -10,7 +10,7 @@ import numpy as np
 from forecasting.config.training import Train
 from forecasting.errors import ConfigError
 
-__all__ = ["compiled", "describe", "seed_round", "set_up"]
+__all__ = ["compiled", "describe", "gpus", "seed_round", "set_up"]
 
 
 def set_up(config: Train) -> None:
@@ -66,17 +66,18 @@ def describe(network: keras.Model, *, jit: bool | Literal["auto"] = "auto") -> l
 
     Raises ConfigError where `jit` cannot be had.
     """
-    gpus, backend = _gpus(), keras.backend.backend()
+    cards, backend = gpus(), keras.backend.backend()
     compiler = f"{backend}, compiled by XLA" if compiled(network, jit) else backend
-    lines = [f"device: {gpus[0] if gpus else 'CPU'} ({compiler})"]
+    lines = [f"device: {cards[0] if cards else 'CPU'} ({compiler})"]
     for layer in network.layers:
-        reason = _not_fused(layer, bool(gpus))
+        reason = _not_fused(layer, bool(cards))
         if reason is not None:
             lines.append(f"{layer.name}: {'fused cuDNN kernel' if reason == '' else f'generic loop, {reason}'}")
     return lines
 
 
-def _gpus() -> list[str]:
+def gpus() -> list[str]:
+    """What the backend calls its GPUs, or other accelerators."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -48,12 +48,12 @@ def fit_finally(
         start_as_ridge(network, *lessons(table, watched, job, judged, None), everything=train)
     length = twin.manifest.origin.steps // max(epochs, 1)
     planned = plan(job.train, len(train))._replace(length=length, passes=False)
-    compile_network(network, network.get_layer("head").loss, job.train, max(planned.steps, 1))
+    learner = compile_network(network, network.get_layer("head").loss, job.train, planned)
     devices, checkpoint = describe(network, jit=job.train.jit), Checkpoint(work)
     planned = planned._replace(rounds=epochs, patience=epochs)
     title = f"{job.model.name} on all readings"
     # there is nothing left to watch
-    learn(network, train, train, job.train, planned, checkpoint, title=title, notes=devices)
+    learn(learner, train, train, job.train, planned, checkpoint, title=title, notes=devices)
     graphs, parity = export_graphs(network, job, train.batch(np.arange(min(len(train), 64))))
     bundle = write(
         work / "bundle",

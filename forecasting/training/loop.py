@@ -15,11 +15,12 @@ from forecasting.series.windows import Batch
 from forecasting.training.batches import Batches, Examples, draw, stream
 from forecasting.training.checkpoint import Checkpoint, Round
 from forecasting.training.devices import compiled, seed_round
+from forecasting.training.parts import in_halves, whole
 from forecasting.training.plan import FitPlan, plan
 from forecasting.training.progress import FitProgress
 from forecasting.training.tbptt import Lanes
 
-__all__ = ["compile_network", "learn", "learn_best"]
+__all__ = ["compile_network", "learn", "learn_best", "mean_loss"]
 
 
 def learn_best(  # noqa: PLR0913  (a fit has that many parts)
@@ -38,20 +39,23 @@ def learn_best(  # noqa: PLR0913  (a fit has that many parts)
     Sequences in lanes are read in their order. Raises TrainingError if the loss is not finite.
     """
     planned = plan(config, len(train), in_order=isinstance(train, Lanes))
-    compile_network(network, loss, config, planned.steps)
-    learn(network, train, valid, config, planned, checkpoint, title=title, notes=notes)
-    return int(checkpoint.load_best(network)["epoch"]) * planned.length
+    learner = compile_network(network, loss, config, planned)
+    learn(learner, train, valid, config, planned, checkpoint, title=title, notes=notes)
+    return int(checkpoint.load_best(learner)["epoch"]) * planned.length
 
 
-def compile_network(network: keras.Model, loss: Callable[..., object], config: Train, steps: int) -> None:
-    """AdamW with global-norm clipping (Loshchilov & Hutter 2019; Pascanu et al. 2013) over that many `steps`.
+def compile_network(network: keras.Model, loss: Callable[..., object], config: Train, planned: FitPlan) -> keras.Model:
+    """AdamW with global-norm clipping (Loshchilov & Hutter 2019; Pascanu et al. 2013) over the steps of the plan.
 
-    Raises ConfigError where `train.jit` cannot be had.
+    Returns what learns in place of the network: the network, or the same weights on both halves of a batch. Raises
+    ConfigError where `train.jit` cannot be had.
     """
     rate = config.learning_rate
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps) if config.decay == "cosine" else rate
+    schedule = keras.optimizers.schedules.CosineDecay(rate, max(planned.steps, 1)) if config.decay == "cosine" else rate
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
-    network.compile(optimizer=optimizer, loss=loss, jit_compile=compiled(network, config.jit))
+    learner = in_halves(network, config, planned.batch_size)
+    learner.compile(optimizer=optimizer, loss=loss, jit_compile=compiled(network, config.jit))
+    return learner
 
 
 def learn(  # noqa: PLR0913  (a fit has that many parts)
@@ -76,8 +80,8 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
     held_out = Batches(valid, watched, planned.batch_size, previous=previous)
     with FitProgress(f"training {title}", planned.steps, done=done * planned.length) as progress:
         progress.say("; ".join([f"{title}: {len(train):,} training and {len(valid):,} validation windows", *notes]))
-        if not checkpoint.history and wide_highway_of(network) is not None:
-            loss = _mean(network.test_on_batch, held_out)
+        if not checkpoint.history and wide_highway_of(whole(network)) is not None:
+            loss = mean_loss(network.test_on_batch, held_out)
             checkpoint.save(network, Round(epoch=0, loss=loss, val_loss=loss, seconds=0.0))
         for number in range(done, planned.rounds):
             if checkpoint.exhausted(planned.patience) or _out_of_time(checkpoint, config):
@@ -89,7 +93,7 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
             progress.say(_line(row, planned))
 
 
-def _mean(step: Callable[..., dict[str, float]], batches: Iterable[tuple[Batch, np.ndarray]]) -> float:
+def mean_loss(step: Callable[..., dict[str, float]], batches: Iterable[tuple[Batch, np.ndarray]]) -> float:
     """The loss of a step on every batch, averaged over the examples."""
     losses = [(step(inputs, targets, return_dict=True)["loss"], len(targets)) for inputs, targets in batches]
     values, sizes = np.array(losses, dtype=np.float64).T
@@ -108,7 +112,10 @@ def _order(train: Examples, seed: int, planned: FitPlan, number: int) -> np.ndar
 
 def _round(network: keras.Model, batches: Batches, held_out: Batches, number: int, progress: FitProgress) -> Round:
     begin = time.perf_counter()
-    loss, val_loss = _mean(network.train_on_batch, progress.watch(batches)), _mean(network.test_on_batch, held_out)
+    loss, val_loss = (
+        mean_loss(network.train_on_batch, progress.watch(batches)),
+        mean_loss(network.test_on_batch, held_out),
+    )
     row = Round(epoch=number, loss=loss, val_loss=val_loss, seconds=time.perf_counter() - begin)
     if not np.isfinite([row["loss"], row["val_loss"]]).all():
         raise TrainingError(f"the loss became {row['loss']} in round {number}: lower train.learning_rate")

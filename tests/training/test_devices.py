@@ -28,7 +28,7 @@ def network(**params: Any) -> keras.Model:
 
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a GPU were there: this looks at the layers' own conditions."""
-    monkeypatch.setattr(devices, "_gpus", lambda: ["H200"])
+    monkeypatch.setattr(devices, "gpus", lambda: ["H200"])
 
 
 def test_without_a_gpu_every_layer_says_so() -> None:
@@ -81,7 +81,7 @@ def test_every_condition_of_the_kernel_is_named(
     one = keras.Model(inputs, keras.layers.GRU(2, name="gru", **options)(inputs))
     assert devices.describe(one)[1:] == [f"gru: generic loop, {reason}"]
 
-    monkeypatch.setattr(devices, "_gpus", list)
+    monkeypatch.setattr(devices, "gpus", list)
     assert devices.describe(one)[1:] == [f"gru: generic loop, {reason}; no GPU"]
 
 
@@ -108,7 +108,7 @@ from forecasting.training import devices
 from tests.training.test_devices import network
 rnn = importlib.import_module("keras.src.backend.jax.rnn")
 rnn._is_gpu_available = lambda: True
-devices._gpus = lambda: ["H200"]
+devices.gpus = lambda: ["H200"]
 lines = [devices.describe(network(cell=cell)) for cell in ("lstm", "gru")]
 import jax
 x, h, w, u, b = (np.zeros(shape, np.float32) for shape in ((2, 6, 1), (2, 3), (1, 9), (3, 9), (2, 9)))

@@ -15,6 +15,7 @@ from forecasting.series.prepare import Learned, prepare
 from forecasting.training.batches import Batches
 from forecasting.training.fit import fit, network_for
 from forecasting.training.loop import compile_network
+from forecasting.training.plan import FitPlan
 from forecasting.training.ridge_start import PENALTIES, start_as_ridge
 
 START = {"normalise": "last", "highway": 12, "highway_start": "ridge"}
@@ -97,7 +98,7 @@ def test_fixed_ridge_stays_while_the_rest_learns(task: Callable[..., Any]) -> No
     start_as_ridge(network, data.train, data.valid)
     before = {name: network.get_layer(name).get_weights() for name in ("highway", "head")}
     assert any(np.any(array != 0.0) for array in before["highway"])
-    compile_network(network, network.get_layer("head").loss, asked.job.train, 3)
+    compile_network(network, network.get_layer("head").loss, asked.job.train, FitPlan(64, 3, 1, 1))
     for batch, targets in Batches(data.train, np.arange(192), 64):
         network.train_on_batch(batch, targets)
     for name, stays in (("highway", True), ("head", False)):
