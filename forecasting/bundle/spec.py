@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -80,13 +80,26 @@ class SymbolSpec(_Kept):
     seed: int = 1
 
 
+class MemberFit(_Kept):
+    """How the network of a member was trained, so that a last fit can train it once more."""
+
+    params: dict[str, Any]  # of the network
+    planned: int  # optimizer steps that its learning rate was planned for
+    steps: int  # up to its best weights
+    seed: int
+
+
 class MemberSpec(_Kept):
-    """A model inside an ensemble: its name in MODELS or BASELINES, its settings in words, and its share."""
+    """A model inside an ensemble: its name in MODELS or BASELINES, its settings in words, its share, and its fit.
+
+    Linear maps, and members of bundles of before, have no fit.
+    """
 
     model: str
     title: str
     weight: float
     context: int
+    fit: MemberFit | None = None
 
 
 class Spec(_Kept):

@@ -122,8 +122,6 @@ def _auto_is_for_quantiles_of_single_series(job: Job) -> Iterator[Fault]:
         yield Fault("head.name", f"auto averages quantiles and needs the head quantile, got {job.head.name}")
     if job.window.block is not None:
         yield Fault("window.block", f"auto gives the whole horizon at once, got {job.window.block}; leave it out")
-    if job.train.final_fit:
-        yield Fault("train.final_fit", "an ensemble of auto stays as it was judged; leave it out")
     for name in ("steps", "minutes", "epochs"):
         if (got := getattr(job.train, name)) is not None:
             yield Fault(f"train.{name}", f"auto plans its own training, got {got}; set selection.budget instead")

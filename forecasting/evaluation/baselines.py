@@ -83,10 +83,11 @@ def drift(fit: Fit) -> Linear:
     return map_of_target(weights)
 
 
-def ridge(fit: Fit) -> Linear:
+def ridge(fit: Fit, everything: Windows | None = None) -> Linear:
     """Pooled ridge regression on the whole context, with the last reading subtracted from target and lags.
 
-    It sees the same past and known-ahead inputs as the network. Windows with a missing target are left out.
+    It sees the same past and known-ahead inputs as the network. Windows with a missing target are left out. Its penalty
+    is chosen on the validation windows; it is then fitted to `everything`, if that is given.
     """
     inputs, y = _design(fit.train)
     if not len(y):
@@ -99,6 +100,8 @@ def ridge(fit: Fit) -> Linear:
     predicted = [solution.predict(held_out).reshape(actual.shape) if len(actual) else actual for solution in solutions]
     errors = [np.abs(made - actual).mean() if len(actual) else 0.0 for made in predicted]
     best = solutions[int(np.argmin(errors))]
+    if everything is not None:
+        best = Ridge(alpha=best.alpha, solver="cholesky").fit(*_design(everything))
     coefficients = np.asarray(best.coef_).reshape(fit.train.horizon, -1).T
     lags = fit.train.context * len(fit.train.panel.features.inputs)
     weights = _undo_centring(fit.train, coefficients[:lags])

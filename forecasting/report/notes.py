@@ -47,7 +47,7 @@ def of_live(job: Job, decision: Decision, fit_until: pd.Timestamp, final: FinalF
     if final is not None and final.version is not None:
         return []
     fitted = f"the live network was fitted on readings up to {fit_until}"
-    possible = not (job.train.final_fit or job.symbolic or job.model.name == "auto")  # the others refuse the key
+    possible = not (job.train.final_fit or job.symbolic)  # a job of symbols refuses the key
     return [f"{fitted}; train.final_fit: true adds a fit on all of them" if possible else fitted]
 
 

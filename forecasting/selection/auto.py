@@ -48,7 +48,7 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
     parts = [MemberGraph(one.content, float(weight), one.context, one.channels, one.spread) for one, weight in chosen]
     members = tuple(_spec(one, float(weight)) for one, weight in chosen)
     spec = spec_for(job, "auto", data.features, data.scaler, context=job.window.context)
-    origin = origin_of(origin, job, fold, steps=sum(one.steps for one in found))
+    origin = origin_of(origin, job, fold, steps=sum(one.fit.steps for one in found if one.fit))
     bundle = assemble(
         work / "bundle",
         spec.model_copy(update={"members": members}),
@@ -76,7 +76,7 @@ def fit_stored(
 
 
 def _spec(member: Member, weight: float) -> MemberSpec:
-    return MemberSpec(model=member.family, title=member.title, weight=weight, context=member.context)
+    return MemberSpec(model=member.family, title=member.title, weight=weight, context=member.context, fit=member.fit)
 
 
 def _tried(found: Sequence[Member], weights: np.ndarray, losses: Sequence[float]) -> pd.DataFrame:
@@ -85,8 +85,8 @@ def _tried(found: Sequence[Member], weights: np.ndarray, losses: Sequence[float]
         {
             "model": one.family,
             "settings": one.title,
-            "seed": one.seed,
-            "steps": one.steps,
+            "seed": one.fit.seed if one.fit else 0,
+            "steps": one.fit.steps if one.fit else 0,
             "seconds": round(one.seconds, 1),
             "wql": wql,
             "weight": float(weight),

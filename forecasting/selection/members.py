@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forecasting.bundle.engine import Engine
+from forecasting.bundle.spec import MemberFit
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Fit, Linear
 from forecasting.selection.greedy import loss
@@ -61,14 +62,8 @@ class Member(NamedTuple):
     channels: int
     spread: np.ndarray | None  # (H, Q) around a point forecast
     forecast: np.ndarray  # (B, H, Q) of the watched windows, scaled
-    steps: int = 0
+    fit: MemberFit | None = None  # of a network
     seconds: float = 0.0
-    seed: int = 0
-
-    @property
-    def network(self) -> bool:
-        """Whether it is one, and no linear map."""
-        return self.spread is None
 
 
 def watch(data: Prepared) -> Watched:

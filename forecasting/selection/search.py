@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from forecasting.bundle.spec import MemberFit
 from forecasting.config.job import Job
 from forecasting.runtime.files import replace_folder
 from forecasting.selection.candidates import FINALISTS, Setting, candidates, rounds, steps_within
@@ -23,7 +24,7 @@ from forecasting.training.loop import learn_best
 from forecasting.training.plan import plan
 from forecasting.training.ridge_start import start_as_ridge
 
-__all__ = ["search", "train_candidate"]
+__all__ = ["job_of", "search", "train_candidate", "training_windows"]
 
 BLOCK = 512
 
@@ -67,40 +68,36 @@ def train_candidate(
     """The candidate after an `effort` of steps with a seed; recalled where it was trained in `place` before."""
     record = place / "member"
     if not record.exists():
-        _train(_job_of(job, candidate, *effort), data, fold, watched, record, candidate.title)
+        _train(job_of(job, candidate, *effort), data, fold, watched, record, candidate.title)
     content, kept = (record / "model.onnx").read_bytes(), json.loads((record / "record.json").read_text("utf-8"))
     forecast = np.load(record / "forecast.npy", allow_pickle=False)
     channels = len(data.features.inputs)
     title = f"{candidate.title}, context {candidate.context}"
-    return Member(
-        candidate.model.name,
-        title,
-        content,
-        candidate.context,
-        channels,
-        None,
-        forecast,
-        kept["steps"],
-        kept["seconds"],
-        effort[1],
-    )
+    params = candidate.model.params.model_dump(mode="json")
+    made = MemberFit(params=params, planned=effort[0], steps=kept["steps"], seed=effort[1])
+    family, context = candidate.model.name, candidate.context
+    return Member(family, title, content, context, channels, None, forecast, made, kept["seconds"])
 
 
-def _job_of(job: Job, candidate: Setting, steps: int, seed: int) -> Job:
-    """The job of one network."""
+def job_of(job: Job, candidate: Setting, steps: int, seed: int) -> Job:
+    """The job of one network: its settings, so many steps, and its seed."""
     measured = {"steps": steps, "seed": seed, "epochs": None, "windows_per_epoch": None, "patience": None}
     train = job.train.model_copy(update={**measured, **candidate.train})
     window = job.window.model_copy(update={"context": candidate.context})
     return job.model_copy(update={"model": candidate.model, "train": train, "window": window})
 
 
+def training_windows(job: Job, data: Prepared, fold: Fold) -> Windows:
+    """The training windows of this job, whose context may be shorter than that of `data`."""
+    panel = data.train.panel
+    return slide(panel, job.window, max_gap=job.series.max_gap, end=panel.rows_at(fold.at(fold.fit_until)))
+
+
 def _train(job: Job, data: Prepared, fold: Fold, watched: Watched, record: Path, title: str) -> None:
     begin = time.perf_counter()
     keras.utils.clear_session()
     keras.utils.set_random_seed(job.train.seed)
-    train = slide(
-        data.train.panel, job.window, max_gap=job.series.max_gap, end=data.train.panel.rows_at(fold.at(fold.fit_until))
-    )
+    train = training_windows(job, data, fold)
     valid = watched.reading(job.window.context)
     network = network_for(job, data.features)
     start_as_ridge(network, train, valid)

@@ -55,7 +55,7 @@ def tune(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, seconds: floa
         place = work / f"trial-{trial.number}"
         member = train_candidate(job, data, fold, watched, setting, (steps, job.train.seed), place)
         trial.set_user_attr("seconds", member.seconds)
-        trial.set_user_attr("steps", max(member.steps, 1))
+        trial.set_user_attr("steps", max(member.fit.steps if member.fit else 0, 1))
         study.tell(trial, watched.wql(member.forecast, job.head.quantiles))
     best = suggest(_fixed(study.best_trial), job, season)
     steps = steps_within(seconds / TRIALS, best, best.train["batch_size"])

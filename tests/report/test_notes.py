@@ -49,7 +49,7 @@ def test_every_silence_is_a_sentence(
 
 
 def test_a_last_fit_is_suggested_where_the_job_can_have_one(make_job: Callable[..., Job]) -> None:
-    """An ensemble stays as it was judged, and a job that asks for a last fit already needs no advice."""
+    """A job that asks for a last fit already needs no advice."""
     passed = Decision(cast(Judgment, None), 1, "net", fallback=False)
     until = pd.Timestamp("2026-03-01")
     fitted = "the live network was fitted on readings up to 2026-03-01 00:00:00"
@@ -57,5 +57,5 @@ def test_a_last_fit_is_suggested_where_the_job_can_have_one(make_job: Callable[.
     def said(**sections: Any) -> list[str]:
         return of_live(make_job(**sections), passed, until, None)
 
-    assert said() == [f"{fitted}; train.final_fit: true adds a fit on all of them"]
-    assert said(model="auto") == said(train={"final_fit": True}) == [fitted]
+    assert said() == said(model="auto") == [f"{fitted}; train.final_fit: true adds a fit on all of them"]
+    assert said(train={"final_fit": True}) == [fitted]

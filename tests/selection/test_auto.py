@@ -103,7 +103,6 @@ def test_a_killed_search_goes_on(searched: Searched, tmp_path: Path, monkeypatch
         ({"head": {"name": "normal"}}, "head.name: auto averages quantiles"),
         ({"train": {"epochs": 3}}, "train.epochs: auto plans its own training, got 3"),
         ({"window": {"horizon": 6, "block": 2, "context": 12}}, "window.block: auto gives the whole horizon at once"),
-        ({"train": {"final_fit": True}}, "train.final_fit: an ensemble of auto stays as it was judged"),
     ],
 )
 def test_what_auto_cannot_do_is_refused(sections: dict[str, Any], sentence: str, make_job: Callable[..., Job]) -> None:

@@ -1,0 +1,142 @@
+"""The last fit of an ensemble: every member once more, on all readings; its shares and residuals stay as judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+
+from forecasting.bundle.artifact import Bundle, open_bundle, read_graphs, write
+from forecasting.bundle.engine import Graphs
+from forecasting.bundle.spec import MemberFit, MemberSpec
+from forecasting.config.job import Job
+from forecasting.config.network import SegRNNModel, StackedModel
+from forecasting.errors import TrainingError
+from forecasting.evaluation import baselines
+from forecasting.evaluation.baselines import Fit
+from forecasting.nn.exporters.ensemble import MemberGraph, combine, separated
+from forecasting.selection.candidates import Setting
+from forecasting.selection.members import Watched, ridge_member, watch
+from forecasting.selection.search import job_of, training_windows
+from forecasting.series.calendar import season_of
+from forecasting.series.folds import Fold
+from forecasting.series.prepare import Prepared, prepare
+from forecasting.series.windows import slide
+from forecasting.storage.snapshot import take
+from forecasting.storage.store import Store
+from forecasting.training.checkpoint import Checkpoint
+from forecasting.training.devices import set_up
+from forecasting.training.export import origin_of
+from forecasting.training.fit import export_graphs, learned_by, network_for, shapes
+from forecasting.training.loop import compile_network, learn
+from forecasting.training.plan import plan
+from forecasting.training.records import SCRATCH, Fitted, Start
+from forecasting.training.ridge_start import start_as_ridge
+
+__all__ = ["fit_finally", "fit_finally_stored"]
+
+_MODELS: Final[dict[str, type[StackedModel | SegRNNModel]]] = {"stacked": StackedModel, "segrnn": SegRNNModel}
+_EXAMPLES: Final = 64  # windows on which graph and network are compared
+
+
+class _Spans(NamedTuple):
+    """All readings, and those of the judged ensemble's fold, in its space."""
+
+    job: Job
+    fold: Fold
+    everything: Prepared
+    judged: Prepared
+    watched: Watched
+
+
+def fit_finally(table: pd.DataFrame, job: Job, judged: Fold, twin: Bundle, work: Path) -> Fitted:
+    """Train every member of `twin` on every reading of `table`, as it was trained on its fold `judged`.
+
+    Networks take the steps that led to their best weights, the ridge and ridge starts keep their penalty, and other
+    linear maps stay as they are. Features, scaler, shares, spreads and residuals are the twin's: no readings are left
+    that this fit has not seen. `work` keeps the state of each network, so a killed fit goes on. Raises TrainingError if
+    a loss is not finite.
+    """
+    set_up(job.train)
+    end = pd.Timestamp(table["ds"].max())
+    fold = Fold(end, end, pd.DatetimeIndex([]))
+    everything, watched = (prepare(table, job, one, learned=learned_by(twin)) for one in (fold, judged))
+    spans = _Spans(job, judged, everything, watched, watch(watched))
+    members = twin.spec.members
+    graphs = separated(read_graphs(twin.path).model, len(members))
+    parts = [
+        _again(spans, one, graph, work / str(n)) for n, (one, graph) in enumerate(zip(members, graphs, strict=True))
+    ]
+    whole = combine(parts, shapes(job, everything.features, None), len(twin.spec.quantiles))
+    steps = sum(one.fit.steps for one in members if one.fit)
+    bundle = write(
+        work / "bundle",
+        twin.spec,
+        Graphs(whole),
+        calibration=twin.calibration,
+        golden=twin.golden,
+        origin=origin_of(twin.manifest.origin, job, fold, steps=steps),
+    )
+    curves = pd.DataFrame({"epoch": [0], "loss": [np.nan], "val_loss": [np.nan], "seconds": [0.0]})
+    return Fitted(bundle, curves, ())
+
+
+def fit_finally_stored(
+    home: Path,
+    job: Job,
+    version: int,
+    twin: Path,
+    *,
+    work: Path,
+    epochs: int,  # noqa: ARG001  (members have steps of their own)
+    start: Start = SCRATCH,  # noqa: ARG001  (an ensemble begins anew)
+) -> Fitted | str:
+    """The last fit on the observations stored as `version`, in a child process; the reason why there is none, if it
+    failed."""
+    data = take(Store(home), job, version)
+    try:
+        return fit_finally(data.table, data.job, data.folds[-1], open_bundle(twin), work)
+    except TrainingError as error:
+        return str(error)  # the judged ensemble goes on serving
+
+
+def _again(spans: _Spans, member: MemberSpec, graph: bytes, place: Path) -> MemberGraph:
+    """The member after its last fit."""
+    inputs = len(spans.everything.features.inputs)
+    if member.fit is not None:
+        return MemberGraph(_network(spans, member, member.fit, place), member.weight, member.context, inputs)
+    if member.model == "ridge":
+        return _ridge(spans, member)
+    return MemberGraph(graph, member.weight, spans.job.window.context, inputs)  # nothing of it was fitted
+
+
+def _ridge(spans: _Spans, member: MemberSpec) -> MemberGraph:
+    season, quantiles = season_of(spans.job.series), spans.job.head.quantiles
+    judged = ridge_member(spans.judged, spans.watched, season, quantiles)
+    linear = baselines.ridge(Fit(spans.judged.train, spans.judged.valid, season), spans.everything.train)
+    ahead = len(spans.everything.features.known_ahead) if linear.ahead.size else 0
+    content = baselines.to_onnx(linear, inputs=judged.channels, ahead=ahead)
+    return MemberGraph(content, member.weight, judged.context, judged.channels, judged.spread)
+
+
+def _network(spans: _Spans, member: MemberSpec, made: MemberFit, place: Path) -> bytes:
+    """The graph of a network, trained on all readings for as many steps as led to its best weights."""
+    model = _MODELS[member.model].model_validate({"params": made.params})
+    job = job_of(spans.job, Setting(member.title, model, member.context), made.planned, made.seed)
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(made.seed)
+    everything = slide(spans.everything.train.panel, job.window, max_gap=job.series.max_gap)
+    train, valid = training_windows(job, spans.judged, spans.fold), spans.watched.reading(member.context)
+    network = network_for(job, spans.everything.features)
+    start_as_ridge(network, train, valid, everything=everything)
+    planned = plan(job.train, len(everything))
+    compile_network(network, network.get_layer("head").loss, job.train, planned.steps)
+    rounds = made.steps // planned.length
+    planned = planned._replace(rounds=rounds, patience=max(rounds, 1))
+    # there is nothing left to watch
+    learn(network, everything, everything, job.train, planned, Checkpoint(place), title=f"{member.title}, all readings")
+    example = everything.batch(np.arange(min(len(everything), _EXAMPLES)))
+    return export_graphs(network, job, example)[0].model
