@@ -39,7 +39,7 @@ class MemberReach(NamedTuple):
 
     def plain(self) -> dict[str, Any]:
         """The same for JSON."""
-        return self.member.model_dump() | {
+        return self.member.model_dump(exclude={"fit"}) | {
             "memory_horizon": self.memory_horizon,
             "reach": _plain(self.weights),
         }

@@ -134,7 +134,7 @@ def _outcome(registry: Registry, workspace: Workspace, run: Finished, report: Pa
 
 def _members(bundle: Path) -> list[dict[str, Any]]:
     """The members of an ensemble, the heaviest first; empty for a single model."""
-    return [one.model_dump() for one in sorted(read_spec(bundle).members, key=lambda one: -one.weight)]
+    return [one.model_dump(exclude={"fit"}) for one in sorted(read_spec(bundle).members, key=lambda one: -one.weight)]
 
 
 def _where(workspace: Workspace, job: Job, vintage: Vintage | Absent) -> dict[str, Any]:
