@@ -86,8 +86,8 @@ class Train(Section):
     """Precision of the layers; the mixed ones help on a GPU."""
 
     jit: bool | Literal["auto"] = "auto"
-    """Whether XLA compiles the train step. `auto`: on JAX. On TensorFlow, `true` needs `deterministic: false`; on a CPU,
-    batches of 256 are then slower, and small ones [faster](benchmarks.md#small-jobs)."""
+    """Whether XLA compiles the train step. `auto`: on JAX. On TensorFlow, `true` needs `deterministic: false`; on a
+    CPU, batches of 256 are then slower, and small ones [faster](benchmarks.md#small-jobs)."""
 
     deterministic: bool = True
     """Whether kernels are deterministic on TensorFlow, so that the same seed gives the same network. On a GPU, `false`
