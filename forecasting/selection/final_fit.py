@@ -133,10 +133,10 @@ def _network(spans: _Spans, member: MemberSpec, made: MemberFit, place: Path) ->
     network = network_for(job, spans.everything.features)
     start_as_ridge(network, train, valid, everything=everything)
     planned = plan(job.train, len(everything))
-    compile_network(network, network.get_layer("head").loss, job.train, planned.steps)
+    learner = compile_network(network, network.get_layer("head").loss, job.train, planned)
     rounds = made.steps // planned.length
     planned = planned._replace(rounds=rounds, patience=max(rounds, 1))
     # there is nothing left to watch
-    learn(network, everything, everything, job.train, planned, Checkpoint(place), title=f"{member.title}, all readings")
+    learn(learner, everything, everything, job.train, planned, Checkpoint(place), title=f"{member.title}, all readings")
     example = everything.batch(np.arange(min(len(everything), _EXAMPLES)))
     return export_graphs(network, job, example)[0].model
