@@ -86,7 +86,7 @@ def _places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 def _changed(whole: Any, changes: list[tuple[tuple[Any, ...], Any, str]]) -> Any:
     found = copy.deepcopy(whole)
-    for (*way, last), junk, how in copy.deepcopy(changes):  # a later change may reach into what an earlier one put
+    for (*way, last), junk, how in map(copy.deepcopy, changes):  # each its own: one may be put into another
         try:
             place = found
             for key in way:
