@@ -115,7 +115,7 @@ def read(job: Job) -> pd.DataFrame:
 @step("checking every row")
 def validate(job: Job, raw: pd.DataFrame) -> validation.ValidationReport:
     """All violations; raises DataError if the table cannot be used."""
-    report = validation.validate(raw, _any_length(job).series)
+    report = validation.validate(raw, ingestion.any_length(job.series))
     report.raise_for_errors()
     return report
 
@@ -123,13 +123,14 @@ def validate(job: Job, raw: pd.DataFrame) -> validation.ValidationReport:
 @step("cleaning")
 def clean(job: Job, raw: pd.DataFrame) -> cleaning.Cleaned:
     """Clean order, duplicates, bounds, and ends."""
-    return cleaning.clean(raw, _any_length(job).series)
+    return cleaning.clean(raw, ingestion.any_length(job.series))
 
 
 @step("storing the observations")
 def store(job: Job, report: validation.ValidationReport, cleaned: cleaning.Cleaned) -> Merged:
     """Merge into the job's Delta table; the same rows twice change nothing."""
     home = open_home()
+    ingestion.merge_left(home.workspace, home.store.observations, job)
     changes = ingestion.static_changes(home.store.observations, job, cleaned.table)
     merged = ingestion.merge(home.store.observations, job, cleaned.table)
     report = replace(report, violations=(*report.violations, *changes))
@@ -304,11 +305,6 @@ def _say(text: str, mark: str = "") -> None:
         hears(Progress(text, 0, 0, text))
     else:
         Console(stderr=True).print(mark + text, highlight=False)
-
-
-def _any_length(job: Job) -> Job:
-    """Loosen the minimum length: an ingestion may bring one row, or only what is known ahead; a run judges that."""
-    return job.model_copy(update={"series": job.series.model_copy(update={"min_length": 0})})
 
 
 def _key(data: Snapshot) -> str:

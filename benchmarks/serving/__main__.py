@@ -22,6 +22,7 @@ from benchmarks.serving.batching import batching
 from benchmarks.serving.cold_start import cold
 from benchmarks.serving.online import online
 from benchmarks.serving.plan import Figures, Plan
+from benchmarks.serving.readings import kills, readings
 from benchmarks.serving.throughput import http, mlflow
 from benchmarks.serving.trouble import flips, outage, overload, sigterm, slow
 
@@ -46,6 +47,8 @@ PARTS: Final[dict[str, Callable[[Plan], Figures]]] = {
     "overload": overload,
     "sigterm": sigterm,
     "slow": slow,
+    "readings": readings,
+    "kills": kills,
     "hostile": hostile,
 }
 

@@ -18,6 +18,8 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,7 @@ import numpy as np
 if TYPE_CHECKING:
     from benchmarks.harness.servers import Server  # the process that loads a server needs none of it
 
-__all__ = ["load", "start"]
+__all__ = ["bodies_of", "load", "start"]
 
 
 def start(server: Server, body: Path, *, seconds: float, **options: float | str) -> subprocess.Popen[str]:
@@ -99,9 +101,9 @@ class Connection(asyncio.Protocol):
 class Load:
     """Counts and times what comes back; a status of 0 is a connection that broke."""
 
-    def __init__(self, host: str, port: int, request: bytes) -> None:
+    def __init__(self, host: str, port: int, request: Callable[[], bytes]) -> None:
         self._place = (host, port)
-        self._request = request
+        self._request = request  # the next one
         self.begin = time.perf_counter()
         self.latencies: list[float] = []
         self.statuses: collections.Counter[int] = collections.Counter()
@@ -117,7 +119,7 @@ class Load:
         try:
             if connection is None or connection.closed:  # as every client does: servers close what was idle for long
                 connection = await self.connect()
-            status, body = await connection.ask(self._request)
+            status, body = await connection.ask(self._request())
         except OSError:
             status, body, connection = 0, b"", None
         now = time.perf_counter()
@@ -169,6 +171,16 @@ class Load:
         return {"requests": len(found), "per_second": round(len(found) / seconds, 1), **times, "statuses": statuses}
 
 
+def bodies_of(first: dict[str, Any], rows: int, number: int = 0) -> Iterator[bytes]:
+    """Requests like this one, without an end: a reading of every one of so many series, hour after hour."""
+    names = [f"s{row:04d}" for row in range(rows)]
+    begin = datetime(2026, 1, 1)  # noqa: DTZ001 - stamps have no zone
+    for hour in itertools.count(number):
+        ds = (begin + timedelta(hours=hour)).isoformat()
+        columns = {"unique_id": names, "ds": [ds] * rows, "y": [float(hour)] * rows}
+        yield json.dumps({**first, "columns": columns}).encode()
+
+
 def main() -> None:
     """Put that load on a server and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -179,16 +191,25 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--key")
+    parser.add_argument("--rows", type=int, help="each request sends that many readings, of one step after the other")
     parser.add_argument("--answers", action="store_true")
     options = parser.parse_args()
+    bodies = bodies_of(json.loads(options.body.read_bytes()), options.rows) if options.rows else None
     body = options.body.read_bytes()
-    lines = (
-        f"POST {options.path} HTTP/1.1",
-        f"Host: {options.host}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-    )
-    load = Load(options.host, options.port, "\r\n".join([*lines, "", ""]).encode() + body)
+
+    def request() -> bytes:
+        content = body if bodies is None else next(bodies)
+        lines = (
+            f"POST {options.path} HTTP/1.1",
+            f"Host: {options.host}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(content)}",
+            *((f"X-API-Key: {options.key}",) if options.key else ()),
+        )
+        return "\r\n".join([*lines, "", ""]).encode() + content
+
+    load = Load(options.host, options.port, request)
     begin = time.perf_counter()
     if options.rate:
         asyncio.run(load.paced(options.rate, options.seconds, options.clients))

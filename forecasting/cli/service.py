@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,10 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    ingest: Annotated[
+        list[Path] | None,
+        typer.Option("--ingest", metavar="CONFIG", help="A job whose readings may be sent; may be repeated."),
+    ] = None,
     let_in: Annotated[
         bool, typer.Option("--open", help="Without API keys: let everyone read and forecast who reaches the address.")
     ] = False,
@@ -28,14 +33,19 @@ def serve(
     from forecasting.serve.server import run as answer
 
     serve_settings = ServeSettings()
-    given = {"names": tuple(name or serve_settings.names), "open": let_in or serve_settings.open}
+    given = {
+        "names": tuple(name or serve_settings.names),
+        "ingest": tuple(ingest or serve_settings.ingest),
+        "open": let_in or serve_settings.open,
+    }
     answer(Settings(), serve_settings.model_copy(update=given), host=host, port=port)
 
 
 def new_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Owner of the key; shown in the logs.")],
     scope: Annotated[
-        list[str], typer.Option("--scope", help="read, forecast, or admin (all rights); may be repeated.")
+        list[str],
+        typer.Option("--scope", help="read, forecast, write, or admin (all rights); may be repeated."),
     ],
     model: Annotated[
         list[str] | None,

@@ -73,6 +73,15 @@ class ServeSettings(BaseSettings):
     origins: tuple[str, ...] = ()
     """Origins of web pages that may call the service."""
 
+    ingest: tuple[Path, ...] = ()
+    """YAML files of jobs whose readings `POST /v1/readings` takes."""
+
+    merge_seconds: float = Field(10.0, gt=0)
+    """Seconds between two merges of the readings that were taken into the store."""
+
+    max_spool_mb: float = Field(64.0, gt=0)
+    """Readings of one job that may wait to be merged; further ones are answered 429."""
+
     poll_seconds: float = Field(5.0, gt=0)
     """Seconds between two checks of the registry."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["create", "remove_folder", "replace", "replace_folder", "writable", "write_text"]
+__all__ = ["create", "remove_folder", "replace", "replace_folder", "sync", "writable", "write_text"]
 
 Writer = Callable[[Path], object]
 
@@ -26,7 +26,7 @@ def replace(path: Path, writer: Writer) -> None:
     """
     with _draft(path) as draft:
         writer(draft)
-        _sync(draft)
+        sync(draft)
         os.replace(draft, path)
 
 
@@ -39,7 +39,7 @@ def create(path: Path, writer: Writer) -> None:
     """Like `replace`, for a new file: if another process makes it first, that file stays."""
     with _draft(path) as draft:
         writer(draft)
-        _sync(draft)
+        sync(draft)
         with suppress(FileExistsError):
             os.link(draft, path)
 
@@ -54,7 +54,7 @@ def replace_folder(path: Path, writer: Writer, *, keep: Callable[[Path], bool] |
         draft.mkdir()
         writer(draft)
         for each in (*draft.rglob("*"), draft):
-            _sync(each)
+            sync(each)
         try:
             os.replace(draft, path)  # refused where a folder with files is in the way
         except OSError:
@@ -80,7 +80,7 @@ def _draft(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _scratch(path) as scratch:
         yield scratch / path.name
-        _sync(path.parent)
+        sync(path.parent)
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def _swap(draft: Path, path: Path) -> None:
         raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Force a file's content, or a folder's names, to disk."""
     posix = os.name == "posix"
     if path.is_dir() and not posix:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from forecasting.errors import LockedError
 
-__all__ = ["forecast_lock", "promotion_lock", "run_lock", "trial_lock"]
+__all__ = ["forecast_lock", "promotion_lock", "run_lock", "spool_lock", "trial_lock"]
 
 _PATIENCE: Final = 600.0  # seconds
 _FOREVER: Final = -1.0
@@ -33,6 +33,11 @@ def promotion_lock(folder: Path, job: str, patience: float | None = None) -> Abs
     Raises LockedError if another process holds the lock for more than `patience` seconds; default: ten minutes.
     """
     return _held(folder, "promotion", job, patience=_PATIENCE if patience is None else patience)
+
+
+def spool_lock(folder: Path, job: str, patience: float) -> AbstractContextManager[None]:
+    """One writer of a job's spool at a time; raises LockedError after `patience` seconds."""
+    return _held(folder, "spool", job, patience=patience)
 
 
 def trial_lock(folder: Path, job: str, patience: float) -> AbstractContextManager[None]:

@@ -67,6 +67,10 @@ class Workspace:
         """Forecasts of shards until they are committed, and of the last few plans."""
         return self.tables(job) / "parts"
 
+    def spool(self, job: str) -> Path:
+        """Readings that a service was sent, until they are merged."""
+        return self.tables(job) / "spool"
+
     def ingestion(self, job: str) -> Path:
         """The report of the last ingestion."""
         return self.tables(job) / "ingestion.json"

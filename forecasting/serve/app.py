@@ -16,11 +16,12 @@ from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import StorageError
 from forecasting.serve.catalog import Catalog, configured
 from forecasting.serve.errors import ServiceError
+from forecasting.serve.intake import Intakes
 from forecasting.serve.job_metrics import JobMetrics
 from forecasting.serve.keys import Keys
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.middleware import Door
-from forecasting.serve.routes import forecast, health, mlflow, models, oip, pages, vintages
+from forecasting.serve.routes import forecast, health, mlflow, models, oip, pages, readings, vintages
 from forecasting.serve.state import State
 from forecasting.storage.store import Store
 
@@ -32,12 +33,14 @@ log = logging.getLogger("gatecast.serve")
 def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
     """The app for these settings; models are opened when it starts. Raises ConfigError for what cannot be used."""
     metrics, keys = Metrics(), Keys(serve)
+    intakes = Intakes(settings, serve, metrics)
     configured(serve.names)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        state = State(settings, serve, Catalog(settings, serve, metrics), keys, metrics)
+        state = State(settings, serve, Catalog(settings, serve, metrics), keys, metrics, intakes)
         app.state.gatecast = state
+        await intakes.start()
         await state.catalog.start()
         jobs = JobMetrics(Store(settings.home), metrics.registry)
         jobs.start(lambda: [slot.name for slot in state.catalog])
@@ -45,6 +48,7 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
         state.leaving = True
         jobs.stop()
         await state.catalog.stop()
+        await intakes.stop()
 
     app = FastAPI(
         title="Gatecast",
@@ -54,7 +58,8 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
         docs_url=None,  # its pages would come from another host
         redoc_url=None,
     )
-    for routes in (forecast, oip, mlflow, models, vintages, health, pages):
+    app.state.intakes = intakes
+    for routes in (forecast, oip, mlflow, models, vintages, readings, health, pages):
         app.include_router(routes.router)
     app.exception_handler(ServiceError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)

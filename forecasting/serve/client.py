@@ -80,6 +80,15 @@ class Client:
         table.attrs["warnings"] = [one["message"] for one in answer.get("warnings", [])]
         return table
 
+    def send(self, readings: pd.DataFrame, *, name: str | None = None) -> dict[str, Any]:
+        """Send readings (scope write), a long table with every covariate of the job; what was kept, and `notes` on it.
+
+        They are on the service's disk when this returns, all of them or, where it raises, none. To send them again
+        changes nothing. `name` is needed where the readings of several jobs are taken.
+        """
+        content = {"columns": _columns(readings), **({"name": name} if name is not None else {})}
+        return self._ask("POST", "/v1/readings", content)
+
     def continue_text(
         self,
         prompt: str,

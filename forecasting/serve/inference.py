@@ -25,6 +25,7 @@ from forecasting.serve.batching import Batcher, BusyError
 from forecasting.serve.errors import ServiceError, busy
 from forecasting.serve.offload import Offload
 from forecasting.serve.requests import ForecastQuery, ForecastRequest
+from forecasting.serve.violations import sentences
 
 __all__ = ["LARGE", "QuantileAnswering", "check_steps", "faults"]
 
@@ -34,17 +35,6 @@ LARGE: Final = 20_000  # forecasts: work with more of them is done off the event
 _CORES: Final = cores()
 _NAMED: Final = 5  # series in a message
 _FEW: Final = 8  # steps between stamps that may all be wide by chance
-
-_SENTENCES: Final = {
-    "off_grid": "stamp(s) are off the grid of the model's frequency",
-    "duplicates": "row(s) repeat a stamp of their series with other values",
-    "gaps": "step(s) are missing between readings, and this model refuses gaps",
-    "missing_readings": "row(s) between readings hold none, and this model refuses gaps",
-    "static_varies": "series in which a covariate changes that must not",
-    "missing_labels": "row(s) hold no label; a sequence of symbols has one at every step",
-    "empty_labels": "row(s) hold an empty label",
-    "nothing_left": "series, and none has a reading",
-}
 
 
 class QuantileAnswering:
@@ -193,11 +183,7 @@ def check_steps(table: pd.DataFrame, spec: Spec) -> None:
 def faults(table: pd.DataFrame, spec: Spec, steps: int) -> list[str]:
     """Every violation, without the names and stamps that came."""
     report = validate(table, spec.series.model_copy(update={"min_length": 1}))
-    found = [
-        f"{violation.count} {_SENTENCES.get(violation.rule, violation.rule)}"
-        + (f", e.g. in row {', '.join(map(str, violation.rows[:5]))} (from 0)" if violation.rows else "")
-        for violation in report.errors
-    ]
+    found = sentences(report.errors)
     if not found and spec.features.future:
         ahead = ", ".join(spec.features.future)
         found.append(f"{ahead}: needed for each of the next {steps} steps of every series, in rows without y")

@@ -25,7 +25,9 @@ log = logging.getLogger("gatecast.serve")
 
 _LOOK: Final = 1.0  # seconds between two looks at the file of keys
 
-Scope = Literal["read", "forecast", "admin"]
+_ANYONE: Final = ("read", "forecast")  # scopes of everybody where no key is configured
+
+Scope = Literal["read", "forecast", "write", "admin"]
 
 
 class Key(BaseModel):
@@ -71,7 +73,7 @@ def key_in(headers: Headers) -> str | None:
 
 
 class Keys:
-    """The configured keys. Without any, everyone may read and forecast, and nobody may administrate.
+    """The configured keys. Without any, everyone may read and forecast, and nobody may write or administrate.
 
     A file of keys is read again when it changes, so that a key can be withdrawn at once; where it cannot be read then,
     the keys of before stay.
@@ -92,10 +94,11 @@ class Keys:
 
     def check(self, given: str | None, scope: Scope) -> Holder:
         """The owner of the key; raises ServiceError 401 without a valid key, 403 where it may not do that."""
-        if self.open and scope != "admin":
+        if self.open and scope in _ANYONE:
             return Holder("anyone")
         if self.open:
-            raise ServiceError(403, "forbidden", "no API key is configured, and administration needs one")
+            what = "administration" if scope == "admin" else "sending readings"
+            raise ServiceError(403, "forbidden", f"no API key is configured, and {what} needs one")
         key = self.identify(given)
         if not key.scopes & {scope, "admin"}:
             raise ServiceError(403, "forbidden", f"this API key has no scope {scope}")

@@ -49,6 +49,16 @@ class Metrics:
         self.registry_failures = Counter(
             "gatecast_registry_failures", "Times that MLflow did not answer.", registry=self._all
         )
+        self.readings = Counter("gatecast_readings", "Rows of readings that were taken.", ["model"], registry=self._all)
+        self.spooled = Gauge(
+            "gatecast_spool_bytes", "Readings that wait to be merged into the store.", ["model"], registry=self._all
+        )
+        self.merged = Gauge(
+            "gatecast_last_merge_seconds", "Time since nothing waited any more.", ["model"], registry=self._all
+        )
+        self.merges_failed = Counter(
+            "gatecast_merges_failed", "Merges that failed: the readings still wait.", ["model"], registry=self._all
+        )
 
     @property
     def registry(self) -> CollectorRegistry:

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
 from types import FrameType
 from typing import Any, Final
@@ -29,6 +30,7 @@ __all__ = ["run"]
 _SILENCE: Final = 20.0  # seconds that the head of a request may take
 _UNREAD: Final = 30_000  # milliseconds that a client may leave unread what it was sent
 _HEAD: Final = 65_536  # bytes that a connection may send without a part of a body among them
+_SWITCH: Final = 0.001  # seconds that a thread with work for later may hold up those that answer; Python's own are 5 ms
 _DESCRIPTORS, _FILES = 16_384, 512  # at most, and of them for anything but connections
 _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -37,14 +39,16 @@ def run(settings: Settings, serve: ServeSettings, *, host: str, port: int) -> No
     """Serve until SIGTERM or SIGINT: not ready any more, nothing new accepted, what is under way is answered.
 
     Raises ConfigError where everybody in the network could ask, and nobody said that they may, and for an address that
-    is taken or not of this machine.
+    is taken or not of this machine; LockedError where another service takes the readings of a job.
     """
     check_address(host, serve)
     _check_free(host, port)
     configure()
+    sys.setswitchinterval(_SWITCH)
     _Patient.most = _room_for_connections()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # MLflow's own default is two minutes
     app = create_app(settings, serve)
+    app.state.intakes.check_alone()
     config = uvicorn.Config(
         app,
         host=host,

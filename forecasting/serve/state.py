@@ -14,6 +14,7 @@ from forecasting.config.settings import ServeSettings, Settings
 from forecasting.serve.catalog import Catalog
 from forecasting.serve.errors import ServiceError, busy
 from forecasting.serve.inference import LARGE
+from forecasting.serve.intake import Intakes
 from forecasting.serve.keys import Keys, Scope, key_in
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.slot import Loaded, Slot
@@ -27,13 +28,14 @@ Result = TypeVar("Result")
 
 @dataclass
 class State:
-    """Settings, models, keys and counters of one app; `leaving` once it was told to end."""
+    """Settings, models, keys, counters and intakes of one app; `leaving` once it was told to end."""
 
     settings: Settings
     serve: ServeSettings
     catalog: Catalog
     keys: Keys
     metrics: Metrics
+    intakes: Intakes
     leaving: bool = False
     orders: set[asyncio.Task[Any]] = field(default_factory=set)
 

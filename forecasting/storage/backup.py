@@ -32,11 +32,14 @@ def backup(workspace: Workspace, stream: IO[bytes]) -> dict[str, int]:
     """
     home = workspace.home
     tables = sorted(path.parent for path in home.glob(f"tables/*/*/{_LOG}"))
+    spools = sorted(home.glob("tables/*/spool"))
     with tarfile.open(fileobj=stream, mode="w|gz") as archive:
+        for path in (file for spool in spools for file in _files(spool, set())):
+            _add(archive, home, path)  # before the tables: what is merged meanwhile is in both, not in neither
         if workspace.database.exists():
             _add_database(archive, workspace)
         versions = {path.relative_to(home).as_posix(): _add_table(archive, home, path) for path in tables}
-        apart = {workspace.database, workspace.cache, workspace.locks, home / "work", *tables}
+        apart = {workspace.database, workspace.cache, workspace.locks, home / "work", *tables, *spools}
         for path in _files(home, apart):
             _add(archive, home, path)
     return versions

@@ -1,23 +1,31 @@
-"""The report of the last ingestion of a job: its violations and cleaning decisions, kept beside the tables."""
+"""Clean tables on their way into a job's readings, and the report of the last ingestion, kept beside the tables."""
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 
-from forecasting.columns import UNIQUE_ID, Y
+from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job
+from forecasting.config.series import Series
+from forecasting.errors import LockedError
 from forecasting.runtime.files import write_text
+from forecasting.runtime.locks import spool_lock
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import Cleaned
 from forecasting.series.rules import LATEST
 from forecasting.series.validate import ValidationReport, Violation
 from forecasting.storage.observations import Merged, ObservationTables
+from forecasting.storage.spool import Spool, tables
 
-__all__ = ["Ingestion", "merge", "recall", "record", "static_changes"]
+__all__ = ["Ingestion", "any_length", "merge", "merge_left", "merge_spool", "recall", "record", "static_changes"]
 
 _VIOLATIONS = ("rule", "severity", "count", "message", "ids", "rows")
 _SHOWN = 5
@@ -29,6 +37,11 @@ class Ingestion(NamedTuple):
 
     violations: pd.DataFrame
     decisions: pd.DataFrame
+
+
+def any_length(series: Series) -> Series:
+    """Loosen the minimum length: an ingestion may bring one row, or only what is known ahead; a run judges that."""
+    return series.model_copy(update={"min_length": 0})
 
 
 def static_changes(stored: ObservationTables, job: Job, table: pd.DataFrame) -> list[Violation]:
@@ -61,6 +74,52 @@ def merge(stored: ObservationTables, job: Job, table: pd.DataFrame) -> Merged:
     ahead = table[~read].dropna(axis=1, how="all").reset_index(drop=True)
     more = stored.merge(job.name, ahead)
     return replace(more, inserted=merged.inserted + more.inserted, updated=merged.updated + more.updated)
+
+
+def merge_spool(stored: ObservationTables, job: Job, spool: Spool) -> int:
+    """Merge what a spool keeps, in the order of its coming, and return the number of new and corrected rows.
+
+    It may be killed at any moment: what is merged a second time changes nothing. Raises DataError and StorageError;
+    what is not merged yet stays in the spool.
+    """
+    rows = 0
+    for path in spool.take():
+        for table in _together(tables(path)):
+            merged = merge(stored, job, table)
+            rows += merged.inserted + merged.updated
+        spool.drop(path)
+    return rows
+
+
+def merge_left(workspace: Workspace, stored: ObservationTables, job: Job) -> int:
+    """Merge what a service has left in its spool when it ended; a running one merges its own."""
+    folder = workspace.spool(job.name)
+    if not folder.is_dir():
+        return 0
+    with suppress(LockedError), spool_lock(workspace.locks, job.name, patience=0):
+        return merge_spool(stored, job, Spool(folder, most=0))
+    return 0
+
+
+def _together(found: Iterable[pa.Table]) -> Iterator[pd.DataFrame]:
+    """The tables in their order, neighbors as one: of two rows with one key the later one counts.
+
+    A table in which some series bring only what is known ahead stands alone, since `merge` treats them otherwise.
+    """
+    for (_, plain), group in itertools.groupby(found, key=lambda table: (table.schema, _all_read(table))):
+        if plain:
+            rows = pa.concat_tables(group).to_pandas()
+            yield rows.drop_duplicates([UNIQUE_ID, DS], keep="last", ignore_index=True)
+        else:
+            yield from (table.to_pandas() for table in group)
+
+
+def _all_read(table: pa.Table) -> bool:
+    """Whether every series brings a reading; most tables have nothing else."""
+    if table[Y].null_count == 0:
+        return True
+    keys = table.select([UNIQUE_ID, Y]).to_pandas()
+    return bool(keys[Y].notna().groupby(keys[UNIQUE_ID]).any().all())
 
 
 def record(workspace: Workspace, job: str, report: ValidationReport, cleaned: Cleaned) -> None:

@@ -21,9 +21,9 @@ from forecasting.errors import DataError
 from forecasting.runtime.workspace import Workspace
 from forecasting.storage import delta, reading
 from forecasting.storage.appending import add, write_part
-from forecasting.storage.compaction import brought
+from forecasting.storage.compaction import brought, compact
 from forecasting.storage.opening import opened
-from forecasting.storage.reading import TableVersion
+from forecasting.storage.reading import RowFilter, TableVersion
 
 __all__ = ["Merged", "ObservationTables"]
 
@@ -107,6 +107,17 @@ class ObservationTables:
     def series(self, job: str) -> list[str]:
         """The names of all stored series of `job`, in order; raises DataError if there are none."""
         return reading.names(self.latest(job))
+
+    def firsts(self, job: str) -> dict[str, np.datetime64]:
+        """The first stamp of every stored series of `job`; nothing where nothing is stored."""
+        if self.version(job) is None:
+            return {}
+        table = reading.scan(self.latest(job), [], RowFilter()).to_pandas().drop_duplicates(UNIQUE_ID)
+        return dict(zip(table[UNIQUE_ID], table[DS].to_numpy(), strict=True))
+
+    def compact(self, job: str) -> int:
+        """Rewrite small or unordered files in one commit; returns their number."""
+        return compact(self.latest(job).path)
 
     def last_write(self, job: str) -> datetime:
         """When the last observations of `job` came; raises DataError if there are none."""

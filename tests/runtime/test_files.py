@@ -146,8 +146,8 @@ def test_a_killed_writer_leaves_what_was_there(write: str, tmp_path: Path) -> No
 def test_content_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut leaves no name without its content: files are synced, then named, then the name is synced."""
     steps: list[str] = []
-    rename, sync = os.replace, files._sync
-    monkeypatch.setattr(files, "_sync", lambda path: (steps.append(f"sync {path.name}"), sync(path)))
+    rename, sync = os.replace, files.sync
+    monkeypatch.setattr(files, "sync", lambda path: (steps.append(f"sync {path.name}"), sync(path)))
     monkeypatch.setattr(os, "replace", lambda *args: (steps.append("name"), rename(*args)))
     write_text(tmp_path / "note", "one")
     assert steps == ["sync note", "name", f"sync {tmp_path.name}"]

@@ -1,6 +1,8 @@
-"""The report of the last ingestion comes back as it was kept."""
+"""What waits in a spool joins the readings, and the report of the last ingestion comes back as it was kept."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from forecasting.config.series import Series
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import clean
 from forecasting.series.validate import validate
-from forecasting.storage.ingestion import recall, record, static_changes
+from forecasting.storage.ingestion import merge_left, merge_spool, recall, record, static_changes
 from forecasting.storage.observations import ObservationTables
+from forecasting.storage.spool import Spool
+from tests.storage.rows import table as rows
 
 SERIES = Series(freq="h", upper=100)
 
@@ -86,3 +90,63 @@ def test_static_covariates_that_change_are_noted(
     assert "kind changes for 1 stored series (a); the latest value counts" in note.message
     stored.merge(job.name, later)
     assert static_changes(stored, job, later) == []
+
+
+@pytest.fixture
+def spool(home: Path) -> Spool:
+    """The spool of the job."""
+    return Spool(Workspace(home).spool("job"), 10**6)
+
+
+def test_what_waits_is_merged_once_and_the_latest_row_counts(
+    home: Path, make_job: Callable[..., Job], spool: Spool
+) -> None:
+    """Of two rows of one key the later one; a merge that was killed before it deleted its file changes nothing more."""
+    stored, job = ObservationTables(Workspace(home)), make_job()
+    spool.append(rows([1.0, 2.0]))
+    spool.append(rows([3.0], "b"))
+    spool.append(rows([7.0]))
+    (path,) = spool.take()
+    content = path.read_bytes()
+    assert merge_spool(stored, job, spool) == 3
+    version = stored.version("job")
+    path.write_bytes(content)
+    assert merge_spool(stored, job, spool) == 0
+    assert (spool.take(), stored.version("job")) == ([], version)
+    assert stored.read("job")["y"].tolist() == [7.0, 2.0, 3.0]
+
+
+def test_values_known_ahead_take_no_reading_away(home: Path, make_job: Callable[..., Job], spool: Spool) -> None:
+    """They come without readings of their series, between others, in the order of their coming."""
+    stored, job = ObservationTables(Workspace(home)), make_job({"future": ["f"]})
+    spool.append(rows([1.0, 2.0]).assign(f=[10.0, 20.0]))
+    spool.append(rows([np.nan, np.nan, np.nan]).assign(f=[11.0, 21.0, 31.0]))
+    spool.append(rows([5.0], "b").assign(f=[50.0]))
+    spool.append(rows([9.0]).assign(f=[12.0]))
+    merge_spool(stored, job, spool)
+    table = stored.read("job")
+    assert table["f"].tolist() == [12.0, 21.0, 31.0, 50.0]
+    assert table["y"].fillna(-1).tolist() == [9.0, 2.0, -1.0, 5.0]
+
+
+def test_a_spool_is_left_to_the_process_that_holds_it(home: Path, make_job: Callable[..., Job], spool: Spool) -> None:
+    """One that nobody holds is merged; without a spool nothing happens."""
+    workspace, job = Workspace(home), make_job()
+    stored = ObservationTables(workspace)
+    assert merge_left(Workspace(home / "other"), stored, job) == 0
+    spool.append(rows([1.0]))
+    hold = "\n".join(
+        [
+            "import sys",
+            "from pathlib import Path",
+            "from forecasting.runtime.locks import spool_lock",
+            "with spool_lock(Path(sys.argv[1]), 'job', 0): print('held', flush=True); sys.stdin.read()",
+        ]
+    )
+    command = [sys.executable, "-c", hold, str(workspace.locks)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert merge_left(workspace, stored, job) == 0
+        holder.communicate()
+    assert merge_left(workspace, stored, job) == 1

@@ -11,7 +11,7 @@ from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.serve.csv_table import CsvTable, numbers_of, read_csv
 from forecasting.serve.errors import ServiceError
-from forecasting.serve.requests import unknown
+from forecasting.serve.long_tables import unknown
 
 __all__ = ["columns_of_csv", "header_of_csv", "wanted_columns"]
 
@@ -59,7 +59,7 @@ def columns_of_csv(
     wanted = wanted_columns(spec)
     known_as = partial(_known_as, wanted=wanted) if places is None else partial(_placed, wanted=wanted, places=places)
     table = _read(body, spec, most, known_as)
-    faults = unknown(table.header, spec) if places is None else []
+    faults = unknown(table.header, spec.covariates) if places is None else []
     if table.rows > most:
         faults.append(f"{table.rows} rows, allowed are {most}")
     if faults:

@@ -18,16 +18,9 @@ from forecasting.config.settings import ServeSettings
 from forecasting.serve.bodies import Document, content_type, few, lists, parse_as, parse_json
 from forecasting.serve.csv_table import numbers_of, read_csv
 from forecasting.serve.errors import ServiceError
+from forecasting.serve.long_tables import Columns, Records, columns_of_rows
 from forecasting.serve.openapi import answer, body, refusals
-from forecasting.serve.requests import (
-    Columns,
-    ForecastQuery,
-    ForecastRequest,
-    Numbers,
-    Records,
-    columns_of_rows,
-    query_of,
-)
+from forecasting.serve.requests import ForecastQuery, ForecastRequest, Numbers, query_of
 from forecasting.serve.responses import columns_of, records_of
 from forecasting.serve.state import State
 
