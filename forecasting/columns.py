@@ -21,6 +21,7 @@ __all__ = [
     "HINDCAST",
     "MODEL",
     "PROBABILITY",
+    "SCENARIO",
     "STEP",
     "SYMBOL",
     "UNIQUE_ID",
@@ -46,6 +47,7 @@ MODEL: Final = "model"
 VERSION: Final = "version"  # of the model in the registry
 CREATED: Final = "created"  # when the forecast was made, UTC
 HINDCAST: Final = "hindcast"  # whether later readings of the series were known when the forecast was made
+SCENARIO: Final = "scenario"  # the name of an alternative of what is known ahead
 SYMBOL: Final = "symbol"  # the forecast symbol, in a job of symbols
 PROBABILITY: Final = "probability"  # of that symbol, given all before it
 UNKNOWN_READ: Final = "unknown"  # symbols of the context that are not in the vocabulary

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +12,7 @@ import pandas as pd
 from forecasting.api.tables import Edge, Names, read, read_ahead
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.spec import Spec, level_quantiles
-from forecasting.columns import CUTOFF, DS, STEP, UNIQUE_ID, Y, quantile_column
+from forecasting.columns import CUTOFF, DS, SCENARIO, STEP, UNIQUE_ID, Y, quantile_column
 from forecasting.config.job import Job
 from forecasting.config.series import Window
 from forecasting.config.source import FileSource
@@ -87,22 +87,35 @@ class FittedModel:
         return f"<{self.name}: {self.spec.horizon} steps of {self.spec.series.freq} ahead{count}>"
 
     def predict(
-        self, df: Any = None, h: int | None = None, future: Any = None, level: Sequence[int] | None = (80,)
+        self,
+        df: Any = None,
+        h: int | None = None,
+        future: Any | Mapping[str, Any] = None,
+        level: Sequence[int] | None = (80,),
     ) -> Any:
         """Forecast every series of `df` from its last reading on: a long table in the library of `df`.
 
         `df` has the columns of the table that was fitted, and is that table by default. `h` is the number of steps, by
         default the horizon. `future` holds what is known ahead: `unique_id`, `ds`, and the covariates. The columns are
         `unique_id`, `ds`, the median under the model's name, and the ends of central intervals of `level` percent:
-        `auto`, `auto-lo-80`, `auto-hi-80`. Raises DataError that lists every fault of the tables, ConfigError if the
-        model cannot go beyond its horizon.
+        `auto`, `auto-lo-80`, `auto-hi-80`. Of alternatives, `future={"base": table, "heatwave": other}`, each has its
+        forecast, one below the other, and the column `scenario` names it. Raises DataError that lists every fault of
+        the tables, ConfigError if the model cannot go beyond its horizon.
 
         >>> model.predict(level=[80, 95]).columns.tolist()[2:]
         ['stacked', 'stacked-lo-80', 'stacked-hi-80', 'stacked-lo-95', 'stacked-hi-95']
         """
         table, edge = self._history(df)
         levels = tuple(level or ())
-        return edge.out(self._named(self._forecast(table, h, future, levels), levels))
+        if not isinstance(future, Mapping):
+            return edge.out(self._named(self._forecast(table, h, future, levels), levels))
+        if not future:
+            raise DataError("future names no alternative; give one table, or a dict of tables by their names")
+        parts = [
+            self._named(self._forecast(table, h, ahead, levels), levels).assign(**{SCENARIO: str(name)})
+            for name, ahead in future.items()
+        ]
+        return edge.out(pd.concat(parts, ignore_index=True))
 
     def plot(
         self,

@@ -87,6 +87,13 @@ def test_what_is_known_ahead_moves_the_forecast(readings: pd.DataFrame) -> None:
     ahead = pd.DataFrame({"unique_id": "a", "ds": stamps[-4:], "switch": [0.0, 1.0, 0.0, 1.0]})
     answer = model.predict(future=ahead)["stacked"].to_numpy()
     assert (answer[[1, 3]] > answer[[0, 2]] + 20).all()
+    what_if = model.predict(future={"base": ahead, "other": ahead.assign(switch=1 - ahead["switch"])})
+    by_name = dict(list(what_if.groupby("scenario", sort=False)["stacked"]))
+    np.testing.assert_allclose(by_name["base"], answer)
+    assert (by_name["other"].to_numpy()[[0, 2]] > answer[[0, 2]] + 20).all()
+    assert what_if.columns.tolist()[-1] == "scenario"
+    with pytest.raises(DataError, match="names no alternative"):
+        model.predict(future={})
     with pytest.raises(DataError, match="switch"):
         model.predict()
 
