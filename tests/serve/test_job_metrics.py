@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,22 @@ def test_tables_that_cannot_be_read_are_said(copied: Path) -> None:
     assert shown(copied)["gatecast_tables_up"] == 0
 
 
-def test_the_service_exports_them_and_every_alarm_has_its_metric(client: Any) -> None:
-    """What the alarms ask for is there by name, process metrics among it."""
+def alarms() -> list[str]:
+    """What the alarms of Prometheus ask for."""
+    rules = yaml.safe_load((ROOT / "docker" / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    return [rule["expr"] for rule in rules]
+
+
+def panels() -> list[str]:
+    """What the dashboard of Grafana asks for, its choice of models included."""
+    board = json.loads((ROOT / "docker" / "grafana.json").read_text(encoding="utf-8"))
+    found = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    return found + [one["definition"] for one in board["templating"]["list"] if "definition" in one]
+
+
+@pytest.mark.parametrize("asked", [alarms, panels])
+def test_the_service_exports_all_that_is_asked_for(client: Any, asked: Callable[[], list[str]]) -> None:
+    """Every metric of an alarm or a panel is there by name, process metrics among it."""
     for _ in range(100):
         text = client.get("/metrics").text
         if 'gatecast_tables_up{model="farm"}' in text:
@@ -86,10 +101,22 @@ def test_the_service_exports_them_and_every_alarm_has_its_metric(client: Any) ->
         client.runner.run(_pause())
     names = {line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")}
     names |= {f"{name}_bucket" for name in names} | {"up"}
-    rules = yaml.safe_load((ROOT / "docker" / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
-    words = {word for rule in rules for word in _words(rule["expr"])}
+    words = {word for expression in asked() for word in _words(expression)}
     assert {word for word in words if word.startswith(("gatecast_", "process_"))} <= names
     assert any(word.startswith("process_") for word in words)
+
+
+def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
+    """Each has a title, a description, and a place of its own on the 24 columns."""
+    board = json.loads((ROOT / "docker" / "grafana.json").read_text(encoding="utf-8"))
+    taken: list[tuple[int, int]] = []
+    for panel in board["panels"]:
+        place = panel["gridPos"]
+        taken += [(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])]
+        assert panel["title"]
+        assert panel["type"] == "row" or panel["description"]
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) < 24
 
 
 async def _pause() -> None:
