@@ -67,6 +67,7 @@ def spec_for(
         paths=job.forecast.paths,
         quantiles=job.head.quantiles if quantiles is None else quantiles,
         wanted=wanted_quantiles(job),
+        missing_ahead=job.forecast.missing_ahead,
         max_age=job.forecast.max_age,
         intervals=IntervalSpec(by=job.forecast.calibrate.by, half_life=job.forecast.calibrate.half_life),
     )

@@ -15,7 +15,7 @@ from forecasting.series.frequency import offset_of
 from forecasting.series.panel import Panel
 from forecasting.series.windows import Windows
 
-__all__ = ["Caution", "cautions", "extremes", "filled", "merged", "stale"]
+__all__ = ["Caution", "cautions", "extremes", "filled", "merged", "of_series", "stale"]
 
 _SHOWN: Final = 10  # series of one warning
 _LEAST: Final = 0.5  # share of the context that should hold readings
@@ -76,6 +76,11 @@ def filled(grid: pd.DataFrame, spec: Spec) -> list[Caution]:
     columns = [name for name in names if missing[name].any()]
     what = f"lack values of {', '.join(columns)} in their context, which were filled"
     return _of("filled", what, [str(name) for name in missing.index], missing.any(axis=1).to_numpy())
+
+
+def of_series(kind: str, what: str, names: Sequence[str]) -> Caution:
+    """The warning that all of these series give."""
+    return Caution(kind, what, len(names), tuple(names[:_SHOWN]))
 
 
 def merged(found: Iterable[Caution]) -> tuple[Caution, ...]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from forecasting.bundle.ahead import fill_ahead
 from forecasting.bundle.cautions import Caution, cautions, filled
 from forecasting.bundle.fast_path import Readings, windows_of
 from forecasting.bundle.forecasts import QuantileForecasts
@@ -99,8 +100,9 @@ class QuantileForecaster(Forecaster):
         """The window at the last reading of every series, and the warnings on it; raises DataError that lists every
         fault.
 
-        Values known ahead are needed for so many `steps`, by default for the horizon; later ones that are missing count
-        as their mean. Whole, regular readings take the fast path; others are validated and cleaned as in training.
+        Values known ahead are needed for so many `steps`, by default for the horizon, unless the job has them filled;
+        later ones that are missing count as their mean. Whole, regular readings take the fast path; others are
+        validated and cleaned as in training.
         `guard` sees the table before that work, and may refuse it.
         """
         needed = steps or self.spec.horizon
@@ -118,9 +120,10 @@ class QuantileForecaster(Forecaster):
         series = self.spec.series.model_copy(update={"min_length": 1})
         validate(table, series).raise_for_errors()
         grid = regular_grid(clean(table, series).table, self.spec.series)
+        grid, ahead = fill_ahead(grid, self.spec, steps)
         windows = self._at_last_reading(self._panel(grid))
         self._check_known_ahead(windows, steps)
-        return Latest(windows, (*filled(grid, self.spec), *cautions(self.spec, windows, steps)))
+        return Latest(windows, (*ahead, *filled(grid, self.spec), *cautions(self.spec, windows, steps)))
 
     def at(self, table: pd.DataFrame, cutoffs: Cutoffs, wanted: tuple[float, ...] | None = None) -> QuantileForecasts:
         """Forecast every series at each of `cutoffs` from the readings known then; `table` must be clean.

@@ -128,6 +128,7 @@ class Spec(_Kept):
     symbols: SymbolSpec | None = None  # none: a model of numbers
     members: tuple[MemberSpec, ...] = ()  # of an ensemble; none: a single model
     extremes: tuple[tuple[float, float], ...] = ()  # of every observed channel, scaled; none: not known
+    missing_ahead: Literal["refuse", "last", "seasonal", "climatology"] = "refuse"
     max_age: Steps | None = None  # after so many steps without a reading a series is stale; none: one horizon
 
     @model_validator(mode="after")

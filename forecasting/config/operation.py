@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -44,6 +44,12 @@ class Forecast(Section):
 
     seed: int = 1
     """Seed for drawing symbols."""
+
+    missing_ahead: Literal["refuse", "last", "seasonal", "climatology"] = "refuse"
+    """How values of `series.future` that are missing in the horizon are [filled](data.md#known-ahead-values): as the
+    `last` known one, as that of one season before (`seasonal`), or as the mean, for labels the most frequent one, of
+    the same place of the season in the context (`climatology`). The answer says which were filled. `refuse`: such a
+    series has no forecast."""
 
     max_age: int | None = Field(None, ge=1)
     """Steps without a reading, counted to the newest one of all series and to now, after which a series is stale: it is

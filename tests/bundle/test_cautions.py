@@ -121,5 +121,5 @@ def test_warnings_of_shards_become_one() -> None:
 def test_old_bundles_know_no_range(make_job: Callable[..., Job], ridge: Forecaster) -> None:
     """A spec without extremes can be read, and says nothing of values."""
     content = ridge.spec.model_dump(mode="json")
-    del content["extremes"], content["max_age"]
+    del content["extremes"], content["max_age"], content["missing_ahead"]
     assert Spec.model_validate(content).extremes == ()
