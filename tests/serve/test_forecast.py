@@ -190,6 +190,16 @@ def test_offsets_are_honoured_across_a_change_of_clocks(
     pd.testing.assert_frame_equal(tabled(zulu), tabled(ask(table)))
 
 
+@pytest.mark.parametrize("form", ["{}Z ", "{}\t", "{} +0000", "{}.000000"])
+def test_stamps_are_read_without_a_warning(forecaster: Forecaster, form: str) -> None:
+    """Blanks and zones of any form leave the hours as they are, and no library complains into the log."""
+    hours = pd.date_range("2026-03-27", periods=12, freq="h")
+    written = [form.format(hour.isoformat()) for hour in hours]
+    columns = {"unique_id": ["a"] * 12, "ds": written, "y": [1.0] * 12}
+    query = query_of(ForecastRequest(columns=columns), forecaster.spec, ServeSettings())
+    assert query.readings.ds.tolist() == hours.to_pydatetime().tolist()
+
+
 def test_offsets_move_no_dates(forecaster: Forecaster) -> None:
     """Midnight in Berlin is a day of its own for a daily model, not 23:00 of the day before."""
     spec = forecaster.spec
