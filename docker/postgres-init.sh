@@ -2,8 +2,8 @@
 # Runs once, when the volume is new: a database for MLflow and one for Prefect, each with an owner of its own.
 set -eu
 psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
-\getenv mlflow MLFLOW_DB_PASSWORD
-\getenv prefect PREFECT_DB_PASSWORD
+\set mlflow `cat /run/secrets/mlflow_db_password`
+\set prefect `cat /run/secrets/prefect_db_password`
 CREATE ROLE mlflow LOGIN PASSWORD :'mlflow';
 CREATE ROLE prefect LOGIN PASSWORD :'prefect';
 CREATE DATABASE mlflow OWNER mlflow;

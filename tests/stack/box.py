@@ -39,7 +39,7 @@ class Box:
     def start(self) -> None:
         """Start the service's command."""
         entry = ENTRY_POINTS.get(self.service.image.split(":")[0])
-        command = self._enter([*([str(entry)] if entry else []), *self.service.command])
+        command = self._enter([*([str(entry)] if entry else []), *self.service.entry, *self.service.command])
         with self.logs.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -69,7 +69,8 @@ class Box:
 
     def run(self, command: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """What `docker compose run --rm --no-deps` does: a command in a box of its own."""
-        return subprocess.run(self._enter(command), input=given, capture_output=True, check=False, timeout=180)
+        handed = [*self.service.entry, *command]
+        return subprocess.run(self._enter(handed), input=given, capture_output=True, check=False, timeout=180)
 
     def stop(self) -> int:
         """What `docker compose stop` does; the exit code, negative where it did not end in time and was killed."""

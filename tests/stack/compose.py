@@ -32,6 +32,7 @@ class Service:
 
     name: str
     image: str
+    entry: list[str]  # what the command is handed to
     command: list[str]
     environment: dict[str, str]
     user: str
@@ -44,6 +45,7 @@ class Service:
     stop_signal: str
     stop_seconds: float
     names: list[str] = field(default_factory=list)  # under which the others find it
+    networks: frozenset[str] = frozenset()
 
 
 def read(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -89,14 +91,13 @@ def _service(name: str, item: Mapping[str, Any], content: Mapping[str, Any]) -> 
     built = _image(ROOT / item["build"]["dockerfile"]) if "build" in item else {}
     check = item.get("healthcheck", {}).get("test", [])
     mounts = [_mount(text) for text in item.get("volumes", [])]
-    mounts += [
-        Mount(content["secrets"][secret]["file"], Path("/run/secrets", secret), read_only=True)
-        for secret in item.get("secrets", [])
-    ]
+    mounts += [_secret(secret, content["secrets"]) for secret in item.get("secrets", [])]
+    networks = item["networks"] if isinstance(item["networks"], dict) else {key: {} for key in item["networks"]}
     return Service(
         name=name,
         image=item["image"],
-        command=[*built.get("ENTRYPOINT", []), *(str(word) for word in item["command"])],
+        entry=item.get("entrypoint") or built.get("ENTRYPOINT", []),
+        command=[str(word) for word in item["command"]],
         environment={**built.get("ENV", {}), **{key: str(value) for key, value in item.get("environment", {}).items()}},
         user=item.get("user") or built.get("USER", "0:0"),
         directory=Path(item.get("working_dir") or built.get("WORKDIR", "/")),
@@ -107,8 +108,15 @@ def _service(name: str, item: Mapping[str, Any], content: Mapping[str, Any]) -> 
         once=str(item["restart"]).startswith("on-failure"),
         stop_signal=item.get("stop_signal", "SIGTERM"),
         stop_seconds=float(item.get("stop_grace_period", "10s").removesuffix("s")),
-        names=[name, *item.get("networks", {}).get("default", {}).get("aliases", [])],
+        names=[name, *(alias for one in networks.values() for alias in one.get("aliases", []))],
+        networks=frozenset(networks),
     )
+
+
+def _secret(wanted: str | Mapping[str, str], files: Mapping[str, Any]) -> Mount:
+    """A secret, under its own name or that of its target."""
+    source, target = (wanted, wanted) if isinstance(wanted, str) else (wanted["source"], wanted["target"])
+    return Mount(files[source]["file"], Path("/run/secrets", target), read_only=True)
 
 
 def _mount(text: str) -> Mount:

@@ -5,6 +5,7 @@ import re
 import secrets
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ train: {epochs: 2, batch_size: 64, learning_rate: 0.01, seed: 1, windows_per_epo
 backtest: {windows: 10, step: 2}
 schedule: {time_zone: Europe/Berlin, training: "0 3 * * 0", batch: "0 0 29 2 *", monitor: "0 0 29 2 *"}
 """
-SECRETS = ("POSTGRES_PASSWORD", "MLFLOW_DB_PASSWORD", "PREFECT_DB_PASSWORD")
+DATABASES = ("postgres", "mlflow_db", "prefect_db")
 _COMPOSE = re.compile(r"docker compose (?P<verb>\S+)(?P<options>(?: -\S+)*)(?P<words>[^<>]*)(?P<file>[<>] \S+)?")
 
 
@@ -40,13 +41,31 @@ class Running:
 
     stack: Stack
     place: Path
-    environment: dict[str, str]
     key: str
 
     @property
     def secrets(self) -> list[str]:
         """Everything that must not be seen anywhere."""
-        return [value for name, value in self.environment.items() if re.search("PASSWORD|SECRET", name)] + [self.key]
+        files = [
+            path.name for path in (self.place / "secrets").iterdir() if "key" in path.name or "password" in path.name
+        ]
+        return [self.key, self.account("prefect_account")[1], *(self.secret(name) for name in files)]
+
+    def secret(self, name: str) -> str:
+        """What stands in a file of the secrets."""
+        return (self.place / "secrets" / name).read_text(encoding="utf-8")
+
+    def account(self, name: str) -> tuple[str, str]:
+        """User and password of a secret that holds both."""
+        user, _, password = self.secret(name).partition(":")
+        return user, password
+
+    def mlflow(self, who: str, path: str, method: str = "POST", **content: object) -> httpx.Response:
+        """A request to MLflow with the account of one of its clients."""
+        name = "gatecast" if who == "admin" else f"gatecast-{who}"
+        account = (name, self.secret(f"mlflow_{who}_password"))
+        url = f"http://127.0.0.1:5000/api/2.0/mlflow/{path}"
+        return httpx.request(method, url, json=content, auth=account, headers={"Host": "mlflow:5000"}, timeout=30)
 
     def call(self, path: str, **content: object) -> httpx.Response:
         """A request to the service, as a user of the machine makes it."""
@@ -56,7 +75,7 @@ class Running:
     @contextmanager
     def prefect(self) -> Iterator[httpx.Client]:
         """A client of Prefect's API, as its page is one."""
-        account = (self.environment["PREFECT_USER"], self.environment["PREFECT_PASSWORD"])
+        account = self.account("prefect_account")
         with httpx.Client(base_url="http://127.0.0.1:4200/api", auth=account, timeout=30) as client:
             token = client.get("/csrf-token", params={"client": "test"}).json()["token"]
             client.headers.update({"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token})
@@ -104,7 +123,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     stack = Stack(compose.services(compose.read(ROOT / "docker-compose.yml", environment)), place)
     try:
         stack.up()
-        yield Running(stack, place, environment, key)
+        yield Running(stack, place, key)
     finally:
         stack.kill()
         shutil.rmtree(place, ignore_errors=True)
@@ -115,12 +134,11 @@ def _environment(place: Path) -> tuple[dict[str, str], str]:
     for name in ("configs", "data"):
         (place / name).mkdir()
     (place / "configs" / "tiny.yaml").write_text(JOB, encoding="utf-8")
+    subprocess.run(["sh", ROOT / "docker" / "make-secrets.sh", place / "secrets"], check=True)
     made = new_key("test", ["admin"])
-    (place / "keys.json").write_text(json.dumps([made.entry.model_dump(mode="json")]), encoding="utf-8")
-    words = {name: f"{secrets.token_hex(8)} $x:/@'\"%" for name in SECRETS}
-    words |= {name: secrets.token_urlsafe(24) for name in ("MLFLOW_PASSWORD", "MLFLOW_SECRET_KEY", "PREFECT_PASSWORD")}
-    paths = {
-        name: str(place / path) for name, path in (("CONFIGS", "configs"), ("DATA", "data"), ("KEYS_FILE", "keys.json"))
-    }
-    users = {"MLFLOW_USER": "gatecast", "PREFECT_USER": "gatecast"}
-    return {**words, **users, **{f"GATECAST_{name}": path for name, path in paths.items()}}, made.secret
+    (place / "secrets" / "keys.json").write_text(json.dumps([made.entry.model_dump(mode="json")]), encoding="utf-8")
+    for name in DATABASES:
+        word = f"{secrets.token_hex(8)} $x:/@'\"%"
+        (place / "secrets" / f"{name}_password").write_text(word, encoding="utf-8")
+    paths = {"CONFIGS": "configs", "DATA": "data", "SECRETS": "secrets", "KEYS_FILE": "secrets/keys.json"}
+    return {f"GATECAST_{name}": str(place / path) for name, path in paths.items()}, made.secret

@@ -21,8 +21,7 @@ class Stack:
     """All services of a compose file; its volumes, boxes and logs lie under `place`."""
 
     def __init__(self, services: Mapping[str, Service], place: Path) -> None:
-        names = [name for service in services.values() for name in service.names]
-        self.boxes = {name: Box(service, place, names) for name, service in services.items()}
+        self.boxes = {name: Box(service, place, _known(service, services)) for name, service in services.items()}
         self._order: list[str] = []  # as they were started
 
     def up(self, *names: str, seconds: float = 180) -> None:
@@ -65,6 +64,11 @@ class Stack:
         for name in names:
             found |= self._needed(tuple(self.boxes[name].service.needs))
         return found
+
+
+def _known(service: Service, services: Mapping[str, Service]) -> list[str]:
+    """The names that resolve in a service: its own, and those in its networks."""
+    return [name for other in services.values() if other.networks & service.networks for name in other.names]
 
 
 def loopback_up() -> None:

@@ -3,9 +3,8 @@
 set -eu
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   mkdir -p "$PGDATA" && chmod 700 "$PGDATA"
-  words=$(mktemp) && printf '%s\n' "$POSTGRES_PASSWORD" >"$words"
-  initdb --username="$POSTGRES_USER" --pwfile="$words" --auth-local=trust --auth-host=scram-sha-256 $POSTGRES_INITDB_ARGS
-  rm "$words"
+  initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --auth-local=trust --auth-host=scram-sha-256 \
+    $POSTGRES_INITDB_ARGS
   printf '\nhost all all all scram-sha-256\n' >>"$PGDATA/pg_hba.conf"
   pg_ctl --wait --options="-c listen_addresses='' -c unix_socket_directories=/var/run/postgresql" start
   for script in /docker-entrypoint-initdb.d/*.sh; do PGHOST=/var/run/postgresql "$script"; done

@@ -82,7 +82,7 @@ def stored(running: Running) -> int:
 
 def test_doors_are_locked(running: Running) -> None:
     """No server answers without credentials, MLflow to no other host name than its own, and one cannot guess."""
-    account = ("gatecast", running.environment["MLFLOW_PASSWORD"])
+    account = ("gatecast", running.secret("mlflow_admin_password"))
     named = {"Host": "mlflow:5000"}
     asked = [
         httpx.get(f"http://127.0.0.1:5000{RUNS}", headers=named),
@@ -127,11 +127,68 @@ def test_loop_runs_from_source_to_rollback(running: Running) -> None:
 
     live = champion(running)
     rival = next(version for version in versions(running) if version != live)
-    wanted = {"version": rival, "force": True, "why": "to see it answer"}  # the gate has refused it
-    assert running.call("/v1/models/tiny/promote", json=wanted).status_code == 200
+    force = '--force --why "to see it answer"'  # the gate has refused it
+    running.run(f"docker compose run --rm --no-deps worker gatecast promote tiny {rival} {force}")
     assert forecast(running)["model"]["version"] == rival
-    assert running.run("docker compose exec worker gatecast rollback tiny") == f"tiny: version {live} is the champion\n"
+    told_back = running.run("docker compose run --rm --no-deps worker gatecast rollback tiny")
+    assert told_back == f"tiny: version {live} is the champion\n"
     assert forecast(running)["model"]["version"] == live
+
+
+def test_the_service_may_read_the_registry_and_the_worker_write_it(running: Running) -> None:
+    """Each account does what it must; the service has no right to delete, tag, alias, add, or promote a version."""
+    source = running.mlflow("worker", "model-versions/get?name=tiny&version=1", "GET").json()["model_version"]
+    version = {"name": "tiny", "version": "1"}
+    written = {"name": "tiny", "source": source["source"], "run_id": source["run_id"]}
+    orders = [
+        ("DELETE", "model-versions/delete", version),
+        ("POST", "model-versions/set-tag", {**version, "key": "x", "value": "y"}),
+        ("POST", "registered-models/alias", {**version, "alias": "champion"}),
+        ("POST", "model-versions/create", written),
+        ("DELETE", "registered-models/delete", {"name": "tiny"}),
+        ("POST", "runs/set-tag", {"run_id": source["run_id"], "key": "x", "value": "y"}),
+        ("DELETE", "users/delete", {"username": "gatecast-worker"}),
+    ]
+    refused = [running.mlflow("api", path, method, **content).status_code for method, path, content in orders]
+    assert refused == [403] * len(orders)
+
+    told = running.call("/v1/models/tiny/promote", json={"version": 1, "force": True, "why": "to see it refused"})
+    assert (told.status_code, told.json()["error"]["code"]) == (403, "read_only_registry")
+
+    made = running.mlflow("worker", "model-versions/create", **written).json()["model_version"]["version"]
+    assert running.mlflow("worker", "model-versions/set-tag", name="tiny", version=made, key="x", value="y").is_success
+    assert running.mlflow("worker", "model-versions/delete", "DELETE", name="tiny", version=made).is_success
+    assert running.mlflow("worker", "users/delete", "DELETE", username="gatecast-api").status_code == 403
+
+
+def test_the_service_writes_into_its_cache_alone(running: Running) -> None:
+    """The tables are there to be read; downloads and notes have a volume of their own."""
+    api = running.stack.boxes["api"]
+    assert api.exec(["ls", "/home/gatecast/tables/tiny"]).returncode == 0
+    assert api.exec(["touch", "/home/gatecast/tables/tiny/x"]).returncode != 0
+    assert api.exec(["touch", "/cache/x"]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "unknown"),
+    [
+        ("api", ["mlflow"], ["postgres", "prefect", "prefect-server"]),
+        ("worker", ["mlflow", "prefect"], ["postgres", "s3"]),
+        ("prefect-server", ["postgres"], ["mlflow", "api"]),
+        ("mlflow", ["postgres"], ["prefect"]),
+    ],
+)
+def test_services_know_those_whom_they_need(running: Running, name: str, known: list[str], unknown: list[str]) -> None:
+    """Only the names of its own networks resolve in a service."""
+    box = running.stack.boxes[name]
+    assert [other for other in known if box.exec(["getent", "hosts", other]).returncode] == []
+    assert [other for other in unknown if not box.exec(["getent", "hosts", other]).returncode] == []
+
+
+def test_secrets_come_in_files(running: Running) -> None:
+    """No secret stands in the environment that the engine keeps and shows of a container."""
+    shown = {name: str(box.service.environment) for name, box in running.stack.boxes.items()}
+    assert [name for name, text in shown.items() if any(secret in text for secret in running.secrets)] == []
 
 
 def test_clock_has_the_runs_of_the_schedule(running: Running) -> None:
