@@ -11,6 +11,7 @@ import pandas as pd
 
 from forecasting.api.tables import Edge, Names, read, read_ahead
 from forecasting.bundle.forecaster import open_forecaster
+from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import CUTOFF, DS, SCENARIO, STEP, UNIQUE_ID, Y, quantile_column
 from forecasting.config.job import Job
@@ -23,6 +24,9 @@ from forecasting.series.folds import Fold
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+    from forecasting.insight.attribution import Explanation
+    from forecasting.insight.reach import Reach
 
 __all__ = ["FittedModel", "JudgedFits", "open_model"]
 
@@ -136,12 +140,40 @@ class FittedModel:
         """
         from forecasting.report.figures import forecast as figure
 
-        table, _ = self._history(df)
-        name = str(table[UNIQUE_ID].iloc[0] if unique_id is None else unique_id)
-        history = table[table[UNIQUE_ID] == name]
-        if history.empty:
-            raise DataError(f"the table has no series {name}; the first one is {table[UNIQUE_ID].iloc[0]}")
+        history = _series_of(self._history(df)[0], unique_id)
         return figure(history, self._forecast(history, h, future, tuple(level or ())), height=320)
+
+    def reach(self, df: Any = None) -> Reach:
+        """How far back the model looks: how strongly each step ahead depends on each lag of each input.
+
+        Over windows of `df`, by default the table that was fitted; members of an ensemble apart. Raises DataError that
+        lists every fault of the table, ConfigError for a model of symbols.
+
+        >>> found = model.reach()
+        >>> found.weights["y"].shape == (model.spec.horizon, model.spec.context)
+        True
+        """
+        from forecasting.insight.reach import reach
+        from forecasting.insight.sample import windows_of
+
+        forecaster, (table, _) = self._differentiable(), self._history(df)
+        return reach(forecaster, windows_of(forecaster, table))
+
+    def explain(self, df: Any = None, *, unique_id: Any = None) -> Explanation:
+        """What moved the forecast of one series, by default the first one: the contribution of each reading.
+
+        `df` is as in `predict`. Raises DataError for a series that is not in the table, ConfigError for a model of
+        symbols.
+
+        >>> why = model.explain()
+        >>> bool(abs(sum(by.sum() for by in why.by_lag.values()) - (why.forecast - why.baseline).sum()) < 0.1)
+        True
+        """
+        from forecasting.insight.attribution import explain
+
+        forecaster, (table, _) = self._differentiable(), self._history(df)
+        series = _series_of(table, unique_id)
+        return explain(forecaster, series if self.spec.layout is None else table, series[UNIQUE_ID].iloc[0])
 
     def save(self, directory: str | Path) -> Path:
         """Write the model as a bundle, a folder of plain data files; a bundle in its place is replaced whole.
@@ -157,6 +189,12 @@ class FittedModel:
         source = self.bundle
         replace_folder(target, lambda draft: shutil.copytree(source, draft, dirs_exist_ok=True))
         return target
+
+    def _differentiable(self) -> QuantileForecaster:
+        """The forecaster, if it reads numbers."""
+        if not isinstance(self._forecaster, QuantileForecaster):
+            raise ConfigError(f"{self.name} reads symbols, which have no derivatives; only models of numbers have them")
+        return self._forecaster
 
     def _history(self, df: Any) -> tuple[pd.DataFrame, Edge]:
         if df is not None:
@@ -202,6 +240,15 @@ def open_model(
     True
     """
     return FittedModel(Path(directory), edge=Edge(Names(id_col, time_col, target_col)))
+
+
+def _series_of(table: pd.DataFrame, unique_id: Any) -> pd.DataFrame:
+    """The rows of a series, by default of the first one; raises DataError if there is none of that name."""
+    first = table[UNIQUE_ID].iloc[0]
+    series = table[table[UNIQUE_ID] == str(first if unique_id is None else unique_id)]
+    if series.empty:
+        raise DataError(f"the table has no series {unique_id}; the first one is {first}")
+    return series
 
 
 def _remembered(spec: Spec) -> Job:
