@@ -1,6 +1,7 @@
 """Which models are served, which versions there are, and how another one takes over."""
 
 import asyncio
+import errno
 import re
 import threading
 from collections.abc import Callable
@@ -215,14 +216,14 @@ def test_an_account_that_may_only_read_is_told(admin: Any, monkeypatch: pytest.M
 def test_locks_that_cannot_be_written_are_no_fault_of_the_service(
     admin: Any, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An order that cannot take its lock is refused like one that the registry does not answer."""
+    """An order that cannot take its lock in a read-only home is refused like one that the account may not give."""
 
     def sealed(*_: Any, **__: Any) -> None:
-        raise PermissionError(30, "Read-only file system", str(copied / "locks"))
+        raise OSError(errno.EROFS, "Read-only file system", str(copied / "locks"))
 
     monkeypatch.setattr("forecasting.registry.aliases.promotion_lock", sealed)
     told = admin.post("/v1/models/buoy/promote", {"version": 2}, headers=admin.headers["admin"])
-    assert (told.status_code, told.json()["error"]["code"]) == (503, "registry_down")
+    assert (told.status_code, told.json()["error"]["code"]) == (403, "read_only_registry")
     assert str(copied) not in told.text
 
 

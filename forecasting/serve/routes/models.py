@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -68,6 +69,7 @@ _MOVE: Final = {
 }
 _DOWN: Final = refusals(404, 503)
 _GOES_ON: Final = answer(_MODEL, description="It takes longer, and goes on: what still answers")
+_SEALED: Final = (errno.EROFS, errno.EACCES, errno.EPERM)  # locks in a home that may only be read
 _LOCK, _PATIENCE = 0.5, 0.8  # of the time that a request may take: for the lock of the aliases, and for all
 
 Result = TypeVar("Result")
@@ -232,10 +234,10 @@ async def _registry(call: Callable[[], Result]) -> Result:
     except LockedError:
         text = "somebody else judges or promotes a version of this model; nothing was changed, try again in a moment"
         raise ServiceError(503, "locked", text, headers={"Retry-After": "10"}) from None
-    except PermissionDeniedError:
-        text = "the account of the service may only read the registry; use gatecast promote or gatecast rollback"
-        raise ServiceError(403, "read_only_registry", text) from None
     except (OSError, GatecastError) as error:
+        if isinstance(error, PermissionDeniedError) or getattr(error, "errno", None) in _SEALED:
+            text = "the service may only read the registry; use gatecast promote or gatecast rollback"
+            raise ServiceError(403, "read_only_registry", text) from None
         log.warning("registry failed", extra={"reason": str(error)})
         text = "the model registry does not answer; the models that are open go on answering"
         raise ServiceError(503, "registry_down", text, headers={"Retry-After": "10"}) from None
