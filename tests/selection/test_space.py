@@ -1,13 +1,18 @@
 """Whether `auto` learns from readings or from their logarithms is chosen on the validation windows."""
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from forecasting.config.job import Job, parse_job
-from forecasting.selection.space import choose_space
+from forecasting.selection.members import Watched
+from forecasting.selection.space import choose_space, is_lasting
 from forecasting.series.defaults import resolve
 from forecasting.series.folds import folds
+from forecasting.series.scaling import Scaler
+from forecasting.series.windows import Windows
 
 STEPS = 500
 
@@ -75,3 +80,23 @@ def test_one_reading_without_a_logarithm_keeps_all_as_they_are(rng: np.random.Ge
     early[100], late[-1] = 0.0, 0.0
     assert chosen(early) == "none"
     assert chosen(late) == "log"
+
+
+def test_a_gain_that_one_quarter_does_not_share_is_none(rng: np.random.Generator) -> None:
+    """Better by far in all, whatever the order of the windows; the quarter in which it is worse decides."""
+    y = 10 + rng.normal(size=(40, 3))
+    order = rng.permutation(40)
+    watched = Watched(cast(Windows, None), np.arange(40), y, *np.ones((2, 40, 1, 1)), Scaler())
+    off = np.ones((40, 1, 1))
+    plain = y[..., None] + off
+    better, mixed = y[..., None] + 0.5 * off, y[..., None] + np.where(order < 10, 1.1, 0.2)[:, None, None]
+
+    class At(Watched):
+        @property
+        def cutoffs(self) -> np.ndarray:
+            return order
+
+    at = At(*watched)
+    assert is_lasting(at, plain, better, (0.5,))
+    assert not is_lasting(at, plain, mixed, (0.5,))
+    assert not is_lasting(at, plain, y[..., None] + 0.99 * off, (0.5,))
