@@ -26,7 +26,7 @@ Records = Annotated[list[dict[str, Any]], rows]
 
 _KEYS: Final = (UNIQUE_ID, DS)
 _STAMP: Final = 40  # characters
-_LOCAL: Final = re.compile(r"\d{4}(?:-\d\d(?:-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d(?:\.\d{1,6})?)?)?)?)?)?", re.ASCII)
+_LOCAL: Final = re.compile(r"\d{4,6}(?:-\d\d(?:-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d(?:\.\d{1,6})?)?)?)?)?)?", re.ASCII)
 
 
 class Known(NamedTuple):

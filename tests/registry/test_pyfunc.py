@@ -175,8 +175,10 @@ def test_unusable_table_is_refused(loaded: PyFuncModel, table: pd.DataFrame, spo
         loaded.predict(spoil(table))
 
 
-def test_saved_model_holds_no_pickle_and_pins_what_it_needs(saved: Path) -> None:
+def test_saved_model_holds_no_pickle_and_pins_what_it_needs(bundle: Path, tmp_path: Path) -> None:
     """Data files and source code; every requirement has a version and none is a training package."""
+    saved = tmp_path / "saved"  # one that nobody has loaded, which would compile its code
+    pyfunc.save(bundle, saved)
     suffixes = {path.suffix for path in saved.rglob("*") if path.is_file()}
     requirements = (saved / "requirements.txt").read_text().split()
 

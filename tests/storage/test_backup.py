@@ -30,7 +30,8 @@ TABLE = "tables/j/observations"
 def restored(content: bytes, folder: Path) -> Path:
     """The home that an archive holds."""
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
+        archive.extractall(folder)
     return folder
 
 
