@@ -13,6 +13,7 @@ from forecasting.config.selection import BUDGETS, Selection
 __all__ = ["FINALISTS", "Rounds", "Setting", "candidates", "rounds", "short_context", "steps_within"]
 
 FEW_WINDOWS: Final = 3_000  # below this, narrower networks
+MANY_WINDOWS: Final = 8_000  # from here on, steps are large enough to improve a fitted line
 LEAST_STEPS, MOST_STEPS = 300, 6_000
 FIRST: Final = 0.4  # the share of the budget in which every candidate is tried
 FINALISTS: Final = 3  # and as many candidates where there is time for one round only
@@ -57,14 +58,19 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
 
     linear = {"normalise": "last", "highway_start": "ridge"}
     fixed = linear | {"highway_start": "fixed_ridge", "dropout": dropout}
+    segments = segrnn("segrnn on a ridge", longest, highway=longest, **linear)
+    fixed_segments = segrnn("segrnn on a fixed ridge", longest, highway=longest, **fixed)
+    steps = stacked("stacked GRU on a ridge", longest, cell="gru", highway=longest, **linear)
+    fixed_steps = stacked("stacked GRU on a fixed ridge", longest, cell="gru", highway=longest, **fixed)
+    first, later = (segments, fixed_segments), (steps, fixed_steps)
+    if windows < MANY_WINDOWS:
+        first, later = (fixed_segments, fixed_steps), (segments, steps)
     listed = [
-        segrnn("segrnn on a fixed ridge", longest, highway=longest, **fixed),
-        stacked("stacked GRU on a fixed ridge", longest, cell="gru", highway=longest, **fixed),
+        *first,
         stacked("stacked LSTM, window", longest, cell="lstm", normalise="window"),
         segrnn("segrnn, last", longest, normalise="last", dropout=dropout),
         stacked("stacked GRU, last", longest, cell="gru", normalise="last", dropout=dropout),
-        segrnn("segrnn on a ridge", longest, highway=longest, **linear),
-        stacked("stacked GRU on a ridge", longest, cell="gru", highway=longest, **linear),
+        *later,
         segrnn("segrnn, window, on a ridge", longest, **(linear | {"highway": longest, "normalise": "window"})),
         stacked("stacked GRU, short, on a ridge", short, cell="gru", highway=short, **linear),
         stacked("stacked LSTM, short", short, cell="lstm", normalise="last"),
