@@ -166,8 +166,7 @@ def train(job: Job, data: Snapshot, number: int, start: Start) -> Fitted:
 @step("training the network once more, on all readings")
 def fit_finally(job: Job, data: Snapshot, attempt: Attempt) -> Fitted | str:
     """The last fit in a child process, or the reason why there is none."""
-    place = "selection" if job.model.name == "auto" else "training"
-    function = f"forecasting.{place}.final_fit:fit_finally_stored"
+    function = "forecasting.selection.final_fit:fit_finally_stored"
     arguments = (open_home().workspace.home, job, data.version, attempt.fits[-1].bundle)
     work = _work(job, data) / "network-final"
     named = {"work": work, "epochs": attempt.best_epoch, "start": attempt.start}

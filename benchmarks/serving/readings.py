@@ -59,7 +59,7 @@ def readings(plan: Plan) -> Figures:
 
 
 def kills(plan: Plan) -> Figures:
-    """SIGKILL at ten moments while readings are sent and merged five times a second: what was answered and is lost."""
+    """SIGKILL at ten moments while readings are sent and merged five times a second; counts the lost answered ones."""
     draw, answered, number = np.random.default_rng(1), list[int](), 0
     before = _stored(plan)
     for _ in range(_KILLS):

@@ -62,7 +62,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Figures]]] = {
 
 
 def main() -> None:
-    """Measure the parts, and write what came of it."""
+    """Measure the parts and write the figures."""
     command = parser("speed", __doc__)
     known = f"default: all of {', '.join(PARTS)}"
     command.add_argument("parts", nargs="*", type=one_of(PARTS), default=[*PARTS], metavar="PART", help=known)

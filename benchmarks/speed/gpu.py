@@ -75,7 +75,7 @@ PEERS = {  # layer of PyTorch, units, both directions
 
 
 def main():
-    """Measure what is asked for, and print it."""
+    """Measure the requested networks and print the figures as JSON."""
     options = arguments()
     figures = {name: {} for name in options.networks}
     for precision, policy in PRECISIONS.items():

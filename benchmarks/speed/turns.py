@@ -1,4 +1,4 @@
-"""Measurements that take turns: each contestant is a process that measures once whenever it is told to."""
+"""Measurements that take turns: each contestant is a process that measures once per turn."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _timed(call: Callable[[], object], count: int) -> float:
 
 
 def installed(folder: Path | None) -> None:
-    """Let what is installed in `folder` be imported here, where this environment does not have it."""
+    """Add the packages in `folder` to the import path, after those of this environment."""
     if folder:
         sys.path.append(str(folder))
 

@@ -11,7 +11,6 @@ import pandas as pd
 
 from forecasting.api.tables import Edge, Names, read, read_ahead
 from forecasting.bundle.forecaster import open_forecaster
-from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import CUTOFF, DS, SCENARIO, STEP, UNIQUE_ID, Y, quantile_column
 from forecasting.config.job import Job
@@ -154,9 +153,9 @@ class FittedModel:
         True
         """
         from forecasting.insight.reach import reach
-        from forecasting.insight.sample import windows_of
+        from forecasting.insight.sample import differentiable, windows_of
 
-        forecaster, (table, _) = self._differentiable(), self._history(df)
+        forecaster, (table, _) = differentiable(self._forecaster, self.name), self._history(df)
         return reach(forecaster, windows_of(forecaster, table))
 
     def explain(self, df: Any = None, *, unique_id: Any = None) -> Explanation:
@@ -170,8 +169,9 @@ class FittedModel:
         True
         """
         from forecasting.insight.attribution import explain
+        from forecasting.insight.sample import differentiable
 
-        forecaster, (table, _) = self._differentiable(), self._history(df)
+        forecaster, (table, _) = differentiable(self._forecaster, self.name), self._history(df)
         series = _series_of(table, unique_id)
         return explain(forecaster, series if self.spec.layout is None else table, series[UNIQUE_ID].iloc[0])
 
@@ -189,12 +189,6 @@ class FittedModel:
         source = self.bundle
         replace_folder(target, lambda draft: shutil.copytree(source, draft, dirs_exist_ok=True))
         return target
-
-    def _differentiable(self) -> QuantileForecaster:
-        """The forecaster, if it reads numbers."""
-        if not isinstance(self._forecaster, QuantileForecaster):
-            raise ConfigError(f"{self.name} reads symbols, which have no derivatives; only models of numbers have them")
-        return self._forecaster
 
     def _history(self, df: Any) -> tuple[pd.DataFrame, Edge]:
         if df is not None:

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import open_bundle
+from forecasting.bundle.forecaster import open_forecaster
+from forecasting.bundle.protocol import Forecaster
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.spec import Spec
 from forecasting.columns import UNIQUE_ID
@@ -19,7 +20,7 @@ from forecasting.series.clean import clean, regular_grid
 from forecasting.series.panel import build
 from forecasting.series.windows import Windows, evenly, slide
 
-__all__ = ["Live", "open_live", "readings_of", "some_readings", "windows_of"]
+__all__ = ["Live", "differentiable", "open_live", "readings_of", "some_readings", "windows_of"]
 
 _SERIES: Final = 32  # whose windows are looked at
 
@@ -34,10 +35,14 @@ class Live(NamedTuple):
 def open_live(home: Home, job: str, model: str = "champion") -> Live:
     """Open the bundle of an alias or a version; raises ConfigError for a model of symbols."""
     found = home.registry.versions.get(job, model)
-    bundle = open_bundle(home.registry.cache.download(job, found.version))
-    if bundle.spec.symbols is not None:
-        raise ConfigError(f"{job} reads symbols, which have no derivatives; only models of numbers can be inspected")
-    return Live(QuantileForecaster(bundle), found.version)
+    return Live(differentiable(open_forecaster(home.registry.cache.download(job, found.version)), job), found.version)
+
+
+def differentiable(forecaster: Forecaster, name: str) -> QuantileForecaster:
+    """The forecaster, if it reads numbers; raises ConfigError for a model of symbols."""
+    if not isinstance(forecaster, QuantileForecaster):
+        raise ConfigError(f"{name} reads symbols, which have no derivatives; only models of numbers can be inspected")
+    return forecaster
 
 
 def some_readings(home: Home, job: str, spec: Spec) -> pd.DataFrame:

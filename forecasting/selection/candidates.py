@@ -62,9 +62,8 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
     fixed_segments = segrnn("segrnn on a fixed ridge", longest, highway=longest, **fixed)
     steps = stacked("stacked GRU on a ridge", longest, cell="gru", highway=longest, **linear)
     fixed_steps = stacked("stacked GRU on a fixed ridge", longest, cell="gru", highway=longest, **fixed)
-    first, later = (segments, fixed_segments), (steps, fixed_steps)
-    if windows < MANY_WINDOWS:
-        first, later = (fixed_segments, fixed_steps), (segments, steps)
+    of_many = ((segments, fixed_segments), (steps, fixed_steps))
+    first, later = of_many if windows >= MANY_WINDOWS else ((fixed_segments, fixed_steps), (segments, steps))
     listed = [
         *first,
         stacked("stacked LSTM, window", longest, cell="lstm", normalise="window"),

@@ -27,13 +27,14 @@ from forecasting.series.prepare import Prepared, prepare
 from forecasting.series.windows import slide
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
+from forecasting.training import final_fit
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import set_up
 from forecasting.training.export import origin_of
 from forecasting.training.fit import export_graphs, learned_by, network_for, shapes
-from forecasting.training.loop import compile_network, learn
+from forecasting.training.loop import learn_all
 from forecasting.training.plan import plan
-from forecasting.training.records import SCRATCH, Fitted, Start
+from forecasting.training.records import Fitted, Start
 from forecasting.training.ridge_start import start_as_ridge
 
 __all__ = ["fit_finally", "fit_finally_stored"]
@@ -91,16 +92,22 @@ def fit_finally_stored(
     twin: Path,
     *,
     work: Path,
-    epochs: int,  # noqa: ARG001  (members have steps of their own)
-    start: Start = SCRATCH,  # noqa: ARG001  (an ensemble begins anew)
+    epochs: int,
+    start: Start,
 ) -> Fitted | str:
-    """The last fit on the observations stored as `version`, in a child process; the reason why there is none, if it
-    failed."""
-    data = take(Store(home), job, version)
+    """The last fit of a network, or of an ensemble, on the observations stored as `version`; runs in a child process.
+
+    Returns the reason why there is none, if it failed: the judged model goes on serving. `epochs` and `start` are those
+    of a network; the members of an ensemble have steps of their own, and begin anew.
+    """
+    data, judged = take(Store(home), job, version), open_bundle(twin)
+    table, fold = data.table, data.folds[-1]
     try:
-        return fit_finally(data.table, data.job, data.folds[-1], open_bundle(twin), work)
+        if judged.spec.members:
+            return fit_finally(table, data.job, fold, judged, work)
+        return final_fit.fit_finally(table, data.job, fold, judged, work, epochs=epochs, start=start)
     except TrainingError as error:
-        return str(error)  # the judged ensemble goes on serving
+        return str(error)
 
 
 def _again(spans: _Spans, member: MemberSpec, graph: bytes, place: Path) -> MemberGraph:
@@ -133,10 +140,7 @@ def _network(spans: _Spans, member: MemberSpec, made: MemberFit, place: Path) ->
     network = network_for(job, spans.everything.features)
     start_as_ridge(network, train, valid, everything=everything)
     planned = plan(job.train, len(everything))
-    learner = compile_network(network, network.get_layer("head").loss, job.train, planned)
-    rounds = made.steps // planned.length
-    planned = planned._replace(rounds=rounds, patience=max(rounds, 1))
-    # there is nothing left to watch
-    learn(learner, everything, everything, job.train, planned, Checkpoint(place), title=f"{member.title}, all readings")
+    rounds, title = made.steps // planned.length, f"{member.title}, all readings"
+    learn_all(network, everything, job.train, planned, Checkpoint(place), rounds=rounds, title=title)
     example = everything.batch(np.arange(min(len(everything), _EXAMPLES)))
     return export_graphs(network, job, example)[0].model

@@ -81,7 +81,7 @@ class Client:
         return table
 
     def send(self, readings: pd.DataFrame, *, name: str | None = None) -> dict[str, Any]:
-        """Send readings (scope write), a long table with every covariate of the job; what was kept, and `notes` on it.
+        """Send readings (scope write), a long table with every covariate of the job; returns the counts and `notes`.
 
         They are on the service's disk when this returns, all of them or, where it raises, none. To send them again
         changes nothing. `name` is needed where the readings of several jobs are taken.

@@ -9,21 +9,18 @@ import pandas as pd
 
 from forecasting.bundle.artifact import Bundle, open_bundle, write
 from forecasting.config.job import Job
-from forecasting.errors import TrainingError
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import prepare
-from forecasting.storage.snapshot import take
-from forecasting.storage.store import Store
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.devices import describe, set_up
 from forecasting.training.export import origin_of, save_network
 from forecasting.training.fit import build_network, export_graphs, learned_by, lessons
-from forecasting.training.loop import compile_network, learn
+from forecasting.training.loop import learn_all
 from forecasting.training.plan import plan
 from forecasting.training.records import SCRATCH, Fitted, Start
 from forecasting.training.ridge_start import start_as_ridge
 
-__all__ = ["fit_finally", "fit_finally_stored"]
+__all__ = ["fit_finally"]
 
 
 def fit_finally(
@@ -48,12 +45,9 @@ def fit_finally(
         start_as_ridge(network, *lessons(table, watched, job, judged, None), everything=train)
     length = twin.manifest.origin.steps // max(epochs, 1)
     planned = plan(job.train, len(train))._replace(length=length, passes=False)
-    learner = compile_network(network, network.get_layer("head").loss, job.train, planned)
     devices, checkpoint = describe(network, jit=job.train.jit), Checkpoint(work)
-    planned = planned._replace(rounds=epochs, patience=epochs)
     title = f"{job.model.name} on all readings"
-    # there is nothing left to watch
-    learn(learner, train, train, job.train, planned, checkpoint, title=title, notes=devices)
+    learn_all(network, train, job.train, planned, checkpoint, rounds=epochs, title=title, notes=devices)
     graphs, parity = export_graphs(network, job, train.batch(np.arange(min(len(train), 64))))
     bundle = write(
         work / "bundle",
@@ -61,19 +55,7 @@ def fit_finally(
         graphs,
         calibration=twin.calibration,
         golden=twin.golden,
-        origin=origin_of(twin.manifest.origin, job, fold, steps=planned.steps).model_copy(update={"parity": parity}),
+        origin=origin_of(twin.manifest.origin, job, fold, steps=epochs * length).model_copy(update={"parity": parity}),
         keras_file=save_network(network, work),
     )
     return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))
-
-
-def fit_finally_stored(
-    home: Path, job: Job, version: int, twin: Path, *, work: Path, epochs: int, start: Start
-) -> Fitted | str:
-    """The last fit on the observations stored as `version`, in a child process; the reason why there is none, if it
-    failed."""
-    data = take(Store(home), job, version)
-    try:
-        return fit_finally(data.table, job, data.folds[-1], open_bundle(twin), work, epochs=epochs, start=start)
-    except TrainingError as error:
-        return str(error)  # the judged model goes on serving

@@ -20,7 +20,7 @@ from forecasting.training.plan import FitPlan, plan
 from forecasting.training.progress import FitProgress
 from forecasting.training.tbptt import Lanes
 
-__all__ = ["compile_network", "learn", "learn_best", "mean_loss"]
+__all__ = ["compile_network", "learn", "learn_all", "learn_best", "mean_loss"]
 
 
 def learn_best(  # noqa: PLR0913  (a fit has that many parts)
@@ -42,6 +42,26 @@ def learn_best(  # noqa: PLR0913  (a fit has that many parts)
     learner = compile_network(network, loss, config, planned)
     learn(learner, train, valid, config, planned, checkpoint, title=title, notes=notes)
     return int(checkpoint.load_best(learner)["epoch"]) * planned.length
+
+
+def learn_all(  # noqa: PLR0913  (a fit has that many parts)
+    network: keras.Model,
+    everything: Examples,
+    config: Train,
+    planned: FitPlan,
+    checkpoint: Checkpoint,
+    *,
+    rounds: int,
+    title: str,
+    notes: Sequence[str] = (),
+) -> None:
+    """Compile a network and fit it for the first `rounds` rounds of a plan on all that there is.
+
+    Nothing is left to watch, so its last weights stay. Raises TrainingError if the loss is not finite.
+    """
+    learner = compile_network(network, network.get_layer("head").loss, config, planned)
+    planned = planned._replace(rounds=rounds, patience=max(rounds, 1))
+    learn(learner, everything, everything, config, planned, checkpoint, title=title, notes=notes)
 
 
 def compile_network(network: keras.Model, loss: Callable[..., object], config: Train, planned: FitPlan) -> keras.Model:
@@ -112,10 +132,8 @@ def _order(train: Examples, seed: int, planned: FitPlan, number: int) -> np.ndar
 
 def _round(network: keras.Model, batches: Batches, held_out: Batches, number: int, progress: FitProgress) -> Round:
     begin = time.perf_counter()
-    loss, val_loss = (
-        mean_loss(network.train_on_batch, progress.watch(batches)),
-        mean_loss(network.test_on_batch, held_out),
-    )
+    loss = mean_loss(network.train_on_batch, progress.watch(batches))
+    val_loss = mean_loss(network.test_on_batch, held_out)
     row = Round(epoch=number, loss=loss, val_loss=val_loss, seconds=time.perf_counter() - begin)
     if not np.isfinite([row["loss"], row["val_loss"]]).all():
         raise TrainingError(f"the loss became {row['loss']} in round {number}: lower train.learning_rate")
