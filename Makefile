@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-jax test-stack lint sbom docs-config bench lock
+.PHONY: help setup run test test-jax test-stack lint sbom dist docs-config bench lock
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done
@@ -61,6 +61,9 @@ sbom: setup  ## sbom-serve.json, sbom-worker.json: what the two images install (
 	$(BIN)/python requirements/sbom.py --check requirements/*.txt
 	$(BIN)/python requirements/sbom.py requirements/serve.txt > sbom-serve.json
 	$(BIN)/python requirements/sbom.py requirements/worker.txt > sbom-worker.json
+
+dist: setup  ## wheel and sdist in dist/, built twice, installed into empty environments and tried there
+	sh requirements/dist.sh $(BIN)
 
 docs-config: setup  ## write docs/configuration.md and configs/job.schema.json anew: the configuration explains itself
 	$(BIN)/python -m forecasting.config.reference docs

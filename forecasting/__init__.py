@@ -27,13 +27,18 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a function of the API when it is first asked for (PEP 562)."""
+    """Load a function of the API when it is first asked for (PEP 562); raises ConfigError if its extra is missing."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    from forecasting.errors import not_installed
+
     module, function = _PLACES[name].split(":")
-    globals()[name] = getattr(import_module(f"{__name__}.api.{module}"), function)
+    try:
+        globals()[name] = getattr(import_module(f"{__name__}.api.{module}"), function)
+    except ModuleNotFoundError as error:
+        raise (not_installed(error) or error) from error
     return globals()[name]
 
 

@@ -19,8 +19,13 @@ __all__ = [
     "TrainingError",
     "UnknownVersionError",
     "no_space",
+    "not_installed",
 ]
 
+_EXTRAS = {  # what the base install leaves out, by the name under which it is imported
+    "distributed", "h5netcdf", "holidays", "keras", "onnx", "optuna", "PIL", "plotly", "prefect", "prefect_dask",
+    "sklearn", "tensorflow", "xarray",
+}  # fmt: skip
 _FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded")  # in the words of libraries
 
 
@@ -102,3 +107,14 @@ def no_space(error: BaseException | None) -> SpaceError | None:
             return SpaceError(f"no space left on a disk: {why}; free some and run again, finished work is kept")
         error = error.__cause__ or error.__context__
     return None
+
+
+def not_installed(error: ImportError) -> ConfigError | None:
+    """The error to raise if a package of an extra is missing; none if something else could not be imported."""
+    package = (error.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        return None
+    return ConfigError(
+        f"the package {package} is not installed: the base install serves models and does not make them;"
+        " for all of Gatecast: pip install 'gatecast[all]'"
+    )

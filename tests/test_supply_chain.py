@@ -1,8 +1,10 @@
 """What is installed: exact versions, hashes, licenses that allow it, and a bill of materials that lists all of it."""
 
 import json
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,68 @@ def test_the_bill_lists_every_package_of_the_lock() -> None:
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     assert all(part["purl"].startswith("pkg:pypi/") and part["hashes"] for part in bill["components"])
     assert any("licenses" in part for part in bill["components"])
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("Dockerfile.*")), ids=lambda path: path.name)
+def test_an_image_is_built_from_what_is_pinned(path: Path) -> None:
+    """Of a versioned base, by pip from locks with hashes, and nothing runs as root in it."""
+    assert dockerfile_faults(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("FROM python", "FROM python has no version"),
+        ("FROM python:latest AS last", "FROM python:latest AS last has no version"),
+        ("RUN apt-get update && apt-get install -y curl", "apt leaves its lists behind"),
+        ("RUN pip install --no-cache-dir keras", "pip installs without hashes"),
+        ("RUN pip install --require-hashes -r a.txt", "pip keeps its cache"),
+        ("ADD https://example.org/a.tar.gz /a", "ADD takes what nobody has checked"),
+        ("USER root", "the last stage runs as root"),
+        ("FROM python:3.11-slim", "the last stage runs as root"),
+    ],
+)
+def test_an_image_of_anything_else_is_seen(line: str, fault: str) -> None:
+    """The check above can fail: each line, put behind a good file, is a fault of it."""
+    good = "FROM python:3.11-slim\nRUN pip install --no-cache-dir --require-hashes -r a.txt\nUSER 10001:10001\n"
+    assert dockerfile_faults(good) == []
+    assert fault in dockerfile_faults(f"{good}{line}\n")
+
+
+def dockerfile_faults(text: str) -> list[str]:
+    """What is wrong with a Dockerfile, one sentence a fault."""
+    lines = [line for line in re.sub(r"\\\n\s*", " ", text).splitlines() if line and not line.startswith("#")]
+    bases = [line for line in lines if line.startswith("FROM")]
+    faults = [f"{line} has no version" for line in bases if not re.match(r"FROM \S+:(?!latest)\S+", line)]
+    faults += ["ADD takes what nobody has checked" for line in lines if line.startswith("ADD")]
+    for line in [line for line in lines if line.startswith("RUN")]:
+        faults += (
+            ["apt leaves its lists behind"] if "apt-get install" in line and "rm -rf /var/lib/apt" not in line else []
+        )
+        for call in re.findall(r"pip install [^&]*", line):
+            local = "--no-deps --no-index" in call
+            faults += [] if local or "--require-hashes" in call else ["pip installs without hashes"]
+            faults += [] if "--no-cache-dir" in call else ["pip keeps its cache"]
+    last = re.split(r"^FROM.*$", "\n".join(lines), flags=re.MULTILINE)[-1]
+    users = re.findall(r"^USER (\S+)", last, flags=re.MULTILINE)
+    return (
+        faults if users and users[-1].split(":")[0] not in ("root", "0") else [*faults, "the last stage runs as root"]
+    )
+
+
+def test_the_wheel_holds_everything(tmp_path: Path) -> None:
+    """Every module, template, script, and style of both packages, the type marker, and the texts of the licenses."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("forecasting", "pipelines")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert {name for name in held if ".dist-info/" not in name} == files
+    licenses = {name.partition("/licenses/")[2] for name in held if "/licenses/" in name}
+    assert licenses == {"LICENSE", "forecasting/serve/pages/static/plotly-basic.LICENSE"}
+    assert "forecasting/py.typed" in held

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,7 +14,7 @@ from forecasting.cli.jobs import backtest, check, ingest, run, schema, train, tu
 from forecasting.cli.operation import backup, deploy, monitor
 from forecasting.cli.registry import models, promote, rollback
 from forecasting.cli.service import new_key, serve
-from forecasting.errors import GatecastError, no_space
+from forecasting.errors import GatecastError, no_space, not_installed
 
 __all__ = ["app", "main"]
 
@@ -73,11 +73,14 @@ def main() -> None:
     except GatecastError as error:
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
     except Exception as error:
         if debug:
             raise
-        unexpected = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
-        typer.echo(f"error: {no_space(error) or unexpected}", err=True)
-        sys.exit(1)
+        known = no_space(error) or (not_installed(error) if isinstance(error, ImportError) else None)
+        _end(known or GatecastError(f"unexpected {type(error).__name__}: {error} (--debug shows where)"))
+
+
+def _end(error: GatecastError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from forecasting.errors import GatecastError, TrainingError, no_space
+from forecasting.errors import GatecastError, TrainingError, no_space, not_installed
 from forecasting.runtime.processes import end_with_parent
 from forecasting.runtime.progress import Listener, Progress, heard_by, listener
 
@@ -89,6 +89,11 @@ def _answer(pipe: Connection, function: str, args: tuple[object, ...], named: di
     except OSError as error:
         if full := no_space(error):
             pipe.send((None, full))
+        else:
+            raise
+    except ImportError as error:
+        if missing := not_installed(error):
+            pipe.send((None, missing))
         else:
             raise
 

@@ -203,3 +203,14 @@ def test_a_script_without_a_guard_fits(readings: pd.DataFrame, tmp_path: Path) -
     )
     assert (done.stdout.splitlines(), done.stderr) == (["begin", "(4, 5)", "set()"], "")
     assert not (tmp_path / "home").exists()
+
+
+def test_without_its_extra_the_api_says_what_to_install() -> None:
+    """One error of ours instead of the name of a module."""
+    code = (
+        "import sys; sys.modules['onnx'] = None\nimport forecasting as fc\nfrom forecasting.errors import ConfigError"
+    )
+    code += "\ntry: fc.fit\nexcept ConfigError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "the package onnx is not installed" in done.stdout
+    assert "pip install 'gatecast[all]'" in done.stdout

@@ -163,3 +163,15 @@ def test_commands_on_an_empty_home_say_what_to_do(
         assert answer.message == "error: no model named tiny is registered; known models: none"
     assert gatecast_here("models").out == "no model is registered yet; register one with: gatecast run CONFIG\n"
     assert json.loads(gatecast_here("models", "--json").out) == {}
+
+
+@pytest.mark.parametrize("package", ["onnx", "prefect"])
+def test_a_base_install_says_what_to_install(gatecast: list[str], finished: Any, package: str) -> None:
+    """Where an extra is missing, a command that needs it ends with one sentence, and with 2."""
+    code = f"import sys; sys.modules[{package!r}] = None; from forecasting.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "check", str(finished.config), "--leakage"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: the package {package} is not installed: ")
+    assert "pip install 'gatecast[all]'" in done.stderr
+    assert done.stderr.count("\n") == 1
