@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-jax test-stack lint sbom dist docs-config bench lock
+.PHONY: help setup run test test-jax test-stack lint sbom dist docs docs-config bench lock
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done
@@ -64,6 +64,10 @@ sbom: setup  ## sbom-serve.json, sbom-worker.json: what the two images install (
 
 dist: setup  ## wheel and sdist in dist/, built twice, installed into empty environments and tried there
 	sh requirements/dist.sh $(BIN)
+
+docs: setup  ## the documentation as a site in site/, which opens from a disk; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo site/index.html
 
 docs-config: setup  ## write docs/configuration.md and configs/job.schema.json anew: the configuration explains itself
 	$(BIN)/python -m forecasting.config.reference docs

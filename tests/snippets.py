@@ -20,7 +20,8 @@ from forecasting.series.folds import folds
 from forecasting.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "networks").glob("*.md"))]
+_FOLDERS = (ROOT / "docs", ROOT / "docs" / "howto", ROOT / "docs" / "networks")
+PAGES = [ROOT / "README.md", *(page for folder in _FOLDERS for page in sorted(folder.glob("*.md")))]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 _TEXT = "ROMEO: But, soft! what light through yonder window breaks? " * 40
 

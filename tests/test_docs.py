@@ -14,7 +14,12 @@ from forecasting.config.job import load_job
 from forecasting.errors import GatecastError
 
 ROOT = Path(__file__).parents[1]
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+DOCS = ROOT / "docs"
+PAGES = {
+    path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8")
+    for folder in (DOCS, DOCS / "howto", DOCS / "networks")
+    for path in sorted(folder.glob("*.md"))
+}
 
 # registry: (where it is written down, where it is documented)
 REGISTRIES = {
@@ -109,7 +114,7 @@ def test_shipped_configuration_is_valid(path: Path) -> None:
 @pytest.mark.parametrize("page", ["../README.md", "../CONTRIBUTING.md", *PAGES])
 def test_links_lead_somewhere(page: str) -> None:
     """Every relative link of the documentation points to a file that exists."""
-    path = (ROOT / "docs" / page).resolve()
+    path = (DOCS / page).resolve()
     links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
 

@@ -37,6 +37,8 @@ NOT_HERE = {  # the first word of a command that does not run here: why
     "prefect": "starts a server; tests/pipelines/test_deploy.py has one",
     "mlflow": "starts a server; tests/registry/test_pyfunc.py loads the model",
     "python": "measures for minutes or hours, or trains a worked case; tests/benchmarks and tests/examples run them",
+    "pip": "installs; make dist does so, with the wheel",
+    "uvx": "installs; make dist does so, with the wheel",
     "curl": "asks the service: tests/serve/test_snippets.py",
 }
 NOT_RUN = {  # a command of gatecast that does not run here: why
@@ -51,13 +53,16 @@ NOT_RUN = {  # a command of gatecast that does not run here: why
 }
 BLOCKS = [one for one in snippets() if one.page not in DRAWN and one.language != "text"]
 SHELL = [(one, command) for one in BLOCKS if one.language in ("", "sh") for command in one.commands]
+STEPS = sorted({one.page for one in BLOCKS if one.page.startswith("docs/howto/")})  # their commands build on each other
+ALONE = sorted({one.page for one in BLOCKS} - {*STEPS})  # and those of other pages do not
 JOB = {"name": "job", "source": {"kind": "synthetic"}, "series": {"freq": "h"}, "window": {"horizon": 4}}
 
 
 def of(language: str) -> list[Any]:
     """The blocks of one language, each under its page and first words."""
-    elsewhere = "docs/python.md" if language == "python" else ""  # its blocks go on from each other: tests/api
-    found = [one for one in BLOCKS if one.language == language and one.page != elsewhere and "Client(" not in one.text]
+    elsewhere = ("docs/python.md", "docs/index.md") if language == "python" else ()  # tests/api runs them
+    found = [one for one in BLOCKS if one.language == language and one.page not in elsewhere]
+    found = [one for one in found if "Client(" not in one.text]
     return [pytest.param(one, id=named(one)) for one in found]
 
 
@@ -74,9 +79,10 @@ def is_synopsis(command: str) -> bool:
     return bool(re.search(r"(^|[\s\[])(CONFIG|NAME|FILE|COMMAND)\b|\[-", command))
 
 
-def commands(*, run: bool) -> list[Any]:
-    """The concrete commands of gatecast that run here, or those that do not."""
-    found = dict.fromkeys(" ".join(words(command)[1:]) for _, command in SHELL if words(command)[0] == "gatecast")
+def commands(*pages: str, run: bool) -> list[Any]:
+    """The concrete commands of gatecast on these pages that run here, or those that do not."""
+    lines = [command for one, command in SHELL if one.page in pages and words(command)[0] == "gatecast"]
+    found = dict.fromkeys(command[command.index("gatecast ") + 9 :] for command in lines)
     return [one for one in found if not is_synopsis(one) and one.startswith(tuple(NOT_RUN)) is not run]
 
 
@@ -116,9 +122,23 @@ def test_a_quoted_text_is_one_command() -> None:
     assert Snippet("p", "sh", text).commands == ["curl a -d '{\n  \"y\": 1\n}'", "run a    b", "make x"]
 
 
-@pytest.mark.parametrize("command", commands(run=True))
+@pytest.mark.parametrize("command", commands(*ALONE, run=True))
 def test_commands_run(command: str, here: Path) -> None:
     """A command that a page prints ends with 0 and without an unexpected error."""
+    check_that_it_runs(command, here)
+
+
+@pytest.mark.parametrize("page", STEPS)
+def test_the_steps_of_a_page_run_one_after_the_other(page: str, here: Path) -> None:
+    """From the first command to the last, in one home."""
+    steps = commands(page, run=True)
+    assert steps
+    for command in steps:
+        check_that_it_runs(command, here)
+
+
+def check_that_it_runs(command: str, here: Path) -> None:
+    """Call it in this process, after what its page takes for granted."""
     if "--external" in command:
         _forecasts_of_others(here)
     if "rollback" in command:
@@ -127,7 +147,7 @@ def test_commands_run(command: str, here: Path) -> None:
     assert (done.exit_code, done.exception) == (0, None), done.output
 
 
-@pytest.mark.parametrize("command", commands(run=False))
+@pytest.mark.parametrize("command", commands(*ALONE, *STEPS, run=False))
 def test_commands_that_do_not_run_here_are_understood(command: str, here: Path) -> None:
     """Its options exist, and the job that it names can be read."""
     name, *arguments = words(f"gatecast {command}")[1:]

@@ -50,9 +50,10 @@ def fit(
     The fit runs in a process of its own, or with `in_process` in this one. Raises ConfigError, DataError, SourceError,
     TrainingError.
 
-    >>> model = fc.fit(df, job)
-    >>> model
-    <stacked: 4 steps of h ahead, 1 series>
+    Examples:
+        >>> model = fc.fit(df, job)
+        >>> model
+        <stacked: 4 steps of h ahead, 1 series>
     """
     _refuse_what_needs_a_registry(job)
     table, edge, notes = read(df, job, Names(id_col, time_col, target_col))

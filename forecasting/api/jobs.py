@@ -18,13 +18,14 @@ _IN_MEMORY: Final = "(a table in memory)"  # the path of a job whose readings co
 def job(freq: str, horizon: int, *, name: str = "forecast", **sections: Any) -> Job:
     """A job that forecasts `horizon` steps of `freq`, a pandas offset alias; everything else is chosen.
 
-    `sections` are those of the [configuration](../../docs/configuration.md), with the same keys. Without `source`, the
-    job reads the tables that it is given. Raises ConfigError that lists every violation.
+    `sections` are those of the configuration, with the same keys. Without `source`, the job reads the tables that it is
+    given. Raises ConfigError that lists every violation.
 
-    >>> import forecasting as fc
-    >>> job = fc.job(freq="h", horizon=24, selection={"budget": "fast"}, series={"future": ["temperature"]})
-    >>> job.window.horizon, job.model.name, job.series.future
-    (24, 'auto', ('temperature',))
+    Examples:
+        >>> import forecasting as fc
+        >>> job = fc.job(freq="h", horizon=24, selection={"budget": "fast"}, series={"future": ["temperature"]})
+        >>> job.window.horizon, job.model.name, job.series.future
+        (24, 'auto', ('temperature',))
     """
     given = {"source": {"kind": "file", "path": _IN_MEMORY}, **sections}
     own: dict[str, dict[str, Any]] = {"series": {"freq": freq}, "window": {"horizon": horizon}}
@@ -35,9 +36,10 @@ def job(freq: str, horizon: int, *, name: str = "forecast", **sections: Any) -> 
 def load(path: str | Path) -> Job:
     """Read a job from a YAML file; raises ConfigError that lists every violation.
 
-    >>> import forecasting as fc
-    >>> fc.load("configs/quickstart.yaml").name
-    'glucose'
+    Examples:
+        >>> import forecasting as fc
+        >>> fc.load("configs/quickstart.yaml").name
+        'glucose'
     """
     return load_job(path)
 

@@ -61,16 +61,18 @@ class BacktestResult:
     def leaderboard(self) -> Any:
         """One row a model, one column a metric; a column `note` where a model cannot go live.
 
-        >>> fc.backtest(df, job, models=["ridge", "naive"]).leaderboard["model"].tolist()
-        ['ridge', 'naive']
+        Examples:
+            >>> fc.backtest(df, job, models=["ridge", "naive"]).leaderboard["model"].tolist()
+            ['ridge', 'naive']
         """
         return self._edge.out(noted(self._table("model"), self._backtests))
 
     def by(self, by: metrics.By) -> Any:
         """The metrics of every model by `series`, `step` ahead, or `window`.
 
-        >>> fc.backtest(df, job, models=["naive"]).by("step")["step"].tolist()
-        [1, 2, 3, 4]
+        Examples:
+            >>> fc.backtest(df, job, models=["naive"]).by("step")["step"].tolist()
+            [1, 2, 3, 4]
         """
         return self._edge.out(self._table(by))
 
@@ -79,8 +81,9 @@ class BacktestResult:
 
         Raises ConfigError for an unknown metric.
 
-        >>> [trace.name for trace in fc.backtest(df, job, models=["ridge", "naive"]).plot("mae").data]
-        ['ridge', 'naive']
+        Examples:
+            >>> [trace.name for trace in fc.backtest(df, job, models=["ridge", "naive"]).plot("mae").data]
+            ['ridge', 'naive']
         """
         from forecasting.report.figures import by_step
 
@@ -119,8 +122,9 @@ def backtest(
     `df` and the names of its columns are as in `fit`. Raises ConfigError for unknown or repeated models, DataError for
     a table that cannot be judged on, GatecastError for a model that knows readings of the windows that would judge it.
 
-    >>> fc.backtest(df, job, models=[model, "ridge", "naive"]).verdict.challenger
-    'stacked'
+    Examples:
+        >>> fc.backtest(df, job, models=[model, "ridge", "naive"]).verdict.challenger
+        'stacked'
     """
     problem = problem_of(job)
     chosen = list(problem.baselines if models is None else models)

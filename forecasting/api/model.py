@@ -70,8 +70,9 @@ class FittedModel:
     def spec(self) -> Spec:
         """What the model reads and forecasts.
 
-        >>> model.spec.horizon
-        4
+        Examples:
+            >>> model.spec.horizon
+            4
         """
         return self._forecaster.spec
 
@@ -79,8 +80,9 @@ class FittedModel:
     def bundle(self) -> Path:
         """The folder of its bundle.
 
-        >>> (model.bundle / "manifest.json").exists()
-        True
+        Examples:
+            >>> (model.bundle / "manifest.json").exists()
+            True
         """
         return self._forecaster.bundle.path
 
@@ -105,8 +107,9 @@ class FittedModel:
         forecast, one below the other, and the column `scenario` names it. Raises DataError that lists every fault of
         the tables, ConfigError if the model cannot go beyond its horizon.
 
-        >>> model.predict(level=[80, 95]).columns.tolist()[2:]
-        ['stacked', 'stacked-lo-80', 'stacked-hi-80', 'stacked-lo-95', 'stacked-hi-95']
+        Examples:
+            >>> model.predict(level=[80, 95]).columns.tolist()[2:]
+            ['stacked', 'stacked-lo-80', 'stacked-hi-80', 'stacked-lo-95', 'stacked-hi-95']
         """
         table, edge = self._history(df)
         levels = tuple(level or ())
@@ -134,8 +137,9 @@ class FittedModel:
         The arguments are those of `predict`; `unique_id` picks the series, by default the first one. Raises DataError
         for a series that is not in the table.
 
-        >>> [trace.name for trace in model.plot().data]
-        ['readings', 'q0.9', 'q0.1', 'forecast']
+        Examples:
+            >>> [trace.name for trace in model.plot().data]
+            ['readings', 'q0.9', 'q0.1', 'forecast']
         """
         from forecasting.report.figures import forecast as figure
 
@@ -148,9 +152,10 @@ class FittedModel:
         Over windows of `df`, by default the table that was fitted; members of an ensemble apart. Raises DataError that
         lists every fault of the table, ConfigError for a model of symbols.
 
-        >>> found = model.reach()
-        >>> found.weights["y"].shape == (model.spec.horizon, model.spec.context)
-        True
+        Examples:
+            >>> found = model.reach()
+            >>> found.weights["y"].shape == (model.spec.horizon, model.spec.context)
+            True
         """
         from forecasting.insight.reach import reach
         from forecasting.insight.sample import differentiable, windows_of
@@ -164,9 +169,10 @@ class FittedModel:
         `df` is as in `predict`. Raises DataError for a series that is not in the table, ConfigError for a model of
         symbols.
 
-        >>> why = model.explain()
-        >>> bool(abs(sum(by.sum() for by in why.by_lag.values()) - (why.forecast - why.baseline).sum()) < 0.1)
-        True
+        Examples:
+            >>> why = model.explain()
+            >>> bool(abs(sum(by.sum() for by in why.by_lag.values()) - (why.forecast - why.baseline).sum()) < 0.1)
+            True
         """
         from forecasting.insight.attribution import explain
         from forecasting.insight.sample import differentiable
@@ -180,8 +186,9 @@ class FittedModel:
 
         Raises ConfigError for a folder that holds other files.
 
-        >>> fc.open(model.save(folder / "boiler")).spec == model.spec
-        True
+        Examples:
+            >>> fc.open(model.save(folder / "boiler")).spec == model.spec
+            True
         """
         target = Path(directory).absolute()
         if target.exists() and any(target.iterdir()) and not (target / "manifest.json").exists():
@@ -230,8 +237,9 @@ def open_model(
 ) -> FittedModel:
     """Open a saved model, or any other bundle; raises ArtifactError if anything is wrong with it.
 
-    >>> fc.open(model.save(folder / "boiler")).predict(df).equals(model.predict(df))
-    True
+    Examples:
+        >>> fc.open(model.save(folder / "boiler")).predict(df).equals(model.predict(df))
+        True
     """
     return FittedModel(Path(directory), edge=Edge(Names(id_col, time_col, target_col)))
 

@@ -20,9 +20,11 @@ def run(job: Job) -> Outcome:
     The outcome has the leaderboard, the verdict, what is live, and the path of the report. Raises ConfigError for a job
     without a source.
 
-    >>> fc.run(fc.job(freq="h", horizon=24))
-    Traceback (most recent call last):
-    forecasting.errors.ConfigError: the job has no source; give it one: source={'kind': 'file', 'path': 'readings.csv'}
+    Examples:
+        >>> fc.run(fc.job(freq="h", horizon=24))
+        Traceback (most recent call last):
+        forecasting.errors.ConfigError: the job has no source; give it one:
+        source={'kind': 'file', 'path': 'readings.csv'}
     """
     check_source(job)
     from pipelines.calls import in_process

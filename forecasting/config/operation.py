@@ -21,7 +21,7 @@ class Calibrate(Section):
     by: str = Field("all", examples=["all", "series"])
     """Residuals of `all` series; of the series alone (`series`); or of the series with the same label (the name of a
     static label). A group with fewer than 50 residuals of a step uses those of all; more than 400 series have fewer
-    each, see [Calibration](evaluation.md#calibration)."""
+    each, see [Calibration](evaluation.md#calibration-intervals-with-valid-coverage)."""
 
     half_life: int | None = Field(None, ge=1)
     """Steps after which a residual counts half, so that intervals follow a changing world; `null`: all count alike."""

@@ -96,9 +96,9 @@ def _words(span: pd.Timedelta) -> str:
 
 
 def describe_horizon(freq: str, length: int, horizon: int | None, ahead: int, findings: Found) -> None:
-    """Find `window.horizon`: as told, as far as values are known ahead, else a season that the history can bear."""
+    """Find `window.horizon`: as given, as far as values are known ahead, else a season that the history can bear."""
     if horizon is not None:
-        findings.add("window.horizon", horizon, "as told")
+        findings.add("window.horizon", horizon, "as given")
         return
     if ahead:
         findings.add("window.horizon", ahead, "as far as values are known ahead")

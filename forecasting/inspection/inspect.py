@@ -103,7 +103,7 @@ def _rows(url: str, query: str | None, findings: Found) -> pd.DataFrame:
     findings.add("name", _name(url.rpartition("/")[2] or "query"), "from the name of the database")
     findings.add("source.kind", "sql", "")
     findings.add("source.url", url, "keep passwords in the environment: ${NAME} is replaced by a variable")
-    findings.add("source.query", query, "as told")
+    findings.add("source.query", query, "as given")
     return sql.rows(SqlSource(url=url, query=query))
 
 

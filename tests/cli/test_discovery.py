@@ -1,10 +1,13 @@
 """Commands for data that nobody has described: a commented job, and a forecast of it."""
 
 import json
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -13,6 +16,7 @@ from forecasting.config.job import load_job
 from forecasting.config.selection import BUDGETS
 from forecasting.inspection.findings import Question
 from tests.cli.tiny import WAVE, Answer, rows
+from tests.snippets import ROOT
 
 Run = Callable[..., Answer]
 
@@ -109,3 +113,20 @@ def test_a_question_takes_a_number_a_value_or_enter(
     printed = capsys.readouterr()
     assert "source.columns.y: its name does not say" in printed.err
     assert printed.out == ""
+
+
+def test_the_tutorial_shows_what_init_writes(gatecast_here: Run, here: Path) -> None:
+    """A file that begins like the one of the tutorial becomes the job that it prints, line by line."""
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL)
+    (job,) = re.findall(r"```yaml\n(name: load.*?)```", page, flags=re.DOTALL)
+    lines = [shown.splitlines()[0]]
+    for number, stamp in enumerate(pd.date_range("2026-03-01", periods=24 * 40, freq="h")):
+        for place, level in (("nord", 412.5), ("sued", 388.0)):
+            cell = f"{level + 30 * math.sin(math.pi * number / 12):.1f}".replace(".", ",")
+            lines.append(f"{stamp:%d.%m.%Y %H:%M};{place};{cell}")
+    assert lines[:3] == shown.splitlines()
+    (here / "load.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert gatecast_here("init", "load.csv", "--horizon", 24).code == 0
+    written = (here / "configs" / "load.yaml").read_text(encoding="utf-8")
+    assert [line for line in written.splitlines() if not line.startswith("#")] == job.splitlines()
