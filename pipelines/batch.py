@@ -8,7 +8,7 @@ from prefect import State, flow
 from forecasting.batch.plan import Request
 from forecasting.batch.vintages import Vintage
 from forecasting.config.job import Job
-from pipelines import notices, tasks
+from pipelines import alerts, notices, tasks
 
 __all__ = ["batch"]
 
@@ -25,9 +25,10 @@ def batch(
     """Forecast every stored series from its last reading, or from its last one up to `at`."""
     if nothing := tasks.skipped(job):
         return nothing
-    tasks.tidy(job)
-    request = Request(_utc(at), horizon, shards)
-    return notices.forecasted(job, tasks.forecast(job, request, model=model, runner=runner))
+    with alerts.failing(job, "batch"):
+        tasks.tidy(job)
+        request = Request(_utc(at), horizon, shards)
+        return notices.forecasted(job, tasks.forecast(job, request, model=model, runner=runner))
 
 
 def _utc(at: datetime | None) -> datetime | None:

@@ -4,7 +4,7 @@ from prefect import flow
 
 from forecasting.config.job import Job
 from forecasting.storage.observations import Merged
-from pipelines import notices, tasks
+from pipelines import alerts, notices, tasks
 
 __all__ = ["ingest"]
 
@@ -12,7 +12,8 @@ __all__ = ["ingest"]
 @flow(name="ingest", persist_result=False, timeout_seconds=3600)
 def ingest(job: Job) -> Merged:
     """Bring the source's rows into the job's table."""
-    raw = tasks.read(job)
-    report = tasks.validate(job, raw)
-    cleaned = tasks.clean(job, raw)
-    return notices.ingested(job, report, tasks.store(job, report, cleaned))
+    with alerts.failing(job, "ingest"):
+        raw = tasks.read(job)
+        report = tasks.validate(job, raw)
+        cleaned = tasks.clean(job, raw)
+        return notices.ingested(job, report, tasks.store(job, report, cleaned))

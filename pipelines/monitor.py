@@ -6,7 +6,7 @@ from prefect import State, flow
 
 from forecasting.config.job import Job
 from forecasting.monitor.findings import Findings
-from pipelines import notices, tasks
+from pipelines import alerts, notices, tasks
 
 __all__ = ["monitor"]
 
@@ -16,13 +16,15 @@ def monitor(job: Job, act: bool = True) -> Findings | State[Any]:
     """Check the live model; with `act`, renew its intervals if they fail, request a training, or call a person."""
     if nothing := tasks.skipped(job):
         return nothing
-    findings = tasks.look(job)
-    notices.watched(job, findings)
-    if not (act and findings.due):
+    with alerts.failing(job, "monitor"):
+        findings = tasks.look(job)
+        notices.watched(job, findings)
+        alerts.watched(job, findings)
+        if not (act and findings.due):
+            return findings
+        sent = notices.requested(job, findings)
+        if findings.action == "recalibrate":
+            tasks.renew_intervals(job, findings)
+        elif sent:
+            tasks.settle(findings)
         return findings
-    sent = notices.requested(job, findings)
-    if findings.action == "recalibrate":
-        tasks.renew_intervals(job, findings)
-    elif sent:
-        tasks.settle(findings)
-    return findings

@@ -11,7 +11,7 @@ from forecasting.cli.discovery import init, try_out
 from forecasting.cli.forecasting import forecast
 from forecasting.cli.insight import inspect
 from forecasting.cli.jobs import backtest, check, ingest, run, schema, train, tune
-from forecasting.cli.operation import backup, deploy, monitor
+from forecasting.cli.operation import backup, deploy, monitor, notify
 from forecasting.cli.registry import models, promote, rollback
 from forecasting.cli.service import new_key, serve
 from forecasting.errors import GatecastError, no_space, not_installed
@@ -55,7 +55,7 @@ app.command("try")(try_out)
 for group in (
     (run, ingest, check, train, tune, backtest, forecast),
     (models, inspect, promote, rollback),
-    (monitor, deploy, serve, backup, schema),
+    (monitor, notify, deploy, serve, backup, schema),
 ):
     for command in group:
         app.command(epilog=_EVERYWHERE)(command)

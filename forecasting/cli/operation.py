@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from forecasting.cli.arguments import Config, Json, print_json, read_job
-from forecasting.errors import ConfigError
+from forecasting.errors import ConfigError, GatecastError
 from pipelines.calls import in_process
 
-__all__ = ["backup", "deploy", "monitor"]
+__all__ = ["backup", "deploy", "monitor", "notify"]
 
 
 def backup(
@@ -120,3 +120,40 @@ def monitor(
     show("worst series", findings.worst)
     show("rules", rules)
     typer.echo(f"{findings.verdict}: {findings.summary}")
+
+
+def notify(
+    config: Config,
+    test: Annotated[bool, typer.Option("--test", help="Send a test message to every sink, now.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the messages about the job, or send a test.
+
+    The sinks are those of `notify` in CONFIG, else of the file in GATECAST_NOTIFY.
+    """
+    job = read_job(config)
+    from forecasting.cli.tables import show
+    from forecasting.lifecycle.home import open_home
+    from forecasting.notify.outbox import history, sinks_of, try_out
+
+    home = open_home()
+    names = [name for name, sink in sinks_of(job, home.notify) if sink is not None]
+    if not names:
+        raise ConfigError(f"{config} tells nobody; set notify in it, or GATECAST_NOTIFY to a file with the same keys")
+    posted = try_out(job, home.notify) if test else history(home.store, job.name)
+    rows = [
+        {
+            "at": f"{one.created:%Y-%m-%d %H:%M}",
+            "sink": one.sink,
+            "message": one.title,
+            "state": one.state,
+            "why": one.why,
+        }
+        for one in posted
+    ]
+    if as_json:
+        print_json({"name": job.name, "sinks": names, "messages": rows})
+    else:
+        show(f"{job.name}: messages to {', '.join(names)}", rows)
+    if test and (lost := [one for one in posted if one.state != "sent"]):
+        raise GatecastError("; ".join(f"{one.sink}: {one.why}" for one in lost))

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from forecasting.config.evaluation import Backtest, Gate, Ngram
 from forecasting.config.head import Head, NumberHead
 from forecasting.config.network import AutoModel, Model
+from forecasting.config.notify import Notify
 from forecasting.config.operation import Forecast, Monitor, Schedule
 from forecasting.config.rules import RULES
 from forecasting.config.section import Section, faults_of
@@ -79,6 +80,9 @@ class Job(Section):
     monitor: Monitor = Monitor()
     """When a live model needs attention."""
 
+    notify: Notify | None = None
+    """Who is told when something happens; `null`: those in the file that `GATECAST_NOTIFY` names."""
+
     @property
     def kind(self) -> Literal["numbers", "symbols"]:
         """The kind of forecast: numbers or symbols."""
@@ -91,8 +95,9 @@ class Job(Section):
 
     @property
     def result_content(self) -> dict[str, Any]:
-        """The part of the job that its results depend on, as plain data: without schedule and monitoring."""
-        return self.model_dump(mode="json", exclude={"schedule", "monitor"})
+        """The part of the job that its results depend on, as plain data: without schedule, monitoring, and whom
+        to tell."""
+        return self.model_dump(mode="json", exclude={"schedule", "monitor", "notify"})
 
     @classmethod
     def _complete(cls, content: Any) -> Any:

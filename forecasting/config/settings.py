@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     datasets: Path = Path("../shared/datasets")
     """Larger public data of some jobs, tests, and benchmarks."""
 
+    notify: Path | None = None
+    """A YAML file with the keys of [`notify`](configuration.md#notify), for all jobs that do not say whom to tell."""
+
     dask: str | None = None
     """The Dask scheduler of [`--runner dask`](batch.md), such as `tls://scheduler:8786`; by default a cluster on this
     machine."""

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from forecasting.errors import LockedError
 
-__all__ = ["forecast_lock", "promotion_lock", "run_lock", "spool_lock", "trial_lock"]
+__all__ = ["forecast_lock", "notice_lock", "promotion_lock", "run_lock", "spool_lock", "trial_lock"]
 
 _PATIENCE: Final = 600.0  # seconds
 _FOREVER: Final = -1.0
@@ -25,6 +25,11 @@ def run_lock(folder: Path, job: str, *, waiting: Callable[[str], object]) -> Abs
 def forecast_lock(folder: Path, job: str) -> AbstractContextManager[None]:
     """One batch forecast of a job at a time."""
     return _held(folder, "forecast", job)
+
+
+def notice_lock(folder: Path, job: str, patience: float) -> AbstractContextManager[None]:
+    """One sender of a job's messages at a time; raises LockedError after `patience` seconds."""
+    return _held(folder, "notice", job, patience=patience)
 
 
 def promotion_lock(folder: Path, job: str, patience: float | None = None) -> AbstractContextManager[None]:

@@ -39,6 +39,8 @@ VIEWS: Final = (
     "insight",
     "inspection",
     "monitor",
+    "notify",
+    "py.typed",
     "registry",
     "report",
     "runtime",

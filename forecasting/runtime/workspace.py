@@ -63,6 +63,10 @@ class Workspace:
         """The verdicts of the monitor, a Delta table."""
         return self.tables(job) / "verdicts"
 
+    def notices(self, job: str) -> Path:
+        """The messages about a job, sent and to be sent, a Delta table."""
+        return self.tables(job) / "notices"
+
     def parts(self, job: str) -> Path:
         """Forecasts of shards until they are committed, and of the last few plans."""
         return self.tables(job) / "parts"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from forecasting.columns import CREATED, CUTOFF
 from forecasting.errors import DataError
 from forecasting.monitor.verdict import VERDICTS, state_of
+from forecasting.notify.outbox import history
 from forecasting.storage.reading import reach
 from forecasting.storage.store import Store
 
@@ -49,6 +51,7 @@ class JobMetrics:
         self._judged = gauge(
             "monitor_rule_judged", "Whether there was enough to judge it by; else it is not kept.", "rule"
         )
+        self._messages = gauge("messages", "Messages to people, by what became of them.", "sink", "state")
         self._ages = {
             "data": gauge("data_age_seconds", "Time since the stamp of the last reading."),
             "ingestion": gauge("ingestion_age_seconds", "Time since readings last came."),
@@ -87,6 +90,8 @@ class JobMetrics:
         for kind, stamp in self._stamps(name, verdicts).items():
             if stamp is not None:
                 self._ages[kind].labels(name).set((now - stamp).total_seconds())
+        for (sink, state), count in Counter((one.sink, one.state) for one in history(self._store, name)).items():
+            self._messages.labels(name, sink, state).set(count)
         scores = self._store.scores.read(name)
         if len(scores):
             self._show_accuracy(name, scores)

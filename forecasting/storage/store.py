@@ -1,4 +1,4 @@
-"""The stored tables of one home, by subject: observations, forecasts, live scores, and verdicts of every job."""
+"""The stored tables of one home, by subject: readings, forecasts, scores, verdicts, and messages of every job."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Store:
         self.forecasts = ForecastTables(self.workspace)
         self.scores = KeyedTables(self.workspace.scores, (CUTOFF, VERSION, STEP))
         self.verdicts = KeyedTables(self.workspace.verdicts, (VERSION, "until", "verdict"))
+        self.notices = KeyedTables(self.workspace.notices, ("message", "sink"))
 
     def compact(self, job: str, keep_days: int = 30) -> int:
         """Compact the files of observations and forecasts, and delete those that no recent version needs.
