@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from forecasting.insight.attribution import Explanation
+    from forecasting.insight.gates import Gates
     from forecasting.insight.reach import Reach
 
 __all__ = ["FittedModel", "JudgedFits", "open_model"]
@@ -180,6 +181,32 @@ class FittedModel:
         forecaster, (table, _) = differentiable(self._forecaster, self.name), self._history(df)
         series = _series_of(table, unique_id)
         return explain(forecaster, series if self.spec.layout is None else table, series[UNIQUE_ID].iloc[0])
+
+    def gates(self, df: Any = None, *, unique_id: Any = None) -> Gates:
+        """What the recurrent cells do while the model reads one series, by default the first one, up to its end.
+
+        Gates and states of every unit at every step, for each layer, next to the readings; `df` is as in `predict`.
+        Raises DataError for a series that is not in the table.
+
+        >>> cell = model.gates().cells[0]
+        >>> cell.gates["forget"].shape == (len(cell.ds), cell.units)
+        True
+        """
+        from forecasting.insight.gates import gates
+
+        table, _ = self._history(df)
+        series = _series_of(table, unique_id)
+        return gates(self._forecaster, series if self.spec.layout is None else table, series[UNIQUE_ID].iloc[0])
+
+    def plot_gates(self, df: Any = None, *, unique_id: Any = None) -> go.Figure:
+        """Draw `gates` below the readings, as a Plotly figure.
+
+        >>> "forget gate" in [trace.name for trace in model.plot_gates().data]
+        True
+        """
+        from forecasting.report.gates import picture
+
+        return picture(self.gates(df, unique_id=unique_id))
 
     def save(self, directory: str | Path) -> Path:
         """Write the model as a bundle, a folder of plain data files; a bundle in its place is replaced whole.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -29,29 +30,40 @@ def inspect(
         str | None,
         typer.Option("--explain", metavar="UNIQUE_ID", help="Show what moved the latest forecast of a series."),
     ] = None,
+    gates: Annotated[
+        str | None,
+        typer.Option("--gates", metavar="UNIQUE_ID", help="Show what the cells do while they read a series."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also draw the --gates, next to the readings.")
+    ] = None,
     model: Annotated[str, typer.Option(help="An alias or a version.")] = "champion",
     as_json: Json = False,
 ) -> None:
-    """Look inside a live model: what its forecasts depend on."""
-    if reach == (explain is not None):
-        raise ConfigError("say what to look at: either --reach, or --explain UNIQUE_ID")
+    """Look inside a live model: what its forecasts depend on, and what its cells do."""
+    if [reach, explain is not None, gates is not None].count(True) != 1:
+        raise ConfigError("say what to look at: one of --reach, --explain UNIQUE_ID, and --gates UNIQUE_ID")
+    if html is not None and gates is None:
+        raise ConfigError("--html draws what --gates shows; name a series with --gates UNIQUE_ID")
     from forecasting.insight.sample import open_live
     from forecasting.lifecycle.home import open_home
 
     home = open_home()
     live = open_live(home, name, model)
     about = {"name": name, "version": live.version}
-    if explain is None:
+    if reach:
         _reach(home, live, about, as_json)
-    else:
+    elif explain is not None:
         _explain(home, live, explain, about, as_json)
+    elif gates is not None:
+        _gates(home, live, gates, about, html, as_json)
 
 
 def _reach(home: Home, live: Live, about: dict[str, Any], as_json: bool) -> None:
     from forecasting.insight.reach import reach
-    from forecasting.insight.sample import some_readings, windows_of
+    from forecasting.insight.sample import differentiable, some_readings, windows_of
 
-    model = live.forecaster
+    model = differentiable(live.forecaster, about["name"])
     found = reach(model, windows_of(model, some_readings(home, about["name"], model.spec)))
     if as_json:
         print_json(about | found.plain())
@@ -61,15 +73,32 @@ def _reach(home: Home, live: Live, about: dict[str, Any], as_json: bool) -> None
 
 def _explain(home: Home, live: Live, unique_id: str, about: dict[str, Any], as_json: bool) -> None:
     from forecasting.insight.attribution import explain
-    from forecasting.insight.sample import readings_of
+    from forecasting.insight.sample import differentiable, readings_of
     from forecasting.insight.wording import sentence
 
-    found = explain(live.forecaster, readings_of(home, about["name"], live.forecaster.spec, unique_id), unique_id)
+    model = differentiable(live.forecaster, about["name"])
+    found = explain(model, readings_of(home, about["name"], model.spec, unique_id), unique_id)
     sentences = [sentence(found, step) for step in range(1, len(found.ds) + 1)]
     if as_json:
         print_json(about | found.plain() | {"sentence": sentence(found), "sentences": sentences})
     else:
         _show_explanation(about["name"], found, sentences)
+
+
+def _gates(home: Home, live: Live, unique_id: str, about: dict[str, Any], html: Path | None, as_json: bool) -> None:
+    from forecasting.cli.cells import show_gates
+    from forecasting.insight.gates import gates
+    from forecasting.insight.sample import readings_of
+
+    found = gates(live.forecaster, readings_of(home, about["name"], live.forecaster.spec, unique_id), unique_id)
+    if html is not None:
+        from forecasting.report.gates import save
+
+        save(html, found, f"{about['name']}, version {about['version']}")
+    if as_json:
+        print_json(about | found.plain())
+    else:
+        show_gates(about["name"], found)
 
 
 def _show_reach(name: str, found: Reach) -> None:

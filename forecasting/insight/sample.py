@@ -28,20 +28,20 @@ _SERIES: Final = 32  # whose windows are looked at
 class Live(NamedTuple):
     """A registered version in use."""
 
-    forecaster: QuantileForecaster
+    forecaster: Forecaster
     version: int
 
 
 def open_live(home: Home, job: str, model: str = "champion") -> Live:
-    """Open the bundle of an alias or a version; raises ConfigError for a model of symbols."""
+    """Open the bundle of an alias or a version."""
     found = home.registry.versions.get(job, model)
-    return Live(differentiable(open_forecaster(home.registry.cache.download(job, found.version)), job), found.version)
+    return Live(open_forecaster(home.registry.cache.download(job, found.version)), found.version)
 
 
 def differentiable(forecaster: Forecaster, name: str) -> QuantileForecaster:
     """The forecaster, if it reads numbers; raises ConfigError for a model of symbols."""
     if not isinstance(forecaster, QuantileForecaster):
-        raise ConfigError(f"{name} reads symbols, which have no derivatives; only models of numbers can be inspected")
+        raise ConfigError(f"{name} reads symbols, which have no derivatives; look at its cells instead")
     return forecaster
 
 

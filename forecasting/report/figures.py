@@ -31,6 +31,7 @@ __all__ = [
     "nominal_coverage",
     "panels",
     "reach",
+    "styled",
 ]
 
 READINGS = "#7d8896"
@@ -118,7 +119,11 @@ def _cycle(count: int) -> list[str]:
 
 
 def _figure(*, height: int) -> go.Figure:
-    figure = go.Figure()
+    return styled(go.Figure(), height=height)
+
+
+def styled(figure: go.Figure, *, height: int) -> go.Figure:
+    """The figure with the fonts, colors, and margins of all."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},

@@ -14,12 +14,14 @@ import pytest
 
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
+from forecasting.config.network import Stacked
 from forecasting.evaluation import baselines
 from forecasting.lifecycle.home import open_home
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.series.prepare import prepare
 from tests.cli.tiny import Answer
+from tests.insight.conftest import random_model
 
 
 @pytest.fixture
@@ -69,21 +71,56 @@ def test_explanation_is_sentences_and_json(gatecast_here: Callable[..., Answer],
     assert "down by" in found["sentence"]
 
 
+@pytest.fixture
+def network(live: Path, tmp_path: Path, make_table: Callable[..., pd.DataFrame], make_job: Callable[..., Job]) -> Path:
+    """The same home with a network of random weights as a second version."""
+    opened = open_home()
+    made = random_model(opened.store.observations.read("job"), make_job(), Stacked(cell="lstm", units=(3,)), tmp_path)
+    run = opened.registry.runs.start("job", "other key", {})
+    opened.registry.versions.register("job", run.run_id, made.bundle.path, verdict="passed", metrics={})
+    return live
+
+
+def test_gates_are_a_table_json_and_a_picture(
+    gatecast_here: Callable[..., Answer], network: Path, tmp_path: Path
+) -> None:
+    """Each gate as a line of bars over the six steps of the window; every unit of every step in JSON."""
+    asked = ("inspect", "job", "--gates", "a", "--model", "2")
+    shown = gatecast_here(*asked, "--html", str(tmp_path / "gates.html")).out
+    rows = {line.split("units: ")[1].split()[0]: line for line in shown.splitlines() if "units: " in line}
+    assert list(rows) == ["forget", "input", "output", "size"]
+    assert all(len([sign for sign in row if "▁" <= sign <= "█"]) == 6 for row in rows.values())
+    assert "job, version 2: what its cells do while they read a" in (tmp_path / "gates.html").read_text("utf-8")
+    found = json.loads(gatecast_here(*asked, "--json").out)
+    assert (found["name"], found["version"], found["unique_id"], len(found["ds"])) == ("job", 2, "a", 6)
+    assert found["y"] == pytest.approx([4, 8, 1, 2, 4, 8], abs=0.1)
+    (cell,) = found["cells"]
+    assert (cell["cell"], cell["units"], cell["direction"], cell["ds"]) == ("LSTM", 3, "forward", found["ds"])
+    assert np.shape(cell["gates"]["forget"]["steps"]) == np.shape(cell["states"]["cell"]) == (6, 3)
+    assert f"{cell['gates']['forget']['mean']:.2f}" in rows["forget"]
+
+
+def test_a_model_without_cells_says_so(gatecast_here: Callable[..., Answer], live: Path) -> None:
+    """In one sentence, and nothing else."""
+    assert gatecast_here("inspect", "job", "--gates", "a").out == "seasonal_naive has no recurrent cells\n"
+
+
 def test_inspect_says_what_it_needs(gatecast_here: Callable[..., Answer], live: Path) -> None:
     """Neither or both options, a series that is not stored, and a model that is not there."""
     assert gatecast_here("inspect", "job").code == 2
     assert gatecast_here("inspect", "job", "--reach", "--explain", "a").code == 2
+    assert gatecast_here("inspect", "job", "--reach", "--html", "gates.html").code == 2
     unknown = gatecast_here("inspect", "job", "--explain", "c")
     assert (unknown.code, "no series 'c' among its 2" in unknown.err) == (1, True)
     assert gatecast_here("inspect", "bogus", "--reach").code == 1
 
 
-def test_inspection_loads_no_network_library(live: Path) -> None:
-    """Reach and explanation run where TensorFlow and Keras are not installed."""
+def test_inspection_loads_no_network_library(network: Path) -> None:
+    """Reach, explanation, and gates run where TensorFlow and Keras are not installed."""
     code = """
 import sys
 from forecasting.cli.main import app
-for options in (["--reach"], ["--explain", "a"]):
+for options in (["--reach"], ["--explain", "a"], ["--gates", "a", "--model", "2"]):
     app(["inspect", "job", *options], standalone_mode=False)
 import forecasting.nn.exporters.ensemble
 assert not {"keras", "tensorflow", "jax"} & {name.partition(".")[0] for name in sys.modules}

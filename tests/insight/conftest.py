@@ -1,8 +1,10 @@
-"""Linear maps with weights that are known, as live models."""
+"""Linear maps with weights that are known, and networks with random ones, as live models."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,9 +15,12 @@ from forecasting.bundle.engine import Graphs
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.config.job import Job
 from forecasting.evaluation.baselines import Linear, to_onnx
+from forecasting.nn import export as exporter
+from forecasting.nn import heads, models
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.series.prepare import prepare
+from forecasting.training.fit import shapes
 
 LinearModel = Callable[[pd.DataFrame, Job, Linear], QuantileForecaster]
 
@@ -44,3 +49,41 @@ def lag_40(make_table: Callable[..., pd.DataFrame], make_job: Callable[..., Job]
         y.append(0.9 * y[-40] + 0.4 * draw.normal())
     window = {"context": 60, "horizon": 1}
     return make_table({"a": y}), make_job(window=window, backtest={"windows": 20}, train={"validation": 100})
+
+
+def random_model(
+    table: pd.DataFrame, job: Job, params: Any, place: Path, then: Callable[[keras.Model], None] | None = None
+) -> QuantileForecaster:
+    """A network with weights from a fixed seed, changed by `then`, in a bundle of the job's first fold."""
+    cleaned = clean(table, job.series).table
+    data = prepare(cleaned, job, folds(cleaned, job)[0])
+    features, layout = data.features, data.layout
+    keras.utils.set_random_seed(1)
+    network = models.build(params, shapes(job, features, layout), heads.build(job.head))
+    draw = np.random.default_rng(1)
+    network.set_weights([draw.normal(0, 0.4, weight.shape) for weight in network.get_weights()])
+    if then is not None:
+        then(network)
+    spec = spec_for(job, params.name, features, data.scaler, context=job.window.context, layout=layout)
+    output = "quantiles" if job.head.name == "quantile" else "parameters"
+    parts = models.parts(params.name, network).items()
+    graphs = Graphs(**{name: exporter.to_onnx(part, output) for name, part in parts})
+    assemble(place / "bundle", spec, graphs, data.valid, origin=Origin(params=params.model_dump()))
+    return QuantileForecaster(open_bundle(place / "bundle"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers with a fixed seed."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def randomize(rng: np.random.Generator) -> Callable[[Any], Any]:
+    """Give every weight of a layer or model, zeros included, a random value of its own."""
+
+    def apply(built: Any) -> Any:
+        built.set_weights([rng.normal(0.0, 0.4, weight.shape).astype("float32") for weight in built.get_weights()])
+        return built
+
+    return apply

@@ -4,15 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.artifact import Origin, open_bundle
-from forecasting.bundle.assemble import assemble, spec_for
-from forecasting.bundle.engine import Graphs
-from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.config.job import Job
 from forecasting.config.network import ConvLSTM, Stacked
 from forecasting.errors import DataError
@@ -21,30 +16,10 @@ from forecasting.insight.attribution import Explanation, explain
 from forecasting.insight.reach import reach
 from forecasting.insight.sample import windows_of
 from forecasting.insight.wording import causes, cycles, sentence
-from forecasting.nn import heads, models
-from forecasting.nn.export import to_onnx
-from forecasting.series.clean import clean
-from forecasting.series.folds import folds
-from forecasting.series.prepare import prepare
-from forecasting.training.fit import shapes
-from tests.insight.conftest import LinearModel
+from tests.insight.conftest import LinearModel, random_model
 
 Jobs = Callable[..., Job]
 Tables = Callable[..., pd.DataFrame]
-
-
-def random_model(table: pd.DataFrame, job: Job, params: Any, place: Path) -> QuantileForecaster:
-    """A network with weights from a fixed seed, in a bundle of the job's first fold."""
-    cleaned = clean(table, job.series).table
-    data = prepare(cleaned, job, folds(cleaned, job)[0])
-    features, layout = data.features, data.layout
-    keras.utils.set_random_seed(1)
-    network = models.build(params, shapes(job, features, layout), heads.build(job.head))
-    draw = np.random.default_rng(1)
-    network.set_weights([draw.normal(0, 0.4, weight.shape) for weight in network.get_weights()])
-    spec = spec_for(job, params.name, features, data.scaler, context=job.window.context, layout=layout)
-    assemble(place / "bundle", spec, Graphs(to_onnx(network)), data.valid, origin=Origin())
-    return QuantileForecaster(open_bundle(place / "bundle"))
 
 
 def total(found: Explanation) -> np.ndarray:

@@ -233,9 +233,3 @@ def test_a_short_series_is_looked_at_in_its_last_window(make_table: Any, make_jo
     short = make_table({"a": draw.normal(size=7)})
     found = reach(model, windows_of(model, short))
     assert (found.windows, found.memory_horizon) == (1, 1)
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """Random numbers with a fixed seed."""
-    return np.random.default_rng(7)
