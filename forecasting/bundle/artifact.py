@@ -24,6 +24,7 @@ from forecasting.runtime.files import replace_folder
 from forecasting.series.windows import Batch
 
 __all__ = [
+    "WEIGHTS",
     "Bundle",
     "Manifest",
     "Origin",
@@ -41,7 +42,8 @@ FORMAT = 2
 _LONGEST = 1_000_000  # bytes of a manifest
 GOLDEN_TOLERANCE = 1e-5  # of the forecast's own scale
 _MANIFEST = "manifest.json"
-_FILES = ("spec.json", "model.onnx", "conformal.npz", "golden.npz", "step.onnx", "model.keras")
+WEIGHTS = ("model.keras", "members.zip")  # of a network, of an ensemble's networks: a later fit may begin with them
+_FILES = ("spec.json", "model.onnx", "conformal.npz", "golden.npz", "step.onnx", *WEIGHTS)
 _NEEDED = _FILES[:4]
 _PACKAGES = ("gatecast", "keras", "tensorflow", "onnx", "onnxruntime", "numpy")
 
@@ -87,6 +89,11 @@ class Manifest(BaseModel):
         return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
     @property
+    def weights_file(self) -> str | None:
+        """The file that a later fit may begin with, where there is one."""
+        return next((name for name in WEIGHTS if name in self.files), None)
+
+    @property
     def size_mb(self) -> float:
         """Megabytes of all files."""
         return sum(file.size for file in self.files.values()) / 1e6
@@ -111,11 +118,12 @@ def write(
     calibration: Calibration,
     golden: Batch,
     origin: Origin,
-    keras_file: Path | None = None,
+    weights_file: Path | None = None,
 ) -> Path:
     """Write a bundle so that `directory` holds either all of it or nothing new; an old one is replaced.
 
-    `golden` is a small batch of inputs; the forecast that it must always reproduce is computed here.
+    `golden` is a small batch of inputs; the forecast that it must always reproduce is computed here. `weights_file`
+    keeps its name, one of WEIGHTS.
     """
 
     def fill(draft: Path) -> None:
@@ -126,8 +134,8 @@ def write(
         np.savez(draft / "conformal.npz", allow_pickle=False, **calibration.to_arrays())
         expected = _forecast(Predictor(spec, graphs, threads=1), calibration, golden)
         np.savez(draft / "golden.npz", allow_pickle=False, expected=expected, **golden)
-        if keras_file is not None:
-            shutil.copyfile(keras_file, draft / "model.keras")
+        if weights_file is not None:
+            shutil.copyfile(weights_file, draft / weights_file.name)
         manifest = Manifest(
             format=FORMAT,
             created=datetime.now(UTC),
@@ -200,7 +208,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def _checked(directory: Path, registered: str | None) -> tuple[Manifest, dict[str, bytes]]:
-    """The manifest, and the content of every listed file except the Keras file, which is kept for training."""
+    """The manifest, and the content of every listed file except the weights that are kept for training."""
     manifest = _manifest(directory, registered)
     there = {path.name for path in directory.iterdir()} - {_MANIFEST}
     faults = [f"{name}: not a file of a bundle" for name in manifest.files if name not in _FILES]
@@ -215,8 +223,7 @@ def _checked(directory: Path, registered: str | None) -> tuple[Manifest, dict[st
             faults.append(f"{name}: its checksum differs from the manifest's")
     if faults:
         raise ArtifactError("\n".join([f"the bundle {directory} is damaged:", *(f"  - {fault}" for fault in faults)]))
-    files.pop("model.keras", None)
-    return manifest, files
+    return manifest, {name: content for name, content in files.items() if name not in WEIGHTS}
 
 
 def _manifest(directory: Path, registered: str | None) -> Manifest:

@@ -74,7 +74,7 @@ def spec_for(
 
 
 def assemble(
-    directory: Path, spec: Spec, graphs: Graphs, held_out: Windows, *, origin: Origin, keras_file: Path | None = None
+    directory: Path, spec: Spec, graphs: Graphs, held_out: Windows, *, origin: Origin, weights_file: Path | None = None
 ) -> Path:
     """Write the bundle of `graphs`, calibrated on windows that it was not fitted on; raises DataError if there are
     none."""
@@ -104,7 +104,7 @@ def assemble(
         ),
         golden={name: golden[name] for name in predictor.inputs},
         origin=origin,
-        keras_file=keras_file,
+        weights_file=weights_file,
     )
 
 
@@ -128,12 +128,12 @@ def recalibrate(
         return directory
     panel = build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
     window = Window(context=spec.context, horizon=spec.horizon, min_observed=min_observed)
-    keras_file = bundle.path / "model.keras"
+    kept = bundle.manifest.weights_file
     return assemble(
         directory,
         spec,
         read_graphs(bundle.path),
         slide(panel, window, max_gap=spec.series.max_gap, begin=panel.rows_at(since)),
         origin=bundle.manifest.origin,
-        keras_file=keras_file if keras_file.exists() else None,
+        weights_file=bundle.path / kept if kept else None,
     )

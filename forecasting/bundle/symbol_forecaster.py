@@ -153,7 +153,7 @@ def assemble_symbols(
     held_out: Sequence[np.ndarray],
     *,
     origin: Origin,
-    keras_file: Path | None = None,
+    weights_file: Path | None = None,
 ) -> Path:
     """Write the bundle of a model of symbols; its golden forecast uses the first codes outside the training data.
 
@@ -169,5 +169,5 @@ def assemble_symbols(
         calibration=identity(spec.quantiles, spec.horizon),
         golden={"symbols": codes, **states},
         origin=origin,
-        keras_file=keras_file,
+        weights_file=weights_file,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from forecasting.bundle.artifact import Manifest, checksum, open_bundle
+from forecasting.bundle.artifact import WEIGHTS, Manifest, checksum, open_bundle
 from forecasting.errors import UnknownVersionError
 from forecasting.registry.client import connect
 from forecasting.runtime.locks import promotion_lock
@@ -195,8 +195,8 @@ def aliases_of(client: MlflowClient, job: str) -> dict[str, int]:
 
 
 def _content(manifest: Manifest) -> str:
-    """One checksum of all that forecasts; when it was written and the Keras file do not count."""
-    files = {name: file.sha256 for name, file in sorted(manifest.files.items()) if name != "model.keras"}
+    """One checksum of all that forecasts; when it was written and the weights for later fits do not count."""
+    files = {name: file.sha256 for name, file in sorted(manifest.files.items()) if name not in WEIGHTS}
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Origin
+from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import MemberSpec
@@ -16,9 +16,9 @@ from forecasting.config.job import Job
 from forecasting.nn.exporters.ensemble import MemberGraph, combine
 from forecasting.selection.greedy import bagged, loss
 from forecasting.selection.members import Member
-from forecasting.selection.search import search
-from forecasting.selection.space import choose_space
-from forecasting.series.calendar import season_of
+from forecasting.selection.search import go_on, search
+from forecasting.selection.space import choose_space, space_of
+from forecasting.selection.weights import keep, unpack
 from forecasting.series.folds import Fold
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
@@ -30,17 +30,25 @@ from forecasting.training.records import SCRATCH, Fitted, Start
 __all__ = ["fit_auto", "fit_stored"]
 
 
-def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin) -> Fitted:
+def fit_auto(
+    table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin, start: Start = SCRATCH
+) -> Fitted:
     """Search for networks within the job's budget and write the best ensemble as one bundle to `work/bundle`.
 
     `table` must be clean. The choice sees what `fold` may see, and nothing after it. A killed search goes on from
-    `work` and ends with the same members and weights. Raises DataError when there is too little to train on,
-    TrainingError when a loss is not finite.
+    `work` and ends with the same members and weights. A warm `start` searches for nothing: the networks of an older
+    ensemble are trained further, and the shares of its members are chosen anew. Raises DataError when there is too
+    little to train on, TrainingError when a loss is not finite.
     """
     set_up(job.train)
-    space = choose_space(table, job, fold)
+    older = open_bundle(start.bundle) if start.bundle else None
+    space = space_of(table, job, fold, older) if older else choose_space(table, job, fold)
     job, data, watched, _ = space
-    found = [*space.linear(), *search(job, data, fold, watched, season_of(job.series), work / "search")]
+    if older:
+        networks = go_on(space, fold, unpack(older, start, work / "weights"), work / "search")
+    else:
+        networks = search(space, fold, work / "search")
+    found = [*space.linear(), *networks]
     forecasts = [watched.units(one.forecast) for one in found]
     weights = bagged(watched.y, forecasts, job.head.quantiles, watched.cutoffs)
     chosen = [(member, weight) for member, weight in zip(found, weights, strict=True) if weight > 0]
@@ -55,6 +63,7 @@ def fit_auto(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: O
         Graphs(combine(parts, sizes, len(job.head.quantiles))),
         data.valid,
         origin=origin,
+        weights_file=keep([member.weights for member, _ in chosen], work),
     )
     losses = [loss(watched.y, forecast, job.head.quantiles) for forecast in forecasts]
     return Fitted(bundle, _curves(found), _notes(members, job), _tried(found, weights, losses))
@@ -68,11 +77,11 @@ def fit_stored(
     *,
     work: Path,
     origin: Origin,
-    start: Start = SCRATCH,  # noqa: ARG001  (a search begins anew)
+    start: Start = SCRATCH,
 ) -> Fitted:
     """Fit fold `number` of the observations stored as `version`: what a child process is asked to do."""
     data = take(Store(home), job, version)
-    return fit_auto(data.table, data.job, data.folds[number], work, origin=origin)
+    return fit_auto(data.table, data.job, data.folds[number], work, origin=origin, start=start)
 
 
 def _spec(member: Member, weight: float) -> MemberSpec:

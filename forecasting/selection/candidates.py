@@ -50,10 +50,12 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
     dropout = 0.2 if windows < FEW_WINDOWS else 0.1
 
     def stacked(title: str, context: int, **params: object) -> Setting:
+        title = f"{title}, context {context}"
         return Setting(title, StackedModel(params=Stacked.model_validate({"units": [units], **params})), context)
 
     def segrnn(title: str, context: int, **params: object) -> Setting:
         given = {"units": 2 * units, "segment": segment, **params}
+        title = f"{title}, context {context}"
         return Setting(title, SegRNNModel(params=SegRNN.model_validate(given)), context)
 
     linear = {"normalise": "last", "highway_start": "ridge"}

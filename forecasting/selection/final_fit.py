@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,14 +14,13 @@ from forecasting.bundle.artifact import Bundle, open_bundle, read_graphs, write
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import MemberFit, MemberSpec
 from forecasting.config.job import Job
-from forecasting.config.network import SegRNNModel, StackedModel
 from forecasting.errors import TrainingError
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Fit
 from forecasting.nn.exporters.ensemble import MemberGraph, combine, separated
-from forecasting.selection.candidates import Setting
 from forecasting.selection.members import Watched, ridge_member, watch
 from forecasting.selection.search import job_of, training_windows
+from forecasting.selection.weights import Further, resume, setting_of, unpack
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared, prepare
@@ -34,12 +34,11 @@ from forecasting.training.export import origin_of
 from forecasting.training.fit import export_graphs, learned_by, network_for, shapes
 from forecasting.training.loop import learn_all
 from forecasting.training.plan import plan
-from forecasting.training.records import Fitted, Start
+from forecasting.training.records import SCRATCH, Fitted, Start
 from forecasting.training.ridge_start import start_as_ridge
 
 __all__ = ["fit_finally", "fit_finally_stored"]
 
-_MODELS: Final[dict[str, type[StackedModel | SegRNNModel]]] = {"stacked": StackedModel, "segrnn": SegRNNModel}
 _EXAMPLES: Final = 64  # windows on which graph and network are compared
 
 
@@ -48,24 +47,30 @@ class _Spans(NamedTuple):
 
     job: Job
     fold: Fold
+    end: datetime  # the last reading
     everything: Prepared
     judged: Prepared
     watched: Watched
+    older: dict[tuple[str, int], Further]  # where the fits of a warm ensemble began, by title and seed
 
 
-def fit_finally(table: pd.DataFrame, job: Job, judged: Fold, twin: Bundle, work: Path) -> Fitted:
+def fit_finally(
+    table: pd.DataFrame, job: Job, judged: Fold, twin: Bundle, work: Path, *, start: Start = SCRATCH
+) -> Fitted:
     """Train every member of `twin` on every reading of `table`, as it was trained on its fold `judged`.
 
-    Networks take the steps that led to their best weights, the ridge and ridge starts keep their penalty, and other
-    linear maps stay as they are. Features, scaler, shares, spreads and residuals are the twin's: no readings are left
-    that this fit has not seen. `work` keeps the state of each network, so a killed fit goes on. Raises TrainingError if
-    a loss is not finite.
+    Networks take the steps that led to their best weights, from where these began. The ridge and ridge starts keep
+    their penalty, and other linear maps stay as they are. Features, scaler, shares, spreads and residuals are the
+    twin's: no readings are left that this fit has not seen. `work` keeps the state of each network, so a killed fit
+    goes on. Raises TrainingError if a loss is not finite.
     """
     set_up(job.train)
     end = pd.Timestamp(table["ds"].max())
     fold = Fold(end, end, pd.DatetimeIndex([]))
     everything, watched = (prepare(table, job, one, learned=learned_by(twin)) for one in (fold, judged))
-    spans = _Spans(job, judged, everything, watched, watch(watched))
+    older = unpack(open_bundle(start.bundle), start, work / "weights") if start.bundle else []
+    begun = {(one.setting.title, one.fit.seed): one for one in older}
+    spans = _Spans(job, judged, end.to_pydatetime(), everything, watched, watch(watched), begun)
     members = twin.spec.members
     graphs = separated(read_graphs(twin.path).model, len(members))
     parts = [
@@ -97,14 +102,14 @@ def fit_finally_stored(
 ) -> Fitted | str:
     """The last fit of a network, or of an ensemble, on the observations stored as `version`; runs in a child process.
 
-    Returns the reason why there is none, if it failed: the judged model goes on serving. `epochs` and `start` are those
-    of a network; the members of an ensemble have steps of their own, and begin anew.
+    Returns the reason why there is none, if it failed: the judged model goes on serving. `epochs` is that of
+    a network; the members of an ensemble have steps of their own.
     """
     data, judged = take(Store(home), job, version), open_bundle(twin)
     table, fold = data.table, data.folds[-1]
     try:
         if judged.spec.members:
-            return fit_finally(table, data.job, fold, judged, work)
+            return fit_finally(table, data.job, fold, judged, work, start=start)
         return final_fit.fit_finally(table, data.job, fold, judged, work, epochs=epochs, start=start)
     except TrainingError as error:
         return str(error)
@@ -131,14 +136,17 @@ def _ridge(spans: _Spans, member: MemberSpec) -> MemberGraph:
 
 def _network(spans: _Spans, member: MemberSpec, made: MemberFit, place: Path) -> bytes:
     """The graph of a network, trained on all readings for as many steps as led to its best weights."""
-    model = _MODELS[member.model].model_validate({"params": made.params})
-    job = job_of(spans.job, Setting(member.title, model, member.context), made.planned, made.seed)
+    job = job_of(spans.job, setting_of(member, made), made.planned, made.seed)
     keras.utils.clear_session()
     keras.utils.set_random_seed(made.seed)
     everything = slide(spans.everything.train.panel, job.window, max_gap=job.series.max_gap)
     train, valid = training_windows(job, spans.judged, spans.fold), spans.watched.reading(member.context)
     network = network_for(job, spans.everything.features)
-    start_as_ridge(network, train, valid, everything=everything)
+    older = spans.older.get((member.title, made.seed))
+    if older is None:
+        start_as_ridge(network, train, valid, everything=everything)
+    else:
+        everything = resume(network, older, everything, job, until=spans.end)
     planned = plan(job.train, len(everything))
     rounds, title = made.steps // planned.length, f"{member.title}, all readings"
     learn_all(network, everything, job.train, planned, Checkpoint(place), rounds=rounds, title=title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ class Member(NamedTuple):
     forecast: np.ndarray  # (B, H, Q) of the watched windows, scaled
     fit: MemberFit | None = None  # of a network
     seconds: float = 0.0
+    weights: Path | None = None  # the Keras file of a network
 
 
 def watch(data: Prepared) -> Watched:

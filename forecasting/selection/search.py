@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,75 +15,87 @@ from forecasting.bundle.spec import MemberFit
 from forecasting.config.job import Job
 from forecasting.runtime.files import replace_folder
 from forecasting.selection.candidates import FINALISTS, Setting, candidates, rounds, steps_within
-from forecasting.selection.members import Member, Watched
+from forecasting.selection.members import Member
+from forecasting.selection.space import Space
+from forecasting.selection.weights import Further, resume
+from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared
 from forecasting.series.windows import Windows, slide
 from forecasting.training.checkpoint import Checkpoint
+from forecasting.training.export import save_network
 from forecasting.training.fit import export_graphs, network_for
 from forecasting.training.loop import learn_best
 from forecasting.training.plan import plan
 from forecasting.training.ridge_start import start_as_ridge
 
-__all__ = ["job_of", "search", "train_candidate", "training_windows"]
+__all__ = ["go_on", "job_of", "search", "train_candidate", "training_windows"]
 
 BLOCK = 512
 
 
-def search(job: Job, data: Prepared, fold: Fold, watched: Watched, season: int, work: Path) -> list[Member]:
+def search(space: Space, fold: Fold, work: Path) -> list[Member]:
     """Train candidates within the job's budget, and give all that were trained; goes on where `work` stands.
 
     Only the training windows are learned from, and only the validation windows choose.
     """
-    batch = plan(job.train, len(data.train)).batch_size
-    planned = rounds(job, candidates(job, season, len(data.train)), batch)
+    job, windows = space.job, len(space.data.train)
+    batch = plan(job.train, windows).batch_size
+    planned = rounds(job, candidates(job, season_of(job.series), windows), batch)
 
     def trained(candidate: Setting, steps: int, seed: int) -> Member:
         place = work / f"{candidate.title.replace(' ', '-').replace(',', '')}-{steps}-{seed}"
-        return train_candidate(job, data, fold, watched, candidate, (steps, seed), place)
+        return train_candidate(space, fold, candidate, (steps, seed), place)
 
     found = [trained(candidate, steps, job.train.seed) for candidate, steps in planned.first]
     if not planned.seeds:
         return found
-    ranked = sorted(range(len(found)), key=lambda index: _loss(found[index], watched, job))
-    finalists = [planned.first[index][0] for index in ranked[:FINALISTS]]
+    losses = [space.watched.wql(one.forecast, job.head.quantiles) for one in found]
+    finalists = [planned.first[index][0] for index in np.argsort(losses, kind="stable")[:FINALISTS]]
     share = planned.seconds / (len(finalists) * len(planned.seeds))
     for seed in planned.seeds:
         found += [trained(candidate, steps_within(share, candidate, batch), seed) for candidate in finalists]
     return found
 
 
-def _loss(member: Member, watched: Watched, job: Job) -> float:
-    return watched.wql(member.forecast, job.head.quantiles)
+def go_on(space: Space, fold: Fold, networks: Sequence[Further], work: Path) -> list[Member]:
+    """Train the networks of an older ensemble further, each from its weights and with its settings."""
+    return [
+        train_candidate(space, fold, one.setting, (one.fit.planned, one.fit.seed), work / one.weights.stem, one)
+        for one in networks
+    ]
 
 
 def train_candidate(
-    job: Job,
-    data: Prepared,
-    fold: Fold,
-    watched: Watched,
-    candidate: Setting,
-    effort: tuple[int, int],
-    place: Path,
+    space: Space, fold: Fold, candidate: Setting, effort: tuple[int, int], place: Path, older: Further | None = None
 ) -> Member:
-    """The candidate after an `effort` of steps with a seed; recalled where it was trained in `place` before."""
+    """The candidate after an `effort` of steps with a seed; recalled where it was trained in `place` before.
+
+    It begins with the weights of an older fit where they are given, or else as a ridge or at random.
+    """
     record = place / "member"
     if not record.exists():
-        _train(job_of(job, candidate, *effort), data, fold, watched, record, candidate.title)
-    content, kept = (record / "model.onnx").read_bytes(), json.loads((record / "record.json").read_text("utf-8"))
-    forecast = np.load(record / "forecast.npy", allow_pickle=False)
-    channels = len(data.features.inputs)
-    title = f"{candidate.title}, context {candidate.context}"
+        _train(space, fold, job_of(space.job, candidate, *effort), record, candidate.title, older)
+    kept = json.loads((record / "record.json").read_text("utf-8"))
     params = candidate.model.params.model_dump(mode="json")
-    made = MemberFit(params=params, planned=effort[0], steps=kept["steps"], seed=effort[1])
-    family, context = candidate.model.name, candidate.context
-    return Member(family, title, content, context, channels, None, forecast, made, kept["seconds"])
+    return Member(
+        candidate.model.name,
+        candidate.title,
+        (record / "model.onnx").read_bytes(),
+        candidate.context,
+        len(space.data.features.inputs),
+        None,
+        np.load(record / "forecast.npy", allow_pickle=False),
+        MemberFit(params=params, planned=effort[0], steps=kept["steps"], seed=effort[1]),
+        kept["seconds"],
+        record / "model.keras",
+    )
 
 
 def job_of(job: Job, candidate: Setting, steps: int, seed: int) -> Job:
     """The job of one network: its settings, so many steps, and its seed."""
     measured = {"steps": steps, "seed": seed, "epochs": None, "windows_per_epoch": None, "patience": None}
-    train = job.train.model_copy(update={**measured, **candidate.train})
+    train = job.train.model_copy(update={**measured, "average": True, **candidate.train})
     window = job.window.model_copy(update={"context": candidate.context})
     return job.model_copy(update={"model": candidate.model, "train": train, "window": window})
 
@@ -93,14 +106,17 @@ def training_windows(job: Job, data: Prepared, fold: Fold) -> Windows:
     return slide(panel, job.window, max_gap=job.series.max_gap, end=panel.rows_at(fold.at(fold.fit_until)))
 
 
-def _train(job: Job, data: Prepared, fold: Fold, watched: Watched, record: Path, title: str) -> None:
+def _train(space: Space, fold: Fold, job: Job, record: Path, title: str, older: Further | None) -> None:
     begin = time.perf_counter()
     keras.utils.clear_session()
     keras.utils.set_random_seed(job.train.seed)
-    train = training_windows(job, data, fold)
-    valid = watched.reading(job.window.context)
-    network = network_for(job, data.features)
-    start_as_ridge(network, train, valid)
+    train = training_windows(job, space.data, fold)
+    valid = space.watched.reading(job.window.context)
+    network = network_for(job, space.data.features)
+    if older is None:
+        start_as_ridge(network, train, valid)
+    else:
+        train = resume(network, older, train, job, until=fold.fit_until)
     loss = network.get_layer("head").loss
     steps = learn_best(network, loss, train, valid, job.train, Checkpoint(record.parent), title=title)
     graphs, _ = export_graphs(network, job, valid.batch(np.arange(min(len(valid), 64))))
@@ -108,7 +124,7 @@ def _train(job: Job, data: Prepared, fold: Fold, watched: Watched, record: Path,
 
     def fill(draft: Path) -> None:
         (draft / "model.onnx").write_bytes(graphs.model)
-        network.save(draft / "model.keras")
+        save_network(network, draft)
         np.save(draft / "forecast.npy", _forecast(network, valid), allow_pickle=False)
         (draft / "record.json").write_text(json.dumps(kept), encoding="utf-8")
 

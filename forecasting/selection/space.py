@@ -7,15 +7,17 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from forecasting.bundle.artifact import Bundle
 from forecasting.columns import Y
 from forecasting.config.job import Job
 from forecasting.selection.greedy import loss
 from forecasting.selection.members import Member, Watched, linear_members, ridge_member, watch
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold, past
-from forecasting.series.prepare import Prepared, prepare
+from forecasting.series.prepare import Learned, Prepared, prepare
+from forecasting.training.fit import learned_by
 
-__all__ = ["Space", "choose_space", "is_lasting"]
+__all__ = ["Space", "choose_space", "is_lasting", "space_of"]
 
 GAIN: Final = 0.02  # by which a ridge regression must be better with logarithms
 QUARTERS: Final = 4  # of the validation span, in none of which it may be worse
@@ -54,6 +56,12 @@ def choose_space(table: pd.DataFrame, job: Job, fold: Fold) -> Space:
     return logged if is_lasting(plain.watched, plain.forecast, logged.forecast, job.head.quantiles) else plain
 
 
+def space_of(table: pd.DataFrame, job: Job, fold: Fold, older: Bundle) -> Space:
+    """The space of an older ensemble: its transform, features, and scaler."""
+    series = job.series.model_copy(update={"transform": older.spec.table.transform})
+    return _space(table, job.model_copy(update={"series": series}), fold, learned_by(older))
+
+
 def is_lasting(watched: Watched, plain: np.ndarray, logged: np.ndarray, quantiles: tuple[float, ...]) -> bool:
     """Whether the second of two forecasts (B, H, Q) of the watched windows is better in all and in every quarter."""
     order = np.argsort(watched.cutoffs, kind="stable")
@@ -64,7 +72,7 @@ def is_lasting(watched: Watched, plain: np.ndarray, logged: np.ndarray, quantile
     return losses[0][1] < (1 - GAIN) * losses[0][0] and all(new <= old for old, new in losses)
 
 
-def _space(table: pd.DataFrame, job: Job, fold: Fold) -> Space:
-    data = prepare(table, job, fold)
+def _space(table: pd.DataFrame, job: Job, fold: Fold, learned: Learned | None = None) -> Space:
+    data = prepare(table, job, fold, learned=learned)
     watched = watch(data)
     return Space(job, data, watched, ridge_member(data, watched, season_of(job.series), job.head.quantiles))

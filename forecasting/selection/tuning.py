@@ -45,7 +45,7 @@ def tune(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, seconds: floa
     """
     set_up(job.train)
     space = choose_space(table, job, fold)
-    job, data, watched, _ = space
+    job = space.job
     season = season_of(job.series)
     study = _study(work, job.train.seed)
     while len(_done(study)) < LEAST_TRIALS or _spent(study) < seconds:
@@ -53,10 +53,10 @@ def tune(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, seconds: floa
         setting = suggest(trial, job, season)
         steps = steps_within(seconds / TRIALS, setting, setting.train["batch_size"])
         place = work / f"trial-{trial.number}"
-        member = train_candidate(job, data, fold, watched, setting, (steps, job.train.seed), place)
+        member = train_candidate(space, fold, setting, (steps, job.train.seed), place)
         trial.set_user_attr("seconds", member.seconds)
         trial.set_user_attr("steps", max(member.fit.steps if member.fit else 0, 1))
-        study.tell(trial, watched.wql(member.forecast, job.head.quantiles))
+        study.tell(trial, space.watched.wql(member.forecast, job.head.quantiles))
     best = suggest(_fixed(study.best_trial), job, season)
     steps = steps_within(seconds / TRIALS, best, best.train["batch_size"])
     return Tuned(_tuned(job, best, steps), _trials(study, space))
@@ -83,10 +83,10 @@ def suggest(trial: Any, job: Job, season: int) -> Setting:
     if trial.suggest_categorical("model", ["segrnn", "stacked"]) == "segrnn":
         segment = min(trial.suggest_categorical("segment", [2, 4, 8, 12, 24, 48]), job.window.horizon, context)
         model = SegRNNModel(params=SegRNN.model_validate({"units": units, "segment": segment, **shared}))
-        return Setting(f"segrnn {units}", model, context, train)
+        return Setting(f"segrnn {units}, context {context}", model, context, train)
     layers = trial.suggest_int("layers", 1, 2)
     params = Stacked.model_validate({"units": [units] * layers, **shared})
-    return Setting(f"stacked {layers}×{units}", StackedModel(params=params), context, train)
+    return Setting(f"stacked {layers}×{units}, context {context}", StackedModel(params=params), context, train)
 
 
 def _study(work: Path, seed: int) -> optuna.Study:

@@ -32,8 +32,7 @@ def origin_of(origin: Origin, job: Job, fold: Fold, *, steps: int) -> Origin:
 
 
 def save_network(network: keras.Model, work: Path) -> Path:
-    """Save the network as a Keras file with nothing frozen, so that the next fit may learn all of it."""
-    network.trainable = True
+    """Save the network as a Keras file, for a later fit to begin with."""
     network.save(work / "model.keras")
     return work / "model.keras"
 

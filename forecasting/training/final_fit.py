@@ -45,7 +45,7 @@ def fit_finally(
         start_as_ridge(network, *lessons(table, watched, job, judged, None), everything=train)
     length = twin.manifest.origin.steps // max(epochs, 1)
     planned = plan(job.train, len(train))._replace(length=length, passes=False)
-    devices, checkpoint = describe(network, jit=job.train.jit), Checkpoint(work)
+    devices, checkpoint = describe(network, job.train), Checkpoint(work)
     title = f"{job.model.name} on all readings"
     learn_all(network, train, job.train, planned, checkpoint, rounds=epochs, title=title, notes=devices)
     graphs, parity = export_graphs(network, job, train.batch(np.arange(min(len(train), 64))))
@@ -56,6 +56,6 @@ def fit_finally(
         calibration=twin.calibration,
         golden=twin.golden,
         origin=origin_of(twin.manifest.origin, job, fold, steps=epochs * length).model_copy(update={"parity": parity}),
-        keras_file=save_network(network, work),
+        weights_file=save_network(network, work),
     )
     return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))

@@ -50,7 +50,11 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin
     network = build_network(job, data, start, older)
     if older is None:
         start_as_ridge(network, train, valid)
-    devices, checkpoint, loss = describe(network, jit=job.train.jit), Checkpoint(work), network.get_layer("head").loss
+    devices, checkpoint, loss = (
+        describe(network, job.train),
+        Checkpoint(work),
+        network.get_layer("head").loss,
+    )
     steps = learn_best(network, loss, train, valid, job.train, checkpoint, title=job.model.name, notes=devices)
     origin = origin_of(origin, job, fold, steps=steps)
     example = valid.batch(np.arange(min(len(valid), 64)))
@@ -85,7 +89,7 @@ def build_network(job: Job, data: Prepared, start: Start, older: Bundle | None) 
     """The job's network with its first weights, frozen where they are to stay; raises ConfigError, TrainingError."""
     network = network_for(job, data.features, data.layout)
     if older is not None:
-        begin_with(network, older)
+        begin_with(network, older.path / "model.keras")
         freeze(network, start.init)
     return network
 
@@ -138,9 +142,9 @@ def export_graphs(network: keras.Model, job: Job, example: Batch) -> tuple[Graph
 
 def write_bundle(network: keras.Model, graphs: Graphs, data: Prepared, job: Job, work: Path, *, origin: Origin) -> Path:
     """Calibrate the graphs on the validation windows and write the bundle."""
-    keras_file = save_network(network, work)
+    weights_file = save_network(network, work)
     spec = spec_for(job, job.model.name, data.features, data.scaler, context=job.window.context, layout=data.layout)
-    return assemble(work / "bundle", spec, graphs, data.valid, origin=origin, keras_file=keras_file)
+    return assemble(work / "bundle", spec, graphs, data.valid, origin=origin, weights_file=weights_file)
 
 
 def fit_stored(

@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple, cast
 import pandas as pd
 
 from forecasting.bundle.artifact import Bundle
+from forecasting.columns import Y
 from forecasting.config.job import Job
-from forecasting.config.network import Auto, Network
+from forecasting.config.network import Network
 from forecasting.series.folds import Fold
 from forecasting.series.layout import learn_layout
 
@@ -56,12 +57,12 @@ def objections(bundle: Bundle, job: Job, folds: Sequence[Fold], known: pd.DataFr
     `fit_until`, nor chosen by readings after its `seen_until`, since those judge the fit. `known` is the part that the
     first fold may learn from.
     """
-    if isinstance(job.model.params, Auto) or bundle.spec.members:
-        return ["an ensemble is chosen anew at every training"]
     if bundle.spec.baseline:
         return [f"it is the baseline {bundle.spec.model}, not a network"]
-    if "model.keras" not in bundle.manifest.files:
-        return ["its bundle holds no model.keras"]
+    if bundle.manifest.weights_file is None:
+        return ["its bundle holds no weights of a network"]
+    if bundle.spec.table.transform == "log" and not (known[Y].dropna() > 0).all():
+        return ["it reads logarithms, and not all readings are above 0"]
     moved = _other_network(bundle, job)
     if not moved and bundle.spec.layout != learn_layout(known, job.series):
         moved = ["its layout differs"]
@@ -80,6 +81,8 @@ def _other_network(bundle: Bundle, job: Job) -> list[str]:
         "head.quantiles": (quantiles if job.symbolic else spec.quantiles, quantiles),
         **{f"series.{name}": (getattr(spec.series, name), getattr(job.series, name)) for name in _READ},
     }
+    if spec.model == job.model.name == "auto" and "transform" not in job.series.model_fields_set:
+        del pairs["series.transform"]  # `auto` chose it
     if spec.model == job.model.name:
         pairs |= _params(bundle.manifest.origin.params, cast(Network, job.model.params))
     return [f"its {name} is {its}, the job's is {ours}" for name, (its, ours) in pairs.items() if its != ours]

@@ -61,17 +61,17 @@ def fit_symbols(
     params = cast(InStep, job.model.params)  # a job of symbols has no other network
     network = network_of(params, data.vocabulary.size, steps=steps)
     if older:
-        begin_with(network, older)
+        begin_with(network, older.path / "model.keras")
         freeze(network, start.init)
     given = lessons(data.train, data.valid, job.train, steps=steps, carry=params.carry)
     config, learner = in_lanes(job.train, given), many_to_many.carrying(network, given.train.lanes)
-    devices, checkpoint, loss = describe(network, jit=job.train.jit), Checkpoint(work), network.get_layer("head").loss
+    devices, checkpoint, loss = describe(network, job.train), Checkpoint(work), network.get_layer("head").loss
     done = learn_best(learner, loss, given.train, given.valid, config, checkpoint, title=job.model.name, notes=devices)
     graphs, parity = chunk_graph(network, given.valid.batch(np.arange(min(len(given.valid), 64)))["symbols"])
     origin = origin_of(origin, job, fold, steps=done).model_copy(update={"parity": parity})
-    keras_file = save_network(network, work)
+    weights_file = save_network(network, work)
     spec = symbol_spec(job, job.model.name, data.vocabulary)
-    bundle = assemble_symbols(work / "bundle", spec, graphs, data.valid, origin=origin, keras_file=keras_file)
+    bundle = assemble_symbols(work / "bundle", spec, graphs, data.valid, origin=origin, weights_file=weights_file)
     return Fitted(bundle, pd.DataFrame(checkpoint.history), tuple(devices))
 
 

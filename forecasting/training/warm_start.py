@@ -6,13 +6,13 @@ import json
 import math
 import zipfile
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import keras
 import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Bundle
 from forecasting.config.job import Job
 from forecasting.errors import DataError, TrainingError
 from forecasting.nn.layers.segments import SharedRecurrence
@@ -25,13 +25,12 @@ __all__ = ["begin_with", "freeze", "replayed"]
 _WRITERS: Final = ("decoder_", "forecaster_")
 
 
-def begin_with(network: keras.Model, bundle: Bundle) -> None:
-    """Load the weights of a bundle into a network built for this job.
+def begin_with(network: keras.Model, path: Path) -> None:
+    """Load the weights of a Keras file into a network built for this job.
 
     Nothing of the file is executed: its configuration is compared as plain JSON, and arrays are read. Raises
     TrainingError if it is another network.
     """
-    path = bundle.path / "model.keras"
     try:
         with zipfile.ZipFile(path) as archive:
             theirs = json.loads(archive.read("config.json"))["config"]
@@ -86,7 +85,8 @@ def _reads(layer: Any) -> bool:
 
 
 def _plain(config: Any) -> Any:
-    """A network's configuration without the numbers that Keras gives to objects in memory."""
+    """A network's configuration without the numbers that Keras gives to objects in memory, and without what is frozen:
+    that is a matter of each fit."""
     if isinstance(config, dict):
-        return {name: _plain(value) for name, value in config.items() if name != "shared_object_id"}
+        return {name: _plain(value) for name, value in config.items() if name not in {"shared_object_id", "trainable"}}
     return [_plain(value) for value in config] if isinstance(config, list) else config

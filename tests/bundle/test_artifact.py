@@ -51,9 +51,9 @@ def vouch(directory: Path, **changes: Any) -> None:
 def test_what_is_written_comes_back(bundle: Path, tmp_path: Path) -> None:
     """Spec, calibration, weights and origin; sizes and checksums are those of the files; nothing else is left."""
     first = open_bundle(bundle)
-    keras_file = tmp_path / "trained"
-    keras_file.write_bytes(b"only kept")
-    again = open_bundle(rewrite(first, tmp_path / "new", keras_file=keras_file))
+    kept = tmp_path / "model.keras"
+    kept.write_bytes(b"only kept")
+    again = open_bundle(rewrite(first, tmp_path / "new", weights_file=kept))
     assert again.spec == first.spec
     assert again.calibration.quantiles == first.calibration.quantiles
     assert np.array_equal(again.calibration.residuals, first.calibration.residuals, equal_nan=True)
@@ -63,7 +63,7 @@ def test_what_is_written_comes_back(bundle: Path, tmp_path: Path) -> None:
     for name, file in again.manifest.files.items():
         content = (tmp_path / "new" / name).read_bytes()
         assert (file.size, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    assert {path.name for path in tmp_path.iterdir()} == {"new", "trained", "bundle"}
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "model.keras", "bundle"}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -116,9 +116,13 @@ def test_all_faults_are_listed_at_once(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, "model.keras"])
-def test_what_was_not_registered_is_never_opened(name: str, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_registered_is_never_opened(
+    name: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Any file exchanged, with a manifest that vouches for it: refused before a graph, an archive or a spec is read."""
-    rewrite(open_bundle(bundle), bundle, keras_file=bundle / "spec.json")
+    kept = tmp_path / "model.keras"
+    kept.write_bytes(b"a network")
+    rewrite(open_bundle(bundle), bundle, weights_file=kept)
     registered = checksum(bundle)
     assert check_files(bundle, registered=registered) == open_bundle(bundle, registered=registered).manifest
     (bundle / name).write_bytes(b"another file")

@@ -267,11 +267,11 @@ def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_
     shapes = models.Shapes(context=12, horizon=4, past=1)
     smaller = models.build(Stacked(cell="gru", units=[4]), shapes, heads.build(NumberHead()))
     with pytest.raises(TrainingError, match="belong to another network"):
-        begin_with(smaller, bundle)
+        begin_with(smaller, bundle.path / "model.keras")
 
     (tmp_path / "model.keras").write_bytes(b"no zip")
     with pytest.raises(TrainingError, match="cannot be read"):
-        begin_with(smaller, bundle._replace(path=tmp_path))
+        begin_with(smaller, tmp_path / "model.keras")
 
     with zipfile.ZipFile(bundle.path / "model.keras") as source, zipfile.ZipFile(tmp_path / "model.keras", "w") as copy:
         for name in source.namelist():
@@ -282,7 +282,7 @@ def test_a_network_file_of_another_network_is_never_half_read(world: World, tmp_
                 content = json.dumps(config).encode()
             copy.writestr(name, content)
     with pytest.raises(TrainingError, match="belong to another network"):
-        begin_with(smaller, bundle._replace(path=tmp_path))
+        begin_with(smaller, tmp_path / "model.keras")
 
 
 def test_scratch_is_what_it_was(world: World, tmp_path: Path) -> None:
