@@ -98,6 +98,12 @@ def _last_fit_is_for_numbers(job: Job) -> Iterator[Fault]:
         yield Fault("train.final_fit", "a network of symbols has no final fit; leave it out")
 
 
+def _states_are_carried_on_one_device(job: Job) -> Iterator[Fault]:
+    if job.symbolic and job.train.devices != 1:
+        got = job.train.devices
+        yield Fault("train.devices", f"a network of symbols carries its states on one device, got {got}; leave it out")
+
+
 def _monitoring_is_for_numbers(job: Job) -> Iterator[Fault]:
     if job.schedule is not None and job.schedule.monitor is not None and job.symbolic:
         yield Fault("schedule.monitor", "forecasts of symbols are not monitored; leave it out")
@@ -206,6 +212,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _symbols_are_read_whole,
     _replay_is_for_single_series_of_numbers,
     _last_fit_is_for_numbers,
+    _states_are_carried_on_one_device,
     _monitoring_is_for_numbers,
     _labels_have_their_head,
     _network_of_symbols_has_its_head,

@@ -68,6 +68,10 @@ class Train(Section):
     weight_decay: float = Field(0.0001, ge=0)
     """Weight decay of AdamW."""
 
+    average: bool = False
+    """Whether the weights that are checked and kept are averages over about as many steps as lie between two checks,
+    which evens out the noise of single steps. The networks of `auto` do so."""
+
     clip_norm: float = Field(1.0, gt=0)
     """Longest global norm of the gradient."""
 
@@ -92,6 +96,10 @@ class Train(Section):
     deterministic: bool = True
     """Whether kernels are deterministic on TensorFlow, so that the same seed gives the same network. On a GPU, `false`
     is faster. JAX has no such setting."""
+
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    """Devices that share every batch; `auto`: all GPUs that the process sees. The networks here are small, and one GPU
+    is often as fast: [Several GPUs](gpu.md#several-gpus)."""
 
     seed: int = 1
     """The same seed gives the same network on a CPU."""

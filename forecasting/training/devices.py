@@ -10,14 +10,15 @@ import numpy as np
 from forecasting.config.training import Train
 from forecasting.errors import ConfigError
 
-__all__ = ["compiled", "describe", "gpus", "seed_round", "set_up"]
+__all__ = ["chosen", "compiled", "describe", "gpus", "seed_round", "set_up"]
 
 
 def set_up(config: Train) -> None:
     """Seed every generator, choose the precision of the layers, and ask for deterministic kernels unless told not to.
 
-    TensorFlow keeps that wish until its process ends.
+    TensorFlow keeps that wish until its process ends. Raises ConfigError if there are fewer devices than configured.
     """
+    _share(chosen(config.devices))
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic and keras.backend.backend() == "tensorflow":
@@ -61,14 +62,15 @@ def seed_round(network: keras.Model, seed: int, number: int) -> None:
         state.assign(value)
 
 
-def describe(network: keras.Model, *, jit: bool | Literal["auto"] = "auto") -> list[str]:
+def describe(network: keras.Model, config: Train) -> list[str]:
     """One line for the device and its compiler, one for each recurrent layer: fused, or the reason why not.
 
-    Raises ConfigError where `jit` cannot be had.
+    Raises ConfigError where `train.jit` or `train.devices` cannot be had.
     """
-    cards, backend = gpus(), keras.backend.backend()
-    compiler = f"{backend}, compiled by XLA" if compiled(network, jit) else backend
-    lines = [f"device: {cards[0] if cards else 'CPU'} ({compiler})"]
+    cards, backend, count = gpus(), keras.backend.backend(), len(chosen(config.devices))
+    compiler = f"{backend}, compiled by XLA" if compiled(network, config.jit) else backend
+    device = cards[0] if cards else "CPU"
+    lines = [f"device: {f'{count} × ' if count > 1 else ''}{device} ({compiler})"]
     for layer in network.layers:
         reason = _not_fused(layer, bool(cards))
         if reason is not None:
@@ -86,6 +88,41 @@ def gpus() -> list[str]:
             for gpu in tf.config.list_physical_devices("GPU")
         ]
     return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+
+
+def chosen(wanted: int | Literal["auto"]) -> list[str]:
+    """The names of the devices that share every batch; `auto` takes all accelerators, and else the one CPU.
+
+    Raises ConfigError if there are fewer than `wanted`, or if the backend is neither TensorFlow nor JAX.
+    """
+    there = _there()
+    count = wanted if wanted != "auto" else max(len(gpus()), 1)
+    if count > 1 and keras.backend.backend() not in ("tensorflow", "jax"):
+        raise ConfigError(f"train.devices is {wanted}, which needs TensorFlow or JAX; set it to 1")
+    if count > len(there):
+        raise ConfigError(f"train.devices is {count}, but there are {len(there)}: {', '.join(there)}")
+    return there[:count]
+
+
+def _share(devices: list[str]) -> None:
+    """Let JAX place weights on all these devices and split every batch among them; one device shares nothing.
+
+    TensorFlow does it in the train step, see `replicas`.
+    """
+    if keras.backend.backend() == "jax":
+        several = len(devices) > 1
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices) if several else None)
+
+
+def _there() -> list[str]:
+    """All devices of the best kind that the backend has."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return [device.name for device in found]
+    there = keras.distribution.list_devices() if keras.backend.backend() == "jax" else ["the only one"]
+    return [name for name in there if not name.startswith("cpu")] or list(there)
 
 
 # layers that Keras gives to cuDNN, by backend

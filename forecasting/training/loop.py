@@ -9,15 +9,17 @@ import keras
 import numpy as np
 
 from forecasting.config.training import Train
-from forecasting.errors import TrainingError
+from forecasting.errors import ConfigError, TrainingError
 from forecasting.nn.layers.highway import wide_highway_of
 from forecasting.series.windows import Batch
+from forecasting.training.averaging import averaged, averaging, exchange
 from forecasting.training.batches import Batches, Examples, draw, stream
 from forecasting.training.checkpoint import Checkpoint, Round
-from forecasting.training.devices import compiled, seed_round
+from forecasting.training.devices import chosen, compiled, seed_round
 from forecasting.training.parts import in_halves, whole
 from forecasting.training.plan import FitPlan, plan
 from forecasting.training.progress import FitProgress
+from forecasting.training.replicas import on_devices
 from forecasting.training.tbptt import Lanes
 
 __all__ = ["compile_network", "learn", "learn_all", "learn_best", "mean_loss"]
@@ -57,23 +59,37 @@ def learn_all(  # noqa: PLR0913  (a fit has that many parts)
 ) -> None:
     """Compile a network and fit it for the first `rounds` rounds of a plan on all that there is.
 
-    Nothing is left to watch, so its last weights stay. Raises TrainingError if the loss is not finite.
+    Nothing is left to watch, so its last weights stay, or their averages. Raises TrainingError if the loss
+    is not finite.
     """
     learner = compile_network(network, network.get_layer("head").loss, config, planned)
     planned = planned._replace(rounds=rounds, patience=max(rounds, 1))
     learn(learner, everything, everything, config, planned, checkpoint, title=title, notes=notes)
+    if rounds:
+        exchange(learner)  # its averaged weights are those that stay
 
 
 def compile_network(network: keras.Model, loss: Callable[..., object], config: Train, planned: FitPlan) -> keras.Model:
     """AdamW with global-norm clipping (Loshchilov & Hutter 2019; Pascanu et al. 2013) over the steps of the plan.
 
     Returns what learns in place of the network: the network, or the same weights on both halves of a batch. Raises
-    ConfigError where `train.jit` cannot be had.
+    ConfigError where `train.jit` cannot be had, or where the devices cannot share a batch evenly.
     """
     rate = config.learning_rate
     schedule = keras.optimizers.schedules.CosineDecay(rate, max(planned.steps, 1)) if config.decay == "cosine" else rate
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
-    learner = in_halves(network, config, planned.batch_size)
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
+        **(averaging(planned.length) if config.average else {}),
+    )
+    devices = chosen(config.devices)
+    if planned.batch_size % len(devices):
+        raise ConfigError(
+            f"{len(devices)} devices cannot share batches of {planned.batch_size} windows evenly; set train.batch_size "
+            "to a multiple, or train.devices to 1"
+        )
+    learner = on_devices(in_halves(network, config, planned.batch_size), devices)
     learner.compile(optimizer=optimizer, loss=loss, jit_compile=compiled(network, config.jit))
     return learner
 
@@ -95,8 +111,11 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
     if the loss is not finite.
     """
     done = checkpoint.restore(network)
-    previous = any(tensor.name == "previous" for tensor in network.inputs)
-    watched = draw(len(valid), None, 0, planned.watched)
+    if done:
+        exchange(network)
+    previous = any(tensor.name == "previous" for tensor in whole(network).inputs)
+    devices = len(chosen(config.devices))
+    watched = _divisible(draw(len(valid), None, 0, planned.watched), devices)
     held_out = Batches(valid, watched, planned.batch_size, previous=previous)
     with FitProgress(f"training {title}", planned.steps, done=done * planned.length) as progress:
         progress.say("; ".join([f"{title}: {len(train):,} training and {len(valid):,} validation windows", *notes]))
@@ -107,9 +126,13 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
             if checkpoint.exhausted(planned.patience) or _out_of_time(checkpoint, config):
                 break
             seed_round(network, config.seed, number)
-            batches = Batches(train, _order(train, config.seed, planned, number), planned.batch_size, previous=previous)
-            row = _round(network, batches, held_out, number + 1, progress)
-            checkpoint.save(network, row)
+            order = _divisible(_order(train, config.seed, planned, number), devices)
+            batches = Batches(train, order, planned.batch_size, previous=previous)
+            begin = time.perf_counter()
+            loss = mean_loss(network.train_on_batch, progress.watch(batches))
+            with averaged(network):
+                row = _checked(network, held_out, Round(epoch=number + 1, loss=loss), begin)
+                checkpoint.save(network, row)
             progress.say(_line(row, planned))
 
 
@@ -130,13 +153,18 @@ def _order(train: Examples, seed: int, planned: FitPlan, number: int) -> np.ndar
     return stream(len(train), seed, number * count, count)
 
 
-def _round(network: keras.Model, batches: Batches, held_out: Batches, number: int, progress: FitProgress) -> Round:
-    begin = time.perf_counter()
-    loss = mean_loss(network.train_on_batch, progress.watch(batches))
-    val_loss = mean_loss(network.test_on_batch, held_out)
-    row = Round(epoch=number, loss=loss, val_loss=val_loss, seconds=time.perf_counter() - begin)
+def _divisible(order: np.ndarray, devices: int) -> np.ndarray:
+    """The examples without the last few, so that every device has as many."""
+    return order[: len(order) // devices * devices]
+
+
+def _checked(network: keras.Model, held_out: Batches, row: Round, begin: float) -> Round:
+    """The round, with its validation loss and its seconds since `begin`; raises TrainingError if a loss is not
+    finite."""
+    row["val_loss"] = mean_loss(network.test_on_batch, held_out)
+    row["seconds"] = time.perf_counter() - begin
     if not np.isfinite([row["loss"], row["val_loss"]]).all():
-        raise TrainingError(f"the loss became {row['loss']} in round {number}: lower train.learning_rate")
+        raise TrainingError(f"the loss became {row['loss']} in round {row['epoch']:.0f}: lower train.learning_rate")
     return row
 
 

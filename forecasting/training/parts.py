@@ -9,6 +9,7 @@ from keras import ops
 
 from forecasting.config.training import Train
 from forecasting.training.devices import compiled, gpus
+from forecasting.training.replicas import Replicas
 
 __all__ = ["SMALLEST", "in_halves", "whole"]
 
@@ -23,7 +24,8 @@ def in_halves(network: keras.Model, config: Train, size: int) -> keras.Model:
     TensorFlow runs two chains side by side. Both directions of a bidirectional layer are two chains already, a GPU has
     its fused kernels, the segments of SegRNN are few, and XLA runs its programs one by one: those stay whole.
     """
-    apart = keras.backend.backend() == "tensorflow" and not gpus() and not compiled(network, config.jit)
+    alone = config.devices in (1, "auto")  # CPUs are never shared unless a number of them is given
+    apart = keras.backend.backend() == "tensorflow" and alone and not gpus() and not compiled(network, config.jit)
     if not apart or size < SMALLEST or not _is_chain(network):
         return network
     halves = [network(keras.tree.map_structure(Half(second), network.input)) for second in (False, True)]
@@ -32,6 +34,8 @@ def in_halves(network: keras.Model, config: Train, size: int) -> keras.Model:
 
 def whole(learner: keras.Model) -> keras.Model:
     """The network whose weights learn."""
+    if isinstance(learner, Replicas):
+        return learner.network
     if learner.name != _NAME:
         return learner
     return next(layer for layer in learner.layers if isinstance(layer, keras.Model))

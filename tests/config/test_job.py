@@ -168,6 +168,10 @@ def test_two_faults_of_one_key_are_both_told() -> None:
             {"series": {"freq": "h", "past": ["a"], "future": ["a"]}},
             "series: a must be in only one of past, future, and static",
         ),
+        (
+            {"model": {"name": "in_step"}, "head": {"name": "categorical"}, "train": {"devices": 2}},
+            "train.devices: a network of symbols carries its states on one device, got 2; leave it out",
+        ),
         ({"series": {"freq": "h", "categorical": ["a"]}}, "series.categorical: a is not in past, future, or static"),
         (
             {"series": {"freq": "h", "places": ["a"]}},

@@ -33,7 +33,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_gpu_every_layer_says_so() -> None:
     """One line for the device, one for each recurrent layer and none for any other."""
-    lines = devices.describe(network(cell="lstm", units=[4, 3], dropout=0.1))
+    lines = devices.describe(network(cell="lstm", units=[4, 3], dropout=0.1), Train())
     assert lines == [
         f"device: CPU ({keras.backend.backend()})",
         "lstm_1: generic loop, no GPU",
@@ -48,7 +48,7 @@ def test_gated_cells_take_the_fused_kernel_on_a_gpu(
 ) -> None:
     """The networks are built so that nothing stands in the way, in both directions."""
     on_gpu(monkeypatch)
-    lines = devices.describe(network(cell=cell, bidirectional=bidirectional))
+    lines = devices.describe(network(cell=cell, bidirectional=bidirectional), Train())
     assert lines[0].startswith("device: H200")
     assert [line.split(": ")[1] for line in lines[1:]] == ["fused cuDNN kernel"]
 
@@ -57,7 +57,7 @@ def test_simple_cell_has_no_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> Non
     """Whatever its activation."""
     on_gpu(monkeypatch)
     for activation in ("tanh", "relu"):
-        lines = devices.describe(network(cell="simple", activation=activation))
+        lines = devices.describe(network(cell="simple", activation=activation), Train())
         assert lines[1:] == ["simple_1: generic loop, no fused kernel for SimpleRNN on tensorflow"]
 
 
@@ -79,10 +79,10 @@ def test_every_condition_of_the_kernel_is_named(
     on_gpu(monkeypatch)
     inputs = keras.Input((6, 1))
     one = keras.Model(inputs, keras.layers.GRU(2, name="gru", **options)(inputs))
-    assert devices.describe(one)[1:] == [f"gru: generic loop, {reason}"]
+    assert devices.describe(one, Train())[1:] == [f"gru: generic loop, {reason}"]
 
     monkeypatch.setattr(devices, "gpus", list)
-    assert devices.describe(one)[1:] == [f"gru: generic loop, {reason}; no GPU"]
+    assert devices.describe(one, Train())[1:] == [f"gru: generic loop, {reason}; no GPU"]
 
 
 @pytest.mark.parametrize("layer", [keras.layers.LSTM, keras.layers.GRU])
@@ -98,18 +98,19 @@ def test_keras_decides_the_same(monkeypatch: pytest.MonkeyPatch, layer: Any) -> 
         options = {"activation": activation, "recurrent_activation": gate, "unroll": unroll, "use_bias": bias}
         inputs = keras.Input((6, 1))
         made = layer(2, **options, **reset)
-        said = devices.describe(keras.Model(inputs, made(inputs)))[1].endswith("fused cuDNN kernel")
+        said = devices.describe(keras.Model(inputs, made(inputs)), Train())[1].endswith("fused cuDNN kernel")
         assert said == rnn.cudnn_ok(made.activation, made.recurrent_activation, unroll, bias, **reset)
 
 
 ON_JAX = """
 import importlib, keras, numpy as np
+from forecasting.config.training import Train
 from forecasting.training import devices
 from tests.training.test_devices import network
 rnn = importlib.import_module("keras.src.backend.jax.rnn")
 rnn._is_gpu_available = lambda: True
 devices.gpus = lambda: ["H200"]
-lines = [devices.describe(network(cell=cell)) for cell in ("lstm", "gru")]
+lines = [devices.describe(network(cell=cell), Train()) for cell in ("lstm", "gru")]
 import jax
 x, h, w, u, b = (np.zeros(shape, np.float32) for shape in ((2, 6, 1), (2, 3), (1, 9), (3, 9), (2, 9)))
 print("scan[" in str(jax.make_jaxpr(lambda *given: rnn.gru(
@@ -147,7 +148,7 @@ from tests.training.test_devices import network, step_is_compiled
 config = Train(deterministic=sys.argv[1] == "deterministic", jit={"auto": "auto", "true": True}[sys.argv[2]])
 devices.set_up(config)
 one = network(cell="lstm")
-print(devices.describe(one, jit=config.jit)[0])
+print(devices.describe(one, config)[0])
 one.compile(loss="mae", jit_compile=devices.compiled(one, config.jit))
 print(step_is_compiled(one))
 """
