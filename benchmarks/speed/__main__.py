@@ -1,7 +1,7 @@
 """How fast training, loading, forecasts, and backtests are; other libraries run beside, in the same minutes.
 
     python -m benchmarks.speed train --network lstm --peer FOLDER --json train.json
-    python -m benchmarks.speed data online inference backtest scaling --peer FOLDER
+    python -m benchmarks.speed data online inference backtest scaling startup --peer FOLDER
     KERAS_BACKEND=jax python -m benchmarks.speed gpu
 
 FOLDER is where others are installed: `pip install --target FOLDER torch neuralforecast darts openvino`. Every figure is
@@ -28,6 +28,7 @@ from benchmarks.speed.data import data
 from benchmarks.speed.inference import inference
 from benchmarks.speed.jobs import NETWORKS
 from benchmarks.speed.scaling import scaling
+from benchmarks.speed.startup import startup
 from benchmarks.speed.train import train
 from benchmarks.speed.turns import installed
 
@@ -57,6 +58,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Figures]]] = {
     "inference": lambda options: inference(options.peer, options.runs),
     "backtest": lambda options: backtest(options.peer, options.runs),
     "scaling": lambda _: scaling(),
+    "startup": lambda options: startup(options.runs),
     "gpu": gpu,
 }
 
