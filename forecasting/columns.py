@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AXES",
+    "BASE",
     "CREATED",
     "CUTOFF",
     "DS",
@@ -48,6 +49,7 @@ VERSION: Final = "version"  # of the model in the registry
 CREATED: Final = "created"  # when the forecast was made, UTC
 HINDCAST: Final = "hindcast"  # whether later readings of the series were known when the forecast was made
 SCENARIO: Final = "scenario"  # the name of an alternative of what is known ahead
+BASE: Final = "base"  # the name of the forecast from the stored values, beside alternatives
 SYMBOL: Final = "symbol"  # the forecast symbol, in a job of symbols
 PROBABILITY: Final = "probability"  # of that symbol, given all before it
 UNKNOWN_READ: Final = "unknown"  # symbols of the context that are not in the vocabulary

@@ -72,7 +72,9 @@ def forecasted(job: Job, vintage: Vintage) -> Vintage:
     failures = [{"unique_id": name, "reason": reason} for name, reason in vintage.failures.head(_SHOWN).to_numpy()]
     counts = {"forecasts": vintage.rows, "new": vintage.written, "series without forecast": len(vintage.failures)}
     rows = [{"model": vintage.model, "version": vintage.version, **counts}]
-    create_table_artifact(key=_key(job, "forecasts"), table=rows, description=f"Forecasts of {job.name}.")
+    said = " ".join(f"{one.message}." for one in vintage.cautions)
+    description = f"Forecasts of {job.name}. {said}".strip()
+    create_table_artifact(key=_key(job, "forecasts"), table=rows, description=description)
     if failures:
         create_table_artifact(key=_key(job, "failures"), table=failures, description=f"The first {len(failures)}.")
     return vintage

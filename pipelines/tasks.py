@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from rich.console import Console
 from forecasting import sources
 from forecasting.batch import runners
 from forecasting.batch import vintages as batch
-from forecasting.batch.plan import Request
+from forecasting.batch.alternatives import alternative_of, check_names
+from forecasting.batch.plan import Alternative, Request
 from forecasting.batch.vintages import Absent, Vintage
 from forecasting.bundle.artifact import Origin
 from forecasting.config.job import Job
@@ -62,11 +63,13 @@ __all__ = [
     "fit_baselines",
     "fit_finally",
     "forecast",
+    "forecast_alternatives",
     "forecast_live",
     "live_bundle",
     "look",
     "open_run",
     "read",
+    "read_alternatives",
     "recall",
     "renew_intervals",
     "replace_twin",
@@ -239,6 +242,26 @@ def forecast(job: Job, request: Request, *, model: str = "champion", runner: str
     home = open_home()
     how = runners.runner(runner, home.dask)
     return batch.forecast(home.store, home.registry, job, model=model, request=request, runner=how)
+
+
+@step("reading the alternatives")
+def read_alternatives(job: Job, files: Mapping[str, str]) -> list[Alternative]:
+    """The values known ahead of every alternative: name and file."""
+    check_names([*files])
+    store = open_home().store
+    return [alternative_of(store, job, name, sources.ahead(job, path)) for name, path in files.items()]
+
+
+@step("forecasting with the live model, once for each alternative")
+def forecast_alternatives(
+    job: Job, alternatives: Sequence[Alternative], request: Request, *, model: str = "champion", runner: str = "local"
+) -> dict[str, Vintage | Absent]:
+    """Forecast from the stored values and from each alternative; all of them are stored, by their names."""
+    home = open_home()
+    how = runners.runner(runner, home.dask)
+    return batch.forecast_alternatives(
+        home.store, home.registry, job, alternatives, model=model, request=request, runner=how
+    )
 
 
 @step("forecasting with the live model, if there is one")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from forecasting.api.notices import tell
 from forecasting.api.tables import Edge, Names, read, read_ahead
+from forecasting.bundle.cautions import Caution
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.bundle.spec import Spec, level_quantiles
 from forecasting.columns import CUTOFF, DS, SCENARIO, STEP, UNIQUE_ID, Y, quantile_column
@@ -105,8 +107,9 @@ class FittedModel:
         default the horizon. `future` holds what is known ahead: `unique_id`, `ds`, and the covariates. The columns are
         `unique_id`, `ds`, the median under the model's name, and the ends of central intervals of `level` percent:
         `auto`, `auto-lo-80`, `auto-hi-80`. Of alternatives, `future={"base": table, "heatwave": other}`, each has its
-        forecast, one below the other, and the column `scenario` names it. Raises DataError that lists every fault of
-        the tables, ConfigError if the model cannot go beyond its horizon.
+        forecast, one below the other, and the column `scenario` names it. What a forecast stands on, such as filled
+        values, is logged as a warning, and stands in `attrs["warnings"]` of a pandas table. Raises DataError that lists
+        every fault of the tables, ConfigError if the model cannot go beyond its horizon.
 
         Examples:
             >>> model.predict(level=[80, 95]).columns.tolist()[2:]
@@ -115,14 +118,12 @@ class FittedModel:
         table, edge = self._history(df)
         levels = tuple(level or ())
         if not isinstance(future, Mapping):
-            return edge.out(self._named(self._forecast(table, h, future, levels), levels))
+            return self._told(edge, {"": self._warned(table, h, future, levels)}, levels)
         if not future:
             raise DataError("future names no alternative; give one table, or a dict of tables by their names")
-        parts = [
-            self._named(self._forecast(table, h, ahead, levels), levels).assign(**{SCENARIO: str(name)})
-            for name, ahead in future.items()
-        ]
-        return edge.out(pd.concat(parts, ignore_index=True))
+        return self._told(
+            edge, {str(name): self._warned(table, h, ahead, levels) for name, ahead in future.items()}, levels
+        )
 
     def plot(
         self,
@@ -145,7 +146,7 @@ class FittedModel:
         from forecasting.report.figures import forecast as figure
 
         history = _series_of(self._history(df)[0], unique_id)
-        return figure(history, self._forecast(history, h, future, tuple(level or ())), height=320)
+        return figure(history, self._warned(history, h, future, tuple(level or ()))[0], height=320)
 
     def reach(self, df: Any = None) -> Reach:
         """How far back the model looks: how strongly each step ahead depends on each lag of each input.
@@ -232,13 +233,29 @@ class FittedModel:
             raise DataError("a model that was opened has no table; give it the readings to forecast from")
         return self._table, self._edge
 
-    def _forecast(self, table: pd.DataFrame, h: int | None, future: Any, levels: tuple[int, ...]) -> pd.DataFrame:
+    def _warned(
+        self, table: pd.DataFrame, h: int | None, future: Any, levels: tuple[int, ...]
+    ) -> tuple[pd.DataFrame, tuple[Caution, ...]]:
         ahead = None if future is None else read_ahead(future, self._job, self._edge.names)
         if ahead is not None:
             ahead = ahead[ahead[UNIQUE_ID].isin(table[UNIQUE_ID].unique())]
         if self.spec.symbols is not None:
-            return self._forecaster.forecast(table, ahead, horizon=h)
-        return self._forecaster.forecast(table, ahead, levels=levels, horizon=h)
+            return self._forecaster.warned(table, ahead, horizon=h)
+        return self._forecaster.warned(table, ahead, levels=levels, horizon=h)
+
+    def _told(
+        self, edge: Edge, made: Mapping[str, tuple[pd.DataFrame, tuple[Caution, ...]]], levels: tuple[int, ...]
+    ) -> Any:
+        """The forecasts of all alternatives as one table, and what they stand on."""
+        parts = [
+            self._named(table, levels).assign(**({SCENARIO: name} if name else {})) for name, (table, _) in made.items()
+        ]
+        said = [f"{name}: {one.message}" if name else one.message for name, (_, found) in made.items() for one in found]
+        tell(said)
+        table = edge.out(pd.concat(parts, ignore_index=True))
+        if said and isinstance(table, pd.DataFrame):
+            table.attrs["warnings"] = said
+        return table
 
     def _named(self, forecast: pd.DataFrame, levels: tuple[int, ...]) -> pd.DataFrame:
         """The columns by the names that people of forecasting libraries know."""

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from forecasting.bundle.spec import Spec
 from forecasting.errors import DataError
-from forecasting.runtime.files import write_text
+from forecasting.runtime.files import replace, write_text
 from forecasting.runtime.provenance import numbers_version
 from forecasting.series.frequency import offset_of
 from forecasting.storage import reading
+from forecasting.storage.appending import write_part
+from forecasting.storage.fingerprint import fingerprint
 from forecasting.storage.reading import TableVersion
 
-__all__ = ["Plan", "PlannedModel", "Request", "Shard", "plan"]
+__all__ = ["Alternative", "Plan", "PlannedModel", "Request", "Shard", "plan"]
 
 _FEW: Final = 12_000  # series forecast in one shard, without another process
 _MOST: Final = 8192  # series per shard
@@ -49,12 +52,20 @@ class PlannedModel(_Frozen):
     weights: str
 
 
+class Alternative(NamedTuple):
+    """A named table of values known ahead (unique_id, ds, and some of the covariates) that replace the stored ones."""
+
+    name: str
+    table: pd.DataFrame
+
+
 class Request(NamedTuple):
-    """The request beside the model: the cutoff, the number of steps, and the number of shards."""
+    """The request beside the model: the cutoff, the number of steps, the number of shards, and an alternative."""
 
     at: datetime | None = None
     horizon: int | None = None
     shards: int | None = None
+    alternative: Alternative | None = None
 
 
 class Plan(_Frozen):
@@ -68,6 +79,12 @@ class Plan(_Frozen):
     horizon: int | None
     created: datetime
     shards: tuple[Shard, ...]
+    alternative: str | None = None  # the name of the one that is forecast
+
+    @property
+    def ahead(self) -> Path:
+        """The values of the alternative, a Parquet file in order of (unique_id, ds)."""
+        return self.folder / "ahead.parquet"
 
     @property
     def threads(self) -> int:
@@ -96,13 +113,19 @@ def plan(folder: Path, stored: TableVersion, model: PlannedModel, spec: Spec, re
         horizon=request.horizon,
         created=datetime.now(UTC).replace(tzinfo=None),
         shards=_shards(reading.names(stored), spec, request.shards),
+        alternative=request.alternative.name if request.alternative else None,
     )
+    if request.alternative is not None:
+        values = pa.Table.from_pandas(request.alternative.table, preserve_index=False)
+        replace(made.ahead, lambda draft: write_part(draft, values))
     write_text(path, made.model_dump_json())
     return made
 
 
 def _key(stored: TableVersion, model: PlannedModel, spec: Spec, request: Request) -> str:
-    parts = (stored, model.version, model.weights, spec.model_dump_json(), request, numbers_version())
+    other = request.alternative
+    asked = (*request[:3], other and (other.name, fingerprint(other.table)))
+    parts = (stored, model.version, model.weights, spec.model_dump_json(), asked, numbers_version())
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

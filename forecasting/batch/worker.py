@@ -10,13 +10,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from forecasting.batch.alternatives import with_alternative
 from forecasting.batch.histories import Histories, read, series_read_on
 from forecasting.batch.part_files import Failure, Made, Part, keep, recall
 from forecasting.batch.plan import Plan
 from forecasting.bundle.cautions import Caution, merged
 from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.forecaster import Forecaster, open_forecaster
-from forecasting.columns import CREATED, DS, HINDCAST, MODEL, PROBABILITY, UNIQUE_ID, VERSION, Y, quantile_columns
+from forecasting.columns import (
+    CREATED,
+    DS,
+    HINDCAST,
+    MODEL,
+    PROBABILITY,
+    SCENARIO,
+    UNIQUE_ID,
+    VERSION,
+    Y,
+    quantile_columns,
+)
 from forecasting.errors import DataError
 
 __all__ = ["forecast_shard"]
@@ -32,13 +44,18 @@ def forecast_shard(plan: Plan, number: int) -> Part:
     forecaster = _forecaster(plan.model.bundle, plan.threads)
     clock.lap("open")
     histories = read(plan, plan.shards[number], forecaster.spec)
+    changed = None if plan.alternative is None else with_alternative(histories, plan, forecaster.spec)
     clock.lap("read")
-    made = _forecasts(forecaster, histories, plan.horizon)
+    made = _forecasts(forecaster, histories if changed is None else changed.histories, plan.horizon)
+    if changed is not None:
+        made = changed.beside(made)
     table = made.table
     clock.lap("forecast")
     table[MODEL] = pd.array([plan.model.name] * len(table), dtype="str")
     table[VERSION] = plan.model.version
     table[CREATED] = pd.Timestamp(plan.created)
+    if plan.alternative is not None:
+        table[SCENARIO] = pd.array([plan.alternative] * len(table), dtype="str")
     if plan.at is not None:
         table[HINDCAST] = table[UNIQUE_ID].isin(series_read_on(plan, plan.shards[number]))
     part = keep(path, made)

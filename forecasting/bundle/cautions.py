@@ -15,7 +15,7 @@ from forecasting.series.frequency import offset_of
 from forecasting.series.panel import Panel
 from forecasting.series.windows import Windows
 
-__all__ = ["Caution", "cautions", "extremes", "filled", "merged", "of_series", "stale"]
+__all__ = ["Caution", "cautions", "extremes", "filled", "merged", "of_series", "stale", "stale_ends"]
 
 _SHOWN: Final = 10  # series of one warning
 _LEAST: Final = 0.5  # share of the context that should hold readings
@@ -53,15 +53,21 @@ def stale(names: Sequence[str], ends: np.ndarray, spec: Spec) -> list[Caution]:
 
     Without `max_age` it is one horizon, and only the series are compared: data of the past are no fault.
     """
+    old, what = stale_ends(ends, spec)
+    return _of("stale", what, names, old)
+
+
+def stale_ends(ends: np.ndarray, spec: Spec) -> tuple[np.ndarray, str]:
+    """Which ends (B,) of series are stale, (B,), and how that is said."""
     if not len(ends):
-        return []
+        return np.zeros(0, dtype=bool), ""
     newest = pd.Timestamp(ends.max())
     if spec.max_age is not None:
         newest = max(newest, pd.Timestamp(datetime.now(UTC).replace(tzinfo=None)))
     age = spec.horizon if spec.max_age is None else spec.max_age
     least = (newest - age * offset_of(spec.features.freq)).to_datetime64()
     what = f"ended more than {age} steps before {newest:%Y-%m-%d %H:%M}, and are forecast from there on"
-    return _of("stale", what, names, ends < least)
+    return ends < least, what
 
 
 def filled(grid: pd.DataFrame, spec: Spec) -> list[Caution]:

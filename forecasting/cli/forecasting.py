@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from forecasting.cli.arguments import Config, Json, print_json, read_job
+from forecasting.cli.what_if import forecast_what_if, pairs
 from forecasting.errors import ConfigError
 from pipelines.calls import in_process
 
@@ -47,29 +48,43 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
         int | None, typer.Option(min=1, help="Number of shards (default: from the number of series).")
     ] = None,
     runner: Annotated[str, typer.Option(help="Where shards run: local (processes) or dask.")] = "local",
+    future: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Also forecast an alternative of what is known ahead; repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Forecast every stored series with the live model."""
     job = read_job(config)
-    from forecasting.cli.tables import show
-    from forecasting.storage.outlets import outlet
-    from pipelines.batch import batch
-
     if prompt is not None:
         typer.echo(_continued(job, prompt, length, temperature, seed, model))
         return
     if any(option is not None for option in (length, temperature, seed)):
         raise ConfigError("--length, --temperature, and --seed need --prompt; stored forecasts use the job's settings")
+    options = {"model": model, "at": at, "horizon": horizon, "shards": shards, "runner": runner}
+    if future:
+        forecast_what_if(job, pairs(future), out, as_json=as_json, **options)
+    else:
+        _stored(job, out, as_json=as_json, **options)
+
+
+def _stored(job: Job, out: str | None, *, as_json: bool, **options: Any) -> None:
+    """Forecast every stored series, and print what came of it."""
+    from forecasting.cli.tables import show, show_remarks
+    from forecasting.storage.outlets import outlet
+    from pipelines.batch import batch
+
     write = outlet(out, job.series) if out else None  # a target that cannot be written is reported before the forecast
-    vintage = in_process(batch, job, model=model, at=at, horizon=horizon, shards=shards, runner=runner)
+    vintage = in_process(batch, job, **options)
     if write:
         write(vintage.tables())
     result = {"name": job.name, "model": vintage.model, "version": vintage.version}
     result |= {"rows": vintage.rows, "written": vintage.written, "failed": len(vintage.failures)}
-    covered, warnings = dict(vintage.coverage or {}), vintage.cautions
+    covered, warnings, remarks = dict(vintage.coverage or {}), vintage.cautions, vintage.remarks
     if as_json:
         failures = vintage.failures.head(_FAILURES).to_dict("records")
-        print_json(result | {"coverage": covered, "warnings": [w.plain() for w in warnings], "failures": failures})
+        beside = {"warnings": [one.plain() for one in warnings], "failures": failures}
+        print_json(result | {"coverage": covered, **beside, "series": [one.model_dump() for one in remarks]})
         return
     show(f"{job.name}: forecasts", [result])
     for level, share in covered.items():
@@ -77,8 +92,7 @@ def forecast(  # noqa: PLR0913  (an option of a command is an argument)
     for warning in warnings:
         typer.echo(f"warning: {warning.message}")
     show("first rows", next(vintage.tables()).drop(columns=["created"]).head(12).to_dict("records"))
-    if result["failed"]:
-        show("series without a forecast", vintage.failures.head(12).to_dict("records"))
+    show_remarks([one.model_dump() for one in remarks])
 
 
 def _continued(

@@ -145,7 +145,7 @@ def schema() -> None:
 
 
 def _show_outcome(outcome: Any, as_json: bool) -> None:
-    from forecasting.cli.tables import show
+    from forecasting.cli.tables import show, show_remarks
     from forecasting.report.outcome import summary
 
     if as_json:
@@ -162,6 +162,7 @@ def _show_outcome(outcome: Any, as_json: bool) -> None:
             typer.echo(f"try next {number}: {step}")
         for note in outcome.notes:
             typer.echo(f"note: {note}")
+        show_remarks(outcome.series)
         if outcome.forecasts["rows"]:
             typer.echo(f"{outcome.forecasts['rows']} forecasts in {outcome.forecasts['table']}")
         typer.echo(f"report: {outcome.report}")

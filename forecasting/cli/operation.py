@@ -119,6 +119,8 @@ def monitor(
     show(f"{job.name}: promised and live", findings.scores)
     show("worst series", findings.worst)
     show("rules", rules)
+    if findings.unscored:
+        typer.echo(f"not scored, for only the forecast base is: the alternatives {', '.join(findings.unscored)}")
     typer.echo(f"{findings.verdict}: {findings.summary}")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["show"]
+__all__ = ["show", "show_remarks"]
+
+_SERIES: Final = 24  # with a remark
 
 
 def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -24,6 +26,14 @@ def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
     if not console.is_terminal:
         console.width = max(console.width, 200)
     console.print(table if rows else f"{title}: nothing")
+
+
+def show_remarks(series: Sequence[dict[str, Any]]) -> None:
+    """Print the series without a usual forecast, if there are any."""
+    if series:
+        show("series without a usual forecast", series[:_SERIES])
+    if len(series) > _SERIES:
+        Console().print(f"… and {len(series) - _SERIES} more; --json lists them")
 
 
 def _cell(value: Any) -> str:

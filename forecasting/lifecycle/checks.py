@@ -67,7 +67,7 @@ def leakage(job: Job, champion: Path | None = None) -> CheckResult:
     """The leak audit of the source's rows, with all baselines fitted anew, and with the live model if there is one."""
     raw = sources.read(job)
     validate(raw, job.series).raise_for_errors()
-    table, _, folds, job = dataset(raw, job)
+    table, _, folds, job, _ = dataset(raw, job)
     first = folds[:1]
     with tempfile.TemporaryDirectory() as scratch:
         candidates = fit_baselines(table, job, first, Path(scratch), origin=Origin())

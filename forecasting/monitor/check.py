@@ -146,6 +146,7 @@ def _findings(model: LiveModel, rules: list[LiveRule], recent: pd.DataFrame) -> 
         scores=_beside(recent, live),
         steps=_plain(scores(recent, "step")),
         worst=_worst(scored(model.store, model.job.name, since=model.latest), live.version),
+        unscored=model.store.alternatives.names(model.job.name),
     )
 
 

@@ -35,6 +35,7 @@ class Findings(BaseModel):
     scores: list[dict[str, Any]]  # metric, promised, live
     steps: list[dict[str, Any]]  # the live metrics of each step ahead
     worst: list[dict[str, Any]]  # the series with the largest errors for their size
+    unscored: list[str] = []  # the stored alternatives of what is known ahead
 
 
 def keep(store: Store, findings: Findings, onset: pd.Timestamp | None) -> Findings:

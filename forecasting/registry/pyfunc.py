@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import warnings
@@ -26,6 +27,8 @@ __all__ = ["GatecastModel", "save", "signature"]
 # Imports for forecasting from a bundle, listed one by one: MLflow takes half a minute a model to find them.
 _REQUIREMENTS: Final = ("numpy", "onnxruntime", "pandas", "pydantic", "pyyaml")
 
+log = logging.getLogger("gatecast.registry")
+
 
 class GatecastModel(PythonModel):
     """Forecast every series of a long table from its last reading on."""
@@ -43,13 +46,16 @@ class GatecastModel(PythonModel):
         """Forecast a long table; rows without y after the last reading hold the values known ahead.
 
         `params` may hold `levels`, central intervals in percent, and `aligned`, which puts the quantiles into the rows
-        of the input table, missing where nothing was forecast, as `spark_udf` needs it. Raises DataError on an unusable
+        of the input table, missing where nothing was forecast, as `spark_udf` needs it. What a forecast stands on, such
+        as values that were filled, is logged as a warning. Raises DataError on an unusable
         table.
         """
         labels = dict.fromkeys(self._forecaster.spec.labels & {*model_input.columns}, "str")
         table = model_input.astype({UNIQUE_ID: "str", DS: "datetime64[us]", **labels})
         levels = tuple(int(level) for level in (params or {}).get("levels", ()))
-        forecasts = self._forecaster.forecast(table, levels=levels or None)
+        forecasts, cautions = self._forecaster.warned(table, levels=levels or None)
+        for one in cautions:
+            log.warning(one.message)
         if not (params or {}).get("aligned", False):
             return forecasts
         rows = model_input[[UNIQUE_ID, DS]].astype(dict(forecasts[[UNIQUE_ID, DS]].dtypes))

@@ -27,6 +27,7 @@ class Outcome(BaseModel):
     challengers: list[dict[str, Any]] = []  # first weights, cost and gain of each; the last one is the judged
     final_fit: list[dict[str, Any]] = []  # the rules of the last fit on all readings; none if it was not configured
     forecasts: dict[str, Any]  # rows, and table, model, version, series without any; or the reason for none
+    series: list[dict[str, Any]] = []  # unique_id, forecast, reason: without a forecast, or with a doubtful one
     notes: list[str] = []  # what would otherwise go unsaid: series left out, labels that changed, borrowed scales
     next_steps: list[str] = []  # after a refusal: changes of the job to try
     report: str

@@ -56,7 +56,7 @@ class Report:
     config: str = ""  # the job's YAML
     notes: Sequence[str] = ()  # sentences that stand beneath the verdict
     next_steps: Sequence[str] = ()  # after a refusal: changes of the job to try
-    failures: pd.DataFrame = field(default_factory=pd.DataFrame)  # unique_id, reason: series without a forecast
+    remarks: pd.DataFrame = field(default_factory=pd.DataFrame)  # unique_id, forecast, reason: what single series lack
     reach: Reach | None = None  # of the challenger; none for symbols
 
 
@@ -79,11 +79,17 @@ def _page(content: Report) -> str:
         reach=None if content.reach is None else _reach(content.reach),
         members=None if content.reach is None else tables.plain(_members(content.reach)),
         training=None if content.curves.empty else Card("Loss", _chart(figures.curves(content.curves), "training")),
-        failures=tables.plain(content.failures),
+        remarks=tables.plain(_worded(content.remarks)),
         tried=tables.plain(content.tried),
         validation=tables.plain(content.validation),
         cleaning=tables.plain(content.decisions),
     )
+
+
+def _worded(remarks: pd.DataFrame) -> pd.DataFrame:
+    if remarks.empty:
+        return remarks
+    return remarks.assign(forecast=remarks["forecast"].map({True: "yes", False: "no"}))
 
 
 def _template() -> Template:

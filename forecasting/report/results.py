@@ -35,7 +35,8 @@ from forecasting.report.tracked import described, logged
 from forecasting.runtime.workspace import Workspace
 from forecasting.series.moments import stamps_of
 from forecasting.series.vocabulary import unit_of
-from forecasting.storage import ingestion
+from forecasting.storage import ingestion, remarks
+from forecasting.storage.remarks import Remark
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.records import Fitted
 
@@ -43,6 +44,7 @@ __all__ = ["Finished", "conclude", "parameters"]
 
 _EXAMPLES = 6  # backtest forecasts that the report draws
 _FAILURES = 1000  # series without a forecast in an outcome
+_REMARKS = 10_000  # series with a remark
 _SHOWN_HISTORY = 3  # contexts of history that the report draws of each series
 
 
@@ -122,6 +124,7 @@ def _outcome(registry: Registry, workspace: Workspace, run: Finished, report: Pa
         challengers=costs(job, run.attempts, decision.judgment),
         final_fit=rules_of(run.final),
         forecasts=_where(workspace, job, vintage),
+        series=_remarks(workspace, run),
         notes=[
             *notes(workspace, job, run.data, run.fits[-1], vintage),
             *of_live(job, decision, run.data.folds[-1].fit_until, run.final),
@@ -144,6 +147,20 @@ def _where(workspace: Workspace, job: Job, vintage: Vintage | Absent) -> dict[st
     result = {"rows": vintage.rows, "table": table, "model": vintage.model, "version": vintage.version}
     result |= {"coverage": dict(vintage.coverage or {}), "warnings": [one.plain() for one in vintage.cautions]}
     return result | {"failed": len(vintage.failures), "failures": vintage.failures.head(_FAILURES).to_dict("records")}
+
+
+def _remarks(workspace: Workspace, run: Finished) -> list[dict[str, Any]]:
+    """Every series without a forecast, with an old one, or with one of a model that has not learned from it."""
+    kept = remarks.recall(workspace, run.job.name)
+    if isinstance(run.vintage, Absent) or kept is None:
+        return []
+    short = [
+        Remark(unique_id=name, forecast=True, reason=f"{why}: the model has not learned from it")
+        for name, why in run.data.left_out.items()
+    ]
+    without = {one.unique_id for one in kept.series if not one.forecast}
+    found = (*kept.series, *(one for one in short if one.unique_id not in without))
+    return [one.model_dump() for one in found[:_REMARKS]]
 
 
 def _costs(outcome: Outcome) -> dict[str, float | Sequence[float]]:
@@ -185,7 +202,7 @@ def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
         config=_yaml(job),
         notes=outcome.notes,
         next_steps=outcome.next_steps,
-        failures=pd.DataFrame(outcome.forecasts.get("failures", [])),
+        remarks=pd.DataFrame(outcome.series),
     )
 
 

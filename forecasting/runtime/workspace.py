@@ -55,6 +55,10 @@ class Workspace:
         """Every vintage, a Delta table."""
         return self.tables(job) / "forecasts"
 
+    def alternatives(self, job: str) -> Path:
+        """The vintages of named alternatives of what is known ahead, a Delta table."""
+        return self.tables(job) / "alternatives"
+
     def scores(self, job: str) -> Path:
         """The live scores of the vintages, a Delta table."""
         return self.tables(job) / "scores"
@@ -78,6 +82,10 @@ class Workspace:
     def ingestion(self, job: str) -> Path:
         """The report of the last ingestion."""
         return self.tables(job) / "ingestion.json"
+
+    def remarks(self, job: str) -> Path:
+        """The remarks on single series of the latest forecasts."""
+        return self.tables(job) / "remarks.json"
 
     def run(self, job: str, key: str) -> Path:
         """The working folder of one run, until it ends: the same content, the same folder."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -24,16 +25,18 @@ class Cleaned:
     """A table of unique keys in order of (unique_id, ds), and what was done to it.
 
     `decisions` has one row per kind: decision, count (of rows, or of series for too_short and all_missing),
-    series (how many it touched), note.
+    series (how many it touched), note. `left_out` has the reason for every series that is not in the table.
     """
 
     table: pd.DataFrame
     decisions: pd.DataFrame
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Ledger:
     def __init__(self) -> None:
         self.entries: list[dict[str, object]] = []
+        self.left_out: dict[str, str] = {}
 
     def note(self, decision: str, ids: pd.Series | pd.Index, note: str) -> None:
         if len(ids):
@@ -71,7 +74,7 @@ def clean(table: pd.DataFrame, series: Series) -> Cleaned:
         ledger.note("missing_covariate", table[UNIQUE_ID][table[name].isna()], f"{name} is missing")
     if table.empty:
         raise DataError("no series is left after cleaning:", [str(entry["note"]) for entry in ledger.entries])
-    return Cleaned(table, ledger.table())
+    return Cleaned(table, ledger.table(), ledger.left_out)
 
 
 def _truncated(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.DataFrame:
@@ -173,8 +176,12 @@ def _long_enough(table: pd.DataFrame, series: Series, ledger: _Ledger) -> pd.Dat
     ahead = only_ahead(pd.factorize(table[UNIQUE_ID])[0], table[Y].isna().to_numpy(), table, series)
     nothing = readings.index[(readings == 0).to_numpy() & ~ahead]
     short = readings.index[(readings > 0) & (readings < series.min_length)]
-    ledger.note("all_missing", nothing, "series left out: no reading")
-    ledger.note("too_short", short, f"series left out: fewer than {series.min_length} readings")
+    for decision, ids, why in (
+        ("all_missing", nothing, "no reading"),
+        ("too_short", short, f"fewer than {series.min_length} readings"),
+    ):
+        ledger.note(decision, ids, f"series left out: {why}")
+        ledger.left_out |= dict.fromkeys(map(str, ids), why)
     gone = table[UNIQUE_ID].isin([*nothing, *short])
     return table[~gone].reset_index(drop=True) if gone.any() else table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -21,10 +22,11 @@ class Dataset(NamedTuple):
     decisions: pd.DataFrame
     folds: tuple[Fold, ...]
     job: Job
+    left_out: Mapping[str, str] = {}  # why a series is not in the table
 
 
 def dataset(table: pd.DataFrame, job: Job) -> Dataset:
     """Clean a valid long table and lay the rolling origins of `job` over it; raises DataError if it is too short."""
     cleaned = clean(table, job.series)
     resolved = resolve(job, cleaned.table)
-    return Dataset(cleaned.table, cleaned.decisions, folds(cleaned.table, resolved), resolved)
+    return Dataset(cleaned.table, cleaned.decisions, folds(cleaned.table, resolved), resolved, cleaned.left_out)

@@ -21,7 +21,7 @@ from forecasting.serve.job_metrics import JobMetrics
 from forecasting.serve.keys import Keys
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.middleware import Door
-from forecasting.serve.routes import forecast, health, mlflow, models, oip, pages, readings, vintages
+from forecasting.serve.routes import forecast, health, mlflow, models, oip, pages, readings, upload, vintages
 from forecasting.serve.state import State
 from forecasting.storage.store import Store
 
@@ -59,7 +59,7 @@ def create_app(settings: Settings, serve: ServeSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.intakes = intakes
-    for routes in (forecast, oip, mlflow, models, vintages, readings, health, pages):
+    for routes in (forecast, oip, mlflow, models, vintages, readings, health, pages, upload):
         app.include_router(routes.router)
     app.exception_handler(ServiceError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)

@@ -39,10 +39,10 @@ class Document(BaseModel):
 
 
 def few(most: int) -> BeforeValidator:
-    """Refuses a longer list as a whole."""
+    """Refuses a longer list, or an object of more keys, as a whole."""
 
     def check(content: Any) -> Any:
-        if isinstance(content, list) and len(content) > most:
+        if isinstance(content, list | dict) and len(content) > most:
             raise PydanticCustomError("too_many", "at most {most} items are allowed", {"most": most})
         return content
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal
 
@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pandas as pd
 
-from forecasting.columns import CREATED, CUTOFF, DS, UNIQUE_ID
+from forecasting.columns import CREATED, CUTOFF, DS, SCENARIO, UNIQUE_ID
 from forecasting.errors import GatecastError
 
 __all__ = ["Client", "RefusedError", "UnavailableError"]
@@ -57,7 +57,7 @@ class Client:
     def forecast(
         self,
         history: pd.DataFrame,
-        future: pd.DataFrame | None = None,
+        future: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
         *,
         name: str | None = None,
         h: int | None = None,
@@ -68,16 +68,22 @@ class Client:
 
         What is to be said of the inputs stands in `table.attrs["warnings"]`.
         Of a model of symbols, which reads labels as y: symbol, probability and unknown in place of the quantiles.
-        `future` says what is known ahead; `name` is needed where several models are served. Stamps are UTC; those of
-        the table may have a time zone.
+        `future` says what is known ahead; of named alternatives, `{"base": table, "sale": other}`, each has its
+        forecast, and the column `scenario` names it. `name` is needed where several models are served. Stamps are UTC;
+        those of the table may have a time zone.
         """
         wanted = {"name": name, "h": h, "level": _listed(level), "quantiles": _listed(quantiles)}
-        content = {"columns": _columns(history), **{key: value for key, value in wanted.items() if value is not None}}
-        if future is not None:
+        content: dict[str, Any] = {
+            "columns": _columns(history),
+            **{key: value for key, value in wanted.items() if value is not None},
+        }
+        if isinstance(future, Mapping):
+            content["scenarios"] = {name: _columns(table) for name, table in future.items()}
+        elif future is not None:
             content["future"] = _columns(future)
         answer = self._ask("POST", "/v1/forecast", content)
         table = _table(answer["columns"])
-        table.attrs["warnings"] = [one["message"] for one in answer.get("warnings", [])]
+        table.attrs["warnings"] = [_said(one) for one in answer.get("warnings", [])]
         return table
 
     def send(self, readings: pd.DataFrame, *, name: str | None = None) -> dict[str, Any]:
@@ -121,14 +127,17 @@ class Client:
         cutoff: pd.Timestamp | None = None,
         version: int | None = None,
         since: pd.Timestamp | None = None,
+        scenario: str | None = None,
         limit: int = 50,
     ) -> pd.DataFrame:
         """The newest stored forecasts: `limit` vintages (a series at a cutoff by a version) with all their steps.
 
-        Without `cutoff` and `since` none of more than 30 days, and 1,000 steps, before the newest cutoff.
+        Without `cutoff` and `since` none of more than 30 days, and 1,000 steps, before the newest cutoff. `scenario`
+        is the name of a stored alternative; without it, the forecasts are those that are scored.
         """
         stamps = {"cutoff": _stamp(cutoff), "since": _stamp(since)}
         wanted = {"name": name, "unique_id": unique_id, **stamps, "version": version, "limit": limit}
+        wanted["scenario"] = scenario
         return _table(self._ask("GET", "/v1/vintages", wanted)["vintages"])
 
     def scores(
@@ -177,6 +186,11 @@ def _refusal(answer: httpx.Response) -> RefusedError:
         code, text = "no_service", f"the answer ({answer.status_code}) is not one of Gatecast's"
     kind = UnavailableError if answer.status_code in _AGAIN or answer.status_code >= 500 else RefusedError
     return kind(answer.status_code, code, text)
+
+
+def _said(warning: dict[str, Any]) -> str:
+    """A warning as a sentence, with the alternative that it is about."""
+    return ": ".join(str(warning[key]) for key in (SCENARIO, "message") if key in warning)
 
 
 def _stamp(stamp: pd.Timestamp | None) -> str | None:

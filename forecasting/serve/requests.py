@@ -14,15 +14,17 @@ from forecasting.serve.bodies import Document, few
 from forecasting.serve.errors import SHOWN, ServiceError
 from forecasting.serve.long_tables import Columns, Known, Records, readings_of, table_of
 
-__all__ = ["ForecastQuery", "ForecastRequest", "Numbers", "Shape", "query_of"]
+__all__ = ["SCENARIOS", "ForecastQuery", "ForecastRequest", "Numbers", "Shape", "query_of"]
 
 Shape = Literal["records", "columns"]
 
+SCENARIOS: Final = 20  # alternatives of one request
 _KEYS: Final = (UNIQUE_ID, DS)
 _LEVELS, _QUANTILES = 20, 50  # of one request
 _MOST: Final = 1000  # levels or quantiles that are looked at
 
 Numbers = Annotated[list[float], few(_MOST)]
+Scenarios = Annotated[dict[str, Records | Columns], few(SCENARIOS)]
 
 
 class ForecastRequest(Document):
@@ -32,6 +34,7 @@ class ForecastRequest(Document):
     records: Records | None = Field(None, description="Rows: unique_id, ds, y and the model's covariates.")
     columns: Columns | None = Field(None, description="The same as columns of one length.")
     future: Records | Columns | None = Field(None, description="Rows without y: what is known ahead.")
+    scenarios: Scenarios | None = Field(None, description="In place of future: named alternatives, each a table.")
     h: int | None = Field(None, ge=1, description="Steps, at most the trained horizon; default: all of it.")
     freq: str | None = Field(None, description="Must be the model's own where it is given.")
     level: Numbers | None = Field(None, description="Percent of central intervals, e.g. [80, 95].")

@@ -61,9 +61,9 @@ class State:
         """What is made of a body, off the event loop where it is a large one."""
         return await self.catalog.offload.run(work, large=len(body) > _LARGE)
 
-    async def write(self, found: Forecasts, write: Callable[[], Result]) -> Result:
+    async def write(self, write: Callable[[], Result], *found: Forecasts) -> Result:
         """What is written of forecasts, off the event loop where they are many."""
-        return await self.catalog.offload.run(write, large=found.ds.size > LARGE)
+        return await self.catalog.offload.run(write, large=sum(one.ds.size for one in found) > LARGE)
 
     def allow(self, request: Request, scope: Scope) -> None:
         """Raises ServiceError 401 or 403 where the request's key does not allow that."""

@@ -6,9 +6,10 @@ from typing import Any, Final
 import pandas as pd
 
 from forecasting.config.job import Job
+from forecasting.config.source import FileSource, SqlSource
 from forecasting.sources import file, frames, sql, synthetic, text
 
-__all__ = ["SOURCES", "read"]
+__all__ = ["SOURCES", "ahead", "read"]
 
 SOURCES: Final[dict[str, Callable[[Any, Any, str], pd.DataFrame]]] = {
     "file": file.read,
@@ -22,3 +23,11 @@ SOURCES: Final[dict[str, Callable[[Any, Any, str], pd.DataFrame]]] = {
 def read(job: Job) -> pd.DataFrame:
     """The long table of a job, rows as they come; raise SourceError where it cannot be read."""
     return SOURCES[job.source.kind](job.source, job.series, job.name)
+
+
+def ahead(job: Job, path: str) -> pd.DataFrame:
+    """Values known ahead in a file that is written like the source of the job; see `file.ahead`."""
+    source = job.source if isinstance(job.source, FileSource) else FileSource(path=path)
+    if isinstance(job.source, SqlSource):
+        source = source.model_copy(update={"columns": job.source.columns, "time_zone": job.source.time_zone})
+    return file.ahead(source.model_copy(update={"path": path}), job.series, job.name)

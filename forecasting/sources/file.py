@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forecasting.columns import UNIQUE_ID, Y
 from forecasting.config.series import Series
 from forecasting.config.source import FileSource
 from forecasting.errors import SourceError
@@ -21,7 +22,7 @@ from forecasting.sources.parsing.cells import check_cells, header_of, without_ma
 from forecasting.sources.parsing.numbers import EMPTY
 from forecasting.sources.parsing.paths import matching
 
-__all__ = ["is_text", "raw", "read"]
+__all__ = ["ahead", "is_text", "raw", "read"]
 
 _TEXT = (".csv", ".txt", ".tsv", ".data")
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -47,6 +48,18 @@ def read(source: FileSource, series: Series, name: str) -> pd.DataFrame:
     if table.empty:
         raise SourceError(f"{source.path} holds no rows")
     return table
+
+
+def ahead(source: FileSource, series: Series, name: str) -> pd.DataFrame:
+    """Values known ahead in the files that match: ds, those of `series.future` that they have, and `unique_id`.
+
+    Without the columns that name a series there is no `unique_id`: the values are those of every series. Raise
+    SourceError as `read` does.
+    """
+    tables = [_ahead(path, source, series, name) for path in matching(source.path, key="--future")]
+    if len({UNIQUE_ID in table for table in tables}) > 1:
+        raise SourceError(f"some files of {source.path} name their series and others do not")
+    return pd.concat(tables, ignore_index=True)
 
 
 def is_text(path: Path) -> bool:
@@ -76,6 +89,42 @@ def raw(path: Path, separator: str = ",", encoding: str = "utf-8", header: bool 
         raise SourceError(f"cannot read {path}: {error}") from error
     frame.columns = [str(column) for column in frame.columns]
     return frame.dropna(how="all")
+
+
+def _ahead(path: Path, source: FileSource, series: Series, name: str) -> pd.DataFrame:
+    available = _available(path, source)
+    columns = named.resolve(source.columns, available)
+    given = tuple(column for column in series.future if column in available)
+    if not given:
+        known, shown = ", ".join(series.future), ", ".join(available[:40])
+        raise SourceError(f"{path} has no column that is known ahead ({known}); its columns are: {shown}")
+    ids = named.names_of(columns.unique_id)
+    own = bool(ids) and set(ids) <= set(available)
+    update = {"layout": "long", "y": given[0], "unique_id": columns.unique_id if own else None}
+    source = source.model_copy(update={"columns": columns.model_copy(update=update), "start": None})
+    labels = tuple(column for column in series.categorical if column in given)
+    series = series.model_copy(update={"past": (), "static": (), "future": given, "categorical": labels})
+    table, wrong = named.long_table(_frame(path, source, series), source, series, name=name)
+    if wrong:
+        raise SourceError("\n".join([f"{path} has unreadable values:", *(f"  - {problem}" for problem in wrong)]))
+    if table.empty:
+        raise SourceError(f"{path} holds no rows")
+    return table.drop(columns=[Y] if own else [Y, UNIQUE_ID])
+
+
+def _available(path: Path, source: FileSource) -> list[str]:
+    """The names of all columns of a file."""
+    kind = _kind(path)
+    try:
+        if kind in _PARQUET:
+            names: list[str] = pq.read_schema(path).names
+            return names
+        if kind in _JSON:
+            return [str(column) for column in _rows(path).columns]
+        first = header_of(path, source.separator, source.encoding)
+        return first if source.header else [str(place) for place in range(len(first))]
+    except _BROKEN as error:
+        raise SourceError(f"cannot read {path}: {error}") from error
 
 
 def _kind(path: Path) -> str:

@@ -33,10 +33,13 @@ _DECISIONS = ("decision", "count", "series", "note")
 
 
 class Ingestion(NamedTuple):
-    """Violations (rule, severity, count, message, ids, rows) and decisions (decision, count, series, note)."""
+    """Violations (rule, severity, count, message, ids, rows), decisions (decision, count, series, note), and the reason
+    for every series that was left out.
+    """
 
     violations: pd.DataFrame
     decisions: pd.DataFrame
+    left_out: dict[str, str]
 
 
 def any_length(series: Series) -> Series:
@@ -126,6 +129,7 @@ def record(workspace: Workspace, job: str, report: ValidationReport, cleaned: Cl
     """Keep the report of an ingestion; the one before is replaced whole."""
     content = {"violations": json.loads(report.to_json())["violations"]}
     content["decisions"] = json.loads(cleaned.decisions.to_json(orient="records"))
+    content["left_out"] = dict(cleaned.left_out)
     write_text(workspace.ingestion(job), json.dumps(content))
 
 
@@ -136,4 +140,5 @@ def recall(workspace: Workspace, job: str) -> Ingestion:
     return Ingestion(
         pd.DataFrame(content.get("violations", []), columns=list(_VIOLATIONS)),
         pd.DataFrame(content.get("decisions", []), columns=list(_DECISIONS)),
+        content.get("left_out", {}),
     )

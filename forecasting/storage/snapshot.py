@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -27,6 +28,7 @@ class Snapshot(NamedTuple):
     decisions: pd.DataFrame  # of cleaning
     folds: tuple[Fold, ...]
     job: Job  # with a number in place of every `auto`
+    left_out: Mapping[str, str] = {}  # why a stored series is not in the table
 
 
 def take(store: Store, job: Job, version: int | None = None) -> Snapshot:

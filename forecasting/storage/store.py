@@ -8,6 +8,7 @@ from deltalake import DeltaTable
 
 from forecasting.columns import CUTOFF, STEP, VERSION
 from forecasting.runtime.workspace import Workspace
+from forecasting.storage.alternatives import AlternativeTables
 from forecasting.storage.compaction import compact, vacuum
 from forecasting.storage.forecasts import ForecastTables
 from forecasting.storage.keyed import KeyedTables
@@ -23,18 +24,19 @@ class Store:
         self.workspace = Workspace(home)
         self.observations = ObservationTables(self.workspace)
         self.forecasts = ForecastTables(self.workspace)
+        self.alternatives = AlternativeTables(self.workspace)
         self.scores = KeyedTables(self.workspace.scores, (CUTOFF, VERSION, STEP))
         self.verdicts = KeyedTables(self.workspace.verdicts, (VERSION, "until", "verdict"))
         self.notices = KeyedTables(self.workspace.notices, ("message", "sink"))
 
     def compact(self, job: str, keep_days: int = 30) -> int:
-        """Compact the files of observations and forecasts, and delete those that no recent version needs.
+        """Compact observations, forecasts, and alternatives, and delete the files that no recent version needs.
 
         Files that versions of the last `keep_days` days need stay, and so do all rows. Returns the number of rewritten
         files.
         """
-        paths = [str(place) for place in (self.workspace.observations(job), self.workspace.forecasts(job))]
-        there = [path for path in paths if DeltaTable.is_deltatable(path)]
+        places = (self.workspace.observations, self.workspace.forecasts, self.workspace.alternatives)
+        there = [path for path in (str(place(job)) for place in places) if DeltaTable.is_deltatable(path)]
         rewritten = sum(compact(path) for path in there)
         for path in there:
             vacuum(path, keep_days)

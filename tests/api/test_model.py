@@ -98,6 +98,17 @@ def test_what_is_known_ahead_moves_the_forecast(readings: pd.DataFrame) -> None:
         model.predict()
 
 
+def test_what_a_forecast_stands_on_is_said(
+    model: FittedModel, readings: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log, and with the table; a forecast of whole readings has nothing to say."""
+    assert "warnings" not in model.predict().attrs
+    assert not caplog.messages
+    said = model.predict(readings.head(3)).attrs["warnings"]
+    assert "have readings at fewer than half of the" in said[0]
+    assert caplog.messages == said
+
+
 def test_a_model_that_knows_the_windows_is_not_judged_on_them(
     model: FittedModel, readings: pd.DataFrame, small: Job
 ) -> None:

@@ -25,7 +25,7 @@ def test_forecast_as_of_then_is_a_vintage_of_its_own(
         )
         assert answer.code == 0, answer.err
         result = json.loads(answer.out)
-        keys = {"name", "model", "version", "rows", "written", "failed", "failures", "coverage", "warnings"}
+        keys = {"name", "model", "version", "rows", "written", "failed", "failures", "coverage", "warnings", "series"}
         assert set(result) == keys
         assert (result["rows"], result["written"], result["failed"]) == (12, written, 0)
     read = {"csv": pd.read_csv(tmp_path / "x.csv"), "parquet": pd.read_parquet(tmp_path / "new" / "x.parquet")}

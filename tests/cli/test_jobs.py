@@ -16,7 +16,18 @@ from tests.cli.tiny import WAVE, Answer, rows
 
 OUTCOME = {
     *("name", "run_id", "version", "promoted", "model", "fallback", "champion"),
-    *("verdict", "leaderboard", "forecasts", "report", "challengers", "members", "final_fit", "notes", "next_steps"),
+    *(
+        "verdict",
+        "leaderboard",
+        "forecasts",
+        "report",
+        "challengers",
+        "members",
+        "final_fit",
+        "notes",
+        "next_steps",
+        "series",
+    ),
 }
 
 

@@ -243,6 +243,18 @@ def test_nothing_live_says_what_to_do(born: Any, tmp_path: Path, registry: Any) 
         born.look(now=NOW)
 
 
+def test_alternatives_are_named_and_change_no_score(aged: Callable[..., Any], copy: Callable[..., Any]) -> None:
+    """However wrong they are: only the forecast from the stored values counts."""
+    home = copy(aged())
+    before = home.look(now=NOW)
+    assert before.unscored == []
+    made = home.store.forecasts.read("buoy")
+    home.store.alternatives.keep("buoy", made.assign(scenario="wild", **{"q0.5": 1e6}))
+    after = home.look(now=NOW)
+    assert after.unscored == ["wild"]
+    assert after.scores == before.scores
+
+
 def test_live_scores_agree_with_the_service(aged: Callable[..., Any]) -> None:
     """The monitor and the page for people have one way to score."""
     home = aged()

@@ -303,8 +303,8 @@ def test_reach_is_a_bar_of_each_lag_with_advice_and_members(content: Report, tmp
 
 def test_what_is_noted_stands_beneath_the_verdict(content: Report, tmp_path: Path) -> None:
     """Every sentence, and every series without a forecast with its reason; without any, no section."""
-    failures = pd.DataFrame({"unique_id": ["hole"], "reason": ["it lacks <temp>"]})
-    write(tmp_path / "noted.html", replace(content, notes=["one of two series has no forecast"], failures=failures))
+    remarks = pd.DataFrame({"unique_id": ["hole"], "forecast": [False], "reason": ["it lacks <temp>"]})
+    write(tmp_path / "noted.html", replace(content, notes=["one of two series has no forecast"], remarks=remarks))
     said = " ".join(read(tmp_path / "noted.html").text)
     assert "one of two series has no forecast" in said
     assert "it lacks <temp>" in said

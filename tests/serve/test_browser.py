@@ -285,6 +285,40 @@ def test_file_is_forecast_drawn_and_downloaded(
     assert {"q0.1", "q0.5", "q0.9"} <= set(table.columns)
 
 
+@pytest.mark.parametrize(("width", "phone"), [(390, True), (1280, False)], ids=["phone", "desk"])
+def test_alternatives_are_compared_side_by_side(
+    watch: Any, url: str, tmp_path: Path, rich: tuple[pd.DataFrame, Job], width: int, *, phone: bool
+) -> None:
+    """One table chosen and two pasted as a spreadsheet copies them: three lines, three columns, no overflow."""
+    table = rich[0][(rich[0]["unique_id"] == "a") & rich[0]["y"].notna()].tail(60)
+    table.to_csv(tmp_path / "history.csv", index=False)
+    stamps = pd.date_range(table["ds"].iloc[-1], periods=4, freq="h")[1:]
+    tables = {name: pd.DataFrame({"ds": stamps, "f": f}) for name, f in (("base", 0.0), ("warm", 2.0), ("cold", -2.0))}
+    tables["base"].to_csv(tmp_path / "base.csv", index=False)
+    emulated = {"has_touch": True, "is_mobile": True, "device_scale_factor": 2} if phone else {}
+    page = watch(url, viewport={"width": width, "height": 844}, **emulated).open("/upload?model=farm")
+    page.get_by_label("CSV file").set_input_files(tmp_path / "history.csv")
+    page.get_by_text("Compare alternatives").click()
+    page.get_by_role("button", name="Another alternative").click()
+    page.get_by_label("Table (CSV)").nth(0).set_input_files(tmp_path / "base.csv")
+    for place, name in enumerate(("warm", "cold"), 1):
+        page.get_by_label("Name").nth(place).fill(name)
+        page.get_by_label("or pasted rows").nth(place).fill(tables[name].to_csv(index=False, sep="\t"))
+    page.screenshot(path=tmp_path / f"alternatives-{width}.png", full_page=True)
+    assert (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(BEYOND)) == (width, [])
+    assert page.evaluate(CONTRAST) == []
+
+    page.get_by_role("button", name="Forecast").click()
+    sync_api.expect(page.locator("[data-drawn]")).to_have_count(1)
+    head = page.locator("#answer thead th").all_text_contents()
+    assert [name for name in head if "," not in name] == ["Series", "Step", "Time (UTC)", "base", "warm", "cold"]
+    names = page.evaluate("document.querySelector('[data-drawn]').data.map((one) => one.name)")
+    assert [names[0], *names[3:]] == ["Reading", "base", "warm", "cold"]
+    page.screenshot(path=tmp_path / f"compared-{width}.png", full_page=True)
+    assert (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(BEYOND)) == (width, [])
+    assert page.evaluate(CONTRAST) == []
+
+
 @pytest.fixture(scope="module")
 def wide(
     stocked: Path,

@@ -32,6 +32,8 @@ def test_client_does_everything_against_a_real_service(
                 table.assign(ds=table["ds"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")), name="buoy"
             )
             short = client.forecast(table, name="buoy", h=2, quantiles=[0.9])
+            known, ahead = farm(rich[0])
+            alternatives = client.forecast(known, {"base": ahead, "warm": ahead.assign(f=9.0)}, name="farm")
             kinds = [model["kind"] for model in client.models()]
             stored = client.vintages("buoy", unique_id="a", limit=2)
             scores = client.scores("buoy", by="step")
@@ -46,6 +48,10 @@ def test_client_does_everything_against_a_real_service(
     expected = expected.sort_values("unique_id", ascending=False, kind="stable", ignore_index=True)
     pd.testing.assert_frame_equal(given, expected, rtol=1e-6)
     pd.testing.assert_frame_equal(aware, expected, rtol=1e-6)
+    alone = open_forecaster(copied / "cache" / "farm" / "1").forecast(known, ahead.assign(f=9.0))
+    warm = alternatives[alternatives["scenario"] == "warm"].drop(columns="scenario").reset_index(drop=True)
+    pd.testing.assert_frame_equal(warm, alone, rtol=1e-5)
+    assert len(alternatives) == 2 * len(warm)
     assert list(short.columns) == ["unique_id", "ds", "cutoff", "step", "q0.5", "q0.9"]
     assert kinds == ["drift", "ridge"]
     assert (promoted, back, versions) == (2, 1, [2, 1])
@@ -53,6 +59,13 @@ def test_client_does_everything_against_a_real_service(
     newest = newest[newest["cutoff"] >= stored["cutoff"].min()]
     assert stored["q0.5"].tolist() == newest.sort_values(["cutoff", "ds"], ascending=[False, True])["q0.5"].tolist()
     pd.testing.assert_frame_equal(scores, live_scores(Store(copied), "buoy", "step"), check_dtype=False)
+
+
+def farm(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The last readings of one series with every covariate, and the next values of the one that is known ahead."""
+    known = table[(table["unique_id"] == "a") & table["y"].notna()].tail(40).reset_index(drop=True)
+    stamps = pd.date_range(known["ds"].iloc[-1], periods=20, freq="h", unit="us")[1:]
+    return known, pd.DataFrame({"unique_id": "a", "ds": stamps, "f": 0.5})
 
 
 def web(answer: Callable[[httpx.Request], httpx.Response]) -> Client:
@@ -145,10 +158,10 @@ def _found(document: Any, reference: str) -> bool:
 
 @pytest.mark.parametrize("path", ["/v1/forecast", "/v2/models/buoy/infer", "/invocations/buoy"])
 def test_documented_examples_are_answered(client: Any, path: str) -> None:
-    """Every example of a body gives a forecast with a real model; that of a prompt is for a model of symbols."""
+    """Every example of a body gives a forecast with a real model; those of a prompt and of prices are for others."""
     route = path.replace("buoy", "{name}")
     body = client.get("/openapi.json").json()["paths"][route]["post"]["requestBody"]
     examples = body["content"]["application/json"]["examples"].values()
-    for example in [example for example in examples if "prompt" not in example["value"]]:
+    for example in [example for example in examples if not {"prompt", "scenarios"} & example["value"].keys()]:
         content = {**example["value"], "name": "buoy"} if path == "/v1/forecast" else example["value"]
         assert client.post(path, content).status_code == 200

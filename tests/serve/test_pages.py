@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -20,10 +21,12 @@ import pytest
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
+from forecasting.runtime.workspace import Workspace
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.pages.render import address
 from forecasting.serve.pages.upload import columns_of_csv
 from forecasting.serve.pages.views import example_stamps
+from forecasting.storage.remarks import Remark, Remarks, keep
 from forecasting.storage.store import Store
 
 VIEWS = ["/", "/accuracy", "/results", "/versions", "/upload"]
@@ -406,6 +409,24 @@ def test_upload_keeps_the_limits(client: Any, copied: Path, service: Any, make_k
         assert limited.post("/upload?model=buoy", body, headers=csv | key).status_code == 403
     with service(copied, max_rows=10) as limited:
         assert "12 rows, allowed are 10" in limited.post("/upload?model=buoy", body, headers=csv).text
+
+
+def test_series_without_a_usual_forecast_are_listed_with_their_reasons(copied: Path, service: Any) -> None:
+    """On the page of every series, above its own chart, and for programs."""
+    said = [
+        Remark(unique_id="<gone>", forecast=False, reason="left out of the last ingestion: no reading"),
+        Remark(unique_id="b", forecast=True, reason="stale: its last reading is at noon"),
+    ]
+    keep(Workspace(copied), "buoy", Remarks(version=1, created=datetime(2026, 2, 1), series=tuple(said)))  # noqa: DTZ001
+    with service(copied) as client:
+        first, second = (client.get("/", params={"model": "buoy", "series": name}).text for name in ("a", "b"))
+        answer = client.get("/v1/series/buoy").json()
+    for page in (first, second):
+        assert "2 series without a usual forecast" in page
+        assert '<th scope="row">&lt;gone&gt;</th><td>none</td>' in page
+    assert "Its latest stored forecast" in second
+    assert "Its latest stored forecast" not in first
+    assert answer == {"series": ["a", "b"], "remarks": [one.model_dump() for one in said]}
 
 
 def test_spreadsheet_with_semicolons_and_decimal_commas_is_understood(client: Any) -> None:

@@ -27,7 +27,7 @@ def vintages(client: Any, query: str = "") -> pd.DataFrame:
 
 def test_series_are_listed(client: Any) -> None:
     """All stored names, in order."""
-    assert client.get("/v1/series/buoy").json() == {"series": ["a", "b"]}
+    assert client.get("/v1/series/buoy").json() == {"series": ["a", "b"], "remarks": []}
 
 
 def test_history_is_the_last_readings(client: Any, store: Store) -> None:
@@ -43,7 +43,9 @@ def test_vintages_are_the_stored_forecasts_newest_first(client: Any, store: Stor
     """Every row and column, by cutoff, then by series and step."""
     stored = store.forecasts.read("buoy")
     expected = stored.sort_values(["cutoff", "unique_id", "ds"], ascending=[False, True, True], ignore_index=True)
-    pd.testing.assert_frame_equal(vintages(client), expected)
+    found = vintages(client)
+    assert found.pop("scenario").unique().tolist() == ["base"]
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_pages_together_are_everything(client: Any) -> None:
@@ -57,7 +59,8 @@ def test_pages_together_are_everything(client: Any) -> None:
         offset = told["next"]
     assert [len(page) for page in pages] == [16, 8]
     pd.testing.assert_frame_equal(pd.concat(pages, ignore_index=True), pd.DataFrame(_rows(client)))
-    assert client.get("/v1/vintages?name=buoy&offset=6").json() == {"vintages": [], "total": 6, "next": None}
+    beyond = {"vintages": [], "total": 6, "next": None, "scenarios": ["base"]}
+    assert client.get("/v1/vintages?name=buoy&offset=6").json() == beyond
 
 
 def _rows(client: Any) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -24,11 +24,17 @@ def intervals(names: list[str]) -> list[tuple[str, str, str]]:
     return [(low, high, f"{level:.4g}% interval") for low, high, level in interval_columns(names)]
 
 
-def forecast_chart(readings: pd.DataFrame, forecast: pd.DataFrame) -> dict[str, Any]:
-    """One series: the readings before the cutoff, those that came after it, median and intervals."""
+def forecast_chart(
+    readings: pd.DataFrame, forecast: pd.DataFrame, *, name: str = "", others: Mapping[str, pd.DataFrame] | None = None
+) -> dict[str, Any]:
+    """One series: the readings before the cutoff, those that came after it, median and intervals.
+
+    `others` are alternatives by their names, of which the medians are drawn beside the forecast, which is `name`.
+    """
     if forecast.empty:
         known = broken_at_gaps(latest(readings))
-        return {"kind": "forecast", "history": _line(known, Y), "came": None, "bands": [], "median": None}
+        empty: dict[str, Any] = {"history": _line(known, Y), "came": None, "bands": [], "median": None, "others": []}
+        return {"kind": "forecast", "name": name, **empty}
     cutoff, names, shown = forecast[CUTOFF].iloc[0], quantile_names(forecast), around(readings, forecast)
     before, came = shown[shown[DS] <= cutoff], shown[shown[DS] >= cutoff]
     bands = [
@@ -42,6 +48,12 @@ def forecast_chart(readings: pd.DataFrame, forecast: pd.DataFrame) -> dict[str, 
         "bands": bands,
         "median": _line(forecast, median_column(names)),
         "cutoff": _texts([cutoff])[0],
+        "name": name,
+        "others": [
+            {"name": other, **_line(table, median_column(quantile_names(table)))}
+            for other, table in (others or {}).items()
+            if len(table)
+        ],
     }
 
 

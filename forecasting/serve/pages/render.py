@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final, NamedTuple
 
+import anyio.to_thread
+from fastapi import Response
 from jinja2 import Environment
 
 from forecasting.runtime.templates import environment
 
-__all__ = ["Asset", "address", "asset", "render"]
+__all__ = ["Asset", "address", "asset", "html", "render"]
 
 _MEDIA: Final = {
     "page.css": "text/css; charset=utf-8",
@@ -49,6 +51,13 @@ def address(name: str) -> str:
 def render(template: str, content: Mapping[str, object]) -> str:
     """A template filled in; whatever it is given is text, never markup."""
     return _environment().get_template(template).render(content)
+
+
+async def html(template: str, content: Mapping[str, object], status: int = 200) -> Response:
+    """A template filled in, as an answer."""
+    whole = {"plotly": address("plotly-basic.min.js"), **content}
+    text = await anyio.to_thread.run_sync(render, template, whole)
+    return Response(text, status, media_type="text/html")
 
 
 @functools.cache

@@ -9,12 +9,13 @@ import pandas as pd
 
 from forecasting.bundle.fast_path import Readings
 from forecasting.bundle.spec import Spec
-from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
+from forecasting.columns import CUTOFF, DS, SCENARIO, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
 from forecasting.serve.recent import since_when
+from forecasting.storage.remarks import Remark, recall
 from forecasting.storage.store import Store
 
-__all__ = ["Stored", "names_of", "readings_of", "stored"]
+__all__ = ["Stored", "alternatives_of", "names_of", "readings_of", "stored"]
 
 _MOST = 20_000  # last rows of a series that a forecast is made from; no context is longer
 
@@ -26,6 +27,12 @@ class Stored(NamedTuple):
     name: str
     readings: pd.DataFrame  # ds, y and covariates; rows after the last reading hold what is known ahead
     forecasts: pd.DataFrame  # cutoff, version, ds, step, q…; of the latest vintages
+    remarks: tuple[Remark, ...] = ()  # on series without a usual forecast in the latest batch
+
+    @property
+    def remark(self) -> Remark | None:
+        """What is to be said of the chosen series."""
+        return next((one for one in self.remarks if one.unique_id == self.name), None)
 
 
 def names_of(store: Store, job: str) -> list[str]:
@@ -48,7 +55,17 @@ def stored(store: Store, job: str, spec: Spec, wanted: str | None) -> Stored:
         forecasts = made.sort_values([CUTOFF, VERSION, DS], ignore_index=True)
     except DataError:
         forecasts = pd.DataFrame()
-    return Stored(names, name, readings, forecasts)
+    remarks = recall(store.workspace, job)
+    return Stored(names, name, readings, forecasts, remarks.series if remarks else ())
+
+
+def alternatives_of(store: Store, job: str, made: pd.DataFrame, version: int) -> dict[str, pd.DataFrame]:
+    """The stored alternatives of a forecast, from the same cutoff by the same version, by their names; it blocks."""
+    if made.empty:
+        return {}
+    name, cutoff = str(made[UNIQUE_ID].iloc[0]), pd.Timestamp(made[CUTOFF].iloc[0])
+    found = store.alternatives.read(job, cutoff=cutoff, version=version, unique_id=name)
+    return {str(key): table.sort_values(DS, ignore_index=True) for key, table in found.groupby(SCENARIO)}
 
 
 def readings_of(store: Store, job: str, spec: Spec, name: str) -> Readings:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from forecasting.columns import CUTOFF, DS, STEP, VERSION, Y, median_column
+from forecasting.columns import BASE, CUTOFF, DS, STEP, UNIQUE_ID, VERSION, Y, median_column
 from forecasting.runtime.templates import number, stamp
 from forecasting.series.frequency import is_calendar
 from forecasting.serve.pages.charts import forecast_chart, intervals, quantile_names
 from forecasting.serve.pages.stored import Stored
 
-__all__ = ["Choice", "Fact", "ForecastView", "Notice", "choices", "chosen", "example_stamps", "forecast", "table_of"]
+__all__ = [
+    "Choice",
+    "Fact",
+    "ForecastView",
+    "Notice",
+    "choices",
+    "chosen",
+    "example_stamps",
+    "forecast",
+    "side_by_side",
+    "table_of",
+]
 
 _SHOWN: Final = 200  # vintages to choose from
 
@@ -78,16 +90,22 @@ def chosen(forecasts: pd.DataFrame, vintage: Choice) -> pd.DataFrame:
     return forecasts[rows].reset_index(drop=True)
 
 
-def forecast(kept: Stored, made: pd.DataFrame) -> ForecastView:
-    """A forecast of a series (none: its readings alone); what came since stands beside it."""
+def forecast(kept: Stored, made: pd.DataFrame, others: Mapping[str, pd.DataFrame] | None = None) -> ForecastView:
+    """A forecast of a series (none: its readings alone); what came since, and alternatives, stand beside it."""
     known = np.flatnonzero(kept.readings[Y].notna())
     readings = kept.readings.iloc[: known[-1] + 1 if len(known) else 0]
     facts = _last(readings)
-    chart = forecast_chart(readings, made)
+    others = others or {}
+    chart = forecast_chart(readings, made, name=BASE if others else "", others=others)
     if made.empty:
         return ForecastView(chart, f"The last readings of {kept.name}.", facts, [], [])
     beside = made.merge(readings[[DS, Y]], on=DS, how="left")
     columns, rows = table_of(beside)
+    if others:
+        more, cells = side_by_side(others)
+        found = {(step, at): numbers for _, step, at, *numbers in cells}
+        columns = [*columns, *more[3:]]
+        rows = [[*row, *found.get((row[0], row[1]), [""] * len(more[3:]))] for row in rows]
     facts = [*facts, *_reached(made), *_fared(beside.dropna(subset=[Y]))]
     return ForecastView(chart, _sentence(kept.name, made), facts, columns, rows)
 
@@ -108,6 +126,21 @@ def table_of(beside: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         for row in beside.to_dict("records")
     ]
     return columns, rows
+
+
+def side_by_side(tables: Mapping[str, pd.DataFrame]) -> tuple[list[str], list[list[str]]]:
+    """The numbers of alternatives beside each other: a row per series and step, median and interval of each name."""
+    columns, cells = ["Series", "Step", "Time (UTC)"], dict[tuple[str, int], list[str]]()
+    for place, (name, table) in enumerate(tables.items()):
+        names = quantile_names(table)
+        bounds = intervals(names)[:1]
+        columns += [name, *(f"{name}, {label}" for *_, label in bounds)]
+        for row in table.to_dict("records"):
+            key = (row[UNIQUE_ID], row[STEP])
+            known = cells.setdefault(key, [str(row[UNIQUE_ID]), str(row[STEP]), stamp(row[DS])])
+            known += [""] * (3 + place * (1 + len(bounds)) - len(known))
+            known += [number(row[median_column(names)]), *(_between(row, low, high) for low, high, _ in bounds)]
+    return columns, [[*row, *([""] * (len(columns) - len(row)))] for row in cells.values()]
 
 
 def _last(readings: pd.DataFrame) -> list[Fact]:

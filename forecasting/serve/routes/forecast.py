@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from forecasting.serve.answers import Answer
+from forecasting.columns import SCENARIO
+from forecasting.serve.alternatives import answers_of, queries_of, scenario_columns
 from forecasting.serve.bodies import json_body, parse_as, parse_json
 from forecasting.serve.openapi import answer, body, refusals
 from forecasting.serve.requests import ForecastRequest, Shape, query_of
@@ -37,8 +39,15 @@ _ANSWER: Final = {
         "q0.9": [2.1, 2.4],
     },
 }
+_AHEAD: Final = {"unique_id": ["a"] * 2, "ds": ["2026-01-01T03:00:00", "2026-01-01T04:00:00"]}
+_SCENARIOS: Final = {
+    "name": "sales",
+    "columns": {"unique_id": ["a"] * 3, "ds": _STAMPS, "y": [1.0, 2.0, 1.5], "price": [3.0, 2.0, 3.0]},
+    "scenarios": {"base": {**_AHEAD, "price": [3.0, 3.0]}, "sale": {**_AHEAD, "price": [2.0, 2.0]}},
+    "h": 2,
+}
 _PROMPT: Final = {"name": "characters", "prompt": "ROMEO:", "length": 100, "temperature": 0.7, "seed": 2}
-_BODY: Final = body(ForecastRequest, columns=_COLUMNS, records=_RECORDS, prompt=_PROMPT)
+_BODY: Final = body(ForecastRequest, columns=_COLUMNS, records=_RECORDS, scenarios=_SCENARIOS, prompt=_PROMPT)
 
 
 @router.post(
@@ -51,8 +60,10 @@ _BODY: Final = body(ForecastRequest, columns=_COLUMNS, records=_RECORDS, prompt=
 async def post_forecast(request: Request) -> Response:
     """Histories in, quantiles out: from each series' last reading on, with the version that answered.
 
-    A model of symbols reads labels as `y` and answers the symbols that follow with their probabilities, or goes on from
-    a `prompt`: then the answer holds a `continuation` with `text`, `symbols`, `probability` and `unknown`.
+    With `scenarios` every series is forecast once for each of these alternatives of what is known ahead, and the column
+    `scenario` names them. A model of symbols reads labels as `y` and answers the symbols that follow with their
+    probabilities, or goes on from a `prompt`: then the answer holds a `continuation` with `text`, `symbols`,
+    `probability` and `unknown`.
     """
     state = State.of(request)
     state.allow(request, "forecast")
@@ -64,14 +75,31 @@ async def post_forecast(request: Request) -> Response:
         text = orjson.dumps({"model": origin_of(model), "continuation": continuation})
         return Response(text, media_type="application/json")
     state.admit(model)
+    if content.scenarios is not None:
+        return await _alternatives(state, model, content, sent)
     query = await state.work(lambda: query_of(content, model.forecaster.spec, state.serve), body=sent)
     answered = await model.answering.forecast(query)
-    text = await state.write(answered.found, lambda: _written(model, answered, query.shape))
+    warnings = [one.plain() for one in answered.cautions]
+    write = partial(_written, model, query.shape, answered.skipped, warnings)
+    text = await state.write(lambda: write(columns_of(answered.found)), answered.found)
     return Response(text, media_type="application/json")
 
 
-def _written(model: Loaded, answered: Answer, shape: Shape) -> bytes:
-    columns = columns_of(answered.found)
-    beside = {"skipped": answered.skipped, "warnings": [one.plain() for one in answered.cautions]}
+async def _alternatives(state: State, model: Loaded, content: ForecastRequest, sent: bytes) -> Response:
+    """Forecasts under every alternative as one table."""
+    queries = await state.work(lambda: queries_of(content, model.forecaster.spec, state.serve), body=sent)
+    answers = await answers_of(model.answering, queries)
+    shape = next(iter(queries.values())).shape
+    skipped = list(dict.fromkeys(name for one in answers.values() for name in one.skipped))
+    warnings = [{SCENARIO: name, **said.plain()} for name, one in answers.items() for said in one.cautions]
+    write = partial(_written, model, shape, skipped, warnings)
+    text = await state.write(lambda: write(scenario_columns(answers)), *(one.found for one in answers.values()))
+    return Response(text, media_type="application/json")
+
+
+def _written(
+    model: Loaded, shape: Shape, skipped: list[str], warnings: list[dict[str, Any]], columns: dict[str, list[Any]]
+) -> bytes:
+    beside = {"skipped": skipped, "warnings": warnings}
     table = columns if shape == "columns" else records_of(columns)
     return orjson.dumps({"model": origin_of(model), shape: table, **{key: of for key, of in beside.items() if of}})

@@ -11,10 +11,10 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from forecasting.bundle.forecasts import Forecasts
 from forecasting.bundle.spec import Spec
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.settings import ServeSettings
+from forecasting.serve.answers import Answer
 from forecasting.serve.bodies import Document, content_type, few, lists, parse_as, parse_json
 from forecasting.serve.csv_table import numbers_of, read_csv
 from forecasting.serve.errors import ServiceError
@@ -109,8 +109,8 @@ async def _invoke(request: Request, name: str | None) -> Response:
     state.admit(model)
     kind, content, spec = content_type(request), await request.body(), model.forecaster.spec
     query = await state.work(lambda: _query(kind, content, spec, state.serve), body=content)
-    found = (await model.answering.forecast(query)).found
-    return Response(await state.write(found, lambda: _written(found)), media_type="application/json")
+    answered = await model.answering.forecast(query)
+    return Response(await state.write(lambda: _written(answered), answered.found), media_type="application/json")
 
 
 def _query(kind: str, content: bytes, spec: Spec, limits: ServeSettings) -> ForecastQuery:
@@ -118,10 +118,11 @@ def _query(kind: str, content: bytes, spec: Spec, limits: ServeSettings) -> Fore
     return query_of(ForecastRequest(columns=columns, level=levels or None), spec, limits)
 
 
-def _written(found: Forecasts) -> bytes:
-    predictions = records_of(columns_of(found))
+def _written(answered: Answer) -> bytes:
+    predictions = records_of(columns_of(answered.found))
     predictions.sort(key=lambda row: row[UNIQUE_ID])  # as the model itself answers; steps stay in order
-    return orjson.dumps({"predictions": predictions})
+    warnings = [one.plain() for one in answered.cautions]
+    return orjson.dumps({"predictions": predictions, **({"warnings": warnings} if warnings else {})})
 
 
 def _read(kind: str, content: bytes, spec: Spec, most: int) -> tuple[Columns, list[float]]:

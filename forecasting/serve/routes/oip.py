@@ -158,7 +158,7 @@ async def _infer(request: Request, model: Loaded) -> Response:
         "model_version": str(model.version),
         "parameters": {"kind": origin["kind"], "baseline": origin["baseline"], **said},
     }
-    text, length = await state.write(found, lambda: answer(content, columns_of(found), head))
+    text, length = await state.write(lambda: answer(content, columns_of(found), head), found)
     if length is None:
         return Response(text, media_type="application/json")
     return Response(text, media_type="application/octet-stream", headers={_HEADER: str(length)})

@@ -11,21 +11,17 @@ import anyio.to_thread
 import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
 
-from forecasting.bundle.forecasts import Forecasts
-from forecasting.columns import DS, UNIQUE_ID, Y
+from forecasting.columns import UNIQUE_ID, VERSION
 from forecasting.errors import RegistryError, StorageError
 from forecasting.registry.versions import PREVIOUS
-from forecasting.serve.bodies import content_type, parse_as
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
 from forecasting.serve.logs import where
-from forecasting.serve.pages.charts import forecast_chart
-from forecasting.serve.pages.render import address, asset, render
+from forecasting.serve.pages.render import asset, html
 from forecasting.serve.pages.scores import TITLES, accuracy, results, runs
-from forecasting.serve.pages.stored import Stored, names_of, readings_of, stored
-from forecasting.serve.pages.upload import columns_of_csv, header_of_csv, wanted_columns
-from forecasting.serve.pages.views import Notice, choices, chosen, example_stamps, forecast, table_of
-from forecasting.serve.requests import ForecastQuery, ForecastRequest, query_of
+from forecasting.serve.pages.stored import Stored, alternatives_of, names_of, readings_of, stored
+from forecasting.serve.pages.views import Notice, choices, chosen, example_stamps, forecast
+from forecasting.serve.requests import ForecastQuery
 from forecasting.serve.slot import Loaded, Slot
 from forecasting.serve.state import State
 from forecasting.storage.store import Store
@@ -37,15 +33,10 @@ log = logging.getLogger("gatecast.serve")
 router = APIRouter(include_in_schema=False)
 
 _PATIENCE: Final = 0.8  # of the time that a request may take: how long a page waits for the registry
-_DRAWN: Final = 6  # series of an uploaded file
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _MOVES: Final = 50  # of the audit of promotions
-_LISTED: Final = 240  # rows of its forecast
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 
 Name = Annotated[str | None, Query(max_length=256)]
-# of each wanted column, in their order, its place in the file; nothing between commas where the file lacks it
-Columns = Annotated[str | None, Query(max_length=20_000, pattern=r"^\d{0,5}(,\d{0,5})*$")]
 Result = TypeVar("Result")
 Content = dict[str, Any]
 
@@ -96,9 +87,11 @@ async def forecasts(request: Request, model: Name = None, series: Name = None, v
         except ServiceError as error:
             made = pd.DataFrame()
             problem = Notice("No forecast from the last reading on", error.message, "", error.details)
-        seen = await anyio.to_thread.run_sync(forecast, kept, made)
+        version = int(made[VERSION].iloc[0]) if picked else loaded.version
+        others = await anyio.to_thread.run_sync(alternatives_of, store, slot.name, made, version)
+        seen = await anyio.to_thread.run_sync(forecast, kept, made, others)
         found = {"kept": kept, "vintages": past, "picked": picked, "seen": seen, "problem": problem}
-        return found | {"warnings": warnings}
+        return found | {"warnings": warnings, "others": list(others)}
 
     return await _page(request, "forecast", model, build)
 
@@ -161,6 +154,7 @@ async def upload(request: Request, model: Name = None) -> Response:
         level = round(100 * (spec.wanted[-1] - spec.wanted[0]), 4) if len(spec.wanted) > 1 else 80.0
         return {
             "spec": spec,
+            "compares": bool(spec.series.future),
             "covariates": spec.covariates,
             "level": level,
             "limits": state.serve,
@@ -168,75 +162,6 @@ async def upload(request: Request, model: Name = None) -> Response:
         }
 
     return await _page(request, "upload", model, build)
-
-
-@router.post("/upload/columns")
-async def map_columns(request: Request, model: Name = None) -> Response:
-    """Which column of a CSV file, whose header is the body, stands for which of the model's: a part of the form."""
-    loaded = _sender(request, model)
-    spec, body = loaded.forecaster.spec, await request.body()
-    header, places = await State.of(request).work(lambda: header_of_csv(body, spec), body=body)
-    rows = list(zip(wanted_columns(spec), places, strict=True))
-    return await _html("columns.html", {"header": header, "rows": rows})
-
-
-@router.post("/upload")
-async def forecast_file(
-    request: Request, model: Name = None, h: int | None = None, level: float = 80.0, columns: Columns = None
-) -> Response:
-    """The forecast of a CSV file that is the body: a part of a page, with charts, a table and the numbers as CSV."""
-    state, loaded = State.of(request), _sender(request, model)
-    state.admit(loaded)
-    spec, body = loaded.forecaster.spec, await request.body()
-    places = None if columns is None else [int(place) if place else None for place in columns.split(",")]
-
-    def read() -> ForecastQuery:
-        table = columns_of_csv(body, spec, most=state.serve.max_rows, places=places)
-        content = {"columns": table, "h": h, "level": [level]}
-        return query_of(parse_as(ForecastRequest, content), spec, state.serve)
-
-    query = await state.work(read, body=body)
-    made, skipped, cautions = await loaded.answering.forecast(query)
-    content = await anyio.to_thread.run_sync(_answer, query, made)
-    warnings = [one.message for one in cautions]
-    return await _html("answer.html", {**content, "skipped": skipped, "warnings": warnings, "loaded": loaded})
-
-
-def _sender(request: Request, model: str | None) -> Loaded:
-    """The model that somebody sends a CSV file to, who may; raises ServiceError."""
-    state = State.of(request)
-    state.allow(request, "forecast")
-    if content_type(request) != "text/csv":
-        raise ServiceError(415, "wrong_content_type", "send a CSV file as text/csv")
-    return state.model(request, model)
-
-
-def _answer(query: ForecastQuery, made: Forecasts) -> Content:
-    table, readings = made.table(), query.readings.table()
-    names = list(dict.fromkeys(table[UNIQUE_ID]))
-    charts = [
-        (name, forecast_chart(_known(readings, name), table[table[UNIQUE_ID] == name])) for name in names[:_DRAWN]
-    ]
-    columns, rows = table_of(table.head(_LISTED))
-    named = zip(table[UNIQUE_ID].head(_LISTED), rows, strict=True)
-    return {
-        "charts": charts,
-        "series": len(names),
-        "columns": ["Series", *columns],
-        "rows": [[name, *row] for name, row in named],
-        "total": len(table),
-        "csv": _spreadsheet(table).to_csv(index=False),
-    }
-
-
-def _spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
-    """The same for a program that runs cells which begin like a formula: those get an apostrophe, and stay texts."""
-    names = table[UNIQUE_ID].astype("str")
-    return table.assign(**{UNIQUE_ID: names.where(~names.str.startswith(_FORMULA), "'" + names)})
-
-
-def _known(readings: pd.DataFrame, name: str) -> pd.DataFrame:
-    return readings[readings[UNIQUE_ID] == name].dropna(subset=[Y]).sort_values(DS)
 
 
 async def _live(request: Request, store: Store, loaded: Loaded, kept: Stored) -> tuple[pd.DataFrame, list[str]]:
@@ -258,7 +183,7 @@ async def _page(
     try:
         state.allow(request, "read")
     except ServiceError as error:
-        return await _html("locked.html", {"view": view, "said": error.message, "locked": True})
+        return await html("locked.html", {"view": view, "said": error.message, "locked": True})
     served = [slot.name for slot in state.slots(request)]
     frame: Content = {"view": view, "served": served, "slot": None, "locked": False, "keyed": not state.keys.open}
     try:
@@ -266,23 +191,23 @@ async def _page(
         frame["slot"] = slot
         content = await build(state, slot)
     except _NothingError as nothing:
-        return await _html("notice.html", {**frame, "notice": nothing.notice}, nothing.status)
+        return await html("notice.html", {**frame, "notice": nothing.notice}, nothing.status)
     except ServiceError as error:
         notice = Notice("This cannot be shown", error.message, "", error.details)
-        return await _html("notice.html", {**frame, "notice": notice}, error.status)
+        return await html("notice.html", {**frame, "notice": notice}, error.status)
     except Exception as error:  # noqa: BLE001 - a person gets a page, whatever went wrong
         log.error("page failed", extra={"request_id": request.state.request_id, **where(error)})
         status = 503 if isinstance(error, StorageError) else 500
         text = f"The log of the service says what went wrong, under the request id {request.state.request_id}."
-        return await _html("notice.html", {**frame, "notice": Notice("Something went wrong", text)}, status)
-    return await _html(f"{view}.html", {**frame, **content})
+        return await html("notice.html", {**frame, "notice": Notice("Something went wrong", text)}, status)
+    return await html(f"{view}.html", {**frame, **content})
 
 
 async def refused(error: ServiceError) -> Response:
     """A page in the place of one that a browser asked for, and that is not there or cannot be asked for like that."""
     notice = Notice("This cannot be shown", error.message, "", error.details)
     frame: Content = {"view": "", "served": [], "slot": None, "locked": False, "keyed": False}
-    return await _html("notice.html", {**frame, "notice": notice}, error.status)
+    return await html("notice.html", {**frame, "notice": notice}, error.status)
 
 
 async def _slot(request: Request, name: str | None) -> Slot:
@@ -325,9 +250,3 @@ async def _registry(state: State, call: Callable[[], Result]) -> Result:
     except (TimeoutError, RegistryError) as error:
         text = "Models that are open go on answering without it. Try again in a moment."
         raise _NothingError(503, Notice("The model registry does not answer", text)) from error
-
-
-async def _html(template: str, content: Content, status: int = 200) -> Response:
-    whole = {"plotly": address("plotly-basic.min.js"), **content}
-    text = await anyio.to_thread.run_sync(render, template, whole)
-    return Response(text, status, media_type="text/html")

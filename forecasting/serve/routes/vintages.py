@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
 import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AfterValidator, BeforeValidator
 
-from forecasting.columns import CUTOFF, DS, UNIQUE_ID, VERSION, Y
+from forecasting.columns import BASE, CUTOFF, DS, SCENARIO, UNIQUE_ID, VERSION, Y
 from forecasting.errors import DataError
 from forecasting.monitor.live import By, live_scores
 from forecasting.series.frequency import EARLIEST, LATEST
@@ -20,6 +21,7 @@ from forecasting.serve.openapi import answer, refusals
 from forecasting.serve.recent import since_when
 from forecasting.serve.responses import plain
 from forecasting.serve.state import State
+from forecasting.storage.remarks import recall
 from forecasting.storage.store import Store
 
 __all__ = ["router"]
@@ -35,8 +37,10 @@ _FORECAST: Final = {
     "q0.5": 1.6,
     "model": "stacked",
     "version": 3,
+    "scenario": "base",
 }
 _SCORE: Final = {"step": 1, "mae": 0.4, "wql": 0.08, "coverage": 0.81, "bias": -0.01, "count": 240}
+_SERIES: Final = {"series": ["a"], "remarks": [{"unique_id": "b", "forecast": False, "reason": "no reading"}]}
 _NOTHING: Final = refusals(404, 422, 504)
 
 
@@ -64,6 +68,9 @@ Since = Annotated[
         examples=[_STAMP],
     ),
 ]
+Scenario = Annotated[
+    str, Query(min_length=1, max_length=64, description="An alternative of what is known ahead.", examples=["base"])
+]
 Version = Annotated[int, Query(ge=1, le=2**31, description="The version that forecast.", examples=[3])]
 Result = TypeVar("Result")
 
@@ -75,11 +82,20 @@ def _rows(
     return slice(offset, offset + limit)
 
 
-@router.get("/series/{name}", summary="Stored series", responses={200: answer({"series": ["a"]}), **_NOTHING})
+def _origin(version: Version | None = None, scenario: Scenario = BASE) -> tuple[int | None, str]:
+    return version, scenario
+
+
+@router.get("/series/{name}", summary="Stored series", responses={200: answer(_SERIES), **_NOTHING})
 async def series(request: Request, name: str) -> dict[str, Any]:
-    """The names of all series that are stored for a model."""
+    """The names of all series that are stored for a model.
+
+    `remarks` are on the latest stored forecasts: series without one, or with one that goes on from an old reading.
+    """
     store, job = _store(request, name)
-    return {"series": await _read(lambda: store.observations.series(job))}
+    names = await _read(lambda: store.observations.series(job))
+    remarks = await _read(lambda: recall(store.workspace, job))
+    return {"series": names, "remarks": [one.model_dump() for one in remarks.series] if remarks else []}
 
 
 @router.get(
@@ -105,27 +121,32 @@ async def history(
 @router.get(
     "/vintages",
     summary="Stored forecasts",
-    responses={200: answer({"vintages": [_FORECAST], "total": 12, "next": 1}), **_NOTHING},
+    responses={200: answer({"vintages": [_FORECAST], "total": 12, "next": 1, "scenarios": ["base"]}), **_NOTHING},
 )
 async def vintages(
     request: Request,
     name: Name,
     page: Annotated[slice, Depends(_rows)],
+    origin: Annotated[tuple[int | None, str], Depends(_origin)],
     unique_id: Series | None = None,
     cutoff: Stamp | None = None,
-    version: Version | None = None,
     since: Since | None = None,
 ) -> dict[str, Any]:
     """A vintage is what one version forecast of one series at one cutoff: newest first, each with all of its steps.
 
-    `total` counts vintages; `next` is the offset of the next page, null on the last one.
+    `base` are the forecasts from the stored values, which are scored; `scenario` asks for those of an alternative.
+    `scenarios` lists what is stored. `total` counts vintages; `next` is the offset of the next page, null on the last
+    one.
     """
     store, job = _store(request, name)
     begin = await _begin(request, name, since)
-    at = None if cutoff is None else _utc(cutoff)
+    at, (version, scenario) = None if cutoff is None else _utc(cutoff), origin
     wanted = {"cutoff": at, "since": begin if at is None else None, "version": version, "unique_id": unique_id}
-    rows, total = await _read(lambda: _page(store, job, wanted, page))
-    return {"vintages": plain(rows), "total": total, "next": page.stop if page.stop < total else None}
+    read = partial(store.forecasts.read, job) if scenario == BASE else partial(store.alternatives.read, job, scenario)
+    rows, total = await _read(lambda: _page(read, wanted, page))
+    names = await _read(lambda: [BASE, *store.alternatives.names(job, unique_id)])
+    shown = plain(rows.assign(**{SCENARIO: scenario}))
+    return {"vintages": shown, "total": total, "next": page.stop if page.stop < total else None, "scenarios": names}
 
 
 @router.get("/scores", summary="Live accuracy", responses={200: answer({"scores": [_SCORE]}), **_NOTHING})
@@ -166,15 +187,15 @@ async def _read(call: Callable[[], Result]) -> Result:
         raise ServiceError(404, "nothing_stored", str(error)) from None
 
 
-def _page(store: Store, job: str, wanted: dict[str, Any], page: slice) -> tuple[pd.DataFrame, int]:
+def _page(read: Callable[..., pd.DataFrame], wanted: dict[str, Any], page: slice) -> tuple[pd.DataFrame, int]:
     """The forecasts of some vintages, and how many vintages there are; only those of the page are read in full."""
     key = [CUTOFF, VERSION, UNIQUE_ID]
-    keys = store.forecasts.read(job, **wanted, columns=[])[key].drop_duplicates()
+    keys = read(**wanted, columns=[])[key].drop_duplicates()
     keys = keys.sort_values(key, ascending=[False, False, True])
     chosen = keys.iloc[page]
     if chosen.empty:
         return pd.DataFrame(), len(keys)
-    rows = store.forecasts.read(job, **{**wanted, "since": None, "cutoff": list(chosen[CUTOFF].unique())})
+    rows = read(**{**wanted, "since": None, "cutoff": list(chosen[CUTOFF].unique())})
     found = chosen.merge(rows.sort_values(DS, kind="stable"), on=key, how="left")
     return found[rows.columns], len(keys)
 

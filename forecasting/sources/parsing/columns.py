@@ -17,7 +17,7 @@ from forecasting.errors import SourceError
 from forecasting.sources.parsing.numbers import Notation, read_numbers
 from forecasting.sources.parsing.stamps import Clock, as_text, concatenate, join, to_utc
 
-__all__ = ["check", "check_distinct", "covariates", "labels", "long_table", "wanted"]
+__all__ = ["check", "check_distinct", "covariates", "labels", "long_table", "names_of", "wanted"]
 
 _UNNAMED = re.compile(r"Unnamed: \d+|__index_level_\d+__|")  # what pandas calls columns and indexes without a name
 
@@ -38,14 +38,14 @@ def resolve(columns: FileColumns, available: Sequence[str]) -> FileColumns:
 
 def labels(columns: FileColumns, series: Series) -> list[str]:
     """The columns that are read as text: stamps, identifiers, and what is categorical."""
-    return list(dict.fromkeys([*_names(columns.ds), *_names(columns.unique_id), *_categorical(columns, series)]))
+    return list(dict.fromkeys([*names_of(columns.ds), *names_of(columns.unique_id), *_categorical(columns, series)]))
 
 
 def _categorical(columns: FileColumns, series: Series) -> list[str]:
     """The columns of labels by their names in the source."""
     if columns.layout == "wide" and columns.y is None and series.symbolic:
         raise SourceError("the wide layout needs source.columns.y where the readings are labels: name their columns")
-    values = (_names(columns.y) or [Y]) if series.symbolic else []
+    values = (names_of(columns.y) or [Y]) if series.symbolic else []
     return [*values, *(name for name in series.categorical if name != Y)]
 
 
@@ -53,15 +53,15 @@ def wanted(columns: FileColumns, series: Series) -> list[str] | None:
     """The columns that a source must give; None for all of them (a wide file without a list)."""
     if columns.layout == "wide" and columns.y is None:
         return None
-    return list(dict.fromkeys([*labels(columns, series), *(_names(columns.y) or [Y]), *covariates(series)]))
+    return list(dict.fromkeys([*labels(columns, series), *(names_of(columns.y) or [Y]), *covariates(series)]))
 
 
 def only_ahead(available: Sequence[str], columns: FileColumns, series: Series) -> bool:
     """Whether a source without its reading's column holds what is known ahead: all of it, and no name like that one."""
-    target = (_names(columns.y) or [Y])[0]
+    target = (names_of(columns.y) or [Y])[0]
     if columns.layout == "wide" or not series.future or target in available:
         return False
-    others = set(available) - {*series.future, *_names(columns.ds), *_names(columns.unique_id)}
+    others = set(available) - {*series.future, *names_of(columns.ds), *names_of(columns.unique_id)}
     return set(series.future) <= set(available) and _hint(target, sorted(others)) == target
 
 
@@ -70,11 +70,11 @@ def check(available: Sequence[str], columns: FileColumns, series: Series, *, nam
     taken = [column for column in covariates(series) if column in (UNIQUE_ID, DS, Y)]
     if taken:
         raise SourceError(f"a covariate cannot be called {', '.join(taken)}: the table has a column of that name")
-    if columns.layout == "long" and len(_names(columns.y)) > 1:
+    if columns.layout == "long" and len(names_of(columns.y)) > 1:
         raise SourceError("source.columns.y names several columns: with layout: wide each of them becomes a series")
     needed = [*labels(columns, series), *covariates(series), *(wanted(columns, series) or [])]
     if only_ahead(available, columns, series):
-        needed = [*_names(columns.ds), *_names(columns.unique_id), *series.future]
+        needed = [*names_of(columns.ds), *names_of(columns.unique_id), *series.future]
     missing = [column for column in dict.fromkeys(needed) if column not in available]
     if missing:
         shown = ", ".join(available[:40]) + (", …" if len(available) > 40 else "")
@@ -100,7 +100,7 @@ def long_table(
     if only_ahead(list(frame.columns), columns, series):
         frame = frame.reindex(columns=[*dict.fromkeys([*frame.columns, *(wanted(columns, series) or [])])])
     ids = _identifiers(frame, columns, name)
-    raw, clock = join([frame[column] for column in _names(columns.ds)], _clock(source, series))
+    raw, clock = join([frame[column] for column in names_of(columns.ds)], _clock(source, series))
     stamps, problems = to_utc(raw, ids, clock)
     values = _value_columns(frame, columns, series)
     categorical = _categorical(columns, series)
@@ -132,7 +132,7 @@ def _wide(
 
 
 def _identifiers(frame: pd.DataFrame, columns: FileColumns, name: str) -> pd.Series:
-    names = _names(columns.unique_id)
+    names = names_of(columns.unique_id)
     if not names:
         return pd.Series(name, index=frame.index, dtype="str")
     return concatenate([frame[column] for column in names], "/")
@@ -140,7 +140,7 @@ def _identifiers(frame: pd.DataFrame, columns: FileColumns, name: str) -> pd.Ser
 
 def _value_columns(frame: pd.DataFrame, columns: FileColumns, series: Series) -> list[str]:
     if columns.layout == "long" or columns.y is not None:
-        return _names(columns.y) or [Y]
+        return names_of(columns.y) or [Y]
     other = {*labels(columns, series), *covariates(series)}
     values = _with_names(frame, [column for column in frame.columns if column not in other])
     if not values:
@@ -164,7 +164,8 @@ def _labels(column: pd.Series, missing: Codes) -> pd.Series:
     return text.mask(text.isin([str(code) for code in missing]))
 
 
-def _names(column: str | tuple[str, ...] | None) -> list[str]:
+def names_of(column: str | tuple[str, ...] | None) -> list[str]:
+    """The columns that a key names: none, one, or several."""
     return [] if column is None else [column] if isinstance(column, str) else list(column)
 
 
@@ -174,5 +175,5 @@ def _hint(column: str, available: Sequence[str]) -> str:
 
 
 def _clock(source: FileSource | SqlSource, series: Series) -> Clock:
-    formats = _names(source.date_format) if isinstance(source, FileSource) else []
+    formats = names_of(source.date_format) if isinstance(source, FileSource) else []
     return Clock(tuple(formats), source.time_zone, series.freq)

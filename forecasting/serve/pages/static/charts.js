@@ -39,7 +39,11 @@ const charts = (() => {
 
   function forecast(data) {
     const lines = [line(data.history.x, data.history.y, "Reading", "chart-readings", 1.7), ...bands(data)];
-    if (data.median) lines.push(line(data.median.x, data.median.y, "Forecast", "chart-forecast", 2.6));
+    if (data.median) lines.push(line(data.median.x, data.median.y, data.name || "Forecast", "chart-forecast", 2.6));
+    (data.others ?? []).forEach(({ name, x, y }, i) => {
+      const other = line(x, y, name, `chart-other-${i % 4}`, 2.4);
+      lines.push({ ...other, line: { ...other.line, dash: i % 2 ? "dot" : "dash" } });
+    });
     if (data.came) lines.push(line(data.came.x, data.came.y, "What came", "chart-came", 1.9));
     const mark = { type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, x0: data.cutoff, x1: data.cutoff };
     const shapes = data.cutoff ? [{ ...mark, line: { color: colour("chart-readings"), width: 1.2, dash: "dot" } }] : [];

@@ -134,14 +134,49 @@ async function mapColumns(form) {
   if (response.ok) find("#columns").replaceChildren(...parts(await response.text()));
 }
 
+/** The readings and every alternative that has a table, or the file alone. */
+async function bodyOf(form) {
+  const given = [...form.querySelectorAll(".alternative")].map(async (part) => {
+    const file = part.querySelector("[data-table]").files[0];
+    const pasted = part.querySelector("[data-pasted]").value.trim();
+    const text = file ? await file.text() : pasted;
+    return { name: part.querySelector("[data-name]").value, table: commas(text) };
+  });
+  const found = (await Promise.all(given)).filter(({ table }) => table);
+  const history = form.elements.file.files[0];
+  if (!found.length) return { type: "text/csv", body: history };
+  const [names, tables] = [found.map(({ name }) => name), found.map(({ table }) => table)];
+  return { type: "application/json", body: JSON.stringify({ history: await history.text(), names, tables }) };
+}
+
+/** Rows as a spreadsheet copies them, with tabs, in the way of a file. */
+function commas(text) {
+  const rows = text.split("\n");
+  if (!rows[0].includes("\t")) return text;
+  const separator = /\t-?\d+,\d/.test(text) ? ";" : ",";
+  return rows.map((row) => row.replaceAll("\t", separator)).join("\n");
+}
+
+const ALTERNATIVES = 20;
+
+function another(button) {
+  const all = find("#compared");
+  const copy = all.lastElementChild.cloneNode(true);
+  copy.querySelectorAll("input, textarea").forEach((field) => (field.value = ""));
+  all.append(copy);
+  button.hidden = all.children.length >= ALTERNATIVES;
+  copy.querySelector("[data-name]").focus();
+}
+
 async function forecastFile(form) {
-  const { model, h, level, file } = form.elements;
+  const { model, h, level } = form.elements;
   const query = new URLSearchParams({ model: model.value, h: h.value, level: level.value });
   const places = [...form.querySelectorAll("[data-column]")].map((chosen) => chosen.value);
   if (places.length) query.set("columns", places.join(","));
-  const button = form.querySelector("button");
+  const button = form.querySelector("button[type=submit]");
   button.disabled = true;
-  const options = { method: "POST", headers: headers({ "Content-Type": "text/csv" }), body: file.files[0] };
+  const { type, body } = await bodyOf(form);
+  const options = { method: "POST", headers: headers({ "Content-Type": type }), body };
   const response = await asked(`/upload?${query}`, options);
   button.disabled = false;
   find("#answer").replaceChildren();
@@ -177,6 +212,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.post) act(button);
   if (button?.dataset.download) download(button);
+  if (button?.dataset.another !== undefined) another(button);
   if (button?.dataset.forget !== undefined) forget();
 });
 document.addEventListener("change", (event) => {
