@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["asked", "init", "try_out"]
 
 _SHOWN: Final = 8  # series
+_SPARK: Final = (8, 32)  # signs of a sparkline, at least and at most
+_BESIDE: Final = 74  # signs of a line that the other columns take
 _OWN_HOME: Final = Path(".gatecast-try")
 _HISTORY: Final = 6  # horizons of readings in the picture
 _BOARD: Final = ("model", "wql", "mae", "coverage")
@@ -154,15 +157,17 @@ def _series(table: pd.DataFrame) -> list[dict[str, Any]]:
     from forecasting.cli.pictures import sparkline
     from forecasting.columns import DS, UNIQUE_ID, Y
 
+    width = max(_SPARK[0], min(_SPARK[1], get_terminal_size((200, 24)).columns - _BESIDE))
+    layout = "%Y-%m-%d" if (table[DS] == table[DS].dt.normalize()).all() else "%Y-%m-%d %H:%M"
     groups = table.sort_values([UNIQUE_ID, DS]).groupby(UNIQUE_ID)
     rows = [
         {
             "series": name,
             "readings": int(rows[Y].notna().sum()),
             "missing": int(rows[Y].isna().sum()),
-            "from": str(rows[DS].iloc[0]),
-            "to": str(rows[DS].iloc[-1]),
-            "shape": sparkline(rows[Y].to_numpy()),
+            "from": rows[DS].iloc[0].strftime(layout),
+            "to": rows[DS].iloc[-1].strftime(layout),
+            "shape": sparkline(rows[Y].to_numpy(), width),
         }
         for (name, rows), _ in zip(groups, range(_SHOWN), strict=False)
     ]

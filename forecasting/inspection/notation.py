@@ -90,16 +90,15 @@ def _notation(texts: dict[str, pd.Series], findings: Found) -> Notation:
     decimal, thousands = next((signs for signs, count in counts.items() if count == most), (".", None))
     if thousands is None and (column := _groups_of_three(texts, decimal)) is not None:
         other = "," if decimal == "." else "."
-        sign = findings.guess(
-            "source.thousands",
-            decimal,
-            f"{column}: always three digits after {decimal!r}, so it separates thousands",
-            (decimal, None),
-        )
+        spreadsheet = decimal == "," and findings.value("source.separator") == ";"  # which leaves commas to fractions
+        why = f"{column}: always three digits after {decimal!r}, "
+        why += "but semicolons between cells leave it to fractions" if spreadsheet else "so it separates thousands"
+        sign = findings.guess("source.thousands", None if spreadsheet else decimal, why, (decimal, None))
         if sign is not None:
             decimal, thousands = other, sign
-        else:
-            del findings.found["source.thousands"]
+        elif not findings.found.pop("source.thousands").sure:
+            findings.guess("source.decimal", decimal, why)
+            return Notation(decimal, None)
     elif thousands is not None:
         findings.add("source.thousands", thousands, "between groups of three digits")
     if decimal != ".":

@@ -40,6 +40,7 @@ _CALENDAR: Final = re.compile(
 _CANDIDATES: Final = 6  # columns that may name a series
 _FEW_LABELS: Final = 50
 _DENSE: Final = 0.5  # of the stamps within a series that it has a row at
+_ZEROS: Final = 0.5  # of a target whose name does not say that it is one
 _SPARSE: Final = 0.5  # of a covariate that may be missing
 _ALIKE: Final = 1.5  # powers of ten between the sizes of columns of one quantity
 
@@ -56,7 +57,7 @@ def describe_columns(columns: TypedColumns, stamps: pd.Series, findings: Found) 
     numbers = numbers.drop(columns=[name for name in ids if name in numbers])
     if not ids and _wide(numbers, columns, findings):
         return
-    target = _target(numbers, findings)
+    target = _target(numbers, ids_of(columns.raw, findings), findings)
     _covariates(columns, numbers.drop(columns=[target]), numbers[target], ids, findings)
 
 
@@ -125,7 +126,7 @@ def _wide(numbers: pd.DataFrame, columns: TypedColumns, findings: Found) -> bool
     names = [str(name) for name in numbers]
     if len(names) < 2 or _named_target(names) is not None or any(map(_CALENDAR.fullmatch, names)):
         return False
-    patterned = _patterned(names)
+    patterned = findings.value("source.header", True) and _patterned(names)  # without a header they are but counted
     sizes = np.log10(numbers.abs().median().replace(0, np.nan).dropna())
     apart = float(sizes.max() - sizes.min()) if len(sizes) > 1 else np.inf
     plain = not columns.labels and not any("(" in name for name in names)  # neither labels nor units
@@ -163,18 +164,27 @@ def _named_target(names: Sequence[str]) -> str | None:
     return None
 
 
-def _target(numbers: pd.DataFrame, findings: Found) -> str:
+def _target(numbers: pd.DataFrame, keys: pd.Series, findings: Found) -> str:
     names = [str(name) for name in numbers]
     if len(names) == 1:
         findings.add("source.columns.y", names[0], "the only column of numbers")
         return names[0]
     named = _named_target(names)
-    best = named or next((name for name in reversed(names) if not _CALENDAR.fullmatch(name)), names[-1])
-    why = "by its name" if named else "the last column of numbers; its name does not say"
+    ends = None if named else _ends_alone(numbers, keys)
+    likely = [name for name in names if not _CALENDAR.fullmatch(name) and (numbers[name] == 0).mean() < _ZEROS]
+    best = named or ends or (likely or names)[-1]
+    why = "the last column of numbers that are not mostly zero; its name does not say"
+    why = "by its name" if named else "it ends before all others, which are known ahead then" if ends else why
     if named and re.fullmatch(_TARGETS[0], named, re.IGNORECASE):
         findings.add("source.columns.y", named, why)
         return named
     return str(findings.guess("source.columns.y", best, why, tuple(names)))
+
+
+def _ends_alone(numbers: pd.DataFrame, keys: pd.Series) -> str | None:
+    """The one column that is empty at the end of every series, while all others go on; none if there is no such."""
+    ends = [name for name in map(str, numbers) if _after_last(numbers[name], keys).groupby(keys).any().all()]
+    return ends[0] if len(ends) == 1 else None
 
 
 def _covariates(

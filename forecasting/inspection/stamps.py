@@ -37,6 +37,7 @@ _WORDED: Final = tuple(
 _PERIOD: Final = r"\d{4}[- ]?[Qq][1-4]|[Qq][1-4][-/ ]?\d{4}|\d{4}-?W\d{2}"
 _MOST: Final = 0.98  # of the cells that a layout must read
 _SAMPLE: Final = 5000
+_ORDERED: Final = 0.9  # of the steps between stamps without a name
 
 
 class Stamps(NamedTuple):
@@ -161,10 +162,16 @@ def _of_digits(text: pd.Series, name: str) -> _Layout | None:
         return _Layout(("%Y%m",), "six digits that are a month")
     if size == 4 and number.between(1700, 2250).all() and (named or number.diff().dropna().eq(1).all()):
         return _Layout(("%Y",), "years")
-    if size in (10, 13) and (named or number.is_monotonic_increasing):
+    if size in (10, 13) and (named or _in_order(number)):
         layout = "unix" if size == 10 else "unix_ms"
         return _Layout((layout,), f"{'seconds' if size == 10 else 'milliseconds'} since 1970")
     return None
+
+
+def _in_order(number: pd.Series) -> bool:
+    """Whether most rows follow the one before them in time, or most go back in time."""
+    steps = number.diff().dropna()
+    return bool(max((steps >= 0).mean(), (steps <= 0).mean()) >= _ORDERED)
 
 
 def _of_parts(text: pd.Series, parts: pd.DataFrame) -> _Layout:

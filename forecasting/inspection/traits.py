@@ -9,6 +9,7 @@ import pandas as pd
 
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.inspection.findings import Found
+from forecasting.series.aggregate import step_ends
 from forecasting.series.calendar import season_length
 from forecasting.series.season import find_season
 
@@ -29,8 +30,10 @@ def describe_readings(table: pd.DataFrame, findings: Found) -> None:
         if whole:
             findings.add("series.integer", True, "all readings are whole numbers")
     freq = str(findings.value("series.freq"))
-    keyed = table[np.isfinite(table[Y])].drop_duplicates([UNIQUE_ID, DS]).sort_values([UNIQUE_ID, DS])
-    season = find_season(keyed, freq)
+    known = table[np.isfinite(table[Y])]
+    if "series.aggregate" in findings.found:
+        known = known.assign(**{DS: step_ends(known[DS], freq)})
+    season = find_season(known.groupby([UNIQUE_ID, DS], as_index=False)[Y].mean(), freq)
     natural = " (the natural one)" if season == season_length(freq) else ""
     findings.notes.append(f"a season of {season} steps{natural}, which the run looks for itself")
 

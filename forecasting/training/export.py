@@ -14,7 +14,9 @@ from forecasting.series.folds import Fold
 
 __all__ = ["check_parity", "origin_of", "save_network"]
 
-PARITY: Final = 1e-5  # in the scaled space; relative for logits above 1
+# In the scaled space, relative above 1. Two ways to sum in float32 differ by 3e-5 where a highway has hundreds of lags
+# whose weights cancel, as on a smooth series; an exporter that is wrong differs by far more.
+PARITY: Final = 1e-4
 
 
 def origin_of(origin: Origin, job: Job, fold: Fold, *, steps: int) -> Origin:

@@ -72,9 +72,9 @@ def _design(network: keras.Model, highway: Any, examples: Examples) -> _Design:
     y = examples.targets(chosen)
     complete = ~np.isnan(y).any(axis=1)
     chosen, y = chosen[complete], y[complete].astype(np.float64)
-    parts = [
-        _inputs(reader, highway, examples, block) for block in np.array_split(chosen, -(-len(chosen) // BLOCK) or 1)
-    ]
+    if not len(chosen):  # which no backend takes for a batch
+        return _Design(np.empty((0, width)), y, np.empty((0, 1)))
+    parts = [_inputs(reader, highway, examples, block) for block in np.array_split(chosen, -(-len(chosen) // BLOCK))]
     inputs, loc_scale = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     location, scale = loc_scale[:, :1, 0], loc_scale[:, :1, 1]
     return _Design(inputs, (y - location) / scale, scale)

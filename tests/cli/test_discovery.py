@@ -130,3 +130,14 @@ def test_the_tutorial_shows_what_init_writes(gatecast_here: Run, here: Path) -> 
     assert gatecast_here("init", "load.csv", "--horizon", 24).code == 0
     written = (here / "configs" / "load.yaml").read_text(encoding="utf-8")
     assert [line for line in written.splitlines() if not line.startswith("#")] == job.splitlines()
+
+
+@pytest.mark.parametrize(("columns", "signs"), [(80, 8), (100, 26), (200, 32)])
+def test_a_sparkline_is_as_wide_as_the_terminal_leaves(
+    gatecast_here: Run, monkeypatch: pytest.MonkeyPatch, columns: int, signs: int
+) -> None:
+    """Beside the other columns of its row it never breaks over two lines."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    answer = gatecast_here("init", "load.csv", "--horizon", 6)
+    (row,) = [line for line in answer.out.splitlines() if "▁" in line]
+    assert len(row.rstrip().split("   ")[-1]) == signs

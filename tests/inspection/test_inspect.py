@@ -311,3 +311,53 @@ def test_public_files_under_another_name_are_read_as_documented(datasets: Path, 
     found = look((datasets / path).read_bytes(), f"unknown{suffix}")
     assert {key: keys(found).get(key) for key in HIDDEN[path]} == HIDDEN[path]
     assert not found.errors
+
+
+def test_three_digits_behind_every_comma_of_a_semicolon_file_are_a_fraction_and_a_guess(look: Look) -> None:
+    """Semicolons between cells leave the comma to fractions: 12,345 is twelve and a bit, and somebody should look."""
+    y = [f"{value:.3f}".replace(".", ",") for value in WAVE]
+    found = look(lines("day;level", DAYS.date, y, sign=";").encode())
+    np.testing.assert_allclose(found.table["y"], np.round(WAVE, 3))
+    assert "source.thousands" not in keys(found)
+    assert "source.decimal" in guessed(found)
+
+
+def test_seconds_since_1970_need_neither_a_name_nor_an_order(look: Look) -> None:
+    """Without a header, with readings that came twice or late, stamps are stamps, and the other column the readings."""
+    seconds = pd.Series(DAYS.astype("datetime64[s]").astype("int64"))
+    table = pd.DataFrame({"when": seconds, "what": WAVE})
+    late = pd.concat([table, table.iloc[[3, 9]]])
+    found = look(late.to_csv(header=False, index=False).encode())
+    found_keys = keys(found)
+    assert (found_keys["source.date_format"], found_keys["source.columns.y"]) == ("unix", "1")
+    assert "source.columns.layout" not in found_keys
+    assert set(found.table["ds"]) == set(DAYS)
+
+
+def test_the_column_that_ends_before_all_others_is_the_target_and_a_guess(look: Look) -> None:
+    """What is known ahead goes on behind it, whatever the names and the order of the columns."""
+    y = [*np.round(WAVE[:-7], 3), *[""] * 7]
+    text = lines("k,day,p,q", ["a"] * 60, DAYS.date, y, np.round(WAVE * 3, 3))
+    text += lines("", ["b"] * 60, DAYS.date, y, np.round(WAVE * 2, 3))[1:]
+    found = look(text.encode())
+    assert keys(found)["source.columns.y"] == "p"
+    assert keys(found)["series.future"] == ["q"]
+    assert "source.columns.y" in guessed(found)
+
+
+def test_the_season_of_an_irregular_sensor_is_that_of_its_steps(look: Look) -> None:
+    """Readings that stand on no grid are gathered before anybody looks for a season; nothing is divided by none."""
+    hours = pd.date_range("2024-01-01", periods=24 * 30, freq="h")
+    late = np.random.default_rng(1).integers(1, 600, len(hours))
+    y = 10 + np.sin(np.arange(len(hours)) * 2 * np.pi / 24)
+    found = look(lines("time,value", hours + pd.to_timedelta(late, unit="s"), np.round(y, 3)).encode())
+    assert keys(found)["series.aggregate"] == "mean"
+    assert any(note.startswith("a season of 24 steps") for note in found.findings.notes)
+
+
+def test_a_column_that_is_mostly_zero_is_no_target_unless_it_says_so(look: Look) -> None:
+    """Rain after temperature: the last column with something to forecast in most rows is asked about first."""
+    rain = np.where(np.arange(60) % 5 == 0, 1.5, 0.0)
+    text = lines("day,p,q", DAYS.date, np.round(WAVE, 3), rain)
+    assert keys(look(text.encode()))["source.columns.y"] == "p"
+    assert keys(look(text.replace("q", "value").encode()))["source.columns.y"] == "value"

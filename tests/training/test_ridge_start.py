@@ -114,3 +114,17 @@ def test_other_networks_are_left_alone(task: Callable[..., Any]) -> None:
     before = [array.copy() for array in network.get_weights()]
     start_as_ridge(network, data.train, data.valid)
     assert all(np.array_equal(one, other) for one, other in zip(before, network.get_weights(), strict=True))
+
+
+def test_a_network_without_a_whole_window_starts_like_any_other(task: Callable[..., Any]) -> None:
+    """No window of a sensor that often misses a reading has all of its targets: the ridge has nothing to learn."""
+    asked = task(START)
+    table = asked.table.assign(y=asked.table["y"].where(np.arange(len(asked.table)) % 3 > 0))
+    data = prepare(table, asked.job, asked.fold)
+    assert len(data.train)
+    assert np.isnan(data.train.targets(np.arange(len(data.train)))).any(axis=1).all()
+    network = network_for(asked.job, data.features)
+    before = network.get_weights()
+    start_as_ridge(network, data.train, data.valid)
+    for weights, first in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weights, first)

@@ -1,0 +1,1 @@
+"""Files of strangers: what `gatecast try` finds in them, and how it ends."""
