@@ -182,7 +182,7 @@ def _show_result(found: Inspection, outcome: Outcome) -> None:
 
     board = sorted(outcome.leaderboard, key=lambda row: row["wql"] if row["wql"] is not None else float("inf"))
     show(
-        f"{outcome.name}: on {found.job.window.horizon} steps ahead",
+        f"{outcome.name}: {found.job.window.horizon} steps ahead, on rolling origins",
         [{key: row[key] for key in _BOARD} for row in board],
     )
     for line in _picture(found, outcome):
