@@ -13,7 +13,7 @@ __all__ = ["ingest"]
 def ingest(job: Job) -> Merged:
     """Bring the source's rows into the job's table."""
     with alerts.failing(job, "ingest"):
-        raw = tasks.read(job)
+        raw, mark = tasks.read(job)
         report = tasks.validate(job, raw)
         cleaned = tasks.clean(job, raw)
-        return notices.ingested(job, report, tasks.store(job, report, cleaned))
+        return notices.ingested(job, report, tasks.store(job, report, cleaned, mark))
