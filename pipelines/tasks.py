@@ -133,10 +133,7 @@ def clean(job: Job, raw: pd.DataFrame) -> cleaning.Cleaned:
 
 @step("storing the observations")
 def store(job: Job, report: validation.ValidationReport, cleaned: cleaning.Cleaned, mark: str | None = None) -> Merged:
-    """Merge into the job's Delta table, and only then keep how far the source was read.
-
-    The same rows twice change nothing.
-    """
+    """Merge into the job's Delta table, the same rows once, and only then keep how far the source was read."""
     home = open_home()
     ingestion.merge_left(home.workspace, home.store.observations, job)
     changes = ingestion.static_changes(home.store.observations, job, cleaned.table)
@@ -266,9 +263,8 @@ def forecast_alternatives(
     """Forecast from the stored values and from each alternative; all of them are stored, by their names."""
     home = open_home()
     how = runners.runner(runner, home.dask)
-    return batch.forecast_alternatives(
-        home.store, home.registry, job, alternatives, model=model, request=request, runner=how
-    )
+    tables = (home.store, home.registry)
+    return batch.forecast_alternatives(*tables, job, alternatives, model=model, request=request, runner=how)
 
 
 @step("forecasting with the live model, if there is one")

@@ -218,13 +218,6 @@ def test_a_disk_that_takes_nothing_is_told(make: Make, monkeypatch: pytest.Monke
     assert "secret" not in refused.value.message
 
 
-def test_a_job_that_gathers_its_readings_is_refused_at_the_start(home: Path, tmp_path: Path) -> None:
-    """One part of a step would replace the other."""
-    serve = ServeSettings(ingest=(config(tmp_path, aggregate="mean", freq="h"),))
-    with pytest.raises(ConfigError, match="gathers them into steps"):
-        create_app(Settings(home=home), serve)
-
-
 def test_readings_need_a_home_that_can_be_written(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service on a home that is read-only forecasts, but takes nothing."""
     monkeypatch.setattr("forecasting.serve.intake.writable", lambda _: False)
