@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from forecasting.insight.attribution import Explanation
     from forecasting.insight.gates import Gates
     from forecasting.insight.reach import Reach
+    from forecasting.insight.units import Units
 
 __all__ = ["FittedModel", "JudgedFits", "open_model"]
 
@@ -208,6 +209,20 @@ class FittedModel:
         from forecasting.report.gates import picture
 
         return picture(self.gates(df, unique_id=unique_id))
+
+    def units(self, df: Any = None) -> Units:
+        """Which hidden units track something that has a name: the hour, the level, a covariate, the place in a line.
+
+        Over windows of `df`, by default the table that was fitted. Raises DataError that lists every fault of the
+        table, or if it has too few windows.
+
+        >>> found = model.units()
+        >>> found.total, "hour" in found.signals
+        (4, True)
+        """
+        from forecasting.insight.units import units
+
+        return units(self._forecaster, self._history(df)[0])
 
     def save(self, directory: str | Path) -> Path:
         """Write the model as a bundle, a folder of plain data files; a bundle in its place is replaced whole.

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from forecasting.insight.gates import CellRecord, Gates
+    from forecasting.insight.units import Units
 
-__all__ = ["show_gates"]
+__all__ = ["show_gates", "show_units"]
 
+_MOST: Final = 24  # units that are shown
 _WIDTH: Final = 48  # characters for the window, and in proportion for the steps ahead
 
 
@@ -34,6 +36,29 @@ def show_gates(name: str, found: Gates) -> None:
             "bars: the mean of all units at each step of the latest window;"
             f" closed (below 0.1), open (above 0.9), and mean: over {found.windows} windows"
         )
+    for sentence in found.notes:
+        typer.echo(sentence)
+
+
+def show_units(name: str, found: Units) -> None:
+    """The units that track a signal, the strongest first, and their share of all."""
+    if found.tracked:
+        several = any(one.member is not None for one in found.tracked)
+        rows = [
+            ({"member": one.member} if several else {})
+            | {"layer": one.layer, "unit": one.unit, "tracks": one.signal, "correlation": f"{one.correlation:.2f}"}
+            | ({"direction": one.direction} if one.direction != "forward" else {})
+            for one in found.tracked[:_MOST]
+        ]
+        keys = list(dict.fromkeys(key for row in rows for key in row))
+        show(f"{name}: units that track something", [{key: row.get(key, "") for key in keys} for row in rows])
+    if found.total:
+        typer.echo(
+            f"{len(found.tracked)} of {found.total} units ({found.share:.0%}) track one of {len(found.signals)} signals"
+            f" over {found.windows} windows: {', '.join(found.signals)}"
+        )
+    if len(found.tracked) > _MOST:
+        typer.echo(f"{len(found.tracked) - _MOST} more are not shown; --json has all of them")
     for sentence in found.notes:
         typer.echo(sentence)
 

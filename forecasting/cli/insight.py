@@ -23,7 +23,7 @@ _WIDTH: Final = 40  # characters of the longest bar
 _CAUSES: Final = 12
 
 
-def inspect(
+def inspect(  # noqa: PLR0913  (one for each option)
     name: Name,
     reach: Annotated[bool, typer.Option("--reach", help="Show how far back the model looks.")] = False,
     explain: Annotated[
@@ -34,6 +34,7 @@ def inspect(
         str | None,
         typer.Option("--gates", metavar="UNIQUE_ID", help="Show what the cells do while they read a series."),
     ] = None,
+    units: Annotated[bool, typer.Option("--units", help="Show which hidden units track something nameable.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also draw the --gates, next to the readings.")
     ] = None,
@@ -41,8 +42,8 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Look inside a live model: what its forecasts depend on, and what its cells do."""
-    if [reach, explain is not None, gates is not None].count(True) != 1:
-        raise ConfigError("say what to look at: one of --reach, --explain UNIQUE_ID, and --gates UNIQUE_ID")
+    if [reach, units, explain is not None, gates is not None].count(True) != 1:
+        raise ConfigError("say what to look at: one of --reach, --explain UNIQUE_ID, --gates UNIQUE_ID, and --units")
     if html is not None and gates is None:
         raise ConfigError("--html draws what --gates shows; name a series with --gates UNIQUE_ID")
     from forecasting.insight.sample import open_live
@@ -57,6 +58,8 @@ def inspect(
         _explain(home, live, explain, about, as_json)
     elif gates is not None:
         _gates(home, live, gates, about, html, as_json)
+    else:
+        _units(home, live, about, as_json)
 
 
 def _reach(home: Home, live: Live, about: dict[str, Any], as_json: bool) -> None:
@@ -99,6 +102,18 @@ def _gates(home: Home, live: Live, unique_id: str, about: dict[str, Any], html: 
         print_json(about | found.plain())
     else:
         show_gates(about["name"], found)
+
+
+def _units(home: Home, live: Live, about: dict[str, Any], as_json: bool) -> None:
+    from forecasting.cli.cells import show_units
+    from forecasting.insight.sample import some_readings
+    from forecasting.insight.units import units
+
+    found = units(live.forecaster, some_readings(home, about["name"], live.forecaster.spec))
+    if as_json:
+        print_json(about | found.plain())
+    else:
+        show_units(about["name"], found)
 
 
 def _show_reach(name: str, found: Reach) -> None:

@@ -37,6 +37,7 @@ class Activity(NamedTuple):
     direction: str
     ahead: bool
     steps: Array
+    units: int  # U
     trace: CellTrace
 
 
@@ -109,7 +110,16 @@ def _activity(bundle: Bundle, member: MemberSpec | None, layer: Layer, count: in
     if bundle.spec.symbols is not None:  # what stands before the first symbol belongs to no symbol
         gates, states = ({name: values[:, 1:] for name, values in part.items()} for part in (gates, states))
         steps = steps[1:]
-    return Activity(member, layer.number, layer.cell, layer.direction, layer.continues, steps, CellTrace(gates, states))
+    return Activity(
+        member,
+        layer.number,
+        layer.cell,
+        layer.direction,
+        layer.continues,
+        steps,
+        layer.units,
+        CellTrace(gates, states),
+    )
 
 
 def _apart(values: Array, count: int) -> Array:

@@ -36,6 +36,7 @@ class Layer(NamedTuple):
     cell: str  # as people call it
     direction: str  # forward or backward
     continues: bool  # it began with the states of another layer: it looks ahead
+    units: int
     trace: CellTrace  # (B, T, U); of a ConvLSTM (B, T, U * places)
 
 
@@ -76,8 +77,9 @@ class Probe:
         for node in self._nodes:
             continues = self._continues(node)
             traces = _of_scan(node, found) if node.op_type == "Scan" else self._of_operator(node, found)
+            units = int(found[_hidden(node)].shape[2 if node.op_type == "Scan" else 3])
             number += traces[0][0] == "forward"  # a ConvLSTM has one loop for each direction
-            layers += [Layer(number, _cell(node), direction, continues, trace) for direction, trace in traces]
+            layers += [Layer(number, _cell(node), direction, continues, units, trace) for direction, trace in traces]
         return {name: found[name] for name in self.outputs}, layers
 
     def _continues(self, node: NodeProto) -> bool:
@@ -156,6 +158,11 @@ def _first_states(node: NodeProto) -> list[str]:
     if node.op_type == "Scan":
         return list(node.input[:2])
     return list(node.input[5 : 7 if node.op_type == "LSTM" else 6])
+
+
+def _hidden(node: NodeProto) -> str:
+    """The name of the hidden states at every step: of a Scan the last output, of an operator the first."""
+    return str(node.output[-1 if node.op_type == "Scan" else 0])
 
 
 def _shown(node: NodeProto) -> list[str]:

@@ -16,7 +16,7 @@ from forecasting.insight.derivatives import by_lag, inputs_of
 from forecasting.series.calendar import season_of
 from forecasting.series.windows import Windows, evenly
 
-__all__ = ["MemberReach", "Reach", "advice", "memory", "reach"]
+__all__ = ["MemberReach", "Reach", "advice", "advised", "memory", "reach"]
 
 _MASS: Final = 0.95
 _EDGE: Final = 0.9  # of the context: mass beyond it says that the reach goes on
@@ -69,6 +69,11 @@ class Reach(NamedTuple):
         """What that says about `window.context`, in a sentence."""
         return advice(self.spec, self.memory_horizon)
 
+    @property
+    def advised(self) -> int | None:
+        """The context that the advice names; none where it has none, or where the context fits."""
+        return advised(self.spec, self.memory_horizon)
+
     def plain(self) -> dict[str, Any]:
         """The same for JSON."""
         return {
@@ -79,6 +84,7 @@ class Reach(NamedTuple):
             "memory_horizon": self.memory_horizon,
             "memory_horizon_by_step": [memory(step) for step in _total(self.weights)],
             "advice": self.advice,
+            "advised_context": self.advised,
             "members": [member.plain() for member in self.members],
             "notes": list(self.notes),
         }
@@ -111,15 +117,29 @@ def memory(weights: np.ndarray) -> int:
 def advice(spec: Spec, memory_horizon: int) -> str:
     """What a memory horizon says about `window.context`."""
     context, who = spec.context, "the ensemble" if spec.members else spec.model if spec.baseline else "the network"
-    looks = f"{who} looks back {memory_horizon} of {context} steps"
-    if spec.baseline and spec.model != "ridge":
+    looks, other = f"{who} looks back {memory_horizon} of {context} steps", advised(spec, memory_horizon)
+    if _by_definition(spec):
         return f"{looks} by definition, which is no advice on window.context"
-    if memory_horizon > _EDGE * context:
-        return f"{looks}: the reach ends at the edge of the context; try more, such as {2 * context}"
+    if other is None:
+        return f"{looks}: the context fits"
+    if other > context:
+        return f"{looks}: the reach ends at the edge of the context; try more, such as {other}"
+    return f"{looks}; {other} would do"
+
+
+def advised(spec: Spec, memory_horizon: int) -> int | None:
+    """A context that fits the memory horizon better; none where there is none."""
+    if _by_definition(spec):
+        return None
+    if memory_horizon > _EDGE * spec.context:
+        return 2 * spec.context
     enough = _rounded(memory_horizon * _MARGIN, season_of(spec.series))
-    if enough <= _WORTH * context:
-        return f"{looks}; {enough} would do"
-    return f"{looks}: the context fits"
+    return enough if enough <= _WORTH * spec.context else None
+
+
+def _by_definition(spec: Spec) -> bool:
+    """Whether the model is a baseline that has not learned what to look at."""
+    return spec.baseline and spec.model != "ridge"
 
 
 def _rounded(steps: float, season: int) -> int:

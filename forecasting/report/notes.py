@@ -21,6 +21,8 @@ from forecasting.training.records import Fitted
 
 __all__ = ["notes", "of_live"]
 
+_VANISHED = 1e-7  # mean norm of the gradients between two checks
+_CLIPPED = 0.5  # share of the steps
 _SHOWN = 3  # series in a sentence
 _MET = ("stray", "static_changed")  # rules whose sentences belong beside the result
 _DECIDED = ("all_missing", "too_short", "static_changed")  # decisions of cleaning, the same
@@ -35,6 +37,7 @@ def notes(workspace: Workspace, job: Job, data: Snapshot, fitted: Fitted, vintag
         *(str(message) for message in met["message"][met["rule"].isin(_MET)]),
         *(f"{count} {note}" for count, note in decided[["count", "note"]].itertuples(index=False)),
         *_borrowed(data, fitted),
+        *_gradients(job, fitted),
     ]
 
 
@@ -79,6 +82,25 @@ def _borrowed(data: Snapshot, fitted: Fitted) -> Iterator[str]:
         yield (
             f"{len(borrowed)} series never changed up to {data.folds[-1].fit_until}, so their scale is the panel's:"
             f" {_listed(borrowed[:_SHOWN], len(borrowed))}"
+        )
+
+
+def _gradients(job: Job, fitted: Fitted) -> Iterator[str]:
+    """Gradients that vanished, or were clipped most of the time after the first check."""
+    if "gradient_norm" not in fitted.curves:  # a search keeps no curves
+        return
+    checks = fitted.curves.dropna(subset=["gradient_norm"])
+    vanished = int((checks["gradient_norm"] < _VANISHED).sum())
+    if vanished:
+        yield (
+            f"gradients vanished: their norm was below {_VANISHED:g} in {vanished} of {len(checks)} checks of the"
+            " training; try a gated cell, or another model.params.normalise"
+        )
+    clipped = float(checks["clipped"].iloc[1:].mean()) if len(checks) > 1 else 0.0
+    if clipped > _CLIPPED:
+        yield (
+            f"{clipped:.0%} of the gradients were longer than train.clip_norm ({job.train.clip_norm:g}) and were"
+            " clipped; try a lower train.learning_rate, or a larger train.clip_norm"
         )
 
 

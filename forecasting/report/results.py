@@ -195,7 +195,7 @@ def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
         frames=_frames(data, forecaster),
         texts=texts(history, forecasts, unit_of(job)),
         metrics=judgment.backtests[0].scored.metrics,
-        curves=run.curves.dropna(),
+        curves=run.curves.dropna(subset=["loss"]),
         tried=pd.DataFrame() if run.tried is None else run.tried,
         validation=met.violations,
         decisions=_once(pd.concat([met.decisions, data.decisions], ignore_index=True)),

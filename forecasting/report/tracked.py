@@ -17,13 +17,14 @@ __all__ = ["described", "logged"]
 Logged = dict[str, float | Sequence[float]]
 
 _SHOWN = ("mae", "coverage")  # metrics of the description, behind the primary one
+_CURVES = ("loss", "val_loss", "gradient_norm", "clipped")
 _BY_STEP = "by_step/"  # a slash makes a group of charts
 
 
 def logged(judgment: Judgment, curves: pd.DataFrame, primary: str) -> Logged:
     """The challenger's metrics by name, the primary one of all others as `model.metric`, and curves.
 
-    Curves are the primary metric and the coverage by step ahead, and the losses of the last fold by epoch.
+    Curves are the primary metric and the coverage by step ahead, and losses and gradients of the last fold by epoch.
     """
     challenger = judgment.backtests[0].name
     metrics: Logged = {
@@ -33,10 +34,9 @@ def logged(judgment: Judgment, curves: pd.DataFrame, primary: str) -> Logged:
         if math.isfinite(value) and (model == challenger or name == primary)
     }
     metrics |= _by_step(judgment, challenger, primary)
-    last = curves[curves["fold"] == curves["fold"].max()].dropna()
-    if last.empty:  # a search has no curve
-        return metrics
-    return metrics | {"loss": last["loss"].tolist(), "val_loss": last["val_loss"].tolist()}
+    last = curves[curves["fold"] == curves["fold"].max()]  # of a search, there is none
+    found = {name: last[name].dropna().tolist() for name in _CURVES if name in last}
+    return metrics | {name: values for name, values in found.items() if values}
 
 
 def _by_step(judgment: Judgment, challenger: str, primary: str) -> Logged:

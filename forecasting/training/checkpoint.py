@@ -12,7 +12,7 @@ from forecasting.runtime.files import replace, write_text
 
 __all__ = ["Checkpoint", "Round"]
 
-Round = dict[str, float]  # epoch (its number, 0 before the first step), loss, val_loss, seconds
+Round = dict[str, float]  # epoch (its number, 0 before the first step), loss, val_loss, seconds, gradient_norm, clipped
 
 
 class Checkpoint:

@@ -16,6 +16,7 @@ from forecasting.training.averaging import averaged, averaging, exchange
 from forecasting.training.batches import Batches, Examples, draw, stream
 from forecasting.training.checkpoint import Checkpoint, Round
 from forecasting.training.devices import chosen, compiled, seed_round
+from forecasting.training.gradients import WatchedAdamW, forget_norms, norms_of
 from forecasting.training.parts import in_halves, whole
 from forecasting.training.plan import FitPlan, plan
 from forecasting.training.progress import FitProgress
@@ -77,7 +78,7 @@ def compile_network(network: keras.Model, loss: Callable[..., object], config: T
     """
     rate = config.learning_rate
     schedule = keras.optimizers.schedules.CosineDecay(rate, max(planned.steps, 1)) if config.decay == "cosine" else rate
-    optimizer = keras.optimizers.AdamW(
+    optimizer = WatchedAdamW(
         schedule,
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
@@ -129,9 +130,10 @@ def learn(  # noqa: PLR0913  (a fit has that many parts)
             order = _divisible(_order(train, config.seed, planned, number), devices)
             batches = Batches(train, order, planned.batch_size, previous=previous)
             begin = time.perf_counter()
+            forget_norms(network)
             loss = mean_loss(network.train_on_batch, progress.watch(batches))
             with averaged(network):
-                row = _checked(network, held_out, Round(epoch=number + 1, loss=loss), begin)
+                row = _checked(network, held_out, Round(epoch=number + 1, loss=loss, **norms_of(network)), begin)
                 checkpoint.save(network, row)
             progress.say(_line(row, planned))
 
@@ -173,8 +175,8 @@ def _out_of_time(checkpoint: Checkpoint, config: Train) -> bool:
 
 
 def _line(row: Round, planned: FitPlan) -> str:
-    number = int(row["epoch"])
+    number, gradient = int(row["epoch"]), f"gradient {row['gradient_norm']:.2g}"
     done = (
         f"epoch {number}/{planned.rounds}" if planned.passes else f"step {number * planned.length:,}/{planned.steps:,}"
     )
-    return f"{done}  loss {row['loss']:.4f}  validation {row['val_loss']:.4f}  {row['seconds']:.1f} s"
+    return f"{done}  loss {row['loss']:.4f}  validation {row['val_loss']:.4f}  {gradient}  {row['seconds']:.1f} s"

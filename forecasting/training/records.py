@@ -22,7 +22,7 @@ class Fitted(NamedTuple):
     """A finished fit: the path of its bundle, its losses, and its device."""
 
     bundle: Path
-    curves: pd.DataFrame  # epoch, loss, val_loss, seconds
+    curves: pd.DataFrame  # epoch, loss, val_loss, seconds; gradient_norm and clipped after the first step
     devices: tuple[str, ...]
     tried: pd.DataFrame | None = None  # all candidates of a search, with their weights
 

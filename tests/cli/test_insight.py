@@ -100,9 +100,24 @@ def test_gates_are_a_table_json_and_a_picture(
     assert f"{cell['gates']['forget']['mean']:.2f}" in rows["forget"]
 
 
+def test_units_are_a_table_a_share_and_json(gatecast_here: Callable[..., Answer], network: Path) -> None:
+    """The table names those that JSON lists, and the sentence counts them."""
+    asked = ("inspect", "job", "--units", "--model", "2")
+    shown = gatecast_here(*asked).out
+    found = json.loads(gatecast_here(*asked, "--json").out)
+    assert (found["name"], found["version"], found["units"], found["windows"]) == ("job", 2, 3, 224)
+    assert {"hour", "value", "level"} <= set(found["signals"])
+    assert found["share"] == pytest.approx(len(found["tracked"]) / 3, abs=1e-3)
+    assert f"{len(found['tracked'])} of 3 units" in shown
+    for one in found["tracked"]:
+        assert one["correlation"] >= 0.5
+        assert any(one["signal"] in line and f"{one['correlation']:.2f}" in line for line in shown.splitlines())
+
+
 def test_a_model_without_cells_says_so(gatecast_here: Callable[..., Answer], live: Path) -> None:
     """In one sentence, and nothing else."""
-    assert gatecast_here("inspect", "job", "--gates", "a").out == "seasonal_naive has no recurrent cells\n"
+    for asked in (("--gates", "a"), ("--units",)):
+        assert gatecast_here("inspect", "job", *asked).out == "seasonal_naive has no recurrent cells\n"
 
 
 def test_inspect_says_what_it_needs(gatecast_here: Callable[..., Answer], live: Path) -> None:
@@ -116,11 +131,11 @@ def test_inspect_says_what_it_needs(gatecast_here: Callable[..., Answer], live: 
 
 
 def test_inspection_loads_no_network_library(network: Path) -> None:
-    """Reach, explanation, and gates run where TensorFlow and Keras are not installed."""
+    """Reach, explanation, gates, and units run where TensorFlow and Keras are not installed."""
     code = """
 import sys
 from forecasting.cli.main import app
-for options in (["--reach"], ["--explain", "a"], ["--gates", "a", "--model", "2"]):
+for options in (["--reach"], ["--explain", "a"], ["--gates", "a", "--model", "2"], ["--units", "--model", "2"]):
     app(["inspect", "job", *options], standalone_mode=False)
 import forecasting.nn.exporters.ensemble
 assert not {"keras", "tensorflow", "jax"} & {name.partition(".")[0] for name in sys.modules}

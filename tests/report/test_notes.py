@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from forecasting.batch.part_files import Failure, Part
@@ -45,6 +46,12 @@ def test_every_silence_is_a_sentence(
     assert found[2] == "1 series left out: fewer than 3 readings"
     assert found[3] == f"1 series never changed up to {cut[-1].fit_until}, so their scale is the panel's: flat"
     assert len(found) == 4
+    curves = pd.DataFrame({"gradient_norm": [0.1, 1e-8, 3e-9], "clipped": [1.0, 0.8, 0.6]})
+    vanished, clipped = notes(workspace, job, data, Fitted(path, curves, ()), vintage)[4:]
+    assert vanished.startswith("gradients vanished: their norm was below 1e-07 in 2 of 3 checks")
+    assert clipped.startswith("70% of the gradients were longer than train.clip_norm (1) and were clipped")
+    calm = pd.DataFrame({"gradient_norm": [np.nan, 0.1, 0.2], "clipped": [np.nan, 1.0, 0.1]})
+    assert notes(workspace, job, data, Fitted(path, calm, ()), vintage) == found
     assert notes(workspace, job, data, fitted, Absent("nothing is live")) == found[1:]
 
 

@@ -50,7 +50,7 @@ def graph(fitted: Fitted) -> bytes:
 
 def losses(fitted: Fitted) -> list[list[float]]:
     """The curves without their times."""
-    return fitted.curves[["epoch", "loss", "val_loss"]].to_numpy().tolist()
+    return fitted.curves[["epoch", "loss", "val_loss", "gradient_norm", "clipped"]].to_numpy().tolist()
 
 
 def test_same_seed_gives_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
