@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,8 @@ from forecasting.registry.registry import Registry
 from forecasting.series.folds import folds
 from forecasting.series.prepare import prepare
 from forecasting.serve.app import create_app
+from forecasting.storage import remarks
+from forecasting.storage.remarks import Remark, Remarks
 from forecasting.storage.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser's driver, playwright, is not installed")
@@ -124,7 +127,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def home(stocked: Path, tmp_path_factory: pytest.TempPathFactory, register: Any, write_bundle: Any) -> Path:
-    """A home whose last run, which made version 3, left its results."""
+    """A home whose last run, which made version 3, left its results, remarks on series, and an alternative."""
     place = tmp_path_factory.mktemp("browser")
     copy = Path(shutil.copytree(stocked, place / "home"))
     register(copy, "buoy", write_bundle(place / "3", seed=3), "browser")
@@ -134,6 +137,13 @@ def home(stocked: Path, tmp_path_factory: pytest.TempPathFactory, register: Any,
     outcome = {"version": 1, "model": "stacked", "promoted": True, "fallback": False, "champion": 1}
     content = json.dumps(outcome | {"verdict": [rule, rule | {"passed": False}], "leaderboard": board})
     leave(registry, content)
+    store, long = Store(copy), "a-series-with-a-long-name-and-no-reading-at-all"
+    said = ((long, False, "left out of the last ingestion: no reading"), ("b", True, "stale: its last reading is old"))
+    series = tuple(Remark(unique_id=name, forecast=has, reason=why) for name, has, why in said)
+    remarks.keep(store.workspace, "buoy", Remarks(version=1, created=datetime(2026, 2, 1), series=series))  # noqa: DTZ001
+    made = store.forecasts.read("buoy", unique_id="a")
+    last = made[made["cutoff"] == made["cutoff"].max()]
+    store.alternatives.keep("buoy", last.assign(scenario="heat wave", **{"q0.5": last["q0.5"] + 1}))
     return copy
 
 
@@ -315,6 +325,23 @@ def test_alternatives_are_compared_side_by_side(
     names = page.evaluate("document.querySelector('[data-drawn]').data.map((one) => one.name)")
     assert [names[0], *names[3:]] == ["Reading", "base", "warm", "cold"]
     page.screenshot(path=tmp_path / f"compared-{width}.png", full_page=True)
+    assert (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(BEYOND)) == (width, [])
+    assert page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize(("width", "phone"), [(390, True), (1280, False)], ids=["phone", "desk"])
+def test_stored_alternatives_and_remarks_fit_the_screen(
+    watch: Any, url: str, home: Path, tmp_path: Path, width: int, *, phone: bool
+) -> None:
+    """A second line beside the stored forecast, and every series without a usual one in a table."""
+    cutoff = Store(home).forecasts.read("buoy")["cutoff"].max()
+    emulated = {"has_touch": True, "is_mobile": True, "device_scale_factor": 2} if phone else {}
+    watched = watch(url, viewport={"width": width, "height": 844}, **emulated)
+    page = watched.open(f"/?model=buoy&series=a&vintage={quote(cutoff.isoformat() + '@1')}")
+    page.get_by_text("2 series without a usual forecast").click()
+    names = page.evaluate("document.querySelector('[data-drawn]').data.map((one) => one.name)")
+    assert {"base", "heat wave"} <= set(names)
+    page.screenshot(path=tmp_path / f"stored-{width}.png", full_page=True)
     assert (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(BEYOND)) == (width, [])
     assert page.evaluate(CONTRAST) == []
 
