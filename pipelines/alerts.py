@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from forecasting.columns import CREATED, VERSION
 from forecasting.config.job import Job
 from forecasting.errors import GatecastError
+from forecasting.insight import arrivals, news
 from forecasting.lifecycle.home import open_home
 from forecasting.monitor.findings import Findings
 from forecasting.monitor.verdict import state_of
@@ -18,8 +19,9 @@ from forecasting.notify.message import Message
 from forecasting.notify.outbox import deliver
 from forecasting.report.outcome import Outcome, summary
 from forecasting.storage.store import Store
+from pipelines.tasks import step
 
-__all__ = ["failing", "trained", "watched"]
+__all__ = ["failing", "judged", "trained", "watched"]
 
 
 @contextmanager
@@ -47,6 +49,14 @@ def failing(job: Job, flow: str) -> Iterator[None]:
             ],
         )
         raise
+
+
+@step("judging the new readings")
+def judged(job: Job) -> None:
+    """Judge what came by the forecasts that were stored before, and tell people of each unusual event once."""
+    home = open_home()
+    arrivals.judge_arrivals(home.store, job)
+    news.tell(home.store, job, home.notify)
 
 
 def trained(job: Job, outcome: Outcome) -> Outcome:

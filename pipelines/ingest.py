@@ -1,4 +1,4 @@
-"""Ingest: source → validate → clean → store."""
+"""Ingest: source → validate → clean → store → judge what came."""
 
 from prefect import flow
 
@@ -13,7 +13,9 @@ __all__ = ["ingest"]
 def ingest(job: Job) -> Merged:
     """Bring the source's rows into the job's table."""
     with alerts.failing(job, "ingest"):
-        raw, mark = tasks.read(job)
+        raw = tasks.read(job)
         report = tasks.validate(job, raw)
         cleaned = tasks.clean(job, raw)
-        return notices.ingested(job, report, tasks.store(job, report, cleaned, mark))
+        merged = notices.ingested(job, report, tasks.store(job, report, cleaned))
+        alerts.judged(job)
+        return merged

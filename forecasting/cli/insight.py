@@ -21,6 +21,7 @@ __all__ = ["inspect"]
 _BARS: Final = 24  # rows of the picture, at most
 _WIDTH: Final = 40  # characters of the longest bar
 _CAUSES: Final = 12
+_EVENTS: Final = 100
 
 
 def inspect(  # noqa: PLR0913  (one for each option)
@@ -38,18 +39,24 @@ def inspect(  # noqa: PLR0913  (one for each option)
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also draw the --gates, next to the readings.")
     ] = None,
+    anomalies: Annotated[bool, typer.Option("--anomalies", help="List the unusual readings that came.")] = False,
     model: Annotated[str, typer.Option(help="An alias or a version.")] = "champion",
     as_json: Json = False,
 ) -> None:
     """Look inside a live model: what its forecasts depend on, and what its cells do."""
-    if [reach, units, explain is not None, gates is not None].count(True) != 1:
-        raise ConfigError("say what to look at: one of --reach, --explain UNIQUE_ID, --gates UNIQUE_ID, and --units")
+    if [reach, units, explain is not None, gates is not None, anomalies].count(True) != 1:
+        raise ConfigError(
+            "say what to look at: one of --reach, --explain UNIQUE_ID, --gates UNIQUE_ID, --units, and --anomalies"
+        )
     if html is not None and gates is None:
         raise ConfigError("--html draws what --gates shows; name a series with --gates UNIQUE_ID")
     from forecasting.insight.sample import open_live
     from forecasting.lifecycle.home import open_home
 
     home = open_home()
+    if anomalies:
+        _anomalies(home, name, as_json)
+        return
     live = open_live(home, name, model)
     about = {"name": name, "version": live.version}
     if reach:
@@ -60,6 +67,19 @@ def inspect(  # noqa: PLR0913  (one for each option)
         _gates(home, live, gates, about, html, as_json)
     else:
         _units(home, live, about, as_json)
+
+
+def _anomalies(home: Home, name: str, as_json: bool) -> None:
+    from forecasting.cli.tables import show
+    from forecasting.columns import records
+    from forecasting.insight.arrivals import events
+    from forecasting.insight.news import rows_of
+
+    found = events(home.store, name)
+    if as_json:
+        print_json({"name": name, "anomalies": records(found)})
+    else:
+        show(f"{name}: unusual readings, the latest first", rows_of(found.head(_EVENTS)))
 
 
 def _reach(home: Home, live: Live, about: dict[str, Any], as_json: bool) -> None:

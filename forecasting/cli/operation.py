@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,6 +14,8 @@ from forecasting.errors import ConfigError, GatecastError
 from pipelines.calls import in_process
 
 __all__ = ["backup", "deploy", "monitor", "notify"]
+
+_EVENTS: Final = 20  # unusual ones that a check shows
 
 
 def backup(
@@ -99,6 +101,10 @@ def monitor(
     """
     job = read_job(config)
     from forecasting.cli.tables import show
+    from forecasting.columns import records
+    from forecasting.insight.arrivals import events
+    from forecasting.insight.news import rows_of
+    from forecasting.lifecycle.home import open_home
     from pipelines import tasks
     from pipelines.monitor import monitor as flow
     from pipelines.training import training
@@ -108,8 +114,10 @@ def monitor(
     if act and findings.due and findings.action == "retrain" and not os.environ.get("PREFECT_API_URL"):
         trained = in_process(training, job)
         tasks.settle(findings)
+    unusual = events(open_home().store, job.name)
     if as_json:
-        print_json(findings.model_dump(mode="json") | {"run_id": trained and trained.run_id})
+        found = {"run_id": trained and trained.run_id, "anomalies": records(unusual.head(_EVENTS))}
+        print_json(findings.model_dump(mode="json") | found)
         return
     states = {"broken": "BROKEN"}
     rules = [
@@ -121,6 +129,8 @@ def monitor(
     show("rules", rules)
     if findings.unscored:
         typer.echo(f"not scored, for only the forecast base is: the alternatives {', '.join(findings.unscored)}")
+    if len(unusual):
+        show("unusual readings, the latest first", rows_of(unusual.head(_EVENTS)))
     typer.echo(f"{findings.verdict}: {findings.summary}")
 
 

@@ -15,7 +15,7 @@ from forecasting.errors import ConfigError
 
 __all__ = ["SINKS", "Event", "Mail", "Notify", "Slack", "Webhook", "load_notify"]
 
-Event: TypeAlias = Literal["promoted", "refused", "monitor", "failed"]
+Event: TypeAlias = Literal["promoted", "refused", "monitor", "anomaly", "failed"]
 _ALL: Final[tuple[Event, ...]] = get_args(Event)
 _REFERENCE: Final = re.compile(r"\$\{\w+\}")
 

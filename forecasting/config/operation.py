@@ -9,7 +9,7 @@ from pydantic import Field
 from forecasting.config.clock import CronLine, TimeZone
 from forecasting.config.section import Section
 
-__all__ = ["MIN_RESIDUALS", "Calibrate", "Forecast", "Monitor", "Schedule", "least_stamps"]
+__all__ = ["MIN_RESIDUALS", "Anomalies", "Calibrate", "Forecast", "Monitor", "Schedule", "least_stamps"]
 
 MIN_RESIDUALS: Final = 50  # of each step, for intervals renewed from live forecasts
 _HORIZONS: Final = 4  # in a window: one forecast that went wrong, or well, says little
@@ -59,6 +59,13 @@ class Forecast(Section):
     """The residuals that the intervals are made of."""
 
 
+class Anomalies(Section):
+    """Readings that no forecast expected: [Anomalies](monitoring.md#anomalies)."""
+
+    alarms_per_month: float = Field(1.0, gt=0, le=1000)
+    """False alarms that are accepted of each series in a month."""
+
+
 class Monitor(Section):
     """When a live model needs attention: [Monitoring](monitoring.md) explains each rule."""
 
@@ -80,6 +87,9 @@ class Monitor(Section):
 
     patience: int | None = Field(None, ge=1)
     """Steps to wait before repeating a retraining that did not help; `null`: the window."""
+
+    anomalies: Anomalies | None = Anomalies()
+    """How readings are judged when they come; `null`: not at all."""
 
 
 class Schedule(Section):

@@ -16,7 +16,7 @@ class Message(BaseModel):
 
     key: str
     job: str
-    event: str  # promoted, refused, monitor, failed, or test
+    event: str  # promoted, refused, monitor, anomaly, failed, or test
     title: str
     text: str
     facts: dict[str, Any] = {}  # for programs

@@ -54,12 +54,12 @@ def sinks_of(job: Job, default: Path | None) -> Notify:
 
 def deliver(
     store: Store, job: Job, messages: Sequence[Message], *, default: Path | None = None, at_once: int = _AT_ONCE
-) -> list[Posted]:
+) -> list[Posted] | None:
     """Keep messages that are new, and send what waits, also of earlier deliveries; never raises.
 
     A message goes to every sink that wants its event, once: what was sent is known by its key. A sink that fails is
     tried `at_once` times, and again by the next delivery, up to `TRIES` times within a day. What is not sent is logged
-    and stays in the table.
+    and stays in the table. None where even keeping them failed.
     """
     try:
         notify = sinks_of(job, default)
@@ -72,7 +72,7 @@ def deliver(
     except Exception as error:  # noqa: BLE001 - whatever it is, a message must not stop the work that it is about
         why = str(error) if isinstance(error, GatecastError) else type(error).__name__
         log.error("messages about %s not sent: %s", job.name, why)
-        return []
+        return None
     for row in posted:
         if row.state != "sent":
             log.error("message %s not sent to %s: %s", row.title, row.sink, row.why)

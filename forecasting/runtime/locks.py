@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from forecasting.errors import LockedError
 
-__all__ = ["forecast_lock", "notice_lock", "promotion_lock", "run_lock", "spool_lock", "trial_lock"]
+__all__ = ["anomaly_lock", "forecast_lock", "notice_lock", "promotion_lock", "run_lock", "spool_lock", "trial_lock"]
 
 _PATIENCE: Final = 600.0  # seconds
 _FOREVER: Final = -1.0
@@ -20,6 +20,11 @@ _FOREVER: Final = -1.0
 def run_lock(folder: Path, job: str, *, waiting: Callable[[str], object]) -> AbstractContextManager[None]:
     """One run of a job at a time; `waiting` is called once with the reason if another run is under way."""
     return _held(folder, "run", job, waiting=lambda: waiting(f"waiting for another run of {job}"))
+
+
+def anomaly_lock(folder: Path, job: str) -> AbstractContextManager[None]:
+    """One judge of a job's new readings at a time."""
+    return _held(folder, "anomaly", job)
 
 
 def forecast_lock(folder: Path, job: str) -> AbstractContextManager[None]:

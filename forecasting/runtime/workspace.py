@@ -67,6 +67,14 @@ class Workspace:
         """The verdicts of the monitor, a Delta table."""
         return self.tables(job) / "verdicts"
 
+    def judgments(self, job: str) -> Path:
+        """Readings as they were judged when they came, a Delta table."""
+        return self.tables(job) / "judgments"
+
+    def anomalies(self, job: str) -> Path:
+        """Events of unusual readings, a Delta table."""
+        return self.tables(job) / "anomalies"
+
     def notices(self, job: str) -> Path:
         """The messages about a job, sent and to be sent, a Delta table."""
         return self.tables(job) / "notices"
@@ -82,10 +90,6 @@ class Workspace:
     def ingestion(self, job: str) -> Path:
         """The report of the last ingestion."""
         return self.tables(job) / "ingestion.json"
-
-    def watermark(self, job: str) -> Path:
-        """How far the source was read."""
-        return self.tables(job) / "watermark.json"
 
     def remarks(self, job: str) -> Path:
         """The remarks on single series of the latest forecasts."""

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from forecasting.columns import CREATED, CUTOFF
 from forecasting.errors import DataError
+from forecasting.insight.anomalies import KINDS
 from forecasting.monitor.verdict import VERDICTS, state_of
 from forecasting.notify.outbox import history
 from forecasting.storage.reading import reach
@@ -52,11 +53,13 @@ class JobMetrics:
             "monitor_rule_judged", "Whether there was enough to judge it by; else it is not kept.", "rule"
         )
         self._messages = gauge("messages", "Messages to people, by what became of them.", "sink", "state")
+        self._anomalies = gauge("anomalies", "Unusual events that began in the last 7 days of readings.", "kind")
         self._ages = {
             "data": gauge("data_age_seconds", "Time since the stamp of the last reading."),
             "ingestion": gauge("ingestion_age_seconds", "Time since readings last came."),
             "forecast": gauge("forecast_age_seconds", "Time since the last cutoff of a stored forecast."),
             "monitor": gauge("monitor_age_seconds", "Time since the monitor last came to a verdict."),
+            "anomaly": gauge("anomaly_age_seconds", "Time since an unusual event was last found."),
         }
 
     def start(self, names: Callable[[], Iterable[str]]) -> None:
@@ -87,7 +90,11 @@ class JobMetrics:
     def _look(self, name: str) -> None:
         now = pd.Timestamp(datetime.now(UTC)).tz_localize(None)
         verdicts = self._store.verdicts.read(name)
-        for kind, stamp in self._stamps(name, verdicts).items():
+        unusual, stamps = self._store.anomalies.read(name), self._stamps(name, verdicts)
+        if len(unusual):
+            stamps["anomaly"] = unusual[CREATED].max()
+            self._show_anomalies(name, unusual, stamps["data"])
+        for kind, stamp in stamps.items():
             if stamp is not None:
                 self._ages[kind].labels(name).set((now - stamp).total_seconds())
         for (sink, state), count in Counter((one.sink, one.state) for one in history(self._store, name)).items():
@@ -119,6 +126,11 @@ class JobMetrics:
             self._accuracy["mae"].labels(name).set(sums["absolute"] / sums["count"])
         if sums["intervals"]:
             self._accuracy["coverage"].labels(name).set(sums["inside"] / sums["intervals"])
+
+    def _show_anomalies(self, name: str, unusual: pd.DataFrame, last: pd.Timestamp | None) -> None:
+        recent = unusual[unusual["start"] >= last - _DAYS] if last is not None else unusual
+        for kind in KINDS:
+            self._anomalies.labels(name, kind).set(int((recent["kind"] == kind).sum()))
 
     def _show_verdict(self, name: str, last: pd.Series) -> None:
         for verdict in {*VERDICTS, last["verdict"]}:

@@ -1,4 +1,4 @@
-"""Small tables that are updated by key: the monitor's scores and verdicts, and messages."""
+"""Small tables that are updated by key: the monitor's scores and verdicts, events, and messages."""
 
 from __future__ import annotations
 

@@ -142,3 +142,20 @@ assert not {"keras", "tensorflow", "jax"} & {name.partition(".")[0] for name in 
 """
     done: Any = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_anomalies_are_listed(gatecast_here: Callable[..., Answer], live: Path) -> None:
+    """The latest first, for a person and for a program; none is an empty list."""
+    assert json.loads(gatecast_here("inspect", "job", "--anomalies", "--json").out) == {"name": "job", "anomalies": []}
+    store = open_home().store
+    event = {"kind": "flat", "chance": 1e-3, "alarms": 4, "y": 2.0, "expected": 3.0, "low": 2.5, "high": 3.5}
+    for day in (1, 2):
+        stamp = pd.Timestamp(f"2024-01-0{day}").as_unit("us")
+        row = {"unique_id": "a", "start": stamp, "end": stamp, "told": True, "created": stamp, **event}
+        store.anomalies.keep("job", pd.DataFrame([row]))
+    found = json.loads(gatecast_here("inspect", "job", "--anomalies", "--json").out)["anomalies"]
+    assert [row["start"][:10] for row in found] == ["2024-01-02", "2024-01-01"]
+    assert (found[0]["kind"], found[0]["chance"]) == ("flat", 0.001)
+    shown = gatecast_here("inspect", "job", "--anomalies").out
+    assert "the same reading over and over" in shown
+    assert "1,000" in shown

@@ -147,3 +147,30 @@ def test_command_sends_a_test_and_lists_what_was_sent(
     http.answers = [403]
     done = call("--test")
     assert (done.returncode, done.stderr.strip()) == (1, "error: webhook: the answer is 403")
+
+
+def test_ingest_tells_of_an_unusual_reading_once(home: Path, http: HttpSink, tmp_path: Path) -> None:
+    """What comes is judged by the forecasts that were stored; the same file again is no second event."""
+    content = {"series": {"freq": "h"}, "window": {"context": 6, "horizon": 4}, "model": "stacked"}
+    source = {"kind": "file", "path": str(tmp_path / "*.csv")}
+    job = parse_job({"name": "meter", "source": source, **content, "notify": {"webhook": {"url": http.url}}})
+    ds = pd.date_range("2026-01-05", periods=4, freq="h", unit="us")
+    made = pd.DataFrame(
+        {"unique_id": "a", "ds": ds, "cutoff": ds[0] - pd.Timedelta(hours=1), "version": 1, "model": "m"}
+    )
+    quantiles = {"step": [1, 2, 3, 4], "q0.1": 4.0, "q0.5": 5.0, "q0.9": 6.0}
+    store = open_home().store
+    store.forecasts.append(job.name, made.assign(**quantiles).astype({"unique_id": "str"}))
+
+    def ingested(*y: float) -> None:
+        rows = pd.DataFrame({"unique_id": "a", "ds": ds[: len(y)], "y": y})
+        rows.to_csv(tmp_path / "readings.csv", index=False)
+        ingest.fn(job)
+
+    ingested(5.1)
+    assert len(store.judgments.read(job.name)) == 1
+    for _ in range(2):
+        ingested(5.1, 4.9, 50.0)
+    [told] = http.requests
+    assert (told.content["event"], told.content["facts"]["events"]) == ("anomaly", 1)
+    assert "50 where 4 to 6 was expected" in told.content["text"]

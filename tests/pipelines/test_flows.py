@@ -100,6 +100,7 @@ def test_tracked_flows_give_what_untracked_ones_give(finished: Any, tmp_path: Pa
             "checking every row",
             "cleaning",
             "storing the observations",
+            "judging the new readings",
             "loading the data of this run",
             "compacting the stored tables",
             "opening the run",

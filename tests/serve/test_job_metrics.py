@@ -78,6 +78,23 @@ def test_tables_that_cannot_be_read_are_said(copied: Path) -> None:
     assert shown(copied)["gatecast_tables_up"] == 0
 
 
+def test_events_and_messages_are_counted(tmp_path: Path) -> None:
+    """Events by their kind, how long ago the last one was found, and messages by what became of them."""
+    store, now = Store(tmp_path), pd.Timestamp.now("UTC").tz_localize(None).as_unit("us")
+    event = {"unique_id": "a", "end": now, "chance": 1e-5, "told": True, "created": now - pd.Timedelta(hours=1)}
+    for day, kind in enumerate(["spike", "spike", "flat"]):
+        row = {**event, "start": now - pd.Timedelta(days=day), "kind": kind}
+        store.anomalies.keep("buoy", pd.DataFrame([row]))
+    message = {"message": "m", "sink": "slack", "event": "failed", "title": "", "content": "", "tries": 9, "why": "no"}
+    store.notices.keep("buoy", pd.DataFrame([{**message, "state": "failed", "created": now}]))
+    found = shown(tmp_path)
+    assert found['gatecast_anomalies{kind="spike",}'] == 2
+    assert found['gatecast_anomalies{kind="flat",}'] == 1
+    assert found['gatecast_anomalies{kind="level",}'] == 0
+    assert found["gatecast_anomaly_age_seconds"] == pytest.approx(3600, abs=300)
+    assert found['gatecast_messages{sink="slack",state="failed"}'] == 1
+
+
 def alarms() -> list[str]:
     """What the alarms of Prometheus ask for."""
     rules = yaml.safe_load((ROOT / "docker" / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]

@@ -246,6 +246,21 @@ def test_registry_that_is_down_costs_only_what_needs_it(copied: Path, service: A
         assert chart_of(read(client, "/?model=buoy"))["median"]
 
 
+def test_unusual_readings_stand_beside_the_accuracy(copied: Path, service: Any) -> None:
+    """Those of the chosen series, with what was expected; a series that is called like markup stays text."""
+    now = pd.Timestamp("2026-01-05 10:00").as_unit("us")
+    event = {"kind": "spike", "chance": 1e-4, "alarms": 1, "y": 9.0, "expected": 2.0, "low": 1.5, "high": 2.5}
+    rows = [
+        {"unique_id": name, "start": now, "end": now, "told": True, "created": now, **event} for name in ("a", EVIL)
+    ]
+    Store(copied).anomalies.keep("buoy", pd.DataFrame(rows))
+    with service(copied, timeout_seconds=60) as client:
+        page = read(client, "/accuracy?model=buoy")
+        assert "2026-01-05 10:00 an unusual reading 9 1.5 to 2.5 10,000" in page.text
+        assert EVIL in page.text
+        assert EVIL not in read(client, "/accuracy?model=buoy&series=a").text
+
+
 def test_accuracy_without_forecasts_says_how_to_get_some(copied: Path, service: Any) -> None:
     """Readings alone give nothing to compare."""
     shutil.rmtree(copied / "tables" / "buoy" / "forecasts")

@@ -9,8 +9,10 @@ from typing import Any, Final
 import pandas as pd
 
 from forecasting.bundle.spec import Spec
-from forecasting.columns import STEP
+from forecasting.columns import STEP, UNIQUE_ID
 from forecasting.errors import DataError, RegistryError
+from forecasting.insight.arrivals import events
+from forecasting.insight.news import rows_of
 from forecasting.monitor.live import By, scored, scores
 from forecasting.registry.registry import Registry
 from forecasting.runtime.templates import number, percent, stamp
@@ -19,9 +21,10 @@ from forecasting.serve.pages.views import Choice, Fact
 from forecasting.serve.recent import since_when
 from forecasting.storage.store import Store
 
-__all__ = ["TITLES", "Accuracy", "Results", "accuracy", "results", "runs"]
+__all__ = ["TITLES", "Accuracy", "Results", "accuracy", "results", "runs", "unusual"]
 
 _RUNS: Final = 10
+_EVENTS: Final = 50  # unusual ones, the latest
 
 # What the metrics of a backtest are called, where they have a name for people.
 TITLES: Final = {
@@ -65,6 +68,12 @@ class Results:
     leaderboard: list[dict[str, Any]]
     best: dict[str, float]
     next_steps: list[str]
+
+
+def unusual(store: Store, job: str, series: str | None) -> list[dict[str, Any]]:
+    """The latest unusual events of a job, or of one of its series; it blocks."""
+    found = events(store, job)
+    return rows_of(found[found[UNIQUE_ID] == series].head(_EVENTS) if series is not None else found.head(_EVENTS))
 
 
 def accuracy(store: Store, job: str, spec: Spec, series: str | None) -> Accuracy | None:

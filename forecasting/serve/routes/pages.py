@@ -18,7 +18,7 @@ from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
 from forecasting.serve.logs import where
 from forecasting.serve.pages.render import asset, html
-from forecasting.serve.pages.scores import TITLES, accuracy, results, runs
+from forecasting.serve.pages.scores import TITLES, accuracy, results, runs, unusual
 from forecasting.serve.pages.stored import Stored, alternatives_of, names_of, readings_of, stored
 from forecasting.serve.pages.views import Notice, choices, chosen, example_stamps, forecast
 from forecasting.serve.requests import ForecastQuery
@@ -108,7 +108,8 @@ async def scores(request: Request, model: Name = None, series: Name = None) -> R
             raise _NothingError(200, Notice("No readings are stored yet", text, "gatecast ingest CONFIG"))
         one = series if series in names else None
         seen = await anyio.to_thread.run_sync(accuracy, store, slot.name, spec, one)
-        return {"names": names, "series": one, "seen": seen}
+        events = await anyio.to_thread.run_sync(unusual, store, slot.name, one)
+        return {"names": names, "series": one, "seen": seen, "events": events}
 
     return await _page(request, "accuracy", model, build)
 
