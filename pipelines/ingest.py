@@ -13,9 +13,9 @@ __all__ = ["ingest"]
 def ingest(job: Job) -> Merged:
     """Bring the source's rows into the job's table."""
     with alerts.failing(job, "ingest"):
-        raw = tasks.read(job)
+        raw, mark = tasks.read(job)
         report = tasks.validate(job, raw)
         cleaned = tasks.clean(job, raw)
-        merged = notices.ingested(job, report, tasks.store(job, report, cleaned))
+        merged = notices.ingested(job, report, tasks.store(job, report, cleaned, mark))
         alerts.judged(job)
         return merged

@@ -14,20 +14,15 @@ from forecasting.batch.vintages import Vintage
 from forecasting.config.job import Job
 from forecasting.monitor.findings import Findings
 from forecasting.report.outcome import Outcome, summary
+from forecasting.runtime.events import OBSERVATIONS, resource
 from forecasting.series.validate import ValidationReport
 from forecasting.storage.observations import Merged
 
-__all__ = ["ALARM", "OBSERVATIONS", "RETRAIN", "forecasted", "ingested", "requested", "resource", "trained", "watched"]
+__all__ = ["ALARM", "RETRAIN", "forecasted", "ingested", "requested", "trained", "watched"]
 
-OBSERVATIONS = "gatecast.observations"  # an ingest brought readings
 RETRAIN = "gatecast.monitor.retrain"  # a live model has aged
 ALARM = "gatecast.monitor.alarm"  # a person must look
 _SHOWN = 100  # series without a forecast
-
-
-def resource(job: str) -> dict[str, str]:
-    """The name of a job in events."""
-    return {"prefect.resource.id": f"gatecast.job.{job}"}
 
 
 def ingested(job: Job, report: ValidationReport, merged: Merged) -> Merged:

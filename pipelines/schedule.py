@@ -15,10 +15,11 @@ from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from forecasting.config.job import Job
+from forecasting.runtime.events import OBSERVATIONS, resource
 from pipelines.batch import batch
 from pipelines.ingest import ingest
 from pipelines.monitor import monitor
-from pipelines.notices import OBSERVATIONS, RETRAIN, resource
+from pipelines.notices import RETRAIN
 from pipelines.training import training
 
 __all__ = ["FLOWS", "HEARTBEAT", "PATIENCE", "TAG", "automations", "cron", "flows_of", "schedules", "zombies"]

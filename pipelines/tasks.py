@@ -48,7 +48,7 @@ from forecasting.runtime.locks import run_lock
 from forecasting.runtime.progress import Progress, listener
 from forecasting.series import clean as cleaning
 from forecasting.series import validate as validation
-from forecasting.storage import ingestion, snapshot
+from forecasting.storage import ingestion, snapshot, watermarks
 from forecasting.storage.observations import Merged
 from forecasting.storage.snapshot import Snapshot
 from forecasting.training.records import Fitted, Start
@@ -75,7 +75,6 @@ __all__ = [
     "replace_twin",
     "settle",
     "skipped",
-    "step",
     "store",
     "take_snapshot",
     "tidy",
@@ -111,9 +110,11 @@ def alone(job: Job) -> AbstractContextManager[None]:
 
 
 @step("reading the source", retries=2, retry_delay_seconds=[2, 20])
-def read(job: Job) -> pd.DataFrame:
-    """The source's rows as a long table."""
-    return sources.read(job)
+def read(job: Job) -> tuple[pd.DataFrame, str | None]:
+    """The rows that came since the last ingestion, or all of them, and the mark behind them."""
+    home = open_home()
+    version = home.store.observations.version(job.name)
+    return sources.read_new(job, watermarks.recall(home.workspace, job, version))
 
 
 @step("checking every row")
@@ -131,13 +132,15 @@ def clean(job: Job, raw: pd.DataFrame) -> cleaning.Cleaned:
 
 
 @step("storing the observations")
-def store(job: Job, report: validation.ValidationReport, cleaned: cleaning.Cleaned) -> Merged:
-    """Merge into the job's Delta table; the same rows twice change nothing."""
+def store(job: Job, report: validation.ValidationReport, cleaned: cleaning.Cleaned, mark: str | None = None) -> Merged:
+    """Merge into the job's Delta table, the same rows once, and only then keep how far the source was read."""
     home = open_home()
     ingestion.merge_left(home.workspace, home.store.observations, job)
     changes = ingestion.static_changes(home.store.observations, job, cleaned.table)
     merged = ingestion.merge(home.store.observations, job, cleaned.table)
     report = replace(report, violations=(*report.violations, *changes))
+    if mark is not None:
+        watermarks.keep(home.workspace, job, mark, merged.version)
     ingestion.record(home.workspace, job.name, report, cleaned)
     brought = (one.message for one in report.violations if one.rule in ("static_changed", "only_ahead"))
     return replace(merged, notes=tuple(brought))
@@ -260,9 +263,8 @@ def forecast_alternatives(
     """Forecast from the stored values and from each alternative; all of them are stored, by their names."""
     home = open_home()
     how = runners.runner(runner, home.dask)
-    return batch.forecast_alternatives(
-        home.store, home.registry, job, alternatives, model=model, request=request, runner=how
-    )
+    tables = (home.store, home.registry)
+    return batch.forecast_alternatives(*tables, job, alternatives, model=model, request=request, runner=how)
 
 
 @step("forecasting with the live model, if there is one")

@@ -30,7 +30,7 @@ _OWN_HOME: Final = Path(".gatecast-try")
 _HISTORY: Final = 6  # horizons of readings in the picture
 _BOARD: Final = ("model", "wql", "mae", "coverage")
 
-Target = Annotated[str, typer.Argument(metavar="FILE|URL", help="CSV, Parquet, or JSON lines; or a database.")]
+Target = Annotated[str, typer.Argument(metavar="FILE|URL", help="CSV, Parquet, JSON lines, or Excel; or a database.")]
 Horizon = Annotated[int | None, typer.Option(min=1, max=10_000, help="Steps ahead (default: about a season).")]
 Query = Annotated[str | None, typer.Option(metavar="SQL", help="For a database: the query that gives the rows.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing: take what is likeliest, and mark it as a guess.")]

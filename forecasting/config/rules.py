@@ -70,6 +70,19 @@ def _monitor_can_judge(job: Job) -> Iterator[Fault]:
         )
 
 
+def _new_rows_are_enough(job: Job) -> Iterator[Fault]:
+    """A step that is gathered from several rows would be replaced by the few that are new."""
+    if getattr(job.source, "since", None) is None:
+        return
+    if job.series.aggregate is not None:
+        yield Fault("source.since", "new rows are no whole steps, which series.aggregate gathers; leave it out")
+    if job.series.duplicates not in ("refuse", "last"):
+        got = job.series.duplicates
+        yield Fault(
+            "source.since", f"needs series.duplicates refuse or last, got {got}: the other rows are not read again"
+        )
+
+
 def _metric_is_of_its_kind(job: Job) -> Iterator[Fault]:
     kind, valid = _kind(job, PrimaryMetric, PrimarySymbolMetric)
     if job.gate.primary not in valid:
@@ -207,6 +220,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _grid_has_no_static_labels,
     _residuals_have_their_label,
     _monitor_can_judge,
+    _new_rows_are_enough,
     _metric_is_of_its_kind,
     _baselines_are_of_their_kind,
     _symbols_are_read_whole,

@@ -82,6 +82,9 @@ class ServeSettings(BaseSettings):
     merge_seconds: float = Field(10.0, gt=0)
     """Seconds between two merges of the readings that were taken into the store."""
 
+    event_seconds: float = Field(300.0, gt=0)
+    """Seconds between two events of merged readings, which start the flows that follow new readings."""
+
     max_spool_mb: float = Field(64.0, gt=0)
     """Readings of one job that may wait to be merged; further ones are answered 429."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -46,6 +47,14 @@ def _encoding_is_known(source: Any) -> Iterator[Fault]:
         yield Fault("encoding", f"must be one that Python knows, such as utf-8 or cp1252, got {source.encoding!r}")
 
 
+def _secrets_are_outside(source: Any) -> Iterator[Fault]:
+    for path in (source.path,) if isinstance(source.path, str) else source.path:
+        if re.match(r"\w+://[^/@:]*:(?!\$\{)[^/@]+@", path):
+            yield Fault(
+                "path", "must hold no password: keep it in the environment, as in https://${USER}:${PASSWORD}@host"
+            )
+
+
 class FileColumns(Section):
     """The roles of columns. All other columns named in `series` keep their names."""
 
@@ -64,19 +73,25 @@ class FileColumns(Section):
 
 
 class FileSource(Section):
-    """CSV, Parquet, or JSON-lines files, also compressed; the file extension picks the format.
+    """CSV, Parquet, or JSON-lines files, also compressed, and Excel workbooks; the file extension picks the format.
 
     [Data](data.md) has examples.
     """
 
     model_config = tagged("kind")
-    RULES = (_numbers_are_readable, _cells_are_apart, _encoding_is_known)
+    RULES = (_numbers_are_readable, _cells_are_apart, _encoding_is_known, _secrets_are_outside)
 
     kind: Literal["file"] = "file"
 
     path: Paths = Field(examples=["data/glucose/*.csv.gz"])
-    """One glob or a list of them; matching files are read in alphabetical order. `${NAME}` and `${NAME:-default}` are
-    environment variables."""
+    """One glob or URL (`https://`, `http://`, `s3://`, the last also with a glob), or a list of them; matching files
+    are read in alphabetical order. `${NAME}` and `${NAME:-default}` are environment variables."""
+
+    max_mb: float = Field(4096, gt=0)
+    """The largest file that a URL may give, in megabytes."""
+
+    sheet: str | Annotated[int, Field(ge=1)] | None = None
+    """The sheet of an Excel workbook, by its name or its number from 1; `null`: the only one."""
 
     columns: FileColumns = FileColumns()
     """The roles of columns."""
@@ -112,6 +127,11 @@ class FileSource(Section):
     """IANA name of the zone of local stamps. They are stored in UTC, those of days or longer steps as local dates."""
 
 
+def _overlap_is_readable(source: Any) -> Iterator[Fault]:
+    if isinstance(source.overlap, str) and not re.fullmatch(r"\d+(\.\d+)? ?(D|h|min|s)", source.overlap):
+        yield Fault("overlap", f"must be a number, or a duration such as 1D, 6h, 30min, or 90s, got {source.overlap!r}")
+
+
 class SqlSource(Section):
     """A query on any database that SQLAlchemy knows.
 
@@ -119,7 +139,7 @@ class SqlSource(Section):
     """
 
     model_config = tagged("kind")
-    RULES = (_numbers_are_readable,)
+    RULES = (_numbers_are_readable, _overlap_is_readable)
 
     kind: Literal["sql"] = "sql"
 
@@ -128,6 +148,14 @@ class SqlSource(Section):
 
     query: str = Field(examples=["SELECT unique_id, ds, y FROM readings"])
     """The query that gives the rows."""
+
+    since: str | None = Field(None, examples=["updated_at", "id"])
+    """A column of the query that grows with every row that is written, a stamp or a number. An ingestion then reads
+    only the rows that are new since the last one, and those within `overlap`; `null`: all rows, each time."""
+
+    overlap: str | Annotated[float, Field(ge=0)] = "1D"
+    """How far before the highest value of `since` an ingestion reads again, for rows that came late: a duration such as
+    `6h` for stamps, a number for numbers."""
 
     columns: FileColumns = FileColumns()
     """The roles of columns."""

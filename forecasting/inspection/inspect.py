@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 from forecasting import sources
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job, parse_job
-from forecasting.config.source import SqlSource
+from forecasting.config.source import FileSource, SqlSource
 from forecasting.errors import SourceError
 from forecasting.inspection.findings import Ask, Found
 from forecasting.inspection.grid import describe_grid, describe_horizon
@@ -26,10 +27,11 @@ from forecasting.inspection.zones import describe_zone
 from forecasting.series.frequency import is_calendar
 from forecasting.series.validate import validate
 from forecasting.sources import file, sql
+from forecasting.sources.parsing.remote import given, is_remote
 
 __all__ = ["Inspection", "inspect"]
 
-_BOOKS: Final = (".xlsx", ".xls", ".ods")
+_BOOKS: Final = (".xls", ".xlsb", ".ods")
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,13 @@ class Inspection:
 
 
 def inspect(target: str, *, horizon: int | None = None, query: str | None = None, ask: Ask | None = None) -> Inspection:
-    """Find everything that a job needs to read `target`, a file or the URL of a database.
+    """Find everything that a job needs to read `target`, a file, its URL, or the URL of a database.
 
     Where the data only suggests a value, `ask` is asked; without it the likeliest is taken and marked as a guess.
     Raises SourceError and DataError for what cannot be read or forecast.
     """
     findings = Found(ask)
-    frame = _frame(target, query, findings)
-    text = "source.path" in findings.found and file.is_text(Path(target))
+    frame, text = _frame(target, query, findings)
     stamps = describe_stamps(frame, findings, text=text)
     columns = describe_numbers(frame, stamps.columns, findings)
     describe_columns(columns, stamps.stamps, findings)
@@ -71,33 +72,48 @@ def inspect(target: str, *, horizon: int | None = None, query: str | None = None
     return Inspection(job, findings, table, tuple(error.message for error in validate(table, job.series).errors))
 
 
-def _frame(target: str, query: str | None, findings: Found) -> pd.DataFrame:
-    """The columns of the target as they come, numbers of a text file as text."""
-    if "://" in target:
-        return _rows(target, query, findings)
-    path = Path(target)
-    if not path.is_file():
+def _frame(target: str, query: str | None, findings: Found) -> tuple[pd.DataFrame, bool]:
+    """The columns of the target as they come, numbers of a text file as text, and whether it is one."""
+    if "://" in target and not is_remote(target):
+        return _rows(target, query, findings), False
+    if not is_remote(target) and not Path(target).is_file():
         raise SourceError(f"there is no file {target} (working directory {Path.cwd()})")
+    source = FileSource(path=glob.escape(target) if not is_remote(target) else target)
+    with given(source.path, most=source.max_mb) as files:
+        if len(files) > 1:
+            raise SourceError(
+                f"{target} names {len(files)} files; look at one of them, and write the glob into the job"
+            )
+        with files[0].named() as path:
+            return _file(target, path, findings)
+
+
+def _file(target: str, path: Path, findings: Found) -> tuple[pd.DataFrame, bool]:
     if path.suffix.lower() in _BOOKS:
-        raise SourceError(f"{target} is a workbook, which Gatecast does not read: save the sheet as CSV")
+        raise SourceError(f"{target} is a workbook that Gatecast does not read: save it as .xlsx, or the sheet as CSV")
     findings.add("name", _name(path.name), "from the name of the file; the model is called so")
     findings.add("source.kind", "file", "")
-    findings.add("source.path", target, "seen from the working directory")
-    if file.is_text(path):
+    findings.add("source.path", target, "fetched each time" if is_remote(target) else "seen from the working directory")
+    text = file.is_text(path)
+    if text:
         describe_text(path, findings)
+    else:
+        _sheet(path, findings)
+    known = ("separator", "encoding", "header", "sheet")
     return file.raw(
-        path,
-        **{
-            name: findings.value(f"source.{name}")
-            for name in ("separator", "encoding", "header")
-            if f"source.{name}" in findings.found
-        },
-    )
+        path, **{one: findings.value(f"source.{one}") for one in known if f"source.{one}" in findings.found}
+    ), text
+
+
+def _sheet(path: Path, findings: Found) -> None:
+    """Find `source.sheet` where a workbook has several: the one with the most rows."""
+    sizes = file.sheets(path)
+    if len(sizes) > 1:
+        best = max(sizes, key=lambda name: sizes[name])
+        findings.guess("source.sheet", best, f"of {len(sizes)} sheets it has the most rows", tuple(sizes))
 
 
 def _rows(url: str, query: str | None, findings: Found) -> pd.DataFrame:
-    if url.startswith(("http://", "https://", "s3://")):
-        raise SourceError(f"{url} is no database; download the file and name it")
     if query is None:
         raise SourceError("a database needs the query that gives the rows: --query 'SELECT …'")
     findings.add("name", _name(url.rpartition("/")[2] or "query"), "from the name of the database")

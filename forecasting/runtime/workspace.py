@@ -91,6 +91,10 @@ class Workspace:
         """The report of the last ingestion."""
         return self.tables(job) / "ingestion.json"
 
+    def watermark(self, job: str) -> Path:
+        """How far the source was read."""
+        return self.tables(job) / "watermark.json"
+
     def remarks(self, job: str) -> Path:
         """The remarks on single series of the latest forecasts."""
         return self.tables(job) / "remarks.json"

@@ -59,13 +59,14 @@ def open_readings(table: pd.DataFrame, series: Series) -> pd.Series:
     return unfinished
 
 
-def gather(table: pd.DataFrame, series: Series) -> pd.DataFrame:
+def gather(table: pd.DataFrame, series: Series, *, raw: bool = False) -> pd.DataFrame:
     """One row for each series and step that has any: `y` by `series.aggregate`, in order of (unique_id, ds).
 
     Covariates become their mean, labels and static ones the last and first that are known. `count` gives 0 for steps
-    without a reading between the first and the last one of a series; all other kinds leave them out.
+    without a reading between the first and the last one of a series; all other kinds leave them out. A table that looks
+    gathered stays as it is, unless its rows are known to be `raw` readings.
     """
-    if series.aggregate is None or is_gathered(table, series):
+    if series.aggregate is None or (not raw and is_gathered(table, series)):
         return table
     groups = table.assign(**{DS: step_ends(table[DS], series.freq)}).groupby(_KEY, sort=True)
     result = groups[list(table.columns.drop(_KEY))].agg({Y: _how(Y, series)} | _covariates(table, series))

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,21 +22,23 @@ from forecasting.config.job import Job, load_job
 from forecasting.config.series import Series
 from forecasting.config.settings import ServeSettings, Settings
 from forecasting.errors import ConfigError, DataError, GatecastError, SpaceError, StorageError
-from forecasting.insight.arrivals import judge_arrivals
-from forecasting.insight.news import tell
 from forecasting.runtime.files import writable
 from forecasting.runtime.locks import spool_lock
 from forecasting.runtime.workspace import Workspace
+from forecasting.series.aggregate import step_ends
 from forecasting.series.clean import clean
 from forecasting.series.frequency import Grid, fixed_step
 from forecasting.series.validate import validate
+from forecasting.serve.announcing import Announcer
 from forecasting.serve.bodies import Document
 from forecasting.serve.errors import SHOWN, ServiceError
+from forecasting.serve.judging import Judge
 from forecasting.serve.logs import where
 from forecasting.serve.long_tables import Columns, Known, Records, readings_of, table_of
 from forecasting.serve.metrics import Metrics
 from forecasting.serve.offload import Offload
 from forecasting.serve.violations import sentences
+from forecasting.storage.gathering import LATE, Floors, closed_until, kept_readings, newest_steps
 from forecasting.storage.ingestion import any_length, merge_spool
 from forecasting.storage.spool import FullError, Spool
 from forecasting.storage.store import Store
@@ -45,8 +46,6 @@ from forecasting.storage.store import Store
 __all__ = ["Intake", "Intakes", "ReadingsRequest", "is_plain"]
 
 log = logging.getLogger("gatecast.serve")
-
-_REST: Final = 20  # times as long as readings were judged, none are
 
 
 class ReadingsRequest(Document):
@@ -64,11 +63,10 @@ class Intake:
         self.name = job.name
         self.spool = Spool(store.workspace.spool(job.name), int(settings.max_spool_mb * 1e6))
         self._job, self._series, self._known = job, any_length(job.series), Known.to_job(job.series)
-        self._store, self._stored, self._settings = store, store.observations, settings
+        self._stored, self._settings = store.observations, settings
         self._lock = threading.Lock()
         self._seen: dict[str, np.datetime64] | None = None
         self._merged = time.monotonic()
-        self._unjudged, self._rested = True, 0.0  # what was merged when the service ended is judged at its start
 
     @property
     def merge_age(self) -> float:
@@ -94,23 +92,8 @@ class Intake:
         rows = merge_spool(self._stored, self._job, self.spool) if self.spool.size else 0
         if rows:
             self._stored.compact(self.name)
-            self._unjudged = True
         self._merged = time.monotonic()
         return rows
-
-    def judge(self, default: Path | None) -> int:
-        """Judge what was merged against the forecasts before it, and tell people; returns the number of new events.
-
-        It takes at most a twentieth of the time, so that merges do not wait for it.
-        """
-        began = time.monotonic()
-        if not self._unjudged or began < self._rested:
-            return 0
-        judge_arrivals(self._store, self._job)
-        told = tell(self._store, self._job, default, at_once=1)
-        self._unjudged, now = False, time.monotonic()
-        self._rested = now + _REST * (now - began)
-        return told
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -172,6 +155,65 @@ class Intake:
             self._anchors.setdefault(name, stamp)
 
 
+class StepIntake(Intake):
+    """The same where readings come at irregular times and are gathered into steps, each when it is over."""
+
+    def __init__(self, job: Job, store: Store, settings: ServeSettings) -> None:
+        super().__init__(job, store, settings)
+        self._floors = Floors(store.workspace.spool(job.name))
+        left = kept_readings(self.spool.take())
+        self._newest = {} if left is None else newest_steps(left, job.series.freq)
+        self._fresh = left is not None
+
+    def merge(self) -> int:
+        """Merge all steps that are over; readings of those that late ones may join stay in the spool."""
+        if not self._fresh:
+            return 0
+        self._fresh = False
+        try:
+            return super().merge()
+        except BaseException:
+            self._fresh = True
+            raise
+
+    def _cleaned(self, readings: Readings) -> tuple[pd.DataFrame, list[str]]:
+        """The rows as they came: what is to be gathered is cleaned with its step."""
+        table = readings.table()[[*self._names]]
+        report = validate(table, self._series)
+        if report.errors:
+            raise _unusable(sentences(report.errors))
+        return table, sentences(report.violations)
+
+    def _check_place(self, table: pd.DataFrame) -> None:
+        """Raises ServiceError 422 for readings of steps that are closed, and for covariates before all readings."""
+        if not self._newest and table[Y].isna().all() and not self._stored.lasts(self.name):
+            raise _unusable(["values that are known ahead come before any reading"])
+        new = [str(name) for name in table[UNIQUE_ID].unique() if name not in self._floors]
+        if new:
+            lasts = self._stored.lasts(self.name)
+            self._floors.put({name: lasts.get(name, np.datetime64("NaT", "us")) for name in new})
+        rows = table[table[Y].notna()]
+        ends, names = step_ends(rows[DS], self._series.freq), rows[UNIQUE_ID]
+        closed = np.zeros(len(rows), dtype=bool)
+        for limit in (self._late, self._floors.get):
+            limits = {name: limit(name) for name in names.unique()}
+            closed |= ends <= np.array([limits[name] for name in names], dtype="datetime64[us]")
+        if closed.any():
+            why = f"more than {LATE} steps late, or of the source"
+            raise _unusable([f"{closed.sum()} reading(s) belong to steps that are closed: {why}"])
+
+    def _late(self, name: str) -> np.datetime64:
+        """The last step of a series that is closed, because its newest reading is so much later."""
+        newest = self._newest.get(name)
+        return np.datetime64("NaT", "us") if newest is None else closed_until(newest, self._series.freq)
+
+    def _keep(self, table: pd.DataFrame) -> None:
+        super()._keep(table)
+        for name, stamp in newest_steps(table, self._series.freq).items():
+            self._newest[name] = max(self._newest.get(name, stamp), stamp)
+        self._fresh = True
+
+
 class Intakes:
     """The intakes of all jobs that a service takes readings of: merged every few seconds, in a thread of their own."""
 
@@ -179,6 +221,8 @@ class Intakes:
         self._jobs = [_fit_to_take(load_job(path), settings) for path in serve.ingest]
         self._settings, self._serve, self._metrics = settings, serve, metrics
         self._found: dict[str, Intake] = {}
+        self._judges: dict[str, Judge] = {}
+        self._announcer = Announcer(serve.event_seconds)
         self._offload = Offload(serve.queue)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readings")
         self._held = ExitStack()
@@ -195,7 +239,10 @@ class Intakes:
     async def start(self) -> None:
         """Merge what was left when the service ended, then go on merging."""
         for job in self._jobs:
-            intake = Intake(job, Store(self._settings.home), self._serve)
+            kind = Intake if job.series.aggregate is None else StepIntake
+            store = Store(self._settings.home)
+            intake = kind(job, store, self._serve)
+            self._judges[job.name] = Judge(job, store, self._settings.notify)
             self._found[job.name] = intake
             self._metrics.spooled.labels(job.name).set_function(partial(getattr, intake.spool, "size"))
             self._metrics.merged.labels(job.name).set_function(partial(getattr, intake, "merge_age"))
@@ -208,6 +255,7 @@ class Intakes:
         self._task.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._merge_all(), self._serve.drain_seconds / 2)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._announcer.rest)
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._offload.close()
 
@@ -246,7 +294,8 @@ class Intakes:
         try:
             if rows := intake.merge():
                 log.info("readings merged", extra={"model": intake.name, "rows": rows})
-            self._judge_one(intake)
+            self._announcer.merged(intake.name, rows)
+            self._judges[intake.name].judge(rows)
         except GatecastError as error:
             self._metrics.merges_failed.labels(intake.name).inc()
             log.error("readings not merged", extra={"model": intake.name, "reason": str(error)})
@@ -254,24 +303,11 @@ class Intakes:
             self._metrics.merges_failed.labels(intake.name).inc()
             log.error("readings not merged", extra={"model": intake.name, **where(error)})
 
-    def _judge_one(self, intake: Intake) -> None:
-        """Judge what was merged; a failure keeps nobody from merging, and it is judged the next time."""
-        try:
-            if told := intake.judge(self._settings.notify):
-                log.info("unusual readings", extra={"model": intake.name, "events": told})
-        except Exception as error:  # noqa: BLE001 - the readings are stored, whatever is wrong with judging them
-            log.error("readings not judged", extra={"model": intake.name, **where(error)})
-
 
 def _fit_to_take(job: Job, settings: Settings) -> Job:
-    """Raises ConfigError for a job whose steps would be replaced by the last readings that came, and without a disk."""
+    """Raises ConfigError where nothing can be written."""
     if not writable(Workspace(settings.home).spool(job.name)):
         raise ConfigError(f"the home {settings.home} is read-only, so readings of {job.name} cannot be kept")
-    if job.series.aggregate is not None:
-        raise ConfigError(
-            f"the readings of {job.name} cannot be sent one by one: series.aggregate gathers them into steps, and each"
-            " part of a step would replace the one before; gather them first, or let gatecast ingest read the source"
-        )
     return job
 
 

@@ -9,7 +9,7 @@ from forecasting.config.job import Job
 from forecasting.config.source import FileSource, SqlSource
 from forecasting.sources import file, frames, sql, synthetic, text
 
-__all__ = ["SOURCES", "ahead", "read"]
+__all__ = ["SOURCES", "ahead", "read", "read_new"]
 
 SOURCES: Final[dict[str, Callable[[Any, Any, str], pd.DataFrame]]] = {
     "file": file.read,
@@ -23,6 +23,13 @@ SOURCES: Final[dict[str, Callable[[Any, Any, str], pd.DataFrame]]] = {
 def read(job: Job) -> pd.DataFrame:
     """The long table of a job, rows as they come; raise SourceError where it cannot be read."""
     return SOURCES[job.source.kind](job.source, job.series, job.name)
+
+
+def read_new(job: Job, mark: str | None) -> tuple[pd.DataFrame, str | None]:
+    """The rows that came since `mark`, and the mark behind them; of a source without marks all rows, and none."""
+    if isinstance(job.source, SqlSource):
+        return sql.read_new(job.source, job.series, job.name, mark)
+    return read(job), None
 
 
 def ahead(job: Job, path: str) -> pd.DataFrame:

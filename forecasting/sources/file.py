@@ -20,13 +20,15 @@ from forecasting.series.frequency import offset_of
 from forecasting.sources.parsing import columns as named
 from forecasting.sources.parsing.cells import check_cells, header_of, without_mark
 from forecasting.sources.parsing.numbers import EMPTY
-from forecasting.sources.parsing.paths import matching
+from forecasting.sources.parsing.remote import given
+from forecasting.sources.parsing.workbooks import check_numbers, labels_of, sheet_of, sizes_of, stamps_of, typed
 
-__all__ = ["ahead", "is_text", "raw", "read"]
+__all__ = ["ahead", "is_text", "raw", "read", "sheets"]
 
 _TEXT = (".csv", ".txt", ".tsv", ".data")
 _JSON = (".jsonl", ".ndjson", ".json")
 _PARQUET = (".parquet", ".pq")
+_BOOKS = (".xlsx",)
 _PACKED = (".gz", ".zip", ".xz", ".bz2")
 _BROKEN = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, csv.Error)
 
@@ -38,10 +40,12 @@ def read(source: FileSource, series: Series, name: str) -> pd.DataFrame:
     Messages count rows as an editor does: the header of a text file is row 1.
     """
     tables, problems = [], []
-    for path in matching(source.path):
-        table, wrong = named.long_table(_frame(path, source, series), source, series, name=name)
-        tables.append(table)
-        problems += [f"  - {path}, {problem}" for problem in wrong]
+    with given(source.path, most=source.max_mb) as files:
+        for file in files:
+            with file.named() as path:
+                table, wrong = named.long_table(_frame(path, source, series), source, series, name=name)
+            tables.append(table)
+            problems += [f"  - {file.name}, {problem}" for problem in wrong]
     if problems:
         raise SourceError("\n".join(["the source has unreadable values:", *problems]))
     table = pd.concat(tables, ignore_index=True)
@@ -56,7 +60,11 @@ def ahead(source: FileSource, series: Series, name: str) -> pd.DataFrame:
     Without the columns that name a series there is no `unique_id`: the values are those of every series. Raise
     SourceError as `read` does.
     """
-    tables = [_ahead(path, source, series, name) for path in matching(source.path, key="--future")]
+    tables = []
+    with given(source.path, most=source.max_mb, key="--future") as files:
+        for file in files:
+            with file.named() as path:
+                tables.append(_ahead(path, source, series, name))
     if len({UNIQUE_ID in table for table in tables}) > 1:
         raise SourceError(f"some files of {source.path} name their series and others do not")
     return pd.concat(tables, ignore_index=True)
@@ -67,8 +75,17 @@ def is_text(path: Path) -> bool:
     return _kind(path) in _TEXT
 
 
-def raw(path: Path, separator: str = ",", encoding: str = "utf-8", header: bool = True) -> pd.DataFrame:
+def sheets(path: Path) -> dict[str, int]:
+    """How many rows each sheet of a workbook has; none of any other file."""
+    return sizes_of(path) if _kind(path) in _BOOKS else {}
+
+
+def raw(
+    path: Path, separator: str = ",", encoding: str = "utf-8", header: bool = True, sheet: str | None = None
+) -> pd.DataFrame:
     """All columns of a file as they come, cells of a text file as text; raises SourceError where it is damaged."""
+    if _kind(path) in _BOOKS:
+        return typed(sheet_of(path, sheet))
     try:
         if _kind(path) in _JSON:
             return _rows(path)
@@ -115,6 +132,8 @@ def _ahead(path: Path, source: FileSource, series: Series, name: str) -> pd.Data
 def _available(path: Path, source: FileSource) -> list[str]:
     """The names of all columns of a file."""
     kind = _kind(path)
+    if kind in _BOOKS:
+        return list(sheet_of(path, source.sheet, header=source.header).columns)
     try:
         if kind in _PARQUET:
             names: list[str] = pq.read_schema(path).names
@@ -130,13 +149,16 @@ def _available(path: Path, source: FileSource) -> list[str]:
 def _kind(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _PACKED]
     kind = suffixes[-1] if suffixes else ""
-    if kind not in (*_TEXT, *_JSON, *_PARQUET):
-        raise SourceError(f"{path} is of no known format; known endings: {', '.join((*_TEXT, *_JSON, *_PARQUET))}")
+    known = (*_TEXT, *_JSON, *_PARQUET, *_BOOKS)
+    if kind not in known:
+        raise SourceError(f"{path} is of no known format; known endings: {', '.join(known)}")
     return kind
 
 
 def _frame(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
     kind = _kind(path)
+    if kind in _BOOKS:
+        return _sheet(path, source, series)
     try:
         if kind in _TEXT:
             return _text(path, source, series)
@@ -185,6 +207,25 @@ def _text(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
 def _present(wanted: list[str] | None, names: list[str]) -> list[str] | None:
     """Those of the wanted columns that a file has; `named.check` has refused those that it must not lack."""
     return wanted and [name for name in wanted if name in names]
+
+
+def _sheet(path: Path, source: FileSource, series: Series) -> pd.DataFrame:
+    """The wanted columns of a sheet; raises SourceError that names every cell of another kind than its column."""
+    frame = sheet_of(path, source.sheet, header=source.header)
+    columns = named.resolve(source.columns, list(frame.columns))
+    named.check(list(frame.columns), columns, series, name=str(path))
+    named.check_distinct(list(frame.columns), named.wanted(columns, series), name=str(path))
+    stamps, labels = named.names_of(columns.ds), named.labels(columns, series)
+    wanted = _present(named.wanted(columns, series), list(frame.columns)) or list(frame.columns)
+    formats = named.names_of(source.date_format)
+    read = {name: stamps_of(frame, name, formats, part=len(stamps) > 1) for name in stamps}
+    numbers = [name for name in wanted if name not in labels and frame[name].notna().any()]
+    faults = [fault for _, found in read.values() for fault in found]
+    faults += check_numbers(frame, numbers, source.missing)
+    if faults:
+        raise SourceError("\n".join([f"{path} cannot be read as it is:", *(f"  - {fault}" for fault in faults)]))
+    texts = {name: labels_of(frame[name]) for name in labels if name in wanted and name not in read}
+    return frame[wanted].assign(**texts, **{name: stamps for name, (stamps, _) in read.items()})
 
 
 def _json(path: Path, source: FileSource, series: Series) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from forecasting.runtime.workspace import Workspace
 from forecasting.series.clean import Cleaned
 from forecasting.series.rules import LATEST
 from forecasting.series.validate import ValidationReport, Violation
+from forecasting.storage.gathering import drop_closed, kept_readings, whole_steps
 from forecasting.storage.observations import Merged, ObservationTables
 from forecasting.storage.spool import Spool, tables
 
@@ -83,8 +84,11 @@ def merge_spool(stored: ObservationTables, job: Job, spool: Spool) -> int:
     """Merge what a spool keeps, in the order of its coming, and return the number of new and corrected rows.
 
     It may be killed at any moment: what is merged a second time changes nothing. Raises DataError and StorageError;
-    what is not merged yet stays in the spool.
+    what is not merged yet stays in the spool. Where readings are gathered into steps, so do those of steps that later
+    ones may join.
     """
+    if job.series.aggregate is not None:
+        return _merge_steps(stored, job, spool)
     rows = 0
     for path in spool.take():
         for table in _together(tables(path)):
@@ -92,6 +96,17 @@ def merge_spool(stored: ObservationTables, job: Job, spool: Spool) -> int:
             rows += merged.inserted + merged.updated
         spool.drop(path)
     return rows
+
+
+def _merge_steps(stored: ObservationTables, job: Job, spool: Spool) -> int:
+    paths, series = spool.take(), any_length(job.series)
+    readings = kept_readings(paths)
+    if readings is None:
+        return 0
+    steps = whole_steps(readings, series)
+    merged = None if steps is None else merge(stored, job, steps)
+    drop_closed(spool, paths, readings, series.freq)
+    return 0 if merged is None else merged.inserted + merged.updated
 
 
 def merge_left(workspace: Workspace, stored: ObservationTables, job: Job) -> int:

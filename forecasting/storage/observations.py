@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from forecasting.columns import DS, UNIQUE_ID
+from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.errors import DataError
 from forecasting.runtime.workspace import Workspace
 from forecasting.storage import delta, reading
@@ -114,6 +114,14 @@ class ObservationTables:
             return {}
         table = reading.scan(self.latest(job), [], RowFilter()).to_pandas().drop_duplicates(UNIQUE_ID)
         return dict(zip(table[UNIQUE_ID], table[DS].to_numpy(), strict=True))
+
+    def lasts(self, job: str) -> dict[str, np.datetime64]:
+        """The stamp of the last reading of every stored series of `job`; nothing where nothing is stored."""
+        if self.version(job) is None:
+            return {}
+        table = reading.scan(self.latest(job), [Y], RowFilter()).to_pandas()
+        last = table[table[Y].notna()].groupby(UNIQUE_ID, observed=True)[DS].max()
+        return dict(zip(last.index.astype(str), last.to_numpy(), strict=True))
 
     def compact(self, job: str) -> int:
         """Rewrite small or unordered files in one commit; returns their number."""

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from forecasting.errors import StorageError, no_space
-from forecasting.runtime.files import sync
+from forecasting.runtime.files import replace, sync
 from forecasting.storage import delta
 
 __all__ = ["FullError", "Spool", "tables"]
@@ -78,6 +78,17 @@ class Spool:
         """Delete a file whose tables are merged."""
         with self._lock:
             path.unlink()
+            self._held = self._measured()
+
+    def replace(self, paths: list[Path], table: pd.DataFrame) -> None:
+        """Put a table in the place of whole files, before all that came since; none where it has no rows."""
+        first, *others = paths
+        with self._lock:
+            if len(table):
+                record = _record(table)
+                replace(first, lambda draft: draft.write_bytes(record))
+            for path in others if len(table) else paths:
+                path.unlink()
             self._held = self._measured()
 
     def _paths(self) -> list[Path]:

@@ -23,8 +23,10 @@ from filelock import FileLock
 from prefect import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from forecasting.runtime.events import OBSERVATIONS, resource
+from forecasting.serve.announcing import Announcer
 from forecasting.storage.store import Store
-from pipelines.notices import RETRAIN, resource
+from pipelines.notices import RETRAIN
 from pipelines.schedule import zombies
 
 T = TypeVar("T")
@@ -284,6 +286,24 @@ def test_two_ingests_at_once_bring_the_rows_once_and_forecasts_follow(
     shown = {each["key"]: each for each in place.all("artifacts") if each["key"]}
     assert {"tiny-validation", "tiny-forecasts"} <= set(shown)
     assert shown["tiny-forecasts"]["flow_run_id"] == batch["id"]
+
+
+def test_readings_that_a_service_has_merged_start_what_follows_them(
+    place: Place, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One event for all that was merged in a while, sent without Prefect's packages; what is left at the end, too."""
+    monkeypatch.setenv("PREFECT_API_URL", place.environment["PREFECT_API_URL"])
+    before = len(place.runs("batch"))
+    told = Announcer(3600)
+    told.merged("tiny", 3)
+    until(lambda: len(place.runs("batch")) == before + 1)
+    told.merged("tiny", 4)
+    told.merged("other", 0)
+    told.rest()
+    until(lambda: len(place.runs("batch")) == before + 2)
+    wanted = {"event": {"name": [OBSERVATIONS]}, "resource": {"id": ["gatecast.job.tiny"]}}
+    events = until(lambda: place.api("POST", "/events/filter", {"filter": wanted})["events"])
+    assert {3, 4} <= {event["payload"].get("merged") for event in events}
 
 
 def test_wish_of_the_monitor_starts_a_training(place: Place, finished: Any, worker: psutil.Process) -> None:

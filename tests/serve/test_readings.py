@@ -28,6 +28,7 @@ from forecasting.serve.app import create_app
 from forecasting.serve.client import Client
 from forecasting.serve.errors import ServiceError
 from forecasting.serve.intake import Intake, ReadingsRequest, is_plain
+from forecasting.serve.judging import Judge
 from forecasting.serve.keys import new_key
 from forecasting.storage.ingestion import any_length
 from forecasting.storage.store import Store
@@ -85,27 +86,25 @@ def stored(home: Path, name: str = "meter") -> dict[tuple[str, str], float]:
 def test_readings_that_are_sent_are_judged(home: Path, make: Make) -> None:
     """After a merge, by the forecasts that were stored before; nothing is judged twice, nor more often than it may."""
     intake, store = make(), Store(home)
+    judge = Judge(parse_job(JOB), store, None)
     ds = pd.date_range("2026-01-05", periods=4, freq="h", unit="us")
     made = pd.DataFrame(
         {"unique_id": "a", "ds": ds, "cutoff": ds[0] - pd.Timedelta(hours=1), "version": 1, "model": "m"}
     )
     quantiles = {"step": [1, 2, 3, 4], "q0.1": 4.0, "q0.5": 5.0, "q0.9": 6.0}
     store.forecasts.append("meter", made.assign(**quantiles).astype({"unique_id": "str"}))
-    assert intake.judge(None) == 0
-    intake._rested = 0.0
+    assert judge.judge(0) == 0
+    judge._rested = 0.0
     send(intake, records(5.1))
-    intake.merge()
-    intake.judge(None)
-    intake._rested = 0.0
+    judge.judge(intake.merge())
+    judge._rested = 0.0
     send(intake, records(5.1, 4.8, 50.0))
-    intake.merge()
-    assert intake.judge(None) == 1
+    assert judge.judge(intake.merge()) == 1
     assert store.judgments.read("meter")["ds"].to_list() == [*ds[:3]]
     [event] = store.anomalies.read("meter").to_dict("records")
     assert (event["y"], event["start"], event["told"]) == (50.0, ds[2], True)
     send(intake, records(5.1, 4.8, 50.0, 50.0))
-    intake.merge()
-    assert intake.judge(None) == 0  # it rests
+    assert judge.judge(intake.merge()) == 0  # it rests
     assert len(store.judgments.read("meter")) == 3
 
 
@@ -243,13 +242,6 @@ def test_a_disk_that_takes_nothing_is_told(make: Make, monkeypatch: pytest.Monke
         send(intake, records(1.0))
     assert (refused.value.status, refused.value.code) == (503, "not_kept")
     assert "secret" not in refused.value.message
-
-
-def test_a_job_that_gathers_its_readings_is_refused_at_the_start(home: Path, tmp_path: Path) -> None:
-    """One part of a step would replace the other."""
-    serve = ServeSettings(ingest=(config(tmp_path, aggregate="mean", freq="h"),))
-    with pytest.raises(ConfigError, match="gathers them into steps"):
-        create_app(Settings(home=home), serve)
 
 
 def test_readings_need_a_home_that_can_be_written(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

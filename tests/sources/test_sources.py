@@ -148,9 +148,9 @@ def test_damaged_file_is_one_clear_error(tmp_path: Path, name: str) -> None:
 
 
 def test_unknown_ending_lists_the_known_ones(tmp_path: Path) -> None:
-    """Spreadsheets are not read; what is read is listed."""
-    with pytest.raises(SourceError, match=r"a.xlsx is of no known format; known endings: .csv.*.parquet"):
-        read(tmp_path / "a.xlsx", "x")
+    """Old workbooks are not read; what is read is listed."""
+    with pytest.raises(SourceError, match=r"a.xls is of no known format; known endings: .csv.*.parquet.*.xlsx"):
+        read(tmp_path / "a.xls", "x")
 
 
 def test_missing_columns_are_listed_at_once_with_close_matches(tmp_path: Path) -> None:
