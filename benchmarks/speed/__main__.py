@@ -27,7 +27,7 @@ from benchmarks.speed.backtest import backtest
 from benchmarks.speed.data import data
 from benchmarks.speed.inference import inference
 from benchmarks.speed.jobs import NETWORKS
-from benchmarks.speed.scaling import scaling
+from benchmarks.speed.scaling import draw_growth, scaling
 from benchmarks.speed.startup import startup
 from benchmarks.speed.train import train
 from benchmarks.speed.turns import installed
@@ -44,6 +44,14 @@ def online(options: argparse.Namespace) -> Figures:
     return named | {name: figure for name, figure in found.items() if name.startswith(("vs_", "engine_"))}
 
 
+def growth(options: argparse.Namespace) -> Figures:
+    """How time and memory grow, and a picture of it where one is wanted."""
+    found = scaling()
+    if options.picture:
+        draw_growth(found, options.picture)
+    return found
+
+
 def gpu(options: argparse.Namespace) -> Figures:
     """What the script that stands alone measures on the accelerator of this machine."""
     command = [sys.executable, str(Path(__file__).with_name("gpu.py")), "--runs", str(options.runs)]
@@ -57,7 +65,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Figures]]] = {
     "online": online,
     "inference": lambda options: inference(options.peer, options.runs),
     "backtest": lambda options: backtest(options.peer, options.runs),
-    "scaling": lambda _: scaling(),
+    "scaling": growth,
     "startup": lambda options: startup(options.runs),
     "gpu": gpu,
 }
@@ -70,6 +78,7 @@ def main() -> None:
     command.add_argument("parts", nargs="*", type=one_of(PARTS), default=[*PARTS], metavar="PART", help=known)
     command.add_argument("--network", choices=NETWORKS, default="lstm", help="that is trained")
     command.add_argument("--peer", type=Path, help="the folder where other libraries are installed")
+    command.add_argument("--picture", type=Path, help="a PNG file for the picture of scaling")
     command.add_argument("--runs", type=int, default=5, help="turns of each")
     options = command.parse_args()
     figures = {part: PARTS[part](options) for part in options.parts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from benchmarks.harness.memory import peak_mb
 from benchmarks.speed.jobs import measured
 from forecasting.runtime import child
 
-__all__ = ["AXES", "one", "scaling"]
+__all__ = ["AXES", "draw_growth", "one", "scaling"]
 
 _STEPS: Final = 10  # optimizer steps that are timed
 _BASE: Final = {"series": 32, "rows": 1_000, "context": 96, "horizon": 24, "units": 64}
@@ -22,7 +23,7 @@ AXES: Final = {
     "horizon": (24, 48, 96, 192),
     "units": (32, 64, 128, 256),
 }
-_FIGURES: Final = ("prepare_seconds", "step_ms", "peak_mb")
+_FIGURES: Final = {"prepare_seconds": "preparing, s", "step_ms": "a step, ms", "peak_mb": "peak memory, MB"}
 
 
 def scaling() -> dict[str, Any]:
@@ -41,6 +42,25 @@ def _along(axis: str, values: tuple[int, ...]) -> dict[str, Any]:
 def _exponent(sizes: tuple[int, ...], found: list[float]) -> float:
     """The slope of a line through the logarithms."""
     return round(float(np.polyfit(np.log(sizes), np.log(found), 1)[0]), 2)
+
+
+def draw_growth(grown: dict[str, Any], path: Path) -> None:
+    """A picture of what `scaling` found: one panel a figure, one line an axis; all scales but that of memory are logarithmic."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    panels = figure.subplots(1, len(_FIGURES))
+    for panel, (name, title) in zip(panels, _FIGURES.items(), strict=True):
+        for axis, found in grown.items():
+            times = np.array(found["values"]) / found["values"][0]
+            panel.loglog(times, found[name], marker="o", label=axis, base=2)
+        panel.set(title=title, xlabel="times the smallest size")
+        if name == "peak_mb":
+            panel.set(yscale="linear", ylim=(0, None))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_major_formatter("{x:g}")
+    panels[0].legend()
+    figure.savefig(path, dpi=110)
 
 
 def one(sizes: dict[str, int]) -> dict[str, float]:
