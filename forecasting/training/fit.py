@@ -137,7 +137,7 @@ def export_graphs(network: keras.Model, job: Job, example: Batch) -> tuple[Graph
         parity = max(
             parity, export.parity(parts["step"], graphs.step, {t.name: told[t.name] for t in parts["step"].inputs})
         )
-    return graphs, check_parity(parity)
+    return graphs, check_parity(parity, network)
 
 
 def write_bundle(network: keras.Model, graphs: Graphs, data: Prepared, job: Job, work: Path, *, origin: Origin) -> Path:

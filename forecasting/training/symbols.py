@@ -116,4 +116,4 @@ def chunk_graph(network: keras.Model, codes: np.ndarray) -> tuple[Graphs, float]
     content = export.to_onnx(chunk, "parameters")
     states = {t.name: np.zeros((len(codes), t.shape[1]), np.float32) for t in chunk.inputs if t.name != "symbols"}
     parity = export.parity(chunk, content, {"symbols": codes.astype(np.int32), **states})
-    return Graphs(content), check_parity(parity)
+    return Graphs(content), check_parity(parity, network)
