@@ -45,7 +45,7 @@ def _exponent(sizes: tuple[int, ...], found: list[float]) -> float:
 
 
 def draw_growth(grown: dict[str, Any], path: Path) -> None:
-    """A picture of what `scaling` found: one panel a figure, one line an axis; all scales but that of memory are logarithmic."""
+    """A picture of what `scaling` found: a panel a figure, a line an axis; all scales but memory are logarithmic."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.4), layout="constrained")
