@@ -106,7 +106,7 @@ def scored(forecaster: Forecaster, sampled: Sampled) -> Units:
 
 
 def score(states: Array, signals: dict[str, Array]) -> UnitScores:
-    """Correlate units (B, L, U) with signals (B, L, channels) over windows in the order of time.
+    """Correlate units (B, T, U) with signals (B, T, channels) over windows in the order of time.
 
     A signal of several channels counts with their multiple correlation. Chance is what is left where each window meets
     the signals of another one, all shifted in a circle by as many windows: what is alike within a window, and between
@@ -134,7 +134,7 @@ def score(states: Array, signals: dict[str, Array]) -> UnitScores:
 
 
 def _settled(found: Activity, signals: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
-    """States (B, L, U) and signals (B, L, channels) at the steps of a layer that have half a window behind them.
+    """States (B, T, U) and signals (B, T, channels) at the steps of a layer that have half a window behind them.
 
     An LSTM's unit is its cell state as it leaves the cell, tanh(c); of a ConvLSTM, the mean of all places.
     """
@@ -157,7 +157,7 @@ def _tracked(found: Activity, scores: UnitScores, names: tuple[str, ...]) -> lis
 
 
 def _centered(values: Array) -> Array:
-    """(B, L, channels) as rows without their mean."""
+    """(B, T, channels) as rows without their mean."""
     rows: Array = values.reshape(-1, values.shape[-1]).astype(np.float64)
     centered: Array = rows - rows.mean(axis=0)
     return centered
