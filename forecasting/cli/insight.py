@@ -36,6 +36,9 @@ def inspect(  # noqa: PLR0913  (one for each option)
         typer.Option("--gates", metavar="UNIQUE_ID", help="Show what the cells do while they read a series."),
     ] = None,
     units: Annotated[bool, typer.Option("--units", help="Show which hidden units track something nameable.")] = False,
+    importance: Annotated[
+        bool, typer.Option("--importance", help="Show how much worse forecasts are without each covariate.")
+    ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also draw the --gates, next to the readings.")
     ] = None,
@@ -43,10 +46,11 @@ def inspect(  # noqa: PLR0913  (one for each option)
     model: Annotated[str, typer.Option(help="An alias or a version.")] = "champion",
     as_json: Json = False,
 ) -> None:
-    """Look inside a live model: what its forecasts depend on, and what its cells do."""
-    if [reach, units, explain is not None, gates is not None, anomalies].count(True) != 1:
+    """Look inside a live model, and at unusual readings."""
+    if [reach, units, importance, explain is not None, gates is not None, anomalies].count(True) != 1:
         raise ConfigError(
-            "say what to look at: one of --reach, --explain UNIQUE_ID, --gates UNIQUE_ID, --units, and --anomalies"
+            "say what to look at: one of --reach, --explain UNIQUE_ID, --importance, --gates UNIQUE_ID, --units, and"
+            " --anomalies"
         )
     if html is not None and gates is None:
         raise ConfigError("--html draws what --gates shows; name a series with --gates UNIQUE_ID")
@@ -63,6 +67,8 @@ def inspect(  # noqa: PLR0913  (one for each option)
         _reach(home, live, about, as_json)
     elif explain is not None:
         _explain(home, live, explain, about, as_json)
+    elif importance:
+        _importance(home, live, about, as_json)
     elif gates is not None:
         _gates(home, live, gates, about, html, as_json)
     else:
@@ -106,6 +112,24 @@ def _explain(home: Home, live: Live, unique_id: str, about: dict[str, Any], as_j
         print_json(about | found.plain() | {"sentence": sentence(found), "sentences": sentences})
     else:
         _show_explanation(about["name"], found, sentences)
+
+
+def _importance(home: Home, live: Live, about: dict[str, Any], as_json: bool) -> None:
+    from forecasting.cli.tables import show
+    from forecasting.insight.importance import importance
+    from forecasting.insight.sample import differentiable, some_readings, windows_of
+
+    model = differentiable(live.forecaster, about["name"])
+    found = importance(model, windows_of(model, some_readings(home, about["name"], model.spec)))
+    if as_json:
+        print_json(about | found.plain())
+        return
+    rows = [
+        {"covariate": name, "worse by": f"{rise:.1%}", "±": f"{spread:.1%}"}
+        for name, (rise, spread) in found.rises.items()
+    ]
+    seen = "after the fit" if found.unseen else "of the fit, too"
+    show(f"{about['name']}: {found.windows} windows {seen}, with each covariate from another window", rows)
 
 
 def _gates(home: Home, live: Live, unique_id: str, about: dict[str, Any], html: Path | None, as_json: bool) -> None:

@@ -30,6 +30,7 @@ def small() -> Job:
     return fc.job(
         freq="h",
         horizon=4,
+        series={"calendar": ["hour"]},
         window={"context": 12},
         model={"name": "stacked", "params": {"units": [4]}},
         train={"steps": 5, "batch_size": 16},
