@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from forecasting.training.gradients import optimizer_of
+
 __all__ = ["averaged", "averaging", "exchange"]
 
 
@@ -30,9 +32,10 @@ def averaged(learner: keras.Model) -> Iterator[None]:
 
 def exchange(learner: keras.Model) -> None:
     """Let weights and averages change places, if the optimizer keeps averages."""
-    if not learner.optimizer.use_ema:
+    optimizer = optimizer_of(learner)
+    if not optimizer.use_ema:
         return
-    averages = learner.optimizer._model_variables_moving_average
+    averages = optimizer._model_variables_moving_average
     for weight, average in zip(learner.trainable_variables, averages, strict=True):
         kept = keras.ops.copy(weight.value)
         weight.assign(average.value)

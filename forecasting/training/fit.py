@@ -50,11 +50,7 @@ def fit(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, origin: Origin
     network = build_network(job, data, start, older)
     if older is None:
         start_as_ridge(network, train, valid)
-    devices, checkpoint, loss = (
-        describe(network, job.train),
-        Checkpoint(work),
-        network.get_layer("head").loss,
-    )
+    devices, checkpoint, loss = describe(network, job.train), Checkpoint(work), network.get_layer("head").loss
     steps = learn_best(network, loss, train, valid, job.train, checkpoint, title=job.model.name, notes=devices)
     origin = origin_of(origin, job, fold, steps=steps)
     example = valid.batch(np.arange(min(len(valid), 64)))

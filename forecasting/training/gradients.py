@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-__all__ = ["WatchedAdamW", "forget_norms", "norms_of"]
+__all__ = ["WatchedAdamW", "forget_norms", "norms_of", "optimizer_of"]
 
 
 class WatchedAdamW(keras.optimizers.AdamW):
@@ -33,18 +33,18 @@ class WatchedAdamW(keras.optimizers.AdamW):
 
 def forget_norms(network: keras.Model) -> None:
     """Begin to add up anew: a sum over all steps of a fit would swallow what is small."""
-    optimizer = _watched(network)
+    optimizer = optimizer_of(network)
     if optimizer.built:
         optimizer.norms.assign(np.zeros(3, "float32"))
 
 
 def norms_of(network: keras.Model) -> dict[str, float]:
     """The mean norm of the steps since then, and the share that was clipped, as columns of a training curve."""
-    total, clipped, steps = ops.convert_to_numpy(_watched(network).norms).astype(float)
+    total, clipped, steps = ops.convert_to_numpy(optimizer_of(network).norms).astype(float)
     return {"gradient_norm": total / max(steps, 1.0), "clipped": clipped / max(steps, 1.0)}
 
 
-def _watched(network: keras.Model) -> WatchedAdamW:
+def optimizer_of(network: keras.Model) -> WatchedAdamW:
     """The optimizer of a compiled network; with half precision it stands inside another one."""
     found: WatchedAdamW = getattr(network.optimizer, "inner_optimizer", network.optimizer)
     return found

@@ -53,6 +53,25 @@ def test_averages_are_those_of_a_loop_over_the_steps() -> None:
     assert max(np.abs(one - other).max() for one, other in zip(before, expected, strict=True)) > 1e-3
 
 
+def test_half_precision_is_averaged_too() -> None:
+    """Its optimizer stands inside another one, which scales the loss and keeps no averages."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = models.build(Stacked(units=(3,)), Shapes(context=4, horizon=2, past=1), heads.build(NumberHead()))
+    finally:
+        keras.config.set_dtype_policy(before)
+    learner = compile_network(network, network.get_layer("head").loss, Train(average=True), FitPlan(8, LENGTH, 3, 1))
+    assert hasattr(learner.optimizer, "inner_optimizer")
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        past = rng.normal(size=(8, 4, 1)).astype("float32")
+        learner.train_on_batch({"past": past}, rng.normal(size=(8, 2)).astype("float32"))
+    before_it = learned(learner)
+    with averaged(learner):
+        assert any(not np.array_equal(mine, other) for mine, other in zip(learned(learner), before_it, strict=True))
+
+
 def test_what_is_kept_is_what_was_checked(task: Callable[..., Any], tmp_path: Path) -> None:
     """The bundle's network has the least validation loss of the history, which a network of the last step has not."""
     asked = task({}, average=True, decay="constant", learning_rate=0.05)
