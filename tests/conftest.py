@@ -18,6 +18,7 @@ from hypothesis import settings
 from forecasting.config.job import Job, parse_job
 from forecasting.registry.client import connect
 from forecasting.registry.registry import Registry
+from tests.notify.sinks import HttpSink, serving
 from tests.postgresql import server
 
 # Read by the packages when they are imported, so they are set before any test is.
@@ -46,6 +47,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "home"
     monkeypatch.setenv("GATECAST_HOME", str(path))
     return path
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that starts the same in every test."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def randomize(rng: np.random.Generator) -> Callable[[Any], Any]:
+    """Give every weight of a layer or model, zeros included, a random value of its own."""
+
+    def apply(built: Any) -> Any:
+        built.set_weights([rng.normal(0.0, 0.4, weight.shape).astype("float32") for weight in built.get_weights()])
+        return built
+
+    return apply
+
+
+@pytest.fixture
+def http() -> Iterator[HttpSink]:
+    """An HTTP server that takes messages."""
+    with serving(HttpSink()) as sink:
+        yield sink
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ class Stream(NamedTuple):
 
 
 def forecasts(stream: Stream) -> pd.DataFrame:
-    """The forecast of every reading after the probation, by a ridge that knew only what came before it.
+    """The forecast of every reading after the probation, by a ridge fitted to earlier readings alone.
 
     It is fitted on the probation, and every four weeks on everything that has come; each of its vintages covers the
     steps until the next.

@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def look(path: Path, file: Stranger) -> dict[str, Any]:
-    """What is found in a file, key by key, beside what its owner would say."""
+    """The findings in a file, key by key, beside the answers of its owner."""
     try:
         found = inspect(str(path), horizon=file.horizon)
     except GatecastError as error:
@@ -93,7 +93,7 @@ def judged(found: Mapping[str, Finding], expected: Mapping[str, Any]) -> dict[st
 
 
 def tried(path: Path, horizon: int) -> dict[str, Any]:
-    """The command of a newcomer: seconds, exit code, and its last words on the model, or on what is wrong."""
+    """The command of a newcomer: seconds, exit code, and its verdict on the model or its error."""
     home = path.parent / "home"
     command = [sys.executable, *GATECAST, "try", path.name, "--horizon", str(horizon), "--no-open", "--yes"]
     started, before = time.monotonic(), _processor_seconds()

@@ -1,4 +1,4 @@
-"""Start-up: seconds from a command to what a person waits for, and what is imported by then."""
+"""Start-up: seconds from a command to its first result, and the packages imported by then."""
 
 from __future__ import annotations
 

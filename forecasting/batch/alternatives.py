@@ -1,4 +1,4 @@
-"""Alternatives of what is known ahead: their values take the place of stored ones, after the last readings."""
+"""Scenarios: alternative values of known-ahead covariates replace the stored ones after the last reading."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class _Live(NamedTuple):
 
 
 def _remark(store: Store, job: Job, vintage: Vintage) -> None:
-    """Keep what is to be said of single series, those without any reading in the source among them."""
+    """Store the remarks on single series, including series without a reading in the source."""
     known, left = set(store.observations.series(job.name)), ingestion.recall(store.workspace, job.name).left_out
     never = [
         Remark(unique_id=name, forecast=False, reason=f"left out of the last ingestion: {why}")

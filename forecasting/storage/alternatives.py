@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from forecasting.columns import CREATED, CUTOFF, SCENARIO, UNIQUE_ID, VERSION
+from forecasting.columns import CREATED, CUTOFF, SCENARIO, UNIQUE_ID
 from forecasting.runtime.workspace import Workspace
 from forecasting.storage import delta
 from forecasting.storage.appending import FORECAST
+from forecasting.storage.forecasts import of_vintages
 from forecasting.storage.opening import opened
 
 __all__ = ["AlternativeTables"]
@@ -52,15 +53,9 @@ class AlternativeTables:
         path = self._path(job)
         if not DeltaTable.is_deltatable(path):
             return pd.DataFrame(columns=list(_KEYS))
-        conditions = [] if scenario is None else [delta.is_text(SCENARIO, scenario)]
-        if cutoff is not None:
-            conditions.append(pc.field(CUTOFF).isin([cutoff] if isinstance(cutoff, pd.Timestamp) else list(cutoff)))
-        if since is not None:
-            conditions.append(pc.field(CUTOFF) >= since)
-        if version is not None:
-            conditions.append(pc.field(VERSION) == version)
-        if unique_id is not None:
-            conditions.append(delta.is_text(UNIQUE_ID, unique_id))
+        conditions = of_vintages(cutoff, since, version, unique_id)
+        if scenario is not None:
+            conditions.append(delta.is_text(SCENARIO, scenario))
         return delta.select(opened(path), _KEYS, None if columns is None else [*_KEYS, *columns], conditions)
 
     def names(self, job: str, unique_id: str | None = None) -> list[str]:

@@ -20,7 +20,26 @@ from forecasting.storage import delta
 from forecasting.storage.appending import FORECAST, add_new, write_part
 from forecasting.storage.opening import opened
 
-__all__ = ["ForecastTables"]
+__all__ = ["ForecastTables", "of_vintages"]
+
+
+def of_vintages(
+    cutoff: pd.Timestamp | Sequence[pd.Timestamp] | None,
+    since: pd.Timestamp | None,
+    version: int | str | None,
+    unique_id: str | None,
+) -> list[pc.Expression]:
+    """The conditions on the keys of a forecast; `since` leaves out earlier cutoffs, and None asks for nothing."""
+    found: list[pc.Expression] = []
+    if cutoff is not None:
+        found.append(pc.field(CUTOFF).isin([cutoff] if isinstance(cutoff, pd.Timestamp) else list(cutoff)))
+    if since is not None:
+        found.append(pc.field(CUTOFF) >= since)
+    if version is not None:
+        found.append(pc.field(VERSION) == version)
+    if unique_id is not None:
+        found.append(delta.is_text(UNIQUE_ID, unique_id))
+    return found
 
 
 @dataclass(frozen=True)
@@ -62,15 +81,7 @@ class ForecastTables:
         `since` leaves out earlier cutoffs; `columns` are read beside the keys; `hindcasts` were made when what they
         forecast was known already. Raises DataError if there are none.
         """
-        conditions: list[pc.Expression] = []
-        if cutoff is not None:
-            conditions.append(pc.field(CUTOFF).isin([cutoff] if isinstance(cutoff, pd.Timestamp) else list(cutoff)))
-        if since is not None:
-            conditions.append(pc.field(CUTOFF) >= since)
-        if version is not None:
-            conditions.append(pc.field(VERSION) == version)
-        if unique_id is not None:
-            conditions.append(delta.is_text(UNIQUE_ID, unique_id))
+        conditions = of_vintages(cutoff, since, version, unique_id)
         wanted = None if columns is None else [*FORECAST, *columns]
         if hindcasts or HINDCAST not in self.columns(job):
             return delta.select(self._stored(job), FORECAST, wanted, conditions)

@@ -13,14 +13,18 @@ from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.assemble import assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
-from forecasting.config.job import Job
+from forecasting.bundle.symbol_forecaster import SymbolForecaster, assemble_symbols, symbol_spec
+from forecasting.config.job import Job, parse_job
+from forecasting.config.network import InStep
 from forecasting.evaluation.baselines import Linear, to_onnx
 from forecasting.nn import export as exporter
 from forecasting.nn import heads, models
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 from forecasting.series.prepare import prepare
+from forecasting.series.vocabulary import Vocabulary, learn_vocabulary
 from forecasting.training.fit import shapes
+from forecasting.training.symbols import chunk_graph, network_of
 
 LinearModel = Callable[[pd.DataFrame, Job, Linear], QuantileForecaster]
 
@@ -72,18 +76,28 @@ def random_model(
     return QuantileForecaster(open_bundle(place / "bundle"))
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """Random numbers with a fixed seed."""
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
-def randomize(rng: np.random.Generator) -> Callable[[Any], Any]:
-    """Give every weight of a layer or model, zeros included, a random value of its own."""
-
-    def apply(built: Any) -> Any:
-        built.set_weights([rng.normal(0.0, 0.4, weight.shape).astype("float32") for weight in built.get_weights()])
-        return built
-
-    return apply
+def symbol_model(
+    text: str, params: InStep, context: int, place: Path, then: Callable[[keras.Model, Vocabulary], None] | None = None
+) -> tuple[pd.DataFrame, SymbolForecaster, keras.Model]:
+    """A text, a network of its characters with weights from a fixed seed, changed by `then`, and that network."""
+    stamps = pd.date_range("2024-01-01", periods=len(text), freq="s", unit="us")
+    table = pd.DataFrame({"unique_id": "book", "ds": stamps, "y": list(text)}).astype({"unique_id": "str", "y": "str"})
+    job = parse_job(
+        {
+            "name": "job",
+            "source": {"kind": "text", "path": "book.txt"},
+            "series": {"freq": "s"},
+            "window": {"context": context, "horizon": 3},
+            "model": {"name": "in_step"},
+            "head": {"name": "categorical"},
+        }
+    )
+    vocabulary = learn_vocabulary(text)
+    keras.utils.set_random_seed(2)
+    network = network_of(params, vocabulary.size, steps=context)
+    if then is not None:
+        then(network, vocabulary)
+    codes = vocabulary.encode(list(text))
+    graphs, _ = chunk_graph(network, codes[None, :8])
+    bundle = assemble_symbols(place / "b", symbol_spec(job, "in_step", vocabulary), graphs, [codes], origin=Origin())
+    return table, SymbolForecaster(open_bundle(bundle)), network

@@ -1,6 +1,6 @@
 """Readings are judged when they come, once, by what was forecast before; people are told of each event once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,10 @@ from forecasting.config.job import Job
 from forecasting.insight.arrivals import events, judge_arrivals
 from forecasting.insight.news import rows_of, tell
 from forecasting.storage.store import Store
-from tests.notify.sinks import HttpSink, serving
+from tests.notify.sinks import HttpSink
 
 START = pd.Timestamp("2024-01-01")
 DAYS = 40
-
-
-@pytest.fixture
-def http() -> Iterator[HttpSink]:
-    """An HTTP server that takes messages."""
-    with serving(HttpSink()) as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ import onnx
 import pandas as pd
 import pytest
 
-from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.bundle.spec import MemberSpec
-from forecasting.bundle.symbol_forecaster import SymbolForecaster, assemble_symbols, symbol_spec
+from forecasting.bundle.symbol_forecaster import SymbolForecaster
 from forecasting.config.cells import CONVOLUTIONAL
-from forecasting.config.job import Job, parse_job
+from forecasting.config.job import Job
 from forecasting.config.network import ConvLSTM, DeepAR, InStep, SegRNN, Seq2Seq, Stacked
 from forecasting.errors import DataError, GatecastError
 from forecasting.evaluation.baselines import map_of_target, to_onnx
@@ -27,9 +26,7 @@ from forecasting.nn.cells import CELLS
 from forecasting.nn.export import to_onnx as export
 from forecasting.nn.exporters.ensemble import MemberGraph, combine
 from forecasting.report.gates import picture, save
-from forecasting.series.vocabulary import learn_vocabulary
-from forecasting.training.symbols import chunk_graph, network_of
-from tests.insight.conftest import LinearModel, random_model
+from tests.insight.conftest import LinearModel, random_model, symbol_model
 from tests.nn.test_cells import CASES, convolve
 
 Jobs = Callable[..., Job]
@@ -254,25 +251,7 @@ def test_a_linear_map_has_no_cells(make_table: Tables, make_job: Jobs, linear_mo
 def characters(tmp_path: Path) -> tuple[pd.DataFrame, SymbolForecaster, keras.Model]:
     """A text, a network of its characters with random weights as a live model, and that network."""
     text = "to be, or not to be: that is the question " * 3
-    stamps = pd.date_range("2024-01-01", periods=len(text), freq="s", unit="us")
-    table = pd.DataFrame({"unique_id": "book", "ds": stamps, "y": list(text)}).astype({"unique_id": "str", "y": "str"})
-    job = parse_job(
-        {
-            "name": "job",
-            "source": {"kind": "text", "path": "book.txt"},
-            "series": {"freq": "s"},
-            "window": {"context": 10, "horizon": 3},
-            "model": {"name": "in_step"},
-            "head": {"name": "categorical"},
-        }
-    )
-    vocabulary = learn_vocabulary(text)
-    keras.utils.set_random_seed(2)
-    network = network_of(InStep(cell="lstm", units=(5,)), vocabulary.size, steps=10)
-    codes = vocabulary.encode(list(text))
-    graphs, _ = chunk_graph(network, codes[None, :8])
-    place = assemble_symbols(tmp_path / "b", symbol_spec(job, "in_step", vocabulary), graphs, [codes], origin=Origin())
-    return table, SymbolForecaster(open_bundle(place)), network
+    return symbol_model(text, InStep(cell="lstm", units=(5,)), 10, tmp_path)
 
 
 def test_gates_stand_beside_symbols(characters: tuple[pd.DataFrame, SymbolForecaster, keras.Model]) -> None:

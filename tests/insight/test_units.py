@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.artifact import Origin, open_bundle
-from forecasting.bundle.symbol_forecaster import SymbolForecaster, assemble_symbols, symbol_spec
-from forecasting.config.job import Job, parse_job
+from forecasting.bundle.symbol_forecaster import SymbolForecaster
+from forecasting.config.job import Job
 from forecasting.config.network import InStep, Stacked
 from forecasting.errors import DataError
 from forecasting.evaluation.baselines import map_of_target
 from forecasting.insight.signals import symbols, text_signals
 from forecasting.insight.units import score, scored, units
 from forecasting.series.clean import clean
-from forecasting.series.vocabulary import learn_vocabulary
-from forecasting.training.symbols import chunk_graph, network_of
-from tests.insight.conftest import LinearModel, random_model
+from forecasting.series.vocabulary import Vocabulary
+from tests.insight.conftest import LinearModel, random_model, symbol_model
 
 Jobs = Callable[..., Job]
 Tables = Callable[..., pd.DataFrame]
@@ -80,29 +78,17 @@ def counting(tmp_path: Path) -> tuple[pd.DataFrame, SymbolForecaster]:
     """Lines of random lengths, and a network of one unit that counts from the end of a line on, and one that sleeps."""
     draw = np.random.default_rng(5)
     lines = ["".join(draw.choice(list("abc d"), draw.integers(5, 30))) for _ in range(80)]
-    text = "\n".join(lines)
-    stamps = pd.date_range("2024-01-01", periods=len(text), freq="s", unit="us")
-    table = pd.DataFrame({"unique_id": "book", "ds": stamps, "y": list(text)}).astype({"unique_id": "str", "y": "str"})
-    job = parse_job(
-        {
-            "name": "job",
-            "source": {"kind": "text", "path": "book.txt"},
-            "series": {"freq": "s"},
-            "window": {"context": 60, "horizon": 3},
-            "model": {"name": "in_step"},
-            "head": {"name": "categorical"},
-        }
-    )
-    vocabulary = learn_vocabulary(text)
-    network = network_of(InStep(cell="lstm", units=(2,), inputs="one_hot"), vocabulary.size, steps=60)
-    kernel, recurrent, bias = (np.zeros_like(w) for w in network.get_layer("recurrent_1").get_weights())
-    bias[0], bias[2], bias[4] = 50, 50, 0.03  # input and forget gate of unit 0 are open, its candidate is small
-    kernel[vocabulary.encode(["\n"])[0], 2] = -100  # the end of a line closes its forget gate
-    network.get_layer("recurrent_1").set_weights([kernel, recurrent, bias])
-    codes = vocabulary.encode(list(text))
-    graphs, _ = chunk_graph(network, codes[None, :8])
-    place = assemble_symbols(tmp_path / "b", symbol_spec(job, "in_step", vocabulary), graphs, [codes], origin=Origin())
-    return table, SymbolForecaster(open_bundle(place))
+
+    def count(network: keras.Model, vocabulary: Vocabulary) -> None:
+        layer = network.get_layer("recurrent_1")
+        kernel, recurrent, bias = (np.zeros_like(w) for w in layer.get_weights())
+        bias[0], bias[2], bias[4] = 50, 50, 0.03  # input and forget gate of unit 0 are open, its candidate is small
+        kernel[vocabulary.encode(["\n"])[0], 2] = -100  # the end of a line closes its forget gate
+        layer.set_weights([kernel, recurrent, bias])
+
+    params = InStep(cell="lstm", units=(2,), inputs="one_hot")
+    table, model, _ = symbol_model("\n".join(lines), params, 60, tmp_path, count)
+    return table, model
 
 
 def test_a_unit_that_counts_is_found_in_a_text(counting: tuple[pd.DataFrame, SymbolForecaster]) -> None:

@@ -15,23 +15,6 @@ LEVELS = (0.1, 0.25, 0.5, 0.9)
 
 
 @pytest.fixture
-def rng() -> np.random.Generator:
-    """A generator that starts the same in every test."""
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
-def randomize(rng: np.random.Generator) -> Callable[[Any], Any]:
-    """Give every weight of a layer or model, zeros included, a random value of its own."""
-
-    def apply(built: Any) -> Any:
-        built.set_weights([rng.normal(0.0, 0.4, weight.shape).astype("float32") for weight in built.get_weights()])
-        return built
-
-    return apply
-
-
-@pytest.fixture
 def network(randomize: Callable[[Any], Any]) -> Callable[..., Any]:
     """A `stacked` network with random weights."""
 

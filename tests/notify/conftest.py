@@ -1,6 +1,6 @@
 """Sinks, and a job that sends to them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,6 @@ from cryptography.x509.oid import NameOID
 from forecasting.config.job import Job
 from forecasting.notify import outbox
 from forecasting.storage.store import Store
-from tests.notify.sinks import HttpSink, serving
-
-
-@pytest.fixture
-def http() -> Iterator[HttpSink]:
-    """An HTTP server that takes messages."""
-    with serving(HttpSink()) as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,9 @@ from pipelines import alerts
 from pipelines.ingest import ingest
 from pipelines.monitor import monitor
 from pipelines.training import training
-from tests.notify.sinks import HttpSink, serving
+from tests.notify.sinks import HttpSink
 
 HOURS = 120
-
-
-@pytest.fixture
-def http() -> Iterator[HttpSink]:
-    """An HTTP server that takes messages."""
-    with serving(HttpSink()) as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -2,14 +2,7 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """Random numbers with a fixed seed."""
-    return np.random.default_rng(7)
 
 
 @pytest.fixture(scope="package", autouse=True)
