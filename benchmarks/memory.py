@@ -88,7 +88,7 @@ def given_back(fits: int) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory() as home:
         os.environ["GATECAST_HOME"] = home
-        raw = tasks.read(job)
+        raw, _ = tasks.read(job)
         open_home().store.observations.merge(job.name, tasks.clean(job, raw).table)
         del raw
         data = tasks.take_snapshot(job)
