@@ -16,9 +16,9 @@ from forecasting.errors import DataError
 from forecasting.insight.activity import Activity, Silent, activities
 from forecasting.insight.sample import windows_of
 from forecasting.series.clean import clean, regular_grid
-from forecasting.series.windows import Batch, evenly
+from forecasting.series.windows import Batch, Windows, evenly
 
-__all__ = ["CellRecord", "GateUse", "Gates", "gates"]
+__all__ = ["CellRecord", "GateUse", "Gates", "gates", "usage"]
 
 _CLOSED, _OPEN = 0.1, 0.9
 _WINDOWS: Final = 32  # beside the latest one, over which the use of gates is counted
@@ -59,10 +59,7 @@ class CellRecord(NamedTuple):
     @property
     def title(self) -> str:
         """The layer in words."""
-        whose = [] if self.member is None else [self.member.title]
-        where = [f"layer {self.layer}", *(["ahead"] if self.ahead else [])]
-        both = ["backward"] if self.direction == "backward" else []
-        return ", ".join([*whose, *where, *both, f"{self.cell} of {self.units} units"])
+        return _title(self)
 
     def plain(self) -> dict[str, Any]:
         """The same for JSON; `steps` are lists of units."""
@@ -131,6 +128,28 @@ def gates(forecaster: Forecaster, history: pd.DataFrame, unique_id: str) -> Gate
     return Gates(
         forecaster.spec, unique_id, read.ds, read.y, cells, len(next(iter(read.batch.values()))), _notes(found)
     )
+
+
+def usage(forecaster: QuantileForecaster, windows: Windows) -> list[tuple[str, str, GateUse]]:
+    """How the gates of each layer are used over up to 32 windows, evenly spread: layer, gate, use; none without gates.
+
+    Raises ConfigError where the package onnx is not installed.
+    """
+    batch = forecaster.bundle.predictor.batch(windows, evenly(len(windows), _WINDOWS))
+    found = activities(forecaster.bundle, batch)
+    return [
+        (_title(one), name, _use(values))
+        for one in found
+        if isinstance(one, Activity)
+        for name, values in one.trace.gates.items()
+    ]
+
+
+def _title(found: Activity | CellRecord) -> str:
+    whose = [] if found.member is None else [found.member.title]
+    where = [f"layer {found.layer}", *(["ahead"] if found.ahead else [])]
+    both = ["backward"] if found.direction == "backward" else []
+    return ", ".join([*whose, *where, *both, f"{found.cell} of {found.units} units"])
 
 
 def _notes(found: list[Activity | Silent]) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -25,12 +27,15 @@ __all__ = [
     "FORECAST",
     "INTERVAL",
     "READINGS",
+    "by_size",
     "by_step",
+    "calibration",
     "curves",
     "forecast",
     "nominal_coverage",
     "panels",
     "reach",
+    "spread",
     "styled",
 ]
 
@@ -85,6 +90,53 @@ def by_step(table: pd.DataFrame, metric: str, models: Sequence[str], *, bound: f
     return figure
 
 
+def calibration(table: pd.DataFrame) -> go.Figure:
+    """One line per model: the share of actuals below each quantile, which should lie on the dashed diagonal.
+
+    Where actuals equal a quantile, a bar reaches from the share below it to the share at or below it.
+    """
+    figure = _figure(height=300)
+    figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": READINGS, "width": 1.5, "dash": "dash"})
+    for (model, rows), color in _models(table):
+        middle, half = (rows["at_most"] + rows["below"]) / 2, (rows["at_most"] - rows["below"]) / 2
+        _line(figure, rows["quantile"], middle, model, color, 2)
+        figure.data[-1].update(mode="lines+markers", marker={"size": 7})
+        if half.gt(0).any():
+            figure.data[-1].update(error_y={"array": half, "thickness": 1.2, "width": 4})
+    figure.update_xaxes(title="quantile", range=[0, 1], tickformat=".0%")
+    figure.update_yaxes(title="actuals below it", range=[0, 1], tickformat=".0%")
+    return figure
+
+
+def spread(table: pd.DataFrame) -> go.Figure:
+    """Where the actuals fell: a bar per model between neighboring quantiles; a dash marks the nominal share."""
+    figure = _figure(height=300)
+    quantiles = sorted(table["quantile"].unique())
+    edges = [f"{quantile:.3g}" for quantile in quantiles]
+    names = [f"below {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges)), f"above {edges[-1]}"]
+    for (model, rows), color in _models(table):
+        shares = np.diff((rows["below"] + rows["at_most"]) / 2, prepend=0.0, append=1.0)
+        figure.add_bar(x=names, y=shares, name=model, marker={"color": color, "line": {"width": 0}})
+    nominal = np.diff(quantiles, prepend=0.0, append=1.0)
+    mark = {"symbol": "line-ew", "size": 34, "line": {"width": 2.5, "color": READINGS}}
+    figure.add_scatter(x=names, y=nominal, name="nominal", mode="markers", marker=mark)
+    figure.update_layout(barmode="group", bargap=0.25)
+    figure.update_xaxes(title="between the quantiles")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    return figure
+
+
+def by_size(table: pd.DataFrame, groups: str, models: Sequence[str]) -> go.Figure:
+    """A bar per model for each group of series, which the column `groups` names."""
+    figure = _figure(height=300)
+    for model, color in zip(models, _cycle(len(models)), strict=True):
+        figure.add_bar(x=table[groups], y=table[model], name=model, marker={"color": color, "line": {"width": 0}})
+    figure.update_layout(barmode="group", bargap=0.25)
+    figure.update_xaxes(title=groups, type="category")
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
 def curves(table: pd.DataFrame) -> go.Figure:
     """Losses over the epochs of training."""
     figure = _figure(height=300)
@@ -92,7 +144,7 @@ def curves(table: pd.DataFrame) -> go.Figure:
     for name, color in zip(losses, _cycle(len(losses)), strict=True):
         label = "validation" if name.startswith("val") else "training"
         _line(figure, table["epoch"], table[name], label, color, 2)
-    figure.update_xaxes(title="epoch")
+    figure.update_xaxes(title="epoch", tick0=1, dtick=-(-int(table["epoch"].max()) // 10))
     return figure
 
 
@@ -112,6 +164,12 @@ def reach(found: Reach) -> go.Figure:
 
 def _line(figure: go.Figure, x: pd.Series, y: pd.Series, name: str, color: str, width: float) -> None:
     figure.add_scatter(x=x, y=y, name=name, mode="lines", line={"color": color, "width": width})
+
+
+def _models(table: pd.DataFrame) -> list[tuple[tuple[str, pd.DataFrame], str]]:
+    """The rows of each model, in order of appearance, and its color."""
+    groups = [(str(model), rows) for model, rows in table.groupby(MODEL, sort=False)]
+    return list(zip(groups, _cycle(len(groups)), strict=True))
 
 
 def _cycle(count: int) -> list[str]:

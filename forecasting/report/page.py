@@ -18,6 +18,7 @@ from forecasting.evaluation.metrics import METRICS, Metric
 from forecasting.insight.reach import Reach
 from forecasting.report import figures, tables
 from forecasting.report.frames import Shown, animation, picture
+from forecasting.report.sections import Breakdown, size_table, worst_table
 from forecasting.report.texts import Text
 from forecasting.runtime.files import write_text
 from forecasting.runtime.templates import environment, stamp
@@ -58,6 +59,8 @@ class Report:
     next_steps: Sequence[str] = ()  # after a refusal: changes of the job to try
     remarks: pd.DataFrame = field(default_factory=pd.DataFrame)  # unique_id, forecast, reason: what single series lack
     reach: Reach | None = None  # of the challenger; none for symbols
+    gates: pd.DataFrame = field(default_factory=pd.DataFrame)  # layer, gate, closed, open, mean
+    errors: Breakdown | None = None  # where the challenger errs
 
 
 def write(path: Path, content: Report) -> None:
@@ -76,7 +79,11 @@ def _page(content: Report) -> str:
         leaderboard=tables.leaderboard(content.leaderboard, content.metrics, content.primary, nominal),
         steps=_steps(content, nominal),
         examples=_panels(content, content.examples, "backtest-examples"),
+        calibration=None if content.errors is None else _calibration(content.errors),
+        worst=None if content.errors is None else tables.plain(worst_table(content.errors)),
+        sizes=None if content.errors is None else _sizes(content.errors),
         reach=None if content.reach is None else _reach(content.reach),
+        gates=tables.plain(content.gates),
         members=None if content.reach is None else tables.plain(_members(content.reach)),
         training=None if content.curves.empty else Card("Loss", _chart(figures.curves(content.curves), "training")),
         remarks=tables.plain(_worded(content.remarks)),
@@ -161,6 +168,30 @@ def _steps(content: Report, nominal: float | None) -> list[Card]:
         note = f"share of actuals inside the {nominal * 100:.4g} % interval; the dashed line marks the nominal coverage"
         cards.append(Card("Coverage by step", _chart(coverage, "coverage"), note))
     return cards
+
+
+def _calibration(found: Breakdown) -> list[Card]:
+    if found.quantiles.empty:
+        return []
+    note = f"{found.coverage_note}A line above the diagonal: the quantile is too high."
+    lines = Card("Calibration", _chart(figures.calibration(found.quantiles), "calibration"), note)
+    bars = _chart(figures.spread(found.quantiles), "spread")
+    return [lines, Card("Where the actuals fell", bars, "A dash marks the share that should lie there.")]
+
+
+class _Sizes(NamedTuple):
+    """The errors by size of series as a chart and as a table."""
+
+    card: Card
+    table: tables.Table | None
+
+
+def _sizes(found: Breakdown) -> _Sizes | None:
+    table = size_table(found)
+    if table.empty:
+        return None
+    figure = figures.by_size(table, str(table.columns[0]), (found.model, found.baseline))
+    return _Sizes(Card("Error by size of series", _chart(figure, "sizes"), found.sizes_note), tables.plain(table))
 
 
 def _reach(found: Reach) -> Card:

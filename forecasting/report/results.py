@@ -30,6 +30,7 @@ from forecasting.report.advice import advice
 from forecasting.report.notes import notes, of_live
 from forecasting.report.outcome import Outcome, summary
 from forecasting.report.page import Report, write
+from forecasting.report.sections import breakdown, gate_table
 from forecasting.report.texts import texts
 from forecasting.report.tracked import described, logged
 from forecasting.runtime.workspace import Workspace
@@ -179,6 +180,7 @@ def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
     forecaster = open_forecaster(run.fits[-1].bundle)
     forecasts = pd.DataFrame() if isinstance(vintage, Absent) else vintage.table
     history = _history(data, job)
+    looks, gates = _network(data, forecaster)
     return Report(
         job=job.name,
         promoted=outcome.promoted,
@@ -191,7 +193,9 @@ def _report(workspace: Workspace, run: Finished, outcome: Outcome) -> Report:
         primary=job.gate.primary,
         by_step=judgment.table("step"),
         examples=_examples(data, forecaster),
-        reach=_reach(data, forecaster),
+        reach=looks,
+        gates=gates,
+        errors=breakdown(judgment, job.gate.primary),
         frames=_frames(data, forecaster),
         texts=texts(history, forecasts, unit_of(job)),
         metrics=judgment.backtests[0].scored.metrics,
@@ -286,12 +290,13 @@ def _examples(data: Snapshot, forecaster: Forecaster) -> pd.DataFrame:
     return pd.concat(picked, ignore_index=True)
 
 
-def _reach(data: Snapshot, forecaster: Forecaster) -> Reach | None:
-    """How far back the challenger looks; none for a model of symbols."""
+def _network(data: Snapshot, forecaster: Forecaster) -> tuple[Reach | None, pd.DataFrame]:
+    """How far back the challenger looks, and how its gates are used; nothing for a model of symbols."""
     if forecaster.spec.symbols is not None:
-        return None
+        return None, pd.DataFrame()
     model = QuantileForecaster(forecaster.bundle)
-    return reach(model, windows_of(model, data.table))
+    windows = windows_of(model, data.table)
+    return reach(model, windows), gate_table(model, windows)
 
 
 def _frames(data: Snapshot, forecaster: Forecaster) -> Sequence[frames.Shown]:

@@ -7,17 +7,12 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.bundle.spec import MemberSpec, Spec, TableSpec
-from forecasting.insight.reach import MemberReach, Reach
 from forecasting.report import figures
 from forecasting.report.page import Report, write
 from forecasting.report.texts import Text
-from forecasting.series.features import Features
-from forecasting.series.scaling import Scaler
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -55,82 +50,6 @@ def read(path: Path) -> Reader:
     reader.feed(path.read_text(encoding="utf-8"))
     assert reader.open == []
     return reader
-
-
-def forecasts(name: str, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """Three hours ahead of a cutoff."""
-    return pd.DataFrame(
-        {
-            "unique_id": name,
-            "ds": pd.date_range(cutoff, periods=4, freq="h", unit="us")[1:],
-            "cutoff": cutoff,
-            "step": [1, 2, 3],
-            "q0.1": [1.0, 1.0, 1.0],
-            "q0.5": [2.0, 2.5, 3.0],
-            "q0.9": [4.0, 5.0, 6.0],
-        }
-    )
-
-
-def reach() -> Reach:
-    """An ensemble of two members that looks back 3 of 12 steps, at two inputs."""
-    members = tuple(
-        MemberSpec(model="ridge", title=f"ridge {weight}", weight=weight, context=12) for weight in (0.25, 0.75)
-    )
-    spec = Spec(
-        job="buoy",
-        model="auto",
-        table=TableSpec(freq="h"),
-        features=Features(freq="h", past=("wind",)),
-        scaler=Scaler(),
-        context=12,
-        horizon=2,
-        quantiles=(0.5,),
-        wanted=(0.5,),
-        members=members,
-    )
-    weights = np.zeros((2, 12))
-    weights[:, :3] = [[3.0, 2.0, 1.0], [2.0, 2.0, 2.0]]
-    found = {"y": weights, "wind": weights / 3}
-    return Reach(spec, found, 64, tuple(MemberReach(member, found) for member in members))
-
-
-@pytest.fixture
-def content() -> Report:
-    """A small report with every section."""
-    stamps = pd.date_range("2026-01-01", periods=200, freq="h", unit="us")
-    history = pd.DataFrame({"unique_id": "north", "ds": stamps, "y": np.sin(np.arange(200) / 4)})
-    models = ["stacked", "naive"]
-    return Report(
-        job="buoy",
-        promoted=False,
-        summary="stacked does not beat naive",
-        facts={"run": "4711", "data version": "3"},
-        history=history,
-        forecasts=forecasts("north", stamps[-1]),
-        verdict=pd.DataFrame(
-            {
-                "rule": ["finite", "beats_naive"],
-                "figure": [np.nan, -0.0123],
-                "bound": [0.0, 0.0],
-                "passed": [True, False],
-                "sentence": ["all finite", "worse than naive"],
-            }
-        ),
-        leaderboard=pd.DataFrame(
-            {"model": models, "mae": [3.0, 1.0], "wql": [0.2, 0.3], "coverage": [0.9, 0.72], "bias": [0.5, -0.1]}
-        ),
-        by_step=pd.DataFrame(
-            {"model": np.repeat(models, 3), "step": [1, 2, 3] * 2, "wql": np.arange(6.0), "coverage": [0.8] * 6}
-        ),
-        examples=forecasts("north", stamps[100]),
-        texts=[Text("hamlet", "to be or ", "not to be")],
-        curves=pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "val_loss": [2.5, 1.5]}),
-        validation=pd.DataFrame({"rule": ["gaps"], "severity": ["warning"], "count": [3], "ids": [("north", "south")]}),
-        decisions=pd.DataFrame({"decision": ["sorted"], "count": [12]}),
-        config="name: buoy\n",
-        reach=reach(),
-    )
 
 
 def test_page_needs_nothing_from_outside(content: Report, tmp_path: Path) -> None:
@@ -212,8 +131,12 @@ def test_empty_tables_leave_their_sections_out(content: Report, tmp_path: Path) 
         "Forecasts",
         "Leaderboard",
         "Step by step",
+        "Calibration",
+        "Worst series",
+        "Large and small series",
         "Backtest examples",
         "What it looks at",
+        "What its gates do",
         "Training",
         "Data quality",
         "Input",
@@ -229,8 +152,7 @@ def test_generated_text_stands_apart_from_its_prompt(content: Report, tmp_path: 
 
 def test_at_most_twelve_panels_are_drawn_and_the_rest_is_counted(content: Report, tmp_path: Path) -> None:
     """Of thirty series twelve are drawn; the page says how many are not."""
-    cutoff = content.forecasts["cutoff"].iloc[0]
-    many = pd.concat([forecasts(f"s{number:02}", cutoff) for number in range(30)])
+    many = pd.concat([content.forecasts.assign(unique_id=f"s{number:02}") for number in range(30)])
     write(tmp_path / "report.html", replace(content, forecasts=many))
     reader = read(tmp_path / "report.html")
 
@@ -280,13 +202,14 @@ def test_charts_are_drawn_in_a_real_browser(content: Report, tmp_path: Path) -> 
     )
 
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert page.count('class="plotly-graph-div"') == 6
-    assert done.stdout.count('class="cartesianlayer"') == 6
+    assert page.count('class="plotly-graph-div"') == 9
+    assert done.stdout.count('class="cartesianlayer"') == 9
 
 
 def test_reach_is_a_bar_of_each_lag_with_advice_and_members(content: Report, tmp_path: Path) -> None:
     """Shares of all weight that add up to one, the memory horizon as a line, the heaviest member first."""
-    figure = figures.reach(reach())
+    assert content.reach is not None
+    figure = figures.reach(content.reach)
     assert [bar.name for bar in figure.data] == ["y", "wind"]
     assert list(figure.data[0].x) == list(range(1, 13))
     assert list(figure.data[0].y[:4]) == pytest.approx([0.3125, 0.25, 0.1875, 0.0])
@@ -299,6 +222,39 @@ def test_reach_is_a_bar_of_each_lag_with_advice_and_members(content: Report, tmp
     cells = [text for _, text in page.cells]
     first = cells.index("ridge 0.75")
     assert cells[first : first + 8] == ["ridge 0.75", "0.75", "3", "12", "ridge 0.25", "0.25", "3", "12"]
+
+
+def test_calibration_is_a_line_per_model_beside_where_the_actuals_fell(content: Report) -> None:
+    """Between the shares below and at or below, with a bar where they differ; neighbors' differences add up to one."""
+    assert content.errors is not None
+    quantiles = content.errors.quantiles
+    lines = figures.calibration(quantiles).data
+    assert [line.name for line in lines] == ["stacked", "naive"]
+    assert list(lines[0].y) == pytest.approx([0.2, 0.5, 0.85])
+    assert list(lines[0].error_y.array) == pytest.approx([0.0, 0.1, 0.0])
+    assert lines[1].error_y.array is None
+
+    stacked, naive, nominal = figures.spread(quantiles).data
+    assert list(stacked.x) == ["below 0.1", "0.1 to 0.5", "0.5 to 0.9", "above 0.9"]
+    assert list(stacked.y) == pytest.approx([0.2, 0.3, 0.35, 0.15])
+    assert list(naive.y) == list(nominal.y) == pytest.approx([0.1, 0.4, 0.4, 0.1])
+
+
+def test_errors_name_the_worst_series_and_the_sizes(content: Report, tmp_path: Path) -> None:
+    """Shares in percent, both metrics, the difference; what is not shown or has no value is counted."""
+    write(tmp_path / "report.html", content)
+    page = read(tmp_path / "report.html")
+    said, cells = "".join(page.text), [text for _, text in page.cells]
+
+    first = cells.index("west")
+    assert cells[first : first + 10] == ["west", "25", "3", "2", "50", "east", "50", "0.5", "1", "-50"]
+    assert "1 of 5 series are forecast worse by stacked than by naive, the best baseline. 1 have no wql" in said
+    assert "Here are the 2 worst, by wql" in said
+    first = cells.index("1 to 2")
+    assert cells[first : first + 6] == ["1 to 2", "2", "20", "0.3", "0.2", "50"]
+    assert cells[first + 6 : first + 12] == ["20 to 30.5", "3", "80", "0.1", "0.2", "-50"]
+    assert "2 series without an actual are left out." in said
+    assert "stacked: 65% inside the 80 % interval." in said
 
 
 def test_what_is_noted_stands_beneath_the_verdict(content: Report, tmp_path: Path) -> None:
