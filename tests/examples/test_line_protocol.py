@@ -1,12 +1,6 @@
 """The bridge from InfluxDB's line protocol: lines in, readings in the store of a real service."""
 
-import os
-import socket
-import subprocess
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,39 +13,7 @@ from examples.line_protocol import Reading, bridge, readings
 from forecasting.serve.client import Client
 from forecasting.serve.keys import new_key
 from forecasting.storage.store import Store
-
-
-@contextmanager
-def service(command: list[str], home: Path, log: Path, *options: str, **environment: str) -> Iterator[str]:
-    """A service that lives, though it has no model yet, to its orderly end."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "serve", "--port", str(port), *options],
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "GATECAST_HOME": str(home), **environment},
-        )
-    url, end = f"http://127.0.0.1:{port}", time.monotonic() + 200
-    try:
-        while not _lives(url):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.25)
-        yield url
-        process.terminate()
-        assert process.wait(60) == 0
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _lives(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz", timeout=5).is_success
-    except httpx.HTTPError:
-        return False
+from tests.serve.conftest import serving
 
 
 def test_lines_become_readings() -> None:
@@ -89,8 +51,9 @@ def test_what_is_written_to_the_bridge_is_in_the_store(
         "GATECAST_TRACKING_URI": f"sqlite:///{database}",
     }
     lines = "\n".join(f"pump,site=north load={n}.5 {1767225600 + 10 * n}" for n in range(6))
-    with service(gatecast, home, tmp_path / "log", "--ingest", str(config), **environment) as address:
-        with Client(address, key.secret) as client:
+    options = ("--ingest", str(config))
+    with serving(gatecast, home, tmp_path / "log", *options, until="healthz", **environment) as served:
+        with Client(served.url, key.secret) as client:
             made = bridge(client, "plant", 0)
             threading.Thread(target=made.serve_forever, daemon=True).start()
             url = f"http://127.0.0.1:{made.server_address[1]}/api/v2/write?bucket=any&precision=s"
@@ -107,6 +70,7 @@ def test_what_is_written_to_the_bridge_is_in_the_store(
         assert httpx.post(url, content="a b=1 1767225600000000000").status_code == 503
         gone.shutdown()
         gone.server_close()
+    assert served.process.returncode == 0
     stored: Any = Store(home).observations.read("plant")
     assert stored["unique_id"].unique().tolist() == ["pump/north/load"]
     assert stored["y"].tolist() == [n + 0.5 for n in range(6)]

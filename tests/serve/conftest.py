@@ -248,8 +248,10 @@ class Served:
 
 
 @contextmanager
-def serving(gatecast: list[str], home: Path, log: Path, *options: str, **environment: str) -> Iterator[Served]:
-    """The process, from ready to its end."""
+def serving(
+    gatecast: list[str], home: Path, log: Path, *options: str, until: str = "readyz", **environment: str
+) -> Iterator[Served]:
+    """The process, from the first success of a route, that of readiness, to its end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -261,7 +263,7 @@ def serving(gatecast: list[str], home: Path, log: Path, *options: str, **environ
             env={**os.environ, "GATECAST_HOME": str(home), **environment},
         )
     try:
-        _wait(port, process, log)
+        _wait(f"http://127.0.0.1:{port}/{until}", process, log)
         yield Served(port, process)
     finally:
         process.terminate()
@@ -271,12 +273,12 @@ def serving(gatecast: list[str], home: Path, log: Path, *options: str, **environ
             process.kill()
 
 
-def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(480):
         if process.poll() is not None:
             break
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
+            urllib.request.urlopen(url, timeout=5).close()
             return
         except (OSError, urllib.error.URLError):
             time.sleep(0.25)

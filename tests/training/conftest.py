@@ -1,6 +1,7 @@
 """A small job for the tests of training, and its clean table."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -11,6 +12,11 @@ from forecasting import sources
 from forecasting.config.job import Job, parse_job
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
+from forecasting.training.checkpoint import Checkpoint
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing may catch it."""
 
 
 class Task(NamedTuple):
@@ -54,3 +60,22 @@ def task() -> Callable[..., Task]:
         return Task(job, table, folds(table, job)[0])
 
     return make
+
+
+@pytest.fixture
+def killed_after_a_save(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """A block in which a fit dies as soon as it has saved its state."""
+    save = Checkpoint.save
+
+    def dying(self: Checkpoint, network: keras.Model, line: Any) -> None:
+        save(self, network, line)
+        raise Killed
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoint, "save", dying)
+            with pytest.raises(Killed):
+                yield
+
+    return block

@@ -1,6 +1,7 @@
 """Averaged weights: the moving average of every step, checked and kept in place of the last step's weights."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -88,26 +89,14 @@ def test_what_is_kept_is_what_was_checked(task: Callable[..., Any], tmp_path: Pa
     assert abs(other.curves["val_loss"].min() / kept - 1) > 1e-3
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing may catch it."""
-
-
 def test_a_killed_fit_goes_on_with_weights_and_averages(
-    task: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: Callable[..., Any], tmp_path: Path, killed_after_a_save: Callable[[], AbstractContextManager[None]]
 ) -> None:
     """It ends with the same bytes as an undisturbed one."""
     asked = task({"dropout": 0.3}, average=True)
     whole = fit(asked.table, asked.job, asked.fold, tmp_path / "whole", origin=Origin())
-    save = Checkpoint.save
-
-    def dying(self: Checkpoint, network: keras.Model, row: Any) -> None:
-        save(self, network, row)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "save", dying)
-        with pytest.raises(Killed):
-            fit(asked.table, asked.job, asked.fold, tmp_path / "killed", origin=Origin())
+    with killed_after_a_save():
+        fit(asked.table, asked.job, asked.fold, tmp_path / "killed", origin=Origin())
     resumed = fit(asked.table, asked.job, asked.fold, tmp_path / "killed", origin=Origin())
     assert (resumed.bundle / "model.onnx").read_bytes() == (whole.bundle / "model.onnx").read_bytes()
 

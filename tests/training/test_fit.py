@@ -19,6 +19,7 @@ from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.fit import fit, fit_stored
 from forecasting.training.progress import FitProgress
 from forecasting.training.records import Fitted
+from tests.training.conftest import Killed
 
 # Keras reads its TensorFlow variables in a way that NumPy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -121,10 +122,6 @@ def test_training_stops_when_patience_is_exhausted(task: Callable[..., Any], tmp
     curves = fit(asked.table, asked.job, asked.fold, tmp_path, origin=ORIGIN).curves
     best = int(curves["val_loss"].idxmin()) + 1
     assert len(curves) == best + 2 < 30
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing may catch it."""
 
 
 def in_the_middle_of_the_second_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +21,6 @@ from forecasting.errors import DataError
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import prepare
-from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.fit import fit
 
 # Keras reads its TensorFlow variables in a way that NumPy 2 warns of.
@@ -135,27 +136,18 @@ def test_steps_beyond_are_calibrated_like_the_last_one(fitted: Fitted) -> None:
     assert fitted.forecaster.reaching(3) is fitted.forecaster
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing may catch it."""
-
-
 @pytest.mark.parametrize("name", ["seq2seq", "deepar"])
 def test_killed_fit_goes_on_as_if_nothing_had_happened(
-    name: str, rich: tuple[pd.DataFrame, Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    rich: tuple[pd.DataFrame, Job],
+    tmp_path: Path,
+    killed_after_a_save: Callable[[], AbstractContextManager[None]],
 ) -> None:
     """Both graphs are byte for byte those of a fit in peace."""
     table, job, fold = asked(rich, name)
     peace = fit(table, job, fold, tmp_path / "peace", origin=ORIGIN).bundle
-    save = Checkpoint.save
-
-    def dying(self: Checkpoint, network: keras.Model, line: Any) -> None:
-        save(self, network, line)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "save", dying)
-        with pytest.raises(Killed):
-            fit(table, job, fold, tmp_path / "killed", origin=ORIGIN)
+    with killed_after_a_save():
+        fit(table, job, fold, tmp_path / "killed", origin=ORIGIN)
     again = fit(table, job, fold, tmp_path / "killed", origin=ORIGIN).bundle
     for graph in ("model.onnx", "step.onnx"):
         assert (again / graph).read_bytes() == (peace / graph).read_bytes()
