@@ -52,9 +52,13 @@ def check(
     job = read_job(config)
     from forecasting.cli.tables import show
     from forecasting.lifecycle import checks
-    from pipelines import tasks
 
-    findings = checks.leakage(job, tasks.live_bundle(job)) if leakage else checks.source(job)
+    if leakage:
+        from pipelines import tasks  # brings Prefect, which takes seconds
+
+        findings = checks.leakage(job, tasks.live_bundle(job))
+    else:
+        findings = checks.source(job)
     if as_json:
         print_json(findings.to_dict())
     else:
