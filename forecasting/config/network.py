@@ -58,7 +58,7 @@ def _one_direction_per_layer(params: Any) -> Iterator[Fault]:
 
 
 class _WithHighway(Network):
-    """A network with a linear path beside its recurrent layers."""
+    """A network with a linear path beside its recurrent layers, and a cycle that it may learn."""
 
     highway: int = Field(0, ge=0)
     """Lags of the [linear path](networks.md#highway) beside the recurrent layers, at most the context; 0: no path."""
@@ -67,6 +67,9 @@ class _WithHighway(Network):
     """What the linear path starts from. `zero`: it reads the target and is learned like the rest. `ridge`: it reads all
     channels and what is known ahead, and starts as a ridge regression. `fixed_ridge`: it stays one, and the recurrent
     layers learn what it leaves over."""
+
+    cycle: int = Field(0, ge=0)
+    """Width of the layer that learns a [cycle](networks.md#cycle) from what is known ahead; 0: none."""
 
     def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
         """A highway longer than the context."""
@@ -108,10 +111,11 @@ class Stacked(_WithHighway):
     """Widths of the layers that each step of the horizon passes."""
 
     def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
-        """A highway longer than the context, or on a grid, and a cell that cannot read one."""
+        """A highway longer than the context, or on a grid, a cycle on a grid, and a cell that cannot read one."""
         yield from super().objections(context, on_grid=on_grid)
-        if on_grid and self.highway:
-            yield Fault("highway", f"must be 0 on a line or a grid, got {self.highway}")
+        for name in ("highway", "cycle"):
+            if on_grid and (got := getattr(self, name)):
+                yield Fault(name, f"must be 0 on a line or a grid, got {got}")
         if on_grid and self.cell not in CONVOLUTIONAL:
             yield Fault("cell", f"{self.cell} cannot read a line or a grid; {' and '.join(CONVOLUTIONAL)} can")
 

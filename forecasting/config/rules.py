@@ -159,6 +159,16 @@ def _ridge_start_has_its_head(job: Job) -> Iterator[Fault]:
         yield Fault("head.name", f"{job.head.name} cannot start from a ridge regression; set highway_start: zero")
 
 
+def _cycle_has_its_inputs(job: Job) -> Iterator[Fault]:
+    params, series = job.model.params, job.series
+    known = series.future or series.calendar or series.holidays or series.events
+    if isinstance(params, Stacked | SegRNN) and params.cycle and not known:
+        yield Fault(
+            "model.params.cycle",
+            "nothing is known ahead to learn a cycle from; set series.calendar, or leave it out",
+        )
+
+
 def _symbols_have_their_network(job: Job) -> Iterator[Fault]:
     if job.symbolic and job.model.name != "in_step":
         yield Fault("model.name", f"the head categorical needs in_step, the network of symbols, got {job.model.name}")
@@ -232,6 +242,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _network_of_symbols_has_its_head,
     _auto_is_for_quantiles_of_single_series,
     _ridge_start_has_its_head,
+    _cycle_has_its_inputs,
     _symbols_have_their_network,
     _symbols_have_no_settings_of_numbers,
     _counts_are_counts,

@@ -14,6 +14,7 @@ from forecasting.nn.exporters import (
     builtin,
     code_embedding,
     convolutional,
+    cycle,
     frames,
     heads,
     highway,
@@ -30,6 +31,7 @@ from forecasting.nn.heads.quantile import QuantileHead
 from forecasting.nn.heads.student_t import StudentTHead
 from forecasting.nn.layers.attention import Attention
 from forecasting.nn.layers.code_embedding import CodeEmbedding
+from forecasting.nn.layers.cycle import KnownPast, WithCycle, WithoutCycle
 from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
 from forecasting.nn.layers.highway import Highway, WideHighway
 from forecasting.nn.layers.lagged import Held, Lagged
@@ -62,6 +64,9 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     Normalise: reversible_norm.normalise,
     Highway: highway.highway,
     WideHighway: highway.wide_highway,
+    KnownPast: cycle.known_past,
+    WithoutCycle: cycle.without_cycle,
+    WithCycle: cycle.with_cycle,
     CodeEmbedding: code_embedding.code_embedding,
     Segments: segments.segments,
     SharedRecurrence: segments.shared_recurrence,

@@ -15,6 +15,7 @@ __all__ = ["FINALISTS", "Rounds", "Setting", "candidates", "rounds", "short_cont
 FEW_WINDOWS: Final = 3_000  # below this, narrower networks
 MANY_WINDOWS: Final = 8_000  # from here on, steps are large enough to improve a fitted line
 LEAST_STEPS, MOST_STEPS = 300, 6_000
+CYCLE: Final = 16  # width of a learned cycle
 FIRST: Final = 0.4  # the share of the budget in which every candidate is tried
 FINALISTS: Final = 3  # and as many candidates where there is time for one round only
 MANY_SEEDS: Final = 600.0  # seconds from which finalists are trained with three seeds more
@@ -58,6 +59,7 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
         title = f"{title}, context {context}"
         return Setting(title, SegRNNModel(params=SegRNN.model_validate(given)), context)
 
+    known = job.series.calendar or job.series.future or job.series.holidays or job.series.events
     linear = {"normalise": "last", "highway_start": "ridge"}
     fixed = linear | {"highway_start": "fixed_ridge", "dropout": dropout}
     segments = segrnn("segrnn on a ridge", longest, highway=longest, **linear)
@@ -71,6 +73,7 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
         stacked("stacked LSTM, window", longest, cell="lstm", normalise="window"),
         segrnn("segrnn, last", longest, normalise="last", dropout=dropout),
         stacked("stacked GRU, last", longest, cell="gru", normalise="last", dropout=dropout),
+        *([segrnn("segrnn, last, cycle", longest, normalise="last", dropout=dropout, cycle=CYCLE)] if known else []),
         *later,
         segrnn("segrnn, window, on a ridge", longest, **(linear | {"highway": longest, "normalise": "window"})),
         stacked("stacked GRU, short, on a ridge", short, cell="gru", highway=short, **linear),

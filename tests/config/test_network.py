@@ -49,7 +49,7 @@ def test_all_violations_are_listed_at_once(refusal: Refusal) -> None:
         "  - model.params.dropout: must be a number of at least 0 and below 1, got 1.5",
         (
             "  - model.params.unit: unknown key (did you mean units?); valid keys: cell, cell_options, highway,"
-            " highway_start, units, bidirectional, activation, dropout, normalise, embedding, decoder"
+            " highway_start, cycle, units, bidirectional, activation, dropout, normalise, embedding, decoder"
         ),
     ]
 

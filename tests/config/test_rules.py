@@ -22,6 +22,7 @@ TOO_SHORT = (
     "monitor.window: 53 steps are too few to renew the intervals of forecasts of 4 steps from; set 54 or more, or leave"
     " it out"
 )
+NO_CYCLE = "model.params.cycle: nothing is known ahead to learn a cycle from; set series.calendar, or leave it out"
 FRAMES: dict[str, Any] = {"model": {"name": "conv_lstm"}}
 SYMBOLS: dict[str, Any] = {"model": {"name": "in_step"}, "head": {"name": "categorical"}}
 
@@ -187,14 +188,21 @@ def test_what_is_left_out_in_a_job_of_symbols_fits_them(make_job: Callable[..., 
             id="a grid with labels and a network of single series",
         ),
         pytest.param(
-            {"layout": "grid"},
-            {"model": {"params": {"highway": 9}}},
+            {"layout": "grid", "calendar": ["hour"]},
+            {"model": {"params": {"highway": 9, "cycle": 4}}},
             [
                 "model.params.highway: must be at most the context of 6 steps, got 9",
                 "model.params.highway: must be 0 on a line or a grid, got 9",
+                "model.params.cycle: must be 0 on a line or a grid, got 4",
                 "model.params.cell: lstm cannot read a line or a grid; conv_lstm and conv_lstm_peephole can",
             ],
-            id="a grid with a highway and another cell",
+            id="a grid with a highway, a cycle, and another cell",
+        ),
+        pytest.param(
+            {},
+            {"model": {"params": {"cycle": 4}}},
+            [NO_CYCLE],
+            id="a cycle without a calendar",
         ),
         pytest.param(
             {},
@@ -230,6 +238,7 @@ def test_sections_that_do_not_fit_are_refused(
         pytest.param({}, {"window": {"context": 6, "horizon": 4}, "monitor": {"window": 54}}, id="long window"),
         pytest.param({}, {"window": {"context": 2, "horizon": 3}, "model": {"name": "deepar"}}, id="two steps"),
         pytest.param({}, {"model": {"params": {"highway": 6}}}, id="a highway over the whole context"),
+        pytest.param({"calendar": ["hour"]}, {"model": {"params": {"cycle": 4}}}, id="a cycle of the calendar"),
         pytest.param({"layout": "grid"}, {"model": {"params": {"cell": "conv_lstm"}}}, id="a grid of stacked layers"),
         pytest.param({"layout": "line", "static": ["area"]}, FRAMES, id="a line with numbers"),
         pytest.param({"layout": "line", "past": ["p"], "categorical": ["p"]}, FRAMES, id="labels"),

@@ -10,7 +10,7 @@ from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.layers.segments import Segments, SharedRecurrence, Steps
 from forecasting.nn.shapes import Shapes, inputs
-from forecasting.nn.wiring import dropped, joined, moved_by_highway
+from forecasting.nn.wiring import dropped, joined, moved_by_highway, with_cycle, without_cycle
 
 __all__ = ["build"]
 
@@ -20,8 +20,9 @@ WIDTH = 8  # features per step for the head: as many as any head needs for one s
 def build(params: SegRNN, shapes: Shapes, head: Any) -> keras.Model:
     """The network: context → segments → recurrent layer → one output per segment ahead → steps → head."""
     arrays = inputs(shapes)
-    loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(arrays["past"])  # (B, 2)
-    past = Normalise(name="normalise")([arrays["past"], loc_scale])  # (B, T, D)
+    past, cycle = without_cycle(params, shapes, arrays)
+    loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(past)  # (B, 2)
+    past = Normalise(name="normalise")([past, loc_scale])  # (B, T, D)
     segments = Segments(params.segment, name="segments")(past)  # (B, n, w * D)
     segments = keras.layers.Dense(params.units, activation="relu", name="projection")(segments)
     ahead = -(-shapes.horizon // params.segment)  # m
@@ -32,7 +33,7 @@ def build(params: SegRNN, shapes: Shapes, head: Any) -> keras.Model:
     answers = keras.layers.Dense(params.segment * WIDTH, name="steps")(answers)
     features = Steps(shapes.horizon, WIDTH, name="horizon")(answers)  # (B, H, W)
     loc_scales = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scale)  # (B, H, 2)
-    loc_scales = moved_by_highway(params, arrays, past, loc_scales)
+    loc_scales = with_cycle(moved_by_highway(params, arrays, past, loc_scales), cycle)
     return keras.Model(arrays, head([features, loc_scales]), name="segrnn")
 
 

@@ -10,7 +10,7 @@ from forecasting.nn import cells
 from forecasting.nn.layers.code_embedding import CodeEmbedding
 from forecasting.nn.layers.reversible_norm import LocationScale, Normalise
 from forecasting.nn.shapes import Shapes, inputs
-from forecasting.nn.wiring import dropped, joined, moved_by_highway
+from forecasting.nn.wiring import dropped, joined, moved_by_highway, with_cycle, without_cycle
 
 __all__ = ["build"]
 
@@ -21,15 +21,16 @@ def build(params: Stacked, shapes: Shapes, head: Any) -> keras.Model:
     On a grid every place has a state, and the M = H * places vectors come step by step, each in the order of the grid.
     """
     arrays = inputs(shapes)
-    loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(arrays["past"])  # (B, *grid, 2)
-    past = Normalise(name="normalise")([arrays["past"], loc_scale])  # (B, T, *grid, D)
+    past, cycle = without_cycle(params, shapes, arrays)
+    loc_scale = LocationScale(params.normalise, mask=shapes.mask, name="loc_scale")(past)  # (B, *grid, 2)
+    past = Normalise(name="normalise")([past, loc_scale])  # (B, T, *grid, D)
     if shapes.grid:
         loc_scale = keras.layers.Reshape((2 * shapes.places,), name="places", dtype="float32")(loc_scale)
     # (B, H, 2 * places)
     loc_scale = keras.layers.RepeatVector(shapes.horizon, name="loc_scales", dtype="float32")(loc_scale)
     if shapes.grid:
         loc_scale = keras.layers.Reshape((-1, 2), name="steps_and_places", dtype="float32")(loc_scale)  # (B, M, 2)
-    loc_scale = moved_by_highway(params, arrays, past, loc_scale)
+    loc_scale = with_cycle(moved_by_highway(params, arrays, past, loc_scale), cycle)
     state = _encode(params, shapes, past)
     features = _decode(params, shapes, arrays, state)
     return keras.Model(arrays, head([features, loc_scale]), name="stacked")
