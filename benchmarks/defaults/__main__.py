@@ -26,15 +26,17 @@ from benchmarks.defaults.sets import SETS
 from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.homes import data_folder
 from benchmarks.harness.memory import peak_of_children_mb
-from forecasting.bundle.artifact import Origin, read_spec
+from forecasting.bundle.artifact import Origin, open_bundle, read_spec
+from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job, parse_job
 from forecasting.evaluation import metrics
+from forecasting.evaluation.backtest import backtester
 from forecasting.evaluation.judging import Candidate, Judgment, fit_baselines, judge_challenger
 from forecasting.evaluation.rivals import RIVALS, backtest_rivals
 from forecasting.runtime import child
 from forecasting.series.clean import clean
 from forecasting.series.defaults import resolve
-from forecasting.series.folds import folds
+from forecasting.series.folds import folds, past
 
 TEST: Final = 0.15
 MOST_ORIGINS: Final = 100
@@ -63,6 +65,8 @@ def measure(name: str, budget: str, *, rivals: bool, earlier: bool) -> dict[str,
     with tempfile.TemporaryDirectory() as scratch:
         judgment, bundle = judged(job, table, Path(scratch))
         members = read_spec(bundle).members
+        seconds = time.perf_counter() - begin
+        split = split_conformal(job, table, bundle, Path(scratch) / "split")
     found = {
         **standing(judgment),
         "networks": sum(one.weight for one in members if one.model not in LINEAR),
@@ -71,8 +75,9 @@ def measure(name: str, budget: str, *, rivals: bool, earlier: bool) -> dict[str,
         "season": job.series.season,
         "calendar": job.series.calendar,
         "origins": job.backtest.windows,
-        "seconds": time.perf_counter() - begin,
+        "seconds": seconds,
         "peak_mb": peak_of_children_mb(),
+        **split,
         **(best_rival(job, table) if rivals else {}),
     }
     print(line(name, found), file=sys.stderr, flush=True)
@@ -96,6 +101,16 @@ def standing(judgment: Judgment) -> dict[str, Any]:
     }
 
 
+def split_conformal(job: Job, table: pd.DataFrame, bundle: Path, directory: Path) -> dict[str, float]:
+    """How `auto` would do with the residuals of the validation span alone."""
+    plan = folds(table, job)
+    known, since = past(table, plan[0].at(plan[0].seen_until)), plan[0].at(plan[0].fit_until)
+    made = recalibrate(open_bundle(bundle), known, since, directory, min_observed=job.window.min_observed)
+    scored = backtester(table, job, plan)((made,), "auto").scored
+    row = metrics.table([scored], "model").iloc[0]
+    return {"split_wql": float(row["wql"]), "split_coverage": float(row["coverage"])}
+
+
 def best_rival(job: Job, table: pd.DataFrame) -> dict[str, Any]:
     """The least error of the rivals in hindsight, by either metric."""
     scored = backtest_rivals(RIVALS, table, job, folds(table, job))
@@ -114,7 +129,8 @@ def line(name: str, found: dict[str, Any]) -> str:
     return (
         f"{name:14} {found['live']:15} auto {found['auto_wql']:.4f}  {found['best_baseline_name']}"
         f" {found['best_baseline']:.4f}  ratio {found['auto_wql'] / found['best_baseline']:.3f}{rival}"
-        f"  coverage {found['auto_coverage']:.2f}  networks {found['networks']:.0%}  {found['seconds']:.0f} s"
+        f"  coverage {found['auto_coverage']:.2f} (split {found['split_coverage']:.2f})"
+        f"  networks {found['networks']:.0%}  {found['seconds']:.0f} s"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,16 +24,28 @@ from forecasting.series.clean import regular_grid
 from forecasting.series.features import Features
 from forecasting.series.layout import Layout
 from forecasting.series.moments import Moment
-from forecasting.series.panel import build
+from forecasting.series.panel import Panel, build
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, evenly, slide
 
-__all__ = ["assemble", "recalibrate", "spec_for"]
+__all__ = ["Earlier", "assemble", "panel_of", "recalibrate", "renew", "spec_for"]
 
 BATCH = 1024
 MOST_WINDOWS = 20_000  # for residuals, evenly spread
 MOST_PATHED = 2_000  # the same, if every window takes hundreds of sample paths; as many residuals as are kept
 GOLDEN_WINDOWS = 4
+
+
+class Earlier(NamedTuple):
+    """The first windows of those that a model is calibrated on: they lie before the validation span.
+
+    Where the model was fitted on them, `lent` (L, H) are errors of fits that had not seen them, scaled, NaN where there
+    is no reading.
+    """
+
+    size: int  # L
+    lent: np.ndarray | None = None
+
 
 Extremes = tuple[tuple[float, float], ...]
 
@@ -74,10 +87,20 @@ def spec_for(
 
 
 def assemble(
-    directory: Path, spec: Spec, graphs: Graphs, held_out: Windows, *, origin: Origin, weights_file: Path | None = None
+    directory: Path,
+    spec: Spec,
+    graphs: Graphs,
+    held_out: Windows,
+    *,
+    earlier: Earlier | None = None,
+    origin: Origin,
+    weights_file: Path | None = None,
 ) -> Path:
     """Write the bundle of `graphs`, calibrated on windows that it was not fitted on; raises DataError if there are
-    none."""
+    none.
+
+    The windows that are `earlier` than the validation span count only if errors there are larger.
+    """
     if not len(held_out):
         raise DataError(
             f"no window of {spec.context} + {spec.horizon} steps to calibrate {spec.model} on; bring more data"
@@ -88,13 +111,19 @@ def assemble(
     chosen = evenly(len(held_out), most)
     blocks = np.array_split(chosen, 1 if spec.layout else -(-len(chosen) // BATCH))
     base = np.concatenate([predictor.windows(held_out, block) for block in blocks])
+    y = held_out.targets(chosen)
+    if earlier is not None:
+        points = base[..., len(spec.quantiles) // 2]
+        y = _actuals(y, chosen, points, earlier)
+        counted = _counted(y - points, chosen < earlier.size)
+        chosen, base, y = chosen[counted], base[counted], y[counted]
     golden = predictor.batch(held_out, chosen[:: max(1, len(chosen) // GOLDEN_WINDOWS)][:GOLDEN_WINDOWS])
     return write(
         directory,
         spec,
         graphs,
         calibration=calibrate(
-            held_out.targets(chosen),
+            y,
             base,
             spec.quantiles,
             groups=groups_of(spec, held_out, chosen),
@@ -106,6 +135,28 @@ def assemble(
         origin=origin,
         weights_file=weights_file,
     )
+
+
+def _actuals(y: np.ndarray, chosen: np.ndarray, points: np.ndarray, earlier: Earlier) -> np.ndarray:
+    """The targets (B, H) of the chosen windows; where errors are lent, what would lie so far from the `points`."""
+    first = chosen < earlier.size
+    if earlier.lent is not None:
+        y[first] = points[first] + earlier.lent[chosen[first]]
+    return y
+
+
+def _counted(errors: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+    """Which of the errors (B, H) count (B,): all, or none of the earlier ones, if these are not larger."""
+    if earlier.all() or not earlier.any():
+        return np.ones(len(errors), dtype=bool)
+    larger = _deviation(errors[earlier]) > _deviation(errors[~earlier])
+    counted: np.ndarray = ~earlier | larger
+    return counted
+
+
+def _deviation(errors: np.ndarray) -> float:
+    """The mean absolute deviation of errors (B, H) from the median of their step."""
+    return float(np.nanmean(np.abs(errors - np.nanmedian(errors, axis=0))))
 
 
 def _widened(known: Extremes, found: Extremes) -> Extremes:
@@ -126,14 +177,25 @@ def recalibrate(
     if not spec.quantiles:
         replace_folder(directory, lambda draft: shutil.copytree(bundle.path, draft, dirs_exist_ok=True))
         return directory
-    panel = build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
+    panel = panel_of(spec, table)
     window = Window(context=spec.context, horizon=spec.horizon, min_observed=min_observed)
+    return renew(bundle, slide(panel, window, max_gap=spec.series.max_gap, begin=panel.rows_at(since)), directory)
+
+
+def panel_of(spec: Spec, table: pd.DataFrame) -> Panel:
+    """A clean table as a model reads it: its features, scaled, every series padded at its begin by a context."""
+    return build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
+
+
+def renew(bundle: Bundle, held_out: Windows, directory: Path, *, earlier: Earlier | None = None) -> Path:
+    """Write the same model calibrated on other windows, as `assemble` does."""
     kept = bundle.manifest.weights_file
     return assemble(
         directory,
-        spec,
+        bundle.spec,
         read_graphs(bundle.path),
-        slide(panel, window, max_gap=spec.series.max_gap, begin=panel.rows_at(since)),
+        held_out,
+        earlier=earlier,
         origin=bundle.manifest.origin,
         weights_file=bundle.path / kept if kept else None,
     )

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import Origin
-from forecasting.bundle.assemble import assemble, spec_for
+from forecasting.bundle.assemble import Earlier, assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job
+from forecasting.evaluation.earlier_spans import Span, count_of, earlier_spans, errors_before, with_earlier
 from forecasting.nn.exporters.graph import Graph
 from forecasting.series.calendar import season_of
 from forecasting.series.features import Features
@@ -26,6 +27,7 @@ __all__ = [
     "BASELINES",
     "Fit",
     "Linear",
+    "choose_penalty",
     "drift",
     "fit",
     "fit_all",
@@ -33,12 +35,14 @@ __all__ = [
     "naive",
     "ridge",
     "seasonal_naive",
+    "solve",
     "to_onnx",
 ]
 
 ALPHAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge penalty, chosen on the validation windows
 MOST_WINDOWS = 50_000  # the ridge is fitted on, evenly spread
 MOST_VALUES = 50_000_000  # in all their contexts together: 400 MB
+BLOCK = 512  # windows that are forecast at once
 
 
 class Fit(NamedTuple):
@@ -52,13 +56,25 @@ class Fit(NamedTuple):
 class Linear(NamedTuple):
     """forecast (B, H) = past (B, T·D) @ weights (T·D, H) + future (B, H·F) @ ahead (H·F, H) + bias (H,).
 
-    All in the scaled space; `ahead` is empty if no known-ahead feature is used.
+    All in the scaled space; `ahead` is empty if no known-ahead feature is used, and `penalty` is 0 where nothing was
+    fitted.
     """
 
     context: int
     weights: np.ndarray
     ahead: np.ndarray
     bias: np.ndarray
+    penalty: float = 0.0
+
+    def forecast(self, windows: Windows) -> np.ndarray:
+        """The forecasts (B, H) of all windows."""
+        found = [np.empty((0, len(self.bias)))]
+        for indices in windows.batches(BLOCK):
+            batch = windows.batch(indices)
+            forecast = batch["past"].reshape(len(indices), -1) @ self.weights + self.bias
+            ahead = batch["future"].reshape(len(indices), -1) @ self.ahead if self.ahead.size else 0.0
+            found.append(forecast + ahead)
+        return np.concatenate(found)
 
 
 def naive(fit: Fit) -> Linear:
@@ -89,23 +105,34 @@ def ridge(fit: Fit, everything: Windows | None = None) -> Linear:
     It sees the same past and known-ahead inputs as the network. Windows with a missing target are left out. Its penalty
     is chosen on the validation windows; it is then fitted to `everything`, if that is given.
     """
-    inputs, y = _design(fit.train)
-    if not len(y):
-        return naive(fit)
-    held_out, actual = _design(fit.valid)
+    return solve(fit.train if everything is None else everything, choose_penalty(fit))
+
+
+def choose_penalty(fit: Fit) -> float:
+    """The penalty whose ridge on the training windows has the least absolute error on the validation windows."""
     from sklearn.linear_model import Ridge  # half of what a flow without a fit would load
 
+    (inputs, y), (held_out, actual) = _design(fit.train), _design(fit.valid)
+    if not len(y) or not len(actual):
+        return ALPHAS[0]
     solutions = [Ridge(alpha=alpha, solver="cholesky").fit(inputs, y) for alpha in ALPHAS]
     # scikit-learn gives a single step as (B,), which must not be taken for a row
-    predicted = [solution.predict(held_out).reshape(actual.shape) if len(actual) else actual for solution in solutions]
-    errors = [np.abs(made - actual).mean() if len(actual) else 0.0 for made in predicted]
-    best = solutions[int(np.argmin(errors))]
-    if everything is not None:
-        best = Ridge(alpha=best.alpha, solver="cholesky").fit(*_design(everything))
-    coefficients = np.asarray(best.coef_).reshape(fit.train.horizon, -1).T
-    lags = fit.train.context * len(fit.train.panel.features.inputs)
-    weights = _undo_centring(fit.train, coefficients[:lags])
-    return Linear(fit.train.context, weights, coefficients[lags:], np.atleast_1d(best.intercept_))
+    errors = [np.abs(solution.predict(held_out).reshape(actual.shape) - actual).mean() for solution in solutions]
+    return ALPHAS[int(np.argmin(errors))]
+
+
+def solve(windows: Windows, penalty: float) -> Linear:
+    """The ridge regression on these windows; the last reading, repeated, where none of them is complete."""
+    from sklearn.linear_model import Ridge
+
+    inputs, y = _design(windows)
+    if not len(y):
+        return naive(Fit(windows, windows, 1))
+    solution = Ridge(alpha=penalty, solver="cholesky").fit(inputs, y)
+    coefficients = np.asarray(solution.coef_).reshape(windows.horizon, -1).T
+    lags = windows.context * len(windows.panel.features.inputs)
+    weights = _undo_centring(windows, coefficients[:lags])
+    return Linear(windows.context, weights, coefficients[lags:], np.atleast_1d(solution.intercept_), penalty)
 
 
 BASELINES: dict[str, Callable[[Fit], Linear]] = {
@@ -116,16 +143,27 @@ BASELINES: dict[str, Callable[[Fit], Linear]] = {
 }
 
 
-def fit(name: str, data: Prepared, job: Job, directory: Path, *, origin: Origin) -> Path:
-    """Fit the baseline `name` on one fold and write its bundle, calibrated on the validation windows."""
+def fit(name: str, data: Prepared, job: Job, directory: Path, *, spans: Sequence[Span] = (), origin: Origin) -> Path:
+    """Fit the baseline `name` on one fold and write its bundle.
+
+    It is calibrated on the validation windows, and on those of the earlier `spans` if errors there are larger: a map of
+    fixed weights by its own errors, a ridge by those of ridges that had not seen them.
+    """
     season = season_of(job.series)
     linear = BASELINES[name](Fit(data.train, data.valid, season))
+    errors = (
+        errors_before(spans, lambda before: solve(before, linear.penalty).forecast)
+        if linear.penalty and spans
+        else None
+    )
+    held_out = with_earlier(spans, data.valid)
     of_target = linear.weights.shape[0] == linear.context
     features = _features_of_target(data.features, job.forecast.calibrate.by) if of_target else data.features
-    held_out = _relay(data, features, linear.context) if of_target else data.valid
+    if of_target:
+        held_out = _relay(data, features, linear.context, held_out)
     spec = spec_for(job, name, features, data.scaler, context=linear.context, quantiles=(0.5,))
     model = to_onnx(linear, inputs=len(features.inputs), ahead=len(features.known_ahead))
-    return assemble(directory, spec, Graphs(model), held_out, origin=origin)
+    return assemble(directory, spec, Graphs(model), held_out, earlier=Earlier(count_of(spans), errors), origin=origin)
 
 
 def fit_all(
@@ -133,8 +171,10 @@ def fit_all(
 ) -> None:
     """Fit some baselines on one fold of a clean table; their data is prepared once."""
     data = prepare(table, job, fold)
+    border = data.valid.panel.rows_at(fold.at(fold.fit_until))
+    spans = earlier_spans(data.valid, job.window, job.series.max_gap, border)
     for name in names:
-        fit(name, data, job, paths[name], origin=origin)
+        fit(name, data, job, paths[name], spans=spans, origin=origin)
 
 
 def _features_of_target(features: Features, group: str) -> Features:
@@ -143,12 +183,12 @@ def _features_of_target(features: Features, group: str) -> Features:
     return Features(freq=features.freq, time_zone=features.time_zone, static=tuple(vocabulary), vocabulary=vocabulary)
 
 
-def _relay(data: Prepared, features: Features, context: int) -> Windows:
-    """The validation windows over a panel of other features and a longer context, padded where it starts too early."""
+def _relay(data: Prepared, features: Features, context: int, windows: Windows) -> Windows:
+    """The same windows over a panel of other features and a longer context, padded where it starts too early."""
     panel = build(data.seen, features, data.scaler, context=context, every_row=True)
-    rows = data.valid.rows(np.arange(len(data.valid)))
-    padding = (context - 1) * (data.valid.panel.series_of(rows) + 1)
-    return at_rows(panel, rows + padding, context=context, horizon=data.valid.horizon)
+    rows = windows.rows(np.arange(len(windows)))
+    padding = (context - 1) * (windows.panel.series_of(rows) + 1)
+    return at_rows(panel, rows + padding, context=context, horizon=windows.horizon)
 
 
 def to_onnx(linear: Linear, *, inputs: int, ahead: int) -> bytes:

@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from forecasting.bundle.artifact import Origin, is_whole, open_bundle, read_manifest
-from forecasting.bundle.assemble import recalibrate
+from forecasting.bundle.artifact import Bundle, Origin, is_whole, open_bundle, read_manifest
+from forecasting.bundle.assemble import BATCH, Earlier, panel_of, recalibrate, renew
 from forecasting.columns import MODEL
 from forecasting.config.job import Job
+from forecasting.config.series import Window
 from forecasting.errors import GatecastError
 from forecasting.evaluation import metrics
+from forecasting.evaluation.baselines import Fit, choose_penalty
+from forecasting.evaluation.cross_conformal import lent_errors
+from forecasting.evaluation.earlier_spans import Span, count_of, earlier_spans, thinned, with_earlier
 from forecasting.evaluation.gate import Backtested, Verdict, best_baseline, judge
 from forecasting.evaluation.problem import problem_of
 from forecasting.series.folds import Fold, past
+from forecasting.series.windows import Windows, slide
 
 __all__ = [
     "CHAMPION",
@@ -119,11 +125,33 @@ def judge_challenger(
 def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path, *, min_observed: float = 0.5) -> Path:
     """Give a live model the residuals of a challenger of `fold`: those of the validation span.
 
+    Ensembles and baselines have those of spans before it, too, as they get when they are fitted.
+
     Live models are calibrated on all readings before they went live, which include later test windows; with those
     residuals their intervals would know their own future. The weights stay the same.
     """
-    known, since = past(table, fold.at(fold.seen_until)), fold.at(fold.fit_until)
-    return recalibrate(open_bundle(bundle), known, since, directory, min_observed=min_observed)
+    live, known, since = open_bundle(bundle), past(table, fold.at(fold.seen_until)), fold.at(fold.fit_until)
+    spec = live.spec
+    if not spec.quantiles or not (spec.members or spec.baseline):
+        return recalibrate(live, known, since, directory, min_observed=min_observed)
+    panel = panel_of(spec, known)
+    window = Window(context=spec.context, horizon=spec.horizon, min_observed=min_observed)
+    border, gap = panel.rows_at(since), spec.series.max_gap
+    valid = slide(panel, window, max_gap=gap, begin=border)
+    spans = earlier_spans(valid, window, gap, border)
+    lent = _lent(live, slide(panel, window, max_gap=gap, end=border), valid, spans) if spans else None
+    return renew(live, with_earlier(spans, valid), directory, earlier=Earlier(count_of(spans), lent))
+
+
+def _lent(live: Bundle, train: Windows, valid: Windows, spans: Sequence[Span]) -> np.ndarray | None:
+    """The errors of a live model on the spans; none for a map of fixed weights, which has its own there."""
+    if live.spec.baseline and live.spec.model != "ridge":
+        return None
+    judged = thinned(valid)
+    middle = len(live.spec.quantiles) // 2
+    points = [live.predictor.windows(judged, indices)[..., middle] for indices in judged.batches(BATCH)]
+    own = judged.targets(np.arange(len(judged))) - np.concatenate(points)
+    return lent_errors(spans, train, judged, own, penalty=choose_penalty(Fit(train, valid, 1)))
 
 
 def as_champion(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path, *, min_observed: float = 0.5) -> Path:

@@ -9,17 +9,20 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import Origin, open_bundle
-from forecasting.bundle.assemble import assemble, spec_for
+from forecasting.bundle.assemble import Earlier, assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import MemberSpec
 from forecasting.config.job import Job
+from forecasting.evaluation.cross_conformal import lent_errors
+from forecasting.evaluation.earlier_spans import earlier_spans, with_earlier
 from forecasting.nn.exporters.ensemble import MemberGraph, combine
 from forecasting.selection.greedy import bagged, loss
 from forecasting.selection.members import Member
 from forecasting.selection.search import go_on, search
-from forecasting.selection.space import choose_space, space_of
+from forecasting.selection.space import Space, choose_space, space_of
 from forecasting.selection.weights import keep, unpack
 from forecasting.series.folds import Fold
+from forecasting.series.windows import Windows
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training.devices import set_up
@@ -43,7 +46,7 @@ def fit_auto(
     set_up(job.train)
     older = open_bundle(start.bundle) if start.bundle else None
     space = space_of(table, job, fold, older) if older else choose_space(table, job, fold)
-    job, data, watched, _ = space
+    job, data, watched, *_ = space
     if older:
         networks = go_on(space, fold, unpack(older, start, work / "weights"), work / "search")
     else:
@@ -56,12 +59,14 @@ def fit_auto(
     parts = [MemberGraph(one.content, float(weight), one.context, one.channels, one.spread) for one, weight in chosen]
     members = tuple(_spec(one, float(weight)) for one, weight in chosen)
     spec = spec_for(job, "auto", data.features, data.scaler, context=job.window.context)
+    held_out, earlier = _held_out(space, fold, chosen)
     origin = origin_of(origin, job, fold, steps=sum(one.fit.steps for one in found if one.fit))
     bundle = assemble(
         work / "bundle",
         spec.model_copy(update={"members": members}),
         Graphs(combine(parts, sizes, len(job.head.quantiles))),
-        data.valid,
+        held_out,
+        earlier=earlier,
         origin=origin,
         weights_file=keep([member.weights for member, _ in chosen], work),
     )
@@ -82,6 +87,21 @@ def fit_stored(
     """Fit fold `number` of the observations stored as `version`: what a child process is asked to do."""
     data = take(Store(home), job, version)
     return fit_auto(data.table, data.job, data.folds[number], work, origin=origin, start=start)
+
+
+def _held_out(space: Space, fold: Fold, chosen: Sequence[tuple[Member, float]]) -> tuple[Windows, Earlier | None]:
+    """Windows to calibrate an ensemble on, and its errors on the first of them, which it was fitted on."""
+    job, data, watched, _, penalty = space
+    border = data.valid.panel.rows_at(fold.at(fold.fit_until))
+    spans = earlier_spans(data.valid, job.window, job.series.max_gap, border)
+    if not spans:
+        return data.valid, None
+    judged = watched.reading(job.window.context)
+    middle = len(job.head.quantiles) // 2
+    points = sum(weight * member.forecast[..., middle] for member, weight in chosen)
+    own = judged.targets(np.arange(len(judged))) - points
+    lent = lent_errors(spans, data.train, judged, own, penalty=penalty)
+    return with_earlier(spans, data.valid), Earlier(len(lent), lent)
 
 
 def _spec(member: Member, weight: float) -> MemberSpec:

@@ -127,8 +127,9 @@ def _again(spans: _Spans, member: MemberSpec, graph: bytes, place: Path) -> Memb
 
 def _ridge(spans: _Spans, member: MemberSpec) -> MemberGraph:
     season, quantiles = season_of(spans.job.series), spans.job.head.quantiles
-    judged = ridge_member(spans.judged, spans.watched, season, quantiles)
-    linear = baselines.ridge(Fit(spans.judged.train, spans.judged.valid, season), spans.everything.train)
+    before = baselines.ridge(Fit(spans.judged.train, spans.judged.valid, season))
+    judged = ridge_member(before, spans.judged, spans.watched, quantiles)
+    linear = baselines.solve(spans.everything.train, before.penalty)
     ahead = len(spans.everything.features.known_ahead) if linear.ahead.size else 0
     content = baselines.to_onnx(linear, inputs=judged.channels, ahead=ahead)
     return MemberGraph(content, member.weight, judged.context, judged.channels, judged.spread)

@@ -78,9 +78,8 @@ def watch(data: Prepared) -> Watched:
     return watched._replace(y=watched.units(valid.targets(indices)[..., None])[..., 0])
 
 
-def ridge_member(data: Prepared, watched: Watched, season: int, quantiles: tuple[float, ...]) -> Member:
+def ridge_member(linear: Linear, data: Prepared, watched: Watched, quantiles: tuple[float, ...]) -> Member:
     """The ridge, with the quantiles of its own validation residuals at each step."""
-    linear = baselines.ridge(Fit(data.train, data.valid, season))
     return _member("ridge", "ridge", linear, data, watched, quantiles)
 
 

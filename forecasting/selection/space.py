@@ -10,6 +10,8 @@ import pandas as pd
 from forecasting.bundle.artifact import Bundle
 from forecasting.columns import Y
 from forecasting.config.job import Job
+from forecasting.evaluation import baselines
+from forecasting.evaluation.baselines import Fit
 from forecasting.selection.greedy import loss
 from forecasting.selection.members import Member, Watched, linear_members, ridge_member, watch
 from forecasting.series.calendar import season_of
@@ -30,6 +32,7 @@ class Space(NamedTuple):
     data: Prepared
     watched: Watched
     ridge: Member
+    penalty: float  # of that ridge
 
     @property
     def forecast(self) -> np.ndarray:
@@ -75,4 +78,5 @@ def is_lasting(watched: Watched, plain: np.ndarray, logged: np.ndarray, quantile
 def _space(table: pd.DataFrame, job: Job, fold: Fold, learned: Learned | None = None) -> Space:
     data = prepare(table, job, fold, learned=learned)
     watched = watch(data)
-    return Space(job, data, watched, ridge_member(data, watched, season_of(job.series), job.head.quantiles))
+    linear = baselines.ridge(Fit(data.train, data.valid, season_of(job.series)))
+    return Space(job, data, watched, ridge_member(linear, data, watched, job.head.quantiles), linear.penalty)
