@@ -85,7 +85,10 @@ class Runs:
                 client.log_batch(run_id, metrics=points[start : start + _BATCH])
 
     def nest(self, run_id: str, rows: Sequence[Mapping[str, object]]) -> None:
-        """A finished run under `run_id` for each row: its texts are parameters, its numbers metrics; each made once."""
+        """A finished run under `run_id` for each row: its texts are parameters, its numbers metrics; each made once.
+
+        What is None is left out.
+        """
         with connect(self.tracking_uri) as client:
             experiment = client.get_run(run_id).info.experiment_id
             under = f"tags.`{_PARENT}` = '{run_id}'"
@@ -105,7 +108,7 @@ class Runs:
         for key, value in row.items():
             if isinstance(value, int | float):
                 client.log_metric(made, key, float(value))
-            else:
+            elif value is not None:
                 client.log_param(made, key, value)
         client.set_terminated(made)
 

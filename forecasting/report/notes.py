@@ -87,7 +87,9 @@ def _borrowed(data: Snapshot, fitted: Fitted) -> Iterator[str]:
 
 def _gradients(job: Job, fitted: Fitted) -> Iterator[str]:
     """Gradients that vanished, or were clipped most of the time after the first check."""
-    if "gradient_norm" not in fitted.curves:  # a search keeps no curves
+    if fitted.tried is not None:  # of many fits, which have no curve in common
+        yield from _of_search(fitted.tried)
+    if "gradient_norm" not in fitted.curves:
         return
     checks = fitted.curves.dropna(subset=["gradient_norm"])
     vanished = int((checks["gradient_norm"] < _VANISHED).sum())
@@ -101,6 +103,17 @@ def _gradients(job: Job, fitted: Fitted) -> Iterator[str]:
         yield (
             f"{clipped:.0%} of the gradients were longer than train.clip_norm ({job.train.clip_norm:g}) and were"
             " clipped; try a lower train.learning_rate, or a larger train.clip_norm"
+        )
+
+
+def _of_search(tried: pd.DataFrame) -> Iterator[str]:
+    """The networks of a search whose gradients vanished."""
+    found = tried.loc[tried["gradient_norm"] < _VANISHED, "settings"].tolist()
+    if found:
+        count = int(tried["gradient_norm"].notna().sum())
+        yield (
+            f"gradients vanished in {len(found)} of {count} networks of the search, below {_VANISHED:g} at the end:"
+            f" {_listed(found[:_SHOWN], len(found))}"
         )
 
 

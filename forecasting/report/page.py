@@ -51,7 +51,7 @@ class Report:
     texts: Sequence[Text] = ()  # continuations, in place of forecasts, for symbols
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)  # descriptions of the columns of the tables
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)  # epoch, loss, val_loss
-    tried: pd.DataFrame = field(default_factory=pd.DataFrame)  # model, settings, seed, steps, seconds, wql, weight
+    tried: pd.DataFrame = field(default_factory=pd.DataFrame)  # model, settings, seed, wql, weight, …
     validation: pd.DataFrame = field(default_factory=pd.DataFrame)  # rule, severity, count, message, …
     decisions: pd.DataFrame = field(default_factory=pd.DataFrame)  # decision, count, series, note
     config: str = ""  # the job's YAML

@@ -109,7 +109,7 @@ def _spec(member: Member, weight: float) -> MemberSpec:
 
 
 def _tried(found: Sequence[Member], weights: np.ndarray, losses: Sequence[float]) -> pd.DataFrame:
-    """All candidates, the best on the validation windows first: model, settings, seed, steps, seconds, wql, weight."""
+    """All candidates, the best on the validation windows first; baselines have no gradients."""
     rows = [
         {
             "model": one.family,
@@ -119,6 +119,8 @@ def _tried(found: Sequence[Member], weights: np.ndarray, losses: Sequence[float]
             "seconds": round(one.seconds, 1),
             "wql": wql,
             "weight": float(weight),
+            "gradient_norm": one.gradient_norm,
+            "clipped": one.clipped,
         }
         for one, weight, wql in zip(found, weights, losses, strict=True)
     ]

@@ -66,6 +66,8 @@ class Member(NamedTuple):
     fit: MemberFit | None = None  # of a network
     seconds: float = 0.0
     weights: Path | None = None  # the Keras file of a network
+    gradient_norm: float = np.nan  # of a network, at the last check of its training
+    clipped: float = np.nan  # the share of its gradients that were clipped
 
 
 def watch(data: Prepared) -> Watched:

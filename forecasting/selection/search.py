@@ -89,6 +89,8 @@ def train_candidate(
         MemberFit(params=params, planned=effort[0], steps=kept["steps"], seed=effort[1]),
         kept["seconds"],
         record / "model.keras",
+        kept["gradient_norm"],
+        kept["clipped"],
     )
 
 
@@ -118,9 +120,10 @@ def _train(space: Space, fold: Fold, job: Job, record: Path, title: str, older: 
     else:
         train = resume(network, older, train, job, until=fold.fit_until)
     loss = network.get_layer("head").loss
-    steps = learn_best(network, loss, train, valid, job.train, Checkpoint(record.parent), title=title)
+    checkpoint = Checkpoint(record.parent)
+    steps = learn_best(network, loss, train, valid, job.train, checkpoint, title=title)
     graphs, _ = export_graphs(network, job, valid.batch(np.arange(min(len(valid), 64))))
-    kept = {"steps": steps, "seconds": time.perf_counter() - begin}
+    kept = {"steps": steps, "seconds": time.perf_counter() - begin, **_gradients(checkpoint)}
 
     def fill(draft: Path) -> None:
         (draft / "model.onnx").write_bytes(graphs.model)
@@ -129,6 +132,13 @@ def _train(space: Space, fold: Fold, job: Job, record: Path, title: str, older: 
         (draft / "record.json").write_text(json.dumps(kept), encoding="utf-8")
 
     replace_folder(record, fill)
+
+
+def _gradients(checkpoint: Checkpoint) -> dict[str, float]:
+    """The norm of the gradients at the last check of a training, and the share that was clipped in all of it."""
+    checks = [row for row in checkpoint.history if "gradient_norm" in row]  # none is of the one before the first step
+    clipped = float(np.mean([row["clipped"] for row in checks]))
+    return {"gradient_norm": checks[-1]["gradient_norm"], "clipped": clipped}
 
 
 def _forecast(network: keras.Model, windows: Windows) -> np.ndarray:

@@ -24,7 +24,8 @@ class Fitted(NamedTuple):
     bundle: Path
     curves: pd.DataFrame  # epoch, loss, val_loss, seconds; gradient_norm and clipped after the first step
     devices: tuple[str, ...]
-    tried: pd.DataFrame | None = None  # all candidates of a search, with their weights
+    # all candidates of a search: model, settings, seed, steps, seconds, wql, weight, gradient_norm, clipped
+    tried: pd.DataFrame | None = None
 
 
 class Start(NamedTuple):

@@ -1,5 +1,6 @@
 """The flows: with and without a Prefect server the same results, and a repetition that changes nothing."""
 
+import io
 import json
 import os
 import shutil
@@ -133,6 +134,20 @@ def test_finished_run_leaves_no_working_folder(finished: Any, place: Any) -> Non
     job = load_job(finished.config)
     key = run_key(job.result_content, take(place.store, job).fingerprint)
     assert not place.workspace.run(job.name, key).exists()
+
+
+def test_gradients_of_a_training_are_curves_in_mlflow(place: Any, finished: Any) -> None:
+    """A point for each check, in order: the figures of curves.csv, which the training has written."""
+    run_id = finished.outcome["run_id"]
+    curves = pd.read_csv(io.StringIO(place.registry.runs.read_text(run_id, "curves.csv")))
+    last = curves[curves["fold"] == curves["fold"].max()].dropna(subset=["gradient_norm"])
+    with connect(place.registry.runs.tracking_uri) as client:
+        for name in ("gradient_norm", "clipped"):
+            points = sorted(client.get_metric_history(run_id, name), key=lambda point: point.step)
+            assert [point.step for point in points] == list(range(1, len(last) + 1))
+            assert [point.value for point in points] == pytest.approx(last[name].tolist(), rel=1e-9)
+    assert len(last) > 1
+    assert (last["gradient_norm"] > 0).all()
 
 
 def test_repeated_run_changes_nothing(finished: Any, place: Any) -> None:

@@ -98,7 +98,7 @@ def test_candidates_of_a_search_are_runs_under_the_run(registry: Registry) -> No
     run = registry.runs.start(JOB, "aa", {}).run_id
     rows = [
         {"model": "ridge", "settings": "ridge", "wql": 0.1, "steps": 0},
-        {"model": "segrnn", "wql": 0.2, "steps": 9},
+        {"model": "segrnn", "wql": 0.2, "steps": 9, "gradient_norm": None},
     ]
     registry.runs.nest(run, rows[:1])
     with connect(registry.versions.tracking_uri) as client:
@@ -114,4 +114,5 @@ def test_candidates_of_a_search_are_runs_under_the_run(registry: Registry) -> No
     assert len(found) == 2
     assert by_name["01 ridge"].data.params == {"model": "ridge", "settings": "ridge"}
     assert by_name["02"].data.metrics == {"wql": 0.2, "steps": 9.0}
+    assert by_name["02"].data.params == {"model": "segrnn"}
     assert {one.info.status for one in found} == {"FINISHED"}

@@ -50,6 +50,9 @@ def test_every_silence_is_a_sentence(
     vanished, clipped = notes(workspace, job, data, Fitted(path, curves, ()), vintage)[4:]
     assert vanished.startswith("gradients vanished: their norm was below 1e-07 in 2 of 3 checks")
     assert clipped.startswith("70% of the gradients were longer than train.clip_norm (1) and were clipped")
+    tried = pd.DataFrame({"settings": ["deep", "wide", "ridge"], "gradient_norm": [1e-9, 0.1, np.nan]})
+    of_search = notes(workspace, job, data, Fitted(path, pd.DataFrame(), (), tried), vintage)
+    assert of_search[4:] == ["gradients vanished in 1 of 2 networks of the search, below 1e-07 at the end: deep"]
     calm = pd.DataFrame({"gradient_norm": [np.nan, 0.1, 0.2], "clipped": [np.nan, 1.0, 0.1]})
     assert notes(workspace, job, data, Fitted(path, calm, ()), vintage) == found
     assert notes(workspace, job, data, fitted, Absent("nothing is live")) == found[1:]

@@ -1,6 +1,7 @@
 """The search `auto`: one bundle of several members, the same for the same seed, blind to what comes later."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +11,11 @@ import pytest
 
 from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.bundle.forecaster import open_forecaster
+from forecasting.columns import records
 from forecasting.config.job import Job
 from forecasting.errors import ConfigError
+from forecasting.registry.client import connect
+from forecasting.registry.registry import Registry
 from forecasting.selection import search
 from forecasting.selection.auto import fit_auto
 from forecasting.series.folds import Fold
@@ -49,6 +53,26 @@ def test_members_have_shares_that_sum_to_one(searched: Searched) -> None:
     assert {"ridge", "seasonal_naive", "theta", "segrnn"} == set(tried["model"])
     assert tried["wql"].is_monotonic_increasing
     assert {one.title for one in spec.members} == set(tried.loc[tried["weight"] > 0, "settings"])
+
+
+def test_each_network_of_a_search_logs_its_gradients(searched: Searched, database: Path, tmp_path: Path) -> None:
+    """Its nested run in MLflow has the norm of the last check and the share that was clipped; baselines have none."""
+    home = Path(shutil.copytree(database.parent, tmp_path / "home"))
+    registry, tried = Registry(f"sqlite:///{home / 'mlflow.db'}", home), searched.fitted.tried
+    assert tried is not None
+    run = registry.runs.start("small", "key", {}).run_id
+    registry.runs.nest(run, records(tried))
+
+    history = json.loads(next(searched.work.glob("search/*/history.json")).read_text())
+    checks = [row for row in history if "gradient_norm" in row]
+    with connect(registry.runs.tracking_uri) as client:
+        experiment = client.get_run(run).info.experiment_id
+        nested = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run}'")
+    found = {one.data.params["model"]: one.data.metrics for one in nested}
+    assert found["segrnn"]["gradient_norm"] == pytest.approx(checks[-1]["gradient_norm"], rel=1e-9)
+    assert found["segrnn"]["clipped"] == pytest.approx(sum(row["clipped"] for row in checks) / len(checks))
+    assert found["segrnn"]["gradient_norm"] > 1e-4
+    assert not {"gradient_norm", "clipped"} & {*found["ridge"], *found["theta"]}
 
 
 def test_the_bundle_answers_like_any_other(searched: Searched) -> None:
