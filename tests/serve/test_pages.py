@@ -189,6 +189,32 @@ def test_results_show_leaderboard_and_verdict(
     assert "This run left no results" in older.text
 
 
+def test_report_of_a_run_is_a_file_to_keep(
+    copied: Path, tmp_path: Path, service: Any, register: Any, write_bundle: Any, make_keys: Any
+) -> None:
+    """Only of a run of that model, only with a key that may read; a run without one is said to have none."""
+    registry = registry_of(copied)
+    register(copied, "buoy", write_bundle(tmp_path / "3", seed=3), "pages")
+    run, older = (registry.versions.get("buoy", version).run_id for version in (3, 1))
+    other = registry.versions.get("farm", 1).run_id
+    with connect(registry.versions.tracking_uri) as mlflow:
+        for name in (run, other):
+            mlflow.log_text(name, "<!doctype html><p>naïve</p>", "report.html")
+
+    with service(copied, timeout_seconds=60) as client:
+        found = client.get(f"/results/report?model=buoy&run={run}")
+        assert found.text == "<!doctype html><p>naïve</p>"
+        assert found.headers["content-disposition"] == f"attachment; filename*=UTF-8''buoy-{run[:8]}.html"
+        for missing in (older, other, "../../mlflow.db"):
+            refusal = client.get("/results/report", params={"model": "buoy", "run": missing})
+            assert (refusal.status_code, refusal.json()["error"]["code"]) == (404, "not_found")
+    setting, secrets = make_keys("forecast", "read")
+    with service(copied, timeout_seconds=60, keys=setting) as client:
+        for secret, status in ((None, 401), (secrets["forecast"], 403), (secrets["read"], 200)):
+            given = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+            assert client.get(f"/results/report?model=buoy&run={run}", headers=given).status_code == status
+
+
 def test_versions_have_no_buttons_without_keys(client: Any) -> None:
     """Where no key is configured nobody can promote, so nothing on the page says so."""
     page = read(client, "/versions?model=buoy")
@@ -250,6 +276,7 @@ def test_unusual_readings_stand_beside_the_accuracy(copied: Path, service: Any) 
     """Those of the chosen series, with what was expected; a series that is called like markup stays text."""
     now = pd.Timestamp("2026-01-05 10:00").as_unit("us")
     event = {"kind": "spike", "chance": 1e-4, "alarms": 1, "y": 9.0, "expected": 2.0, "low": 1.5, "high": 2.5}
+    event |= {"cutoff": now - pd.Timedelta(hours=1), "version": 1}
     rows = [
         {"unique_id": name, "start": now, "end": now, "told": True, "created": now, **event} for name in ("a", EVIL)
     ]
@@ -259,6 +286,30 @@ def test_unusual_readings_stand_beside_the_accuracy(copied: Path, service: Any) 
         assert "2026-01-05 10:00 an unusual reading 9 1.5 to 2.5 10,000" in page.text
         assert EVIL in page.text
         assert EVIL not in read(client, "/accuracy?model=buoy&series=a").text
+
+
+def test_readings_of_unusual_events_are_marked(copied: Path, service: Any) -> None:
+    """On the chart of their series, and on the day whose forecast they met; nothing is marked elsewhere."""
+    store = Store(copied)
+    last = store.observations.read("buoy", unique_id="a").tail(4)
+    made = store.forecasts.read("buoy", unique_id="a")["cutoff"]
+    day = made.min().normalize()
+    event = {"unique_id": "a", "start": last["ds"].iloc[1], "end": last["ds"].iloc[2], "kind": "level", "chance": 1e-4}
+    event |= {"alarms": 2, "y": 9.0, "expected": 2.0, "low": 1.5, "high": 2.5, "cutoff": made.min(), "version": 1}
+    now = pd.Timestamp("2026-01-05").as_unit("us")
+    store.anomalies.keep("buoy", pd.DataFrame([event | {"told": True, "created": now}]))
+    with service(copied, timeout_seconds=60) as client:
+        page = read(client, "/?model=buoy&series=a")
+        marked = chart_of(page)["unusual"]
+        assert marked["x"] == [stamp.isoformat() for stamp in last["ds"].iloc[1:3]]
+        assert marked["y"] == last["y"].iloc[1:3].tolist()
+        assert "Unusual reading" in page.text
+        assert chart_of(read(client, "/?model=buoy&series=b"))["unusual"] is None
+        error = json.loads(read(client, "/accuracy?model=buoy&series=a").scripts[0])
+        days = [pd.Timestamp(stamp) for stamp in error["x"]]
+        assert [mark for stamp, mark in zip(days, error["marks"], strict=True) if stamp == day] == ["1 unusual event"]
+        assert sum(map(bool, error["marks"])) == 1
+        assert not any(json.loads(read(client, "/accuracy?model=buoy&series=b").scripts[0])["marks"])
 
 
 def test_accuracy_without_forecasts_says_how_to_get_some(copied: Path, service: Any) -> None:

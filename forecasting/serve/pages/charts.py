@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from forecasting.columns import CUTOFF, DS, Y, interval_columns, median_column, quantile_columns
@@ -25,16 +26,23 @@ def intervals(names: list[str]) -> list[tuple[str, str, str]]:
 
 
 def forecast_chart(
-    readings: pd.DataFrame, forecast: pd.DataFrame, *, name: str = "", others: Mapping[str, pd.DataFrame] | None = None
+    readings: pd.DataFrame,
+    forecast: pd.DataFrame,
+    *,
+    events: pd.DataFrame | None = None,
+    name: str = "",
+    others: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, Any]:
     """One series: the readings before the cutoff, those that came after it, median and intervals.
 
-    `others` are alternatives by their names, of which the medians are drawn beside the forecast, which is `name`.
+    The readings of unusual `events` are marked. `others` are alternatives by their names, of which the medians are
+    drawn beside the forecast, which is `name`.
     """
     if forecast.empty:
-        known = broken_at_gaps(latest(readings))
-        empty: dict[str, Any] = {"history": _line(known, Y), "came": None, "bands": [], "median": None, "others": []}
-        return {"kind": "forecast", "name": name, **empty}
+        known = latest(readings)
+        empty: dict[str, Any] = {"came": None, "bands": [], "median": None, "others": []}
+        drawn = {"history": _line(broken_at_gaps(known), Y), "unusual": _unusual(known, events)}
+        return {"kind": "forecast", "name": name, **drawn, **empty}
     cutoff, names, shown = forecast[CUTOFF].iloc[0], quantile_names(forecast), around(readings, forecast)
     before, came = shown[shown[DS] <= cutoff], shown[shown[DS] >= cutoff]
     bands = [
@@ -45,6 +53,7 @@ def forecast_chart(
         "kind": "forecast",
         "history": _line(broken_at_gaps(before), Y),
         "came": _line(came, Y) if len(came) > 1 else None,
+        "unusual": _unusual(shown, events),
         "bands": bands,
         "median": _line(forecast, median_column(names)),
         "cutoff": _texts([cutoff])[0],
@@ -58,9 +67,19 @@ def forecast_chart(
 
 
 def line_chart(
-    x: pd.Series, values: pd.Series, name: str, *, share: bool = False, promised: float | None = None, title: str = ""
+    x: pd.Series,
+    values: pd.Series,
+    name: str,
+    *,
+    share: bool = False,
+    promised: float | None = None,
+    title: str = "",
+    marks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """One line over days or steps; `share` is drawn in percent, `promised` as a line across."""
+    """One line over days or steps; `share` is drawn in percent, `promised` as a line across.
+
+    `marks` are words at each point, or empty where it is not marked.
+    """
     across = _texts(x) if pd.api.types.is_datetime64_any_dtype(x) else _numbers(x)
     return {
         "kind": "line",
@@ -70,7 +89,19 @@ def line_chart(
         "share": share,
         "promised": promised,
         "title": title,
+        "marks": list(marks),
     }
+
+
+def _unusual(readings: pd.DataFrame, events: pd.DataFrame | None) -> dict[str, Any] | None:
+    """The readings within unusual events; None where there are none."""
+    if events is None:
+        return None
+    within = np.zeros(len(readings), dtype=bool)
+    for start, end in events[["start", "end"]].itertuples(index=False):
+        within |= readings[DS].between(start, end).to_numpy()
+    marked = readings[within & readings[Y].notna().to_numpy()]
+    return _line(marked, Y) if len(marked) else None
 
 
 def _line(table: pd.DataFrame, column: str) -> dict[str, Any]:

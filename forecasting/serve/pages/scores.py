@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from forecasting.bundle.spec import Spec
-from forecasting.columns import STEP, UNIQUE_ID
+from forecasting.columns import CUTOFF, STEP, UNIQUE_ID
 from forecasting.errors import DataError, RegistryError
 from forecasting.insight.arrivals import events
 from forecasting.insight.news import rows_of
@@ -21,7 +21,7 @@ from forecasting.serve.pages.views import Choice, Fact
 from forecasting.serve.recent import since_when
 from forecasting.storage.store import Store
 
-__all__ = ["TITLES", "Accuracy", "Results", "accuracy", "results", "runs", "unusual"]
+__all__ = ["TITLES", "Accuracy", "Results", "accuracy", "listed", "report_of", "results", "runs", "unusual"]
 
 _RUNS: Final = 10
 _EVENTS: Final = 50  # unusual ones, the latest
@@ -70,14 +70,22 @@ class Results:
     next_steps: list[str]
 
 
-def unusual(store: Store, job: str, series: str | None) -> list[dict[str, Any]]:
-    """The latest unusual events of a job, or of one of its series; it blocks."""
+def unusual(store: Store, job: str, series: str | None) -> pd.DataFrame:
+    """The unusual events of a job, or of one of its series, the latest first; it blocks."""
     found = events(store, job)
-    return rows_of(found[found[UNIQUE_ID] == series].head(_EVENTS) if series is not None else found.head(_EVENTS))
+    return found if series is None else found[found[UNIQUE_ID] == series].reset_index(drop=True)
 
 
-def accuracy(store: Store, job: str, spec: Spec, series: str | None) -> Accuracy | None:
-    """How the latest forecasts of a job, or of one of its series, fared; None where nothing has come yet; it blocks."""
+def listed(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """The latest events in words."""
+    return rows_of(found.head(_EVENTS))
+
+
+def accuracy(store: Store, job: str, spec: Spec, series: str | None, found: pd.DataFrame) -> Accuracy | None:
+    """How the latest forecasts of a job, or of one of its series, fared; None where nothing has come yet; it blocks.
+
+    The days whose forecasts met unusual events are marked.
+    """
     try:
         parts = scored(store, job, since=since_when(store, job, spec), unique_id=series)
     except DataError:
@@ -90,11 +98,18 @@ def accuracy(store: Store, job: str, spec: Spec, series: str | None) -> Accuracy
     covered = line_chart(days["day"], days["coverage"], "inside the interval", share=True, promised=promised)
     return Accuracy(
         _facts(total.iloc[0].to_dict(), promised),
-        line_chart(days["day"], days["mae"], "mean absolute error"),
+        line_chart(days["day"], days["mae"], "mean absolute error", marks=_marks(days["day"], found)),
         covered if days["coverage"].notna().any() else None,
         line_chart(steps[STEP], steps["mae"], "mean absolute error", title="steps ahead"),
         *(_records(table) for table in (versions, days, steps)),
     )
+
+
+def _marks(days: pd.Series, found: pd.DataFrame) -> list[str]:
+    """Beside each day how many events its forecasts met; empty where none."""
+    counts = found[CUTOFF].dt.normalize().value_counts() if len(found) else pd.Series(dtype="int64")
+    met = [int(counts.get(day, 0)) for day in days]
+    return [f"{count} unusual event{'s' * (count > 1)}" if count else "" for count in met]
 
 
 def _facts(row: dict[Any, Any], promised: float | None) -> list[Fact]:
@@ -134,6 +149,15 @@ def results(registry: Registry, run_id: str) -> Results | None:
     return Results(
         *_told(outcome), outcome["promoted"], outcome["verdict"], metrics, board, best, outcome.get("next_steps", [])
     )
+
+
+def report_of(registry: Registry, run_id: str) -> str | None:
+    """The report of a run as HTML; None where it left none; raises RegistryError, and it blocks."""
+    try:
+        return registry.runs.read_text(run_id, "report.html")
+    except RegistryError:
+        registry.versions.jobs()  # where the registry is down, this says so
+        return None
 
 
 def _told(outcome: dict[str, Any]) -> tuple[str, str]:

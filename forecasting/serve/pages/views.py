@@ -90,13 +90,17 @@ def chosen(forecasts: pd.DataFrame, vintage: Choice) -> pd.DataFrame:
     return forecasts[rows].reset_index(drop=True)
 
 
-def forecast(kept: Stored, made: pd.DataFrame, others: Mapping[str, pd.DataFrame] | None = None) -> ForecastView:
-    """A forecast of a series (none: its readings alone); what came since, and alternatives, stand beside it."""
+def forecast(
+    kept: Stored, made: pd.DataFrame, others: Mapping[str, pd.DataFrame], events: pd.DataFrame
+) -> ForecastView:
+    """A forecast of a series (none: its readings alone); what came since, and alternatives, stand beside it.
+
+    Readings of unusual events are marked.
+    """
     known = np.flatnonzero(kept.readings[Y].notna())
     readings = kept.readings.iloc[: known[-1] + 1 if len(known) else 0]
     facts = _last(readings)
-    others = others or {}
-    chart = forecast_chart(readings, made, name=BASE if others else "", others=others)
+    chart = forecast_chart(readings, made, events=events, name=BASE if others else "", others=others)
     if made.empty:
         return ForecastView(chart, f"The last readings of {kept.name}.", facts, [], [])
     beside = made.merge(readings[[DS, Y]], on=DS, how="left")

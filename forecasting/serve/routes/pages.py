@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
@@ -18,7 +19,7 @@ from forecasting.serve.errors import ServiceError
 from forecasting.serve.keys import Scope
 from forecasting.serve.logs import where
 from forecasting.serve.pages.render import asset, html
-from forecasting.serve.pages.scores import TITLES, accuracy, results, runs, unusual
+from forecasting.serve.pages.scores import TITLES, accuracy, listed, report_of, results, runs, unusual
 from forecasting.serve.pages.stored import Stored, alternatives_of, names_of, readings_of, stored
 from forecasting.serve.pages.views import Notice, choices, chosen, example_stamps, forecast
 from forecasting.serve.requests import ForecastQuery
@@ -37,6 +38,7 @@ _MOVES: Final = 50  # of the audit of promotions
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 
 Name = Annotated[str | None, Query(max_length=256)]
+Chosen = Annotated[str, Query(max_length=256)]
 Result = TypeVar("Result")
 Content = dict[str, Any]
 
@@ -89,7 +91,8 @@ async def forecasts(request: Request, model: Name = None, series: Name = None, v
             problem = Notice("No forecast from the last reading on", error.message, "", error.details)
         version = int(made[VERSION].iloc[0]) if picked else loaded.version
         others = await anyio.to_thread.run_sync(alternatives_of, store, slot.name, made, version)
-        seen = await anyio.to_thread.run_sync(forecast, kept, made, others)
+        events = await anyio.to_thread.run_sync(unusual, store, slot.name, kept.name)
+        seen = await anyio.to_thread.run_sync(forecast, kept, made, others, events)
         found = {"kept": kept, "vintages": past, "picked": picked, "seen": seen, "problem": problem}
         return found | {"warnings": warnings, "others": list(others)}
 
@@ -107,9 +110,9 @@ async def scores(request: Request, model: Name = None, series: Name = None) -> R
             text = "Forecasts are compared with the readings that come after them, and none are stored."
             raise _NothingError(200, Notice("No readings are stored yet", text, "gatecast ingest CONFIG"))
         one = series if series in names else None
-        seen = await anyio.to_thread.run_sync(accuracy, store, slot.name, spec, one)
         events = await anyio.to_thread.run_sync(unusual, store, slot.name, one)
-        return {"names": names, "series": one, "seen": seen, "events": events}
+        seen = await anyio.to_thread.run_sync(accuracy, store, slot.name, spec, one, events)
+        return {"names": names, "series": one, "seen": seen, "events": listed(events)}
 
     return await _page(request, "accuracy", model, build)
 
@@ -126,6 +129,26 @@ async def outcomes(request: Request, model: Name = None, run: Name = None) -> Re
         return {"runs": latest, "picked": picked, "seen": seen, "titles": TITLES}
 
     return await _page(request, "results", model, build)
+
+
+@router.get("/results/report")
+async def report(request: Request, model: Chosen, run: Chosen) -> Response:
+    """The report of a run as a file to keep; opened here, its scripts would be forbidden."""
+    state = State.of(request)
+    state.allow(request, "read")
+    slot, registry = state.slot(request, model), state.catalog.registry
+    missing = ServiceError(404, "not_found", "this run left no report")
+    try:
+        latest = runs(await _registry(state, lambda: registry.versions.table(slot.name)))
+        if run not in {choice.value for choice in latest}:
+            raise missing
+        text = await _registry(state, lambda: report_of(registry, run))
+    except _NothingError as nothing:
+        raise ServiceError(nothing.status, "unavailable", nothing.notice.title) from nothing
+    if text is None:
+        raise missing
+    kept = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(slot.name, safe='')}-{run[:8]}.html"}
+    return Response(text, media_type="text/html", headers=kept)
 
 
 @router.get("/versions")

@@ -35,6 +35,13 @@ const charts = (() => {
     ]);
   }
 
+  /** Rings around points, with words of their own where they have any. */
+  function dots(x, y, name, text = null) {
+    const ring = { size: 11, symbol: "circle-open", color: colour("bad"), line: { width: 2.4 } };
+    const said = text ? { text, hovertemplate: "%{text}<extra></extra>" } : {};
+    return { x, y, name, mode: "markers", type: "scatter", marker: ring, ...said };
+  }
+
   const short = (value) => Number(value.toPrecision(4)).toString();
 
   function forecast(data) {
@@ -45,6 +52,7 @@ const charts = (() => {
       lines.push({ ...other, line: { ...other.line, dash: i % 2 ? "dot" : "dash" } });
     });
     if (data.came) lines.push(line(data.came.x, data.came.y, "What came", "chart-came", 1.9));
+    if (data.unusual) lines.push(dots(data.unusual.x, data.unusual.y, "Unusual reading"));
     const mark = { type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, x0: data.cutoff, x1: data.cutoff };
     const shapes = data.cutoff ? [{ ...mark, line: { color: colour("chart-readings"), width: 1.2, dash: "dot" } }] : [];
     return { lines, layout: { shapes } };
@@ -54,6 +62,9 @@ const charts = (() => {
     const mode = data.x.length < 40 ? "lines+markers" : "lines";
     const marker = { size: 6, color: colour("chart-forecast") };
     const lines = [{ ...line(data.x, data.y, data.name, "chart-forecast", 2.2), mode, marker }];
+    const marked = [...data.x.keys()].filter((i) => data.marks[i]);
+    const at = (values) => marked.map((i) => values[i]);
+    if (marked.length) lines.push(dots(at(data.x), at(data.y), "", at(data.marks)));
     const yaxis = data.share ? { tickformat: ".0%", hoverformat: ".1%" } : { rangemode: "tozero" };
     const xaxis = data.title ? { title: { text: data.title, font: { size: 13 }, standoff: 8 }, tickformat: "d" } : { hoverformat: "%Y-%m-%d" };
     const mark = { type: "line", xref: "paper", x0: 0, x1: 1, y0: data.promised, y1: data.promised };

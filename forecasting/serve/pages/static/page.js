@@ -187,11 +187,22 @@ async function forecastFile(form) {
   find("#answer").focus();
 }
 
+async function report(button) {
+  button.disabled = true;
+  const response = await asked(button.dataset.report, { headers: headers() });
+  button.disabled = false;
+  if (response.ok) keep(await response.blob(), button.dataset.name);
+  else say(sentence((await refusal(response)).message), true);
+}
+
 function download(button) {
-  const text = JSON.parse(find("#csv").textContent);
+  keep(new Blob([JSON.parse(find("#csv").textContent)], { type: "text/csv" }), button.dataset.download);
+}
+
+function keep(blob, name) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  link.download = button.dataset.download;
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
@@ -212,6 +223,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.post) act(button);
   if (button?.dataset.download) download(button);
+  if (button?.dataset.report) report(button);
   if (button?.dataset.another !== undefined) another(button);
   if (button?.dataset.forget !== undefined) forget();
 });
