@@ -66,7 +66,7 @@ const charts = (() => {
     const at = (values) => marked.map((i) => values[i]);
     if (marked.length) lines.push(dots(at(data.x), at(data.y), "", at(data.marks)));
     const yaxis = data.share ? { tickformat: ".0%", hoverformat: ".1%" } : { rangemode: "tozero" };
-    const xaxis = data.title ? { title: { text: data.title, font: { size: 13 }, standoff: 8 }, tickformat: "d" } : { hoverformat: "%Y-%m-%d" };
+    const xaxis = data.title ? { title: { text: data.title, font: { size: 13 }, standoff: 8 }, tickformat: "d" } : { hoverformat: "%Y-%m-%d", ...(data.x.length <= 4 ? { dtick: 864e5 } : {}) };
     const mark = { type: "line", xref: "paper", x0: 0, x1: 1, y0: data.promised, y1: data.promised };
     const shapes =
       data.promised === null ? [] : [{ ...mark, line: { color: colour("chart-readings"), width: 1.4, dash: "dash" } }];
