@@ -104,7 +104,9 @@ def _faint(color: str) -> str:
 
 def save(path: Path, found: Gates, title: str) -> None:
     """Write the picture as a page that needs nothing else; `path` holds all of it or is not touched."""
-    chart = to_html(picture(found), full_html=False, include_plotlyjs=True, config={"displayModeBar": False})
+    named = {"format": "png", "scale": 2, "filename": f"{title}-{found.unique_id}-gates"}
+    config = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": named}
+    chart = to_html(picture(found), full_html=False, include_plotlyjs=True, config=config)
     heading = escape(f"{title}: what its cells do while they read {found.unique_id}")
     notes = "".join(f"<p>{escape(note)}</p>" for note in found.notes)
     style = "body{font-family:system-ui,sans-serif;margin:0 auto;padding:2rem;max-width:70rem;color-scheme:light dark}"

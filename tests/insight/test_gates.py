@@ -289,6 +289,7 @@ def test_the_picture_is_a_page_that_stands_alone(make_table: Tables, make_job: J
     np.testing.assert_allclose(states.z, found.cells[0].states["cell"].T)
     save(tmp_path / "gates.html", found, "job")
     page = (tmp_path / "gates.html").read_text(encoding="utf-8")
+    assert '"modeBarButtons": [["toImage"]]' in page
     assert "<a>" not in page.split("<script", 1)[0]
     assert "<script src" not in page
 
