@@ -1,12 +1,13 @@
 """What looking inside tells, measured.
 
-    python -m benchmarks.insight context                # advice on the context, followed on two real data sets
+    python -m benchmarks.insight context --seeds 3      # advice on the context, followed on real data sets
     python -m benchmarks.insight gradients              # gradients over the lags, and what clipping does
     python -m benchmarks.insight units --epochs 4       # what units of tiny Shakespeare track, also by chance
 
-context: quickstart and sensors are trained with their context and with the one that the reach advises; `wql_change` is
-the change of the weighted quantile loss on the rolling origins. gradients: networks of 32 units on white noise whose
-answer is one reading 15 steps back. units needs GATECAST_DATASETS, the folder of the larger public data sets.
+context: quickstart, sensors, and aep are trained with their context and with the one that the reach advises, for each
+seed; `wql_change` is the change of the weighted quantile loss on the rolling origins. gradients: networks of 32 units
+on white noise whose answer is one reading 15 steps back. units and aep need GATECAST_DATASETS, the folder of the larger
+public data sets.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.homes import data_folder
 
 CASES = ("context", "gradients", "units")
+JOBS = ("quickstart", "sensors", "aep")
 
 
 def main() -> None:
@@ -24,12 +26,18 @@ def main() -> None:
     command.add_argument("cases", nargs="*", type=one_of(CASES), default=[*CASES], metavar="CASE", help=known)
     command.add_argument("--epochs", type=int, default=4, help="of the network of characters (default: 4)")
     command.add_argument("--steps", type=int, default=1500, help="of the networks of `gradients` (default: 1500)")
+    jobs = f"of `context` (default: {', '.join(JOBS)})"
+    command.add_argument("--jobs", nargs="+", type=one_of(JOBS), default=JOBS, metavar="JOB", help=jobs)
+    command.add_argument("--seeds", type=int, default=1, help="of `context`, from 1 on (default: 1)")
     options = command.parse_args()
     figures: dict[str, object] = {}
     if "context" in options.cases:
         from benchmarks.insight import context
 
-        figures["context"] = {name: context.measure(name) for name in context.JOBS}
+        seeds = range(1, options.seeds + 1)
+        figures["context"] = {
+            name: {f"seed {seed}": context.measure(name, seed) for seed in seeds} for name in options.jobs
+        }
     if "gradients" in options.cases:
         from benchmarks.insight import gradients
 

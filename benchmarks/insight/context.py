@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.harness.fitting import fit
+from benchmarks.harness.fitting import fit, with_training
 from forecasting import sources
 from forecasting.bundle.artifact import open_bundle
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
@@ -24,19 +24,24 @@ from forecasting.series.folds import folds
 __all__ = ["JOBS", "measure"]
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-JOBS = ("quickstart", "sensors")
+JOBS = {  # by what they are called
+    "quickstart": CONFIGS / "quickstart.yaml",
+    "sensors": CONFIGS / "sensors.yaml",
+    "aep": Path(__file__).with_name("aep.yaml"),
+}
 
 
-def measure(name: str) -> dict[str, Any]:
+def measure(name: str, seed: int) -> dict[str, Any]:
     """The weighted quantile loss on the rolling origins, and the seconds of training, before and after the advice."""
-    job = load_job(CONFIGS / f"{name}.yaml")
+    job = with_training(load_job(JOBS[name]), {"seed": seed})
     table = clean(sources.read(job), job.series).table
     before, found = _fitted(job, table)
-    print(f"{name}: {found.advice}", file=sys.stderr)
+    print(f"{name}, seed {seed}: {found.advice}", file=sys.stderr)
     advised = found.advised
     if advised is None or advised == job.window.context:
         return {"advice": found.advice, "before": before}
     after, _ = _fitted(_with_context(job, advised), table)
+    print(f"{name}, seed {seed}: wql {before['wql']:.4g} → {after['wql']:.4g}", file=sys.stderr)
     return {
         "advice": found.advice,
         "before": before,
