@@ -136,6 +136,7 @@ def test_a_probe_computes_what_its_graph_computes(randomize: Any, rng: np.random
 NETWORKS = {
     "stacked": (Stacked(cell="lstm", units=(4,), normalise="none"), 1),
     "segrnn": (SegRNN(segment=5, units=6, normalise="none"), 5),
+    "cycle": (SegRNN(segment=5, units=6, normalise="none", cycle=4), 5),
     "deepar": (DeepAR(units=(4,), normalise="none"), 1),
     "seq2seq": (Seq2Seq(units=(4,), normalise="none"), 1),
     "conv_lstm": (ConvLSTM(normalise="none"), 1),
@@ -150,7 +151,8 @@ def test_each_step_stands_beside_the_reading_that_it_has_read(
     params, width = NETWORKS[name]
     draw = np.random.default_rng(8)
     table = make_table({"a": draw.normal(size=150), "b": draw.normal(size=150)})
-    job = make_job(window={"context": 12, "horizon": 7}, backtest={"windows": 5}, train={"validation": 20})
+    series = {"calendar": ["hour"]} if name == "cycle" else {}
+    job = make_job(series, window={"context": 12, "horizon": 7}, backtest={"windows": 5}, train={"validation": 20})
     model = random_model(table, job, params, tmp_path)
     stamp = table["ds"].max() - pd.Timedelta(3, "h")  # the fourth reading from the end
     changed = table.copy()
