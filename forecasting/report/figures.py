@@ -138,9 +138,12 @@ def by_size(table: pd.DataFrame, groups: str, models: Sequence[str]) -> go.Figur
 
 
 def curves(table: pd.DataFrame) -> go.Figure:
-    """Losses over the epochs of training."""
+    """Losses over the epochs of training; a line ends with each fit."""
     figure = _figure(height=300)
     losses = [str(name) for name in table.columns if "loss" in str(name)]
+    if "fold" in table:
+        end = dict.fromkeys(losses, np.nan)
+        table = pd.concat([part for _, fit in table.groupby("fold") for part in (fit, fit.tail(1).assign(**end))])
     for name, color in zip(losses, _cycle(len(losses)), strict=True):
         label = "validation" if name.startswith("val") else "training"
         _line(figure, table["epoch"], table[name], label, color, 2)
