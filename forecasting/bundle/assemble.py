@@ -39,11 +39,11 @@ GOLDEN_WINDOWS = 4
 class Earlier(NamedTuple):
     """The first windows of those that a model is calibrated on: they lie before the validation span.
 
-    Where the model was fitted on them, `lent` (L, H) are errors of fits that had not seen them, scaled, NaN where there
+    Where the model was fitted on them, `lent` (B, H) are errors of fits that had not seen them, scaled, NaN where there
     is no reading.
     """
 
-    size: int  # L
+    size: int  # how many
     lent: np.ndarray | None = None
 
 

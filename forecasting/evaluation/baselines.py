@@ -14,7 +14,7 @@ from forecasting.bundle.artifact import Origin
 from forecasting.bundle.assemble import Earlier, assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.config.job import Job
-from forecasting.evaluation.earlier_spans import Span, count_of, earlier_spans, errors_before, with_earlier
+from forecasting.evaluation.earlier_spans import EarlierSpan, count_of, earlier_spans, errors_before, with_earlier
 from forecasting.nn.exporters.graph import Graph
 from forecasting.series.calendar import season_of
 from forecasting.series.features import Features
@@ -143,7 +143,9 @@ BASELINES: dict[str, Callable[[Fit], Linear]] = {
 }
 
 
-def fit(name: str, data: Prepared, job: Job, directory: Path, *, spans: Sequence[Span] = (), origin: Origin) -> Path:
+def fit(
+    name: str, data: Prepared, job: Job, directory: Path, *, spans: Sequence[EarlierSpan] = (), origin: Origin
+) -> Path:
     """Fit the baseline `name` on one fold and write its bundle.
 
     It is calibrated on the validation windows, and on those of the earlier `spans` if errors there are larger: a map of

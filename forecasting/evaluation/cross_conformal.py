@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecasting.evaluation.baselines import solve
-from forecasting.evaluation.earlier_spans import Span, errors_before
+from forecasting.evaluation.earlier_spans import EarlierSpan, errors_before
 from forecasting.series.windows import Windows
 
 __all__ = ["carried_over", "lent_errors"]
 
 
 def lent_errors(
-    spans: Sequence[Span], train: Windows, judged: Windows, own: np.ndarray, *, penalty: float
+    spans: Sequence[EarlierSpan], train: Windows, judged: Windows, own: np.ndarray, *, penalty: float
 ) -> np.ndarray:
-    """Errors (L, H) that a model would have on all windows of the spans, had it not seen them; scaled.
+    """Errors (B, H) that a model would have on all windows of the spans, had it not seen them; scaled.
 
     Its `own` errors (B, H) on the `judged` windows, which it has not seen, are compared with those of a ridge with this
     penalty, fitted to the windows `train`.
@@ -32,7 +32,7 @@ def lent_errors(
 
 
 def carried_over(errors: np.ndarray, reference: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Errors (L, H) of a reference, as large as another's would be, whose `own` (B, H) stand beside the `reference`'s.
+    """Errors (B, H) of a reference, as large as another's would be, whose `own` (B, H) stand beside the `reference`'s.
 
     At each step they get the median of its own, and their mean distance from it times the ratio of both.
     """

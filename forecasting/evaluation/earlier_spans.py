@@ -10,20 +10,20 @@ import numpy as np
 from forecasting.config.series import Window
 from forecasting.series.windows import Windows, at_rows, evenly, slide
 
-__all__ = ["SPANS", "Span", "count_of", "earlier_spans", "errors_before", "thinned", "with_earlier"]
+__all__ = ["SPANS", "EarlierSpan", "count_of", "earlier_spans", "errors_before", "thinned", "with_earlier"]
 
 SPANS: Final = 2
 MOST_WINDOWS: Final = 6_000  # of each span, evenly spread
 
 
-class Span(NamedTuple):
+class EarlierSpan(NamedTuple):
     """The windows of a span, and those that a fit may learn from before it."""
 
     before: Windows
     held_out: Windows
 
 
-def earlier_spans(valid: Windows, window: Window, max_gap: int | None, border: np.ndarray) -> list[Span]:
+def earlier_spans(valid: Windows, window: Window, max_gap: int | None, border: np.ndarray) -> list[EarlierSpan]:
     """The two spans right before the validation span, the latest first, each as long as it.
 
     `border` (N,) is the last row of each series that a fit learns from. A span is left out, with all before it, if its
@@ -31,19 +31,21 @@ def earlier_spans(valid: Windows, window: Window, max_gap: int | None, border: n
     """
     panel = valid.panel
     length = int((panel.offsets[1:] - 1 - border).max())
-    spans: list[Span] = []
+    spans: list[EarlierSpan] = []
     for number in range(1, SPANS + 1):
         begin, end = border - number * length, border - (number - 1) * length
         before = slide(panel, window, max_gap=max_gap, end=begin)
         held_out = slide(panel, window, max_gap=max_gap, begin=begin, end=end)
         if len(before) < len(valid) or not len(held_out):
             break
-        spans.append(Span(before, thinned(held_out)))
+        spans.append(EarlierSpan(before, thinned(held_out)))
     return spans
 
 
-def errors_before(spans: Sequence[Span], fit: Callable[[Windows], Callable[[Windows], np.ndarray]]) -> np.ndarray:
-    """Actual minus forecast (L, H) of all windows of the spans, by a fit to what came before each, scaled.
+def errors_before(
+    spans: Sequence[EarlierSpan], fit: Callable[[Windows], Callable[[Windows], np.ndarray]]
+) -> np.ndarray:
+    """Actual minus forecast (B, H) of all windows of the spans, by a fit to what came before each, scaled.
 
     NaN where there is no reading. There must be a span.
     """
@@ -51,12 +53,12 @@ def errors_before(spans: Sequence[Span], fit: Callable[[Windows], Callable[[Wind
     return np.concatenate(errors)
 
 
-def count_of(spans: Sequence[Span]) -> int:
+def count_of(spans: Sequence[EarlierSpan]) -> int:
     """The number of their windows."""
     return sum(len(span.held_out) for span in spans)
 
 
-def with_earlier(spans: Sequence[Span], valid: Windows) -> Windows:
+def with_earlier(spans: Sequence[EarlierSpan], valid: Windows) -> Windows:
     """The windows of the spans, and then those of the validation span."""
     if not spans:
         return valid

@@ -18,7 +18,7 @@ from forecasting.errors import GatecastError
 from forecasting.evaluation import metrics
 from forecasting.evaluation.baselines import Fit, choose_penalty
 from forecasting.evaluation.cross_conformal import lent_errors
-from forecasting.evaluation.earlier_spans import Span, count_of, earlier_spans, thinned, with_earlier
+from forecasting.evaluation.earlier_spans import EarlierSpan, count_of, earlier_spans, thinned, with_earlier
 from forecasting.evaluation.gate import Backtested, Verdict, best_baseline, judge
 from forecasting.evaluation.problem import problem_of
 from forecasting.series.folds import Fold, past
@@ -143,7 +143,7 @@ def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path
     return renew(live, with_earlier(spans, valid), directory, earlier=Earlier(count_of(spans), lent))
 
 
-def _lent(live: Bundle, train: Windows, valid: Windows, spans: Sequence[Span]) -> np.ndarray | None:
+def _lent(live: Bundle, train: Windows, valid: Windows, spans: Sequence[EarlierSpan]) -> np.ndarray | None:
     """The errors of a live model on the spans; none for a map of fixed weights, which has its own there."""
     if live.spec.baseline and live.spec.model != "ridge":
         return None

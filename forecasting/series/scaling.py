@@ -18,6 +18,7 @@ __all__ = ["Scaler", "fit"]
 _ROBUST = 1.3489795  # interquartile range of the standard normal distribution
 _FLOOR = -8.0  # in the scaled space: where `log` puts readings at or below zero
 _NOISE = 1e-12  # of the location: less is what rounding leaves of readings that are all the same
+_LEAST = 1e-290  # no scale is smaller: readings divided by it would overflow
 
 
 def _log(y: Any) -> Any:
@@ -119,12 +120,12 @@ def _location_and_spread(grouped: Any, kind: str) -> tuple[pd.Series, pd.Series]
     if kind == "robust":
         quartiles = (grouped.quantile(0.75) - grouped.quantile(0.25)) / _ROBUST
         location, spread = grouped.median(), quartiles.where(quartiles > _NOISE * location.abs(), spread)
-    return location.fillna(0.0), spread.where(spread > _NOISE * location.abs())
+    return location.fillna(0.0), spread.where(spread > np.maximum(_NOISE * location.abs(), _LEAST))
 
 
 def _scales(location: pd.Series, spread: pd.Series) -> pd.Series:
     """The spread where there is one, else what the other series say; without any, the level itself, or 1."""
-    size = location.abs()
+    size = location.abs().where(lambda level: level > _LEAST, 0.0)
     share = min((spread / size.where(size > 0)).median(), 1.0) if (spread.notna() & (size > 0)).any() else 1.0
     borrowed = (share * size).where(size > 0, spread.median())
     return spread.fillna(borrowed).fillna(1.0)

@@ -14,7 +14,7 @@ from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Fit, choose_penalty, solve
 from forecasting.evaluation.cross_conformal import carried_over, lent_errors
-from forecasting.evaluation.earlier_spans import Span, earlier_spans, errors_before, with_earlier
+from forecasting.evaluation.earlier_spans import EarlierSpan, earlier_spans, errors_before, with_earlier
 from forecasting.series.clean import clean
 from forecasting.series.folds import Fold, folds
 from forecasting.series.prepare import Prepared, prepare
@@ -30,7 +30,7 @@ class World(NamedTuple):
     job: Job
     fold: Fold
     data: Prepared
-    spans: list[Span]
+    spans: list[EarlierSpan]
 
 
 Worlds = Callable[[dict[str, np.ndarray]], World]

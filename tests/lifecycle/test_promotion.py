@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from forecasting import sources
 from forecasting.bundle.artifact import Origin, open_bundle
+from forecasting.bundle.assemble import recalibrate
 from forecasting.bundle.forecaster import open_forecaster
 from forecasting.config.job import Job, parse_job
 from forecasting.errors import RegistryError
@@ -141,13 +143,16 @@ def test_without_fallback_nothing_goes_live(registry: Registry, judge: Callable[
 def test_what_is_registered_is_what_was_judged(
     registry: Registry, arena: Arena, judge: Callable[..., Decision], tmp_path: Path
 ) -> None:
-    """The verdict names the weights of the registered version; only the residuals are of more windows."""
+    """The verdict names the weights of the registered version; only the residuals are those of all windows since."""
     decision = judge("aa", "ridge")
     fitted = open_bundle(arena.candidates["ridge"].bundles[-1])
     version = registry.versions.get("buoy", decision.version)
     served = open_bundle(registry.cache.download("buoy", decision.version))
     assert decision.judgment.verdict.weights == version.weights == served.manifest.weights == fitted.manifest.weights
-    assert served.calibration.residuals.shape[-1] > fitted.calibration.residuals.shape[-1]
+    since = arena.folds[-1].fit_until
+    renewed = open_bundle(recalibrate(fitted, arena.table, since, tmp_path / "renewed"))
+    np.testing.assert_array_equal(served.calibration.residuals, renewed.calibration.residuals)
+    assert served.calibration.residuals.shape != fitted.calibration.residuals.shape
     assert version.metrics["wql"] == pytest.approx(
         decision.judgment.leaderboard.set_index("model").loc["ridge", "wql"], rel=1e-9
     )
