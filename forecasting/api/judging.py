@@ -161,8 +161,7 @@ def _candidate(model: FittedModel, data: Dataset, work: Path) -> Candidate:
     """The model as it is judged: by its fits of the same folds, else with its own weights."""
     if model.judged is not None and model.judged.fits(data):
         return Candidate(model.name, model.judged.bundles)
-    least = data.job.window.min_observed
-    return Candidate(model.name, (as_challenger(model.bundle, data.table, data.folds[0], work, min_observed=least),))
+    return Candidate(model.name, (as_challenger(model.bundle, data.table, data.job, data.folds[0], work),))
 
 
 def _check_models(chosen: Sequence[FittedModel | str], problem: Problem) -> None:

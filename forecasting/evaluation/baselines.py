@@ -174,7 +174,8 @@ def fit_all(
     """Fit some baselines on one fold of a clean table; their data is prepared once."""
     data = prepare(table, job, fold)
     border = data.valid.panel.rows_at(fold.at(fold.fit_until))
-    spans = earlier_spans(data.valid, job.window, job.series.max_gap, border)
+    auto = job.model.name == "auto"  # a network of the job's choice has the residuals of the validation span alone
+    spans = earlier_spans(data.valid, job.window, job.series.max_gap, border) if auto else []
     for name in names:
         fit(name, data, job, paths[name], spans=spans, origin=origin)
 

@@ -122,20 +122,19 @@ def judge_challenger(
     )
 
 
-def as_challenger(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path, *, min_observed: float = 0.5) -> Path:
-    """Give a live model the residuals of a challenger of `fold`: those of the validation span.
-
-    Ensembles and baselines have those of spans before it, too, as they get when they are fitted.
+def as_challenger(bundle: Path, table: pd.DataFrame, job: Job, fold: Fold, directory: Path) -> Path:
+    """Give a live model the residuals of the job's challenger of `fold`: those of the validation span, and with the
+    model `auto` those of earlier spans.
 
     Live models are calibrated on all readings before they went live, which include later test windows; with those
     residuals their intervals would know their own future. The weights stay the same.
     """
     live, known, since = open_bundle(bundle), past(table, fold.at(fold.seen_until)), fold.at(fold.fit_until)
     spec = live.spec
-    if not spec.quantiles or not (spec.members or spec.baseline):
-        return recalibrate(live, known, since, directory, min_observed=min_observed)
+    if job.model.name != "auto" or spec.layout is not None or live.predictor.feeds_back:
+        return recalibrate(live, known, since, directory, min_observed=job.window.min_observed)
     panel = panel_of(spec, known)
-    window = Window(context=spec.context, horizon=spec.horizon, min_observed=min_observed)
+    window = Window(context=spec.context, horizon=spec.horizon, min_observed=job.window.min_observed)
     border, gap = panel.rows_at(since), spec.series.max_gap
     valid = slide(panel, window, max_gap=gap, begin=border)
     spans = earlier_spans(valid, window, gap, border)

@@ -114,9 +114,8 @@ def _own(registry: Registry, job: Job, data: Snapshot, names: Sequence[str]) -> 
                 bundles = fitted[name].bundles
             else:
                 bundle = registry.cache.download(job.name, name)
-                least = job.window.min_observed
                 work = Path(scratch) / name
-                bundles = (as_challenger(bundle, data.table, data.folds[0], work, min_observed=least),)
+                bundles = (as_challenger(bundle, data.table, job, data.folds[0], work),)
             found.append(backtest(bundles, name))
     return found
 

@@ -123,8 +123,7 @@ def _bundle(registry: Registry, judging: Judging, version: int | None) -> Path |
         return None
     judged = registry.versions.get(judging.job.name, version).judged
     live = registry.cache.download(judging.job.name, judged)
-    least = judging.job.window.min_observed
-    return as_challenger(live, judging.table, judging.folds[0], judging.work / "opponent", min_observed=least)
+    return as_challenger(live, judging.table, judging.job, judging.folds[0], judging.work / "opponent")
 
 
 def _register(registry: Registry, judging: Judging, candidate: Candidate, judgment: Judgment) -> int:

@@ -41,7 +41,8 @@ def world_of(make_table: Callable[..., pd.DataFrame], make_job: Callable[..., Jo
     """Builds the world of some series."""
 
     def build(readings: dict[str, np.ndarray]) -> World:
-        job = make_job(backtest={"windows": 5}, train={"validation": VALIDATION})
+        model = {"name": "auto"}
+        job = make_job(model=model, backtest={"windows": 5}, train={"validation": VALIDATION})
         table = clean(make_table(readings), job.series).table
         fold = folds(table, job)[0]
         data = prepare(table, job, fold)

@@ -9,6 +9,7 @@ import pytest
 
 from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.config.job import Job
+from forecasting.config.network import AutoModel, StackedModel
 from forecasting.errors import ArtifactError, GatecastError
 from forecasting.evaluation.baselines import BASELINES
 from forecasting.evaluation.judging import CHAMPION, Candidate, Judgment, as_challenger, fit_baselines, judge_challenger
@@ -102,12 +103,16 @@ def test_a_damaged_champion_is_said_so(world: World, tmp_path: Path) -> None:
         judge_challenger(*world, fitted["seasonal_naive"], [fitted["naive"]], live)
 
 
-def test_a_live_model_has_the_residuals_of_a_challenger(world: World, tmp_path: Path) -> None:
-    """Of the validation span alone: equal to those of the same model fitted now, whatever happened later."""
-    table, _, cut = world
-    fitted = candidates(world, tmp_path)["seasonal_naive"].bundles[0]
+@pytest.mark.parametrize("model", [StackedModel(), AutoModel()], ids=lambda one: one.name)
+def test_a_live_model_has_the_residuals_of_a_challenger(
+    model: StackedModel | AutoModel, world: World, tmp_path: Path
+) -> None:
+    """Equal to those of the same model fitted now, by the same job, whatever happened later."""
+    table, job, cut = world
+    job = job.model_copy(update={"model": model})
+    fitted = candidates((table, job, cut), tmp_path)["seasonal_naive"].bundles[0]
     later = table.assign(y=table["y"].mask(table["ds"] > cut[0].seen_until, 1e6))
-    live = as_challenger(fitted, later, cut[0], tmp_path / "live")
+    live = as_challenger(fitted, later, job, cut[0], tmp_path / "live")
     expected, given = open_bundle(fitted), open_bundle(live)
     np.testing.assert_allclose(given.calibration.residuals, expected.calibration.residuals, atol=1e-5)
     assert given.manifest.weights == expected.manifest.weights

@@ -17,7 +17,9 @@ def test_every_challenger_has_its_costs(world: World, tmp_path: Path) -> None:
     """Steps and seconds of its fits, and its gain over the champion and over the one from scratch."""
     older = Attempt(Start("head", world.older.bundle, 7), (world.older,))
     tried = [older, attempt(world)]
-    champion = as_challenger(world.older.bundle, world.data.table, world.data.folds[0], tmp_path / "champion")
+    champion = as_challenger(
+        world.older.bundle, world.data.table, world.data.job, world.data.folds[0], tmp_path / "champion"
+    )
     first, *others = candidates(world.job, tried, world.rivals)
     held = judge_challenger(world.data.table, world.job, world.data.folds, first, others, champion)
     board = held.leaderboard.set_index("model")["wql"]
