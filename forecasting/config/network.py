@@ -69,7 +69,7 @@ class _WithHighway(Network):
     layers learn what it leaves over."""
 
     cycle: int = Field(0, ge=0)
-    """Width of the layer that learns a [cycle](networks.md#cycle) from what is known ahead; 0: none."""
+    """Width of the layer that learns a [cycle](networks.md#cycle) from the known-ahead inputs; 0: none."""
 
     def objections(self, context: int, *, on_grid: bool) -> Iterator[Fault]:
         """A highway longer than the context."""

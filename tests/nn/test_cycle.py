@@ -1,4 +1,4 @@
-"""A cycle learned from what is known ahead: against NumPy, at its start, through export, and on a series of its own."""
+"""A cycle learned from known-ahead inputs: against NumPy, at its start, through export, and on a series of its own."""
 
 from typing import Any
 

@@ -93,7 +93,7 @@ def chosen(forecasts: pd.DataFrame, vintage: Choice) -> pd.DataFrame:
 def forecast(
     kept: Stored, made: pd.DataFrame, others: Mapping[str, pd.DataFrame], events: pd.DataFrame
 ) -> ForecastView:
-    """A forecast of a series (none: its readings alone); what came since, and alternatives, stand beside it.
+    """A forecast of a series (none: its readings alone); later readings and alternatives stand beside it.
 
     Readings of unusual events are marked.
     """
