@@ -12,11 +12,18 @@ public data sets.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.homes import data_folder
 
 CASES = ("context", "gradients", "units")
-JOBS = ("quickstart", "sensors", "aep")
+CONFIGS = Path(__file__).parents[2] / "configs"
+JOBS = {  # of `context`
+    "quickstart": CONFIGS / "quickstart.yaml",
+    "sensors": CONFIGS / "sensors.yaml",
+    "aep": Path(__file__).with_name("aep.yaml"),
+}
 
 
 def main() -> None:
@@ -27,7 +34,7 @@ def main() -> None:
     command.add_argument("--epochs", type=int, default=4, help="of the network of characters (default: 4)")
     command.add_argument("--steps", type=int, default=1500, help="of the networks of `gradients` (default: 1500)")
     jobs = f"of `context` (default: {', '.join(JOBS)})"
-    command.add_argument("--jobs", nargs="+", type=one_of(JOBS), default=JOBS, metavar="JOB", help=jobs)
+    command.add_argument("--jobs", nargs="+", type=one_of(JOBS), default=[*JOBS], metavar="JOB", help=jobs)
     command.add_argument("--seeds", type=int, default=1, help="of `context`, from 1 on (default: 1)")
     options = command.parse_args()
     figures: dict[str, object] = {}
@@ -36,7 +43,7 @@ def main() -> None:
 
         seeds = range(1, options.seeds + 1)
         figures["context"] = {
-            name: {f"seed {seed}": context.measure(name, seed) for seed in seeds} for name in options.jobs
+            name: {f"seed {seed}": context.measure(JOBS[name], seed) for seed in seeds} for name in options.jobs
         }
     if "gradients" in options.cases:
         from benchmarks.insight import gradients

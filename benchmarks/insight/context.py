@@ -21,27 +21,20 @@ from forecasting.insight.sample import windows_of
 from forecasting.series.clean import clean
 from forecasting.series.folds import folds
 
-__all__ = ["JOBS", "measure"]
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-JOBS = {  # by what they are called
-    "quickstart": CONFIGS / "quickstart.yaml",
-    "sensors": CONFIGS / "sensors.yaml",
-    "aep": Path(__file__).with_name("aep.yaml"),
-}
+__all__ = ["measure"]
 
 
-def measure(name: str, seed: int) -> dict[str, Any]:
+def measure(config: Path, seed: int) -> dict[str, Any]:
     """The weighted quantile loss on the rolling origins, and the seconds of training, before and after the advice."""
-    job = with_training(load_job(JOBS[name]), {"seed": seed})
+    job = with_training(load_job(config), {"seed": seed})
     table = clean(sources.read(job), job.series).table
     before, found = _fitted(job, table)
-    print(f"{name}, seed {seed}: {found.advice}", file=sys.stderr)
+    print(f"{config.stem}, seed {seed}: {found.advice}", file=sys.stderr)
     advised = found.advised
     if advised is None or advised == job.window.context:
         return {"advice": found.advice, "before": before}
     after, _ = _fitted(_with_context(job, advised), table)
-    print(f"{name}, seed {seed}: wql {before['wql']:.4g} → {after['wql']:.4g}", file=sys.stderr)
+    print(f"{config.stem}, seed {seed}: wql {before['wql']:.4g} → {after['wql']:.4g}", file=sys.stderr)
     return {
         "advice": found.advice,
         "before": before,

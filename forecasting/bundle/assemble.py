@@ -28,7 +28,7 @@ from forecasting.series.panel import Panel, build
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, evenly, slide
 
-__all__ = ["Earlier", "assemble", "panel_of", "recalibrate", "renew", "spec_for"]
+__all__ = ["NONE_EARLIER", "Earlier", "assemble", "deviations", "panel_of", "recalibrate", "renew", "spec_for"]
 
 BATCH = 1024
 MOST_WINDOWS = 20_000  # for residuals, evenly spread
@@ -46,6 +46,8 @@ class Earlier(NamedTuple):
     size: int  # how many
     lent: np.ndarray | None = None
 
+
+NONE_EARLIER = Earlier(0)
 
 Extremes = tuple[tuple[float, float], ...]
 
@@ -92,7 +94,7 @@ def assemble(
     graphs: Graphs,
     held_out: Windows,
     *,
-    earlier: Earlier | None = None,
+    earlier: Earlier = NONE_EARLIER,
     origin: Origin,
     weights_file: Path | None = None,
 ) -> Path:
@@ -111,12 +113,10 @@ def assemble(
     chosen = evenly(len(held_out), most)
     blocks = np.array_split(chosen, 1 if spec.layout else -(-len(chosen) // BATCH))
     base = np.concatenate([predictor.windows(held_out, block) for block in blocks])
-    y = held_out.targets(chosen)
-    if earlier is not None:
-        points = base[..., len(spec.quantiles) // 2]
-        y = _actuals(y, chosen, points, earlier)
-        counted = _counted(y - points, chosen < earlier.size)
-        chosen, base, y = chosen[counted], base[counted], y[counted]
+    points = base[..., len(spec.quantiles) // 2]
+    y = _actuals(held_out.targets(chosen), chosen, points, earlier)
+    counted = _counted(y - points, chosen < earlier.size)
+    chosen, base, y = chosen[counted], base[counted], y[counted]
     golden = predictor.batch(held_out, chosen[:: max(1, len(chosen) // GOLDEN_WINDOWS)][:GOLDEN_WINDOWS])
     return write(
         directory,
@@ -149,14 +149,15 @@ def _counted(errors: np.ndarray, earlier: np.ndarray) -> np.ndarray:
     """Which of the errors (B, H) count (B,): all, or none of the earlier ones, if these are not larger."""
     if earlier.all() or not earlier.any():
         return np.ones(len(errors), dtype=bool)
-    larger = _deviation(errors[earlier]) > _deviation(errors[~earlier])
+    larger = np.nanmean(deviations(errors[earlier])) > np.nanmean(deviations(errors[~earlier]))
     counted: np.ndarray = ~earlier | larger
     return counted
 
 
-def _deviation(errors: np.ndarray) -> float:
-    """The mean absolute deviation of errors (B, H) from the median of their step."""
-    return float(np.nanmean(np.abs(errors - np.nanmedian(errors, axis=0))))
+def deviations(errors: np.ndarray) -> np.ndarray:
+    """The absolute deviations (B, H) of errors from the median of their step."""
+    found: np.ndarray = np.abs(errors - np.nanmedian(errors, axis=0))
+    return found
 
 
 def _widened(known: Extremes, found: Extremes) -> Extremes:
@@ -187,7 +188,7 @@ def panel_of(spec: Spec, table: pd.DataFrame) -> Panel:
     return build(regular_grid(table, spec.series), spec.features, spec.scaler, context=spec.context, every_row=True)
 
 
-def renew(bundle: Bundle, held_out: Windows, directory: Path, *, earlier: Earlier | None = None) -> Path:
+def renew(bundle: Bundle, held_out: Windows, directory: Path, *, earlier: Earlier = NONE_EARLIER) -> Path:
     """Write the same model calibrated on other windows, as `assemble` does."""
     kept = bundle.manifest.weights_file
     return assemble(

@@ -160,9 +160,8 @@ def _ridge_start_has_its_head(job: Job) -> Iterator[Fault]:
 
 
 def _cycle_has_its_inputs(job: Job) -> Iterator[Fault]:
-    params, series = job.model.params, job.series
-    known = series.future or series.calendar or series.holidays or series.events
-    if isinstance(params, Stacked | SegRNN) and params.cycle and not known:
+    params = job.model.params
+    if isinstance(params, Stacked | SegRNN) and params.cycle and not job.series.knows_ahead:
         yield Fault(
             "model.params.cycle",
             "nothing is known ahead to learn a cycle from; set series.calendar, or leave it out",

@@ -178,6 +178,11 @@ class Series(Section):
         return -inf if self.lower is None else self.lower, inf if self.upper is None else self.upper
 
     @property
+    def knows_ahead(self) -> bool:
+        """Whether any input is known ahead: a covariate, the calendar, holidays, or events."""
+        return bool(self.future or self.calendar or self.holidays or self.events)
+
+    @property
     def symbolic(self) -> bool:
         """Whether the readings are labels."""
         return "y" in self.categorical

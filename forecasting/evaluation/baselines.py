@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,6 @@ __all__ = [
     "BASELINES",
     "Fit",
     "Linear",
-    "choose_penalty",
     "drift",
     "fit",
     "fit_all",
@@ -99,40 +98,41 @@ def drift(fit: Fit) -> Linear:
     return map_of_target(weights)
 
 
-def ridge(fit: Fit, everything: Windows | None = None) -> Linear:
+def ridge(fit: Fit) -> Linear:
     """Pooled ridge regression on the whole context, with the last reading subtracted from target and lags.
 
     It sees the same past and known-ahead inputs as the network. Windows with a missing target are left out. Its penalty
-    is chosen on the validation windows; it is then fitted to `everything`, if that is given.
+    is the one with the least absolute error on the validation windows.
     """
-    return solve(fit.train if everything is None else everything, choose_penalty(fit))
-
-
-def choose_penalty(fit: Fit) -> float:
-    """The penalty whose ridge on the training windows has the least absolute error on the validation windows."""
-    from sklearn.linear_model import Ridge  # half of what a flow without a fit would load
-
-    (inputs, y), (held_out, actual) = _design(fit.train), _design(fit.valid)
-    if not len(y) or not len(actual):
-        return ALPHAS[0]
-    solutions = [Ridge(alpha=alpha, solver="cholesky").fit(inputs, y) for alpha in ALPHAS]
+    held_out, actual = _design(fit.valid)
+    solutions = _solutions(fit.train, ALPHAS)
+    if not solutions:
+        return naive(fit)
     # scikit-learn gives a single step as (B,), which must not be taken for a row
-    errors = [np.abs(solution.predict(held_out).reshape(actual.shape) - actual).mean() for solution in solutions]
-    return ALPHAS[int(np.argmin(errors))]
+    predicted = [solution.predict(held_out).reshape(actual.shape) if len(actual) else actual for solution in solutions]
+    errors = [np.abs(made - actual).mean() if len(actual) else 0.0 for made in predicted]
+    return _linear(fit.train, solutions[int(np.argmin(errors))])
 
 
 def solve(windows: Windows, penalty: float) -> Linear:
     """The ridge regression on these windows; the last reading, repeated, where none of them is complete."""
-    from sklearn.linear_model import Ridge
+    solutions = _solutions(windows, (penalty,))
+    return _linear(windows, solutions[0]) if solutions else naive(Fit(windows, windows, 1))
+
+
+def _solutions(windows: Windows, penalties: Sequence[float]) -> list[Any]:
+    """A ridge regression for each penalty; none where no window is complete."""
+    from sklearn.linear_model import Ridge  # half of what a flow without a fit would load
 
     inputs, y = _design(windows)
-    if not len(y):
-        return naive(Fit(windows, windows, 1))
-    solution = Ridge(alpha=penalty, solver="cholesky").fit(inputs, y)
+    return [Ridge(alpha=penalty, solver="cholesky").fit(inputs, y) for penalty in penalties] if len(y) else []
+
+
+def _linear(windows: Windows, solution: Any) -> Linear:
     coefficients = np.asarray(solution.coef_).reshape(windows.horizon, -1).T
     lags = windows.context * len(windows.panel.features.inputs)
     weights = _undo_centring(windows, coefficients[:lags])
-    return Linear(windows.context, weights, coefficients[lags:], np.atleast_1d(solution.intercept_), penalty)
+    return Linear(windows.context, weights, coefficients[lags:], np.atleast_1d(solution.intercept_), solution.alpha)
 
 
 BASELINES: dict[str, Callable[[Fit], Linear]] = {
@@ -173,9 +173,8 @@ def fit_all(
 ) -> None:
     """Fit some baselines on one fold of a clean table; their data is prepared once."""
     data = prepare(table, job, fold)
-    border = data.valid.panel.rows_at(fold.at(fold.fit_until))
     auto = job.model.name == "auto"  # a network of the job's choice has the residuals of the validation span alone
-    spans = earlier_spans(data.valid, job.window, job.series.max_gap, border) if auto else []
+    spans = earlier_spans(data.valid, job.window, job.series.max_gap, fold.at(fold.fit_until)) if auto else []
     for name in names:
         fit(name, data, job, paths[name], spans=spans, origin=origin)
 

@@ -10,24 +10,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from forecasting.evaluation.baselines import solve
+from forecasting.bundle.assemble import deviations
+from forecasting.evaluation.baselines import Linear, solve
 from forecasting.evaluation.earlier_spans import EarlierSpan, errors_before
 from forecasting.series.windows import Windows
 
 __all__ = ["carried_over", "lent_errors"]
 
 
-def lent_errors(
-    spans: Sequence[EarlierSpan], train: Windows, judged: Windows, own: np.ndarray, *, penalty: float
-) -> np.ndarray:
+def lent_errors(spans: Sequence[EarlierSpan], ridge: Linear, judged: Windows, own: np.ndarray) -> np.ndarray:
     """Errors (B, H) that a model would have on all windows of the spans, had it not seen them; scaled.
 
-    Its `own` errors (B, H) on the `judged` windows, which it has not seen, are compared with those of a ridge with this
-    penalty, fitted to the windows `train`.
+    Its `own` errors (B, H) on the `judged` windows, which neither it nor the `ridge` has seen, are compared with those
+    of the ridge, which is fitted anew before each span.
     """
-    actuals = judged.targets(np.arange(len(judged)))
-    reference = actuals - solve(train, penalty).forecast(judged)
-    errors = errors_before(spans, lambda before: solve(before, penalty).forecast)
+    reference = judged.targets(np.arange(len(judged))) - ridge.forecast(judged)
+    errors = errors_before(spans, lambda before: solve(before, ridge.penalty).forecast)
     return carried_over(errors, reference, own)
 
 
@@ -37,11 +35,7 @@ def carried_over(errors: np.ndarray, reference: np.ndarray, own: np.ndarray) -> 
     At each step they get the median of its own, and their mean distance from it times the ratio of both.
     """
     center = np.nanmedian(own, axis=0)
-    ratio = _spread(own) / np.maximum(_spread(reference), 1e-12)
+    spread, known = (np.nanmean(deviations(one), axis=0) for one in (own, reference))
+    ratio = spread / np.maximum(known, 1e-12)
     carried: np.ndarray = center + ratio * (errors - np.nanmedian(errors, axis=0))
     return carried
-
-
-def _spread(errors: np.ndarray) -> np.ndarray:
-    spread: np.ndarray = np.nanmean(np.abs(errors - np.nanmedian(errors, axis=0)), axis=0)
-    return spread

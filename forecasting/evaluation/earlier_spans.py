@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from forecasting.config.series import Window
+from forecasting.series.moments import Moment
 from forecasting.series.windows import Windows, at_rows, evenly, slide
 
 __all__ = ["SPANS", "EarlierSpan", "count_of", "earlier_spans", "errors_before", "thinned", "with_earlier"]
@@ -23,13 +24,14 @@ class EarlierSpan(NamedTuple):
     held_out: Windows
 
 
-def earlier_spans(valid: Windows, window: Window, max_gap: int | None, border: np.ndarray) -> list[EarlierSpan]:
+def earlier_spans(valid: Windows, window: Window, max_gap: int | None, since: Moment) -> list[EarlierSpan]:
     """The two spans right before the validation span, the latest first, each as long as it.
 
-    `border` (N,) is the last row of each series that a fit learns from. A span is left out, with all before it, if its
-    fit would have fewer windows than there are to validate on.
+    The validation span follows `since`, the last stamp that a fit learns from. A span is left out, with all before it,
+    if its fit would have fewer windows than there are to validate on.
     """
     panel = valid.panel
+    border = panel.rows_at(since)
     length = int((panel.offsets[1:] - 1 - border).max())
     spans: list[EarlierSpan] = []
     for number in range(1, SPANS + 1):
@@ -45,7 +47,7 @@ def earlier_spans(valid: Windows, window: Window, max_gap: int | None, border: n
 def errors_before(
     spans: Sequence[EarlierSpan], fit: Callable[[Windows], Callable[[Windows], np.ndarray]]
 ) -> np.ndarray:
-    """Actual minus forecast (B, H) of all windows of the spans, by a fit to what came before each, scaled.
+    """Actual minus forecast (B, H) of all windows of the spans, by a fit to the windows before each, scaled.
 
     NaN where there is no reading. There must be a span.
     """

@@ -16,7 +16,7 @@ from forecasting.config.job import Job
 from forecasting.config.series import Window
 from forecasting.errors import GatecastError
 from forecasting.evaluation import metrics
-from forecasting.evaluation.baselines import Fit, choose_penalty
+from forecasting.evaluation.baselines import Fit, ridge
 from forecasting.evaluation.cross_conformal import lent_errors
 from forecasting.evaluation.earlier_spans import EarlierSpan, count_of, earlier_spans, thinned, with_earlier
 from forecasting.evaluation.gate import Backtested, Verdict, best_baseline, judge
@@ -135,10 +135,10 @@ def as_challenger(bundle: Path, table: pd.DataFrame, job: Job, fold: Fold, direc
         return recalibrate(live, known, since, directory, min_observed=job.window.min_observed)
     panel = panel_of(spec, known)
     window = Window(context=spec.context, horizon=spec.horizon, min_observed=job.window.min_observed)
-    border, gap = panel.rows_at(since), spec.series.max_gap
-    valid = slide(panel, window, max_gap=gap, begin=border)
-    spans = earlier_spans(valid, window, gap, border)
-    lent = _lent(live, slide(panel, window, max_gap=gap, end=border), valid, spans) if spans else None
+    gap, border = spec.series.max_gap, panel.rows_at(since)
+    train, valid = slide(panel, window, max_gap=gap, end=border), slide(panel, window, max_gap=gap, begin=border)
+    spans = earlier_spans(valid, window, gap, since)
+    lent = _lent(live, train, valid, spans) if spans else None
     return renew(live, with_earlier(spans, valid), directory, earlier=Earlier(count_of(spans), lent))
 
 
@@ -150,7 +150,7 @@ def _lent(live: Bundle, train: Windows, valid: Windows, spans: Sequence[EarlierS
     middle = len(live.spec.quantiles) // 2
     points = [live.predictor.windows(judged, indices)[..., middle] for indices in judged.batches(BATCH)]
     own = judged.targets(np.arange(len(judged))) - np.concatenate(points)
-    return lent_errors(spans, train, judged, own, penalty=choose_penalty(Fit(train, valid, 1)))
+    return lent_errors(spans, ridge(Fit(train, valid, 1)), judged, own)
 
 
 def as_champion(bundle: Path, table: pd.DataFrame, fold: Fold, directory: Path, *, min_observed: float = 0.5) -> Path:

@@ -31,7 +31,7 @@ from forecasting.nn.heads.quantile import QuantileHead
 from forecasting.nn.heads.student_t import StudentTHead
 from forecasting.nn.layers.attention import Attention
 from forecasting.nn.layers.code_embedding import CodeEmbedding
-from forecasting.nn.layers.cycle import KnownPast, WithCycle, WithoutCycle
+from forecasting.nn.layers.cycle import CycleShift, KnownPast
 from forecasting.nn.layers.frames import EveryPlace, EveryStep, LastFrame, Patches, Places
 from forecasting.nn.layers.highway import Highway, WideHighway
 from forecasting.nn.layers.lagged import Held, Lagged
@@ -65,8 +65,7 @@ EXPORTERS: Final[dict[type[Any], Callable[[Graph, Any, list[str]], str | list[st
     Highway: highway.highway,
     WideHighway: highway.wide_highway,
     KnownPast: cycle.known_past,
-    WithoutCycle: cycle.without_cycle,
-    WithCycle: cycle.with_cycle,
+    CycleShift: cycle.moved,
     CodeEmbedding: code_embedding.code_embedding,
     Segments: segments.segments,
     SharedRecurrence: segments.shared_recurrence,

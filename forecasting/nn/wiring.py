@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from forecasting.errors import ConfigError
-from forecasting.nn.layers.cycle import KnownPast, WithCycle, WithoutCycle
+from forecasting.nn.layers.cycle import CycleShift, KnownPast
 from forecasting.nn.layers.highway import Highway, WideHighway
 from forecasting.nn.shapes import Shapes
 
@@ -48,13 +48,13 @@ def without_cycle(params: Any, shapes: Shapes, arrays: dict[str, Any]) -> tuple[
     hidden = keras.layers.Dense(params.cycle, activation="tanh", name="cycle_hidden", dtype="float32")
     cycle = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="cycle", dtype="float32")
     known = KnownPast(shapes.future, mask=shapes.mask, name="known_past")(past)
-    taken_off = WithoutCycle(name="without_cycle")([past, cycle(hidden(known))])
+    taken_off = CycleShift(-1, name="without_cycle")([past, cycle(hidden(known))])
     return taken_off, cycle(hidden(arrays["future"]))
 
 
 def with_cycle(loc_scale: Any, cycle: Any) -> Any:
     """`loc_scale` (B, H, 2) with the cycle ahead (B, H, 1), if there is one."""
-    return loc_scale if cycle is None else WithCycle(name="with_cycle")([loc_scale, cycle])
+    return loc_scale if cycle is None else CycleShift(1, name="with_cycle")([loc_scale, cycle])
 
 
 def open_gate(place: int, gates: int) -> Callable[..., Any]:

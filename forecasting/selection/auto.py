@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bundle.artifact import Origin, open_bundle
-from forecasting.bundle.assemble import Earlier, assemble, spec_for
+from forecasting.bundle.assemble import NONE_EARLIER, Earlier, assemble, spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import MemberSpec
 from forecasting.config.job import Job
@@ -89,18 +89,17 @@ def fit_stored(
     return fit_auto(data.table, data.job, data.folds[number], work, origin=origin, start=start)
 
 
-def _held_out(space: Space, fold: Fold, chosen: Sequence[tuple[Member, float]]) -> tuple[Windows, Earlier | None]:
+def _held_out(space: Space, fold: Fold, chosen: Sequence[tuple[Member, float]]) -> tuple[Windows, Earlier]:
     """Windows to calibrate an ensemble on, and its errors on the first of them, which it was fitted on."""
-    job, data, watched, _, penalty = space
-    border = data.valid.panel.rows_at(fold.at(fold.fit_until))
-    spans = earlier_spans(data.valid, job.window, job.series.max_gap, border)
+    job, data, watched, _, linear = space
+    spans = earlier_spans(data.valid, job.window, job.series.max_gap, fold.at(fold.fit_until))
     if not spans:
-        return data.valid, None
+        return data.valid, NONE_EARLIER
     judged = watched.reading(job.window.context)
     middle = len(job.head.quantiles) // 2
     points = sum(weight * member.forecast[..., middle] for member, weight in chosen)
     own = judged.targets(np.arange(len(judged))) - points
-    lent = lent_errors(spans, data.train, judged, own, penalty=penalty)
+    lent = lent_errors(spans, linear, judged, own)
     return with_earlier(spans, data.valid), Earlier(len(lent), lent)
 
 

@@ -59,7 +59,6 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
         title = f"{title}, context {context}"
         return Setting(title, SegRNNModel(params=SegRNN.model_validate(given)), context)
 
-    known = job.series.calendar or job.series.future or job.series.holidays or job.series.events
     linear = {"normalise": "last", "highway_start": "ridge"}
     fixed = linear | {"highway_start": "fixed_ridge", "dropout": dropout}
     segments = segrnn("segrnn on a ridge", longest, highway=longest, **linear)
@@ -68,12 +67,14 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
     fixed_steps = stacked("stacked GRU on a fixed ridge", longest, cell="gru", highway=longest, **fixed)
     of_many = ((segments, fixed_segments), (steps, fixed_steps))
     first, later = of_many if windows >= MANY_WINDOWS else ((fixed_segments, fixed_steps), (segments, steps))
+    cycle = segrnn("segrnn, last, cycle", longest, normalise="last", dropout=dropout, cycle=CYCLE)
+    cycles = (cycle,) if job.series.knows_ahead else ()
     listed = [
         *first,
         stacked("stacked LSTM, window", longest, cell="lstm", normalise="window"),
         segrnn("segrnn, last", longest, normalise="last", dropout=dropout),
         stacked("stacked GRU, last", longest, cell="gru", normalise="last", dropout=dropout),
-        *([segrnn("segrnn, last, cycle", longest, normalise="last", dropout=dropout, cycle=CYCLE)] if known else []),
+        *cycles,
         *later,
         segrnn("segrnn, window, on a ridge", longest, **(linear | {"highway": longest, "normalise": "window"})),
         stacked("stacked GRU, short, on a ridge", short, cell="gru", highway=short, **linear),

@@ -11,7 +11,7 @@ from forecasting.bundle.artifact import Bundle
 from forecasting.columns import Y
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
-from forecasting.evaluation.baselines import Fit
+from forecasting.evaluation.baselines import Fit, Linear
 from forecasting.selection.greedy import loss
 from forecasting.selection.members import Member, Watched, linear_members, ridge_member, watch
 from forecasting.series.calendar import season_of
@@ -32,7 +32,7 @@ class Space(NamedTuple):
     data: Prepared
     watched: Watched
     ridge: Member
-    penalty: float  # of that ridge
+    fitted: Linear  # that ridge
 
     @property
     def forecast(self) -> np.ndarray:
@@ -79,4 +79,4 @@ def _space(table: pd.DataFrame, job: Job, fold: Fold, learned: Learned | None = 
     data = prepare(table, job, fold, learned=learned)
     watched = watch(data)
     linear = baselines.ridge(Fit(data.train, data.valid, season_of(job.series)))
-    return Space(job, data, watched, ridge_member(linear, data, watched, job.head.quantiles), linear.penalty)
+    return Space(job, data, watched, ridge_member(linear, data, watched, job.head.quantiles), linear)

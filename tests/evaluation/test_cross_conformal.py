@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from forecasting.bundle.artifact import Origin, open_bundle
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
-from forecasting.evaluation.baselines import Fit, choose_penalty, solve
+from forecasting.evaluation.baselines import Fit, ridge, solve
 from forecasting.evaluation.cross_conformal import carried_over, lent_errors
 from forecasting.evaluation.earlier_spans import EarlierSpan, earlier_spans, errors_before, with_earlier
 from forecasting.series.clean import clean
@@ -46,8 +46,7 @@ def world_of(make_table: Callable[..., pd.DataFrame], make_job: Callable[..., Jo
         table = clean(make_table(readings), job.series).table
         fold = folds(table, job)[0]
         data = prepare(table, job, fold)
-        border = data.valid.panel.rows_at(fold.fit_until)
-        return World(table, job, fold, data, earlier_spans(data.valid, job.window, None, border))
+        return World(table, job, fold, data, earlier_spans(data.valid, job.window, None, fold.fit_until))
 
     return build
 
@@ -127,8 +126,9 @@ def test_a_ridge_lends_itself_its_own_errors(world_of: Worlds, noise: dict[str, 
     """Beside itself it is neither better nor worse: only the medians of both spans are brought together."""
     data, spans = (world := world_of(noise)).data, world.spans
     judged = data.valid
-    own = judged.targets(np.arange(len(judged))) - solve(data.train, 1.0).forecast(judged)
-    lent = lent_errors(spans, data.train, judged, own, penalty=1.0)
+    linear = solve(data.train, 1.0)
+    own = judged.targets(np.arange(len(judged))) - linear.forecast(judged)
+    lent = lent_errors(spans, linear, judged, own)
     errors = errors_before(spans, lambda before: solve(before, 1.0).forecast)
     np.testing.assert_allclose(lent, errors - np.median(errors, axis=0) + np.median(own, axis=0))
 
@@ -140,7 +140,7 @@ def test_a_baseline_is_calibrated_on_all_three_spans(
     """A ridge with the errors of ridges that had not seen a span, naive with its own everywhere."""
     table, job, fold, data, spans = world_of(noise)
     fit = Fit(data.train, data.valid, 1)
-    penalty = choose_penalty(fit)
+    penalty = ridge(fit).penalty
     windows = with_earlier(spans, data.valid)
     late = len(data.valid)
     if name == "ridge":

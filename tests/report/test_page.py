@@ -241,7 +241,7 @@ def test_calibration_is_a_line_per_model_beside_where_the_actuals_fell(content: 
 
 
 def test_errors_name_the_worst_series_and_the_sizes(content: Report, tmp_path: Path) -> None:
-    """Shares in percent, both metrics, the difference; what is not shown or has no value is counted."""
+    """Shares in percent, both metrics, the difference; series left out or without a value are counted."""
     write(tmp_path / "report.html", content)
     page = read(tmp_path / "report.html")
     said, cells = "".join(page.text), [text for _, text in page.cells]

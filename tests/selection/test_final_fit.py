@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from forecasting.bundle.artifact import Bundle, Origin, open_bundle, read_graphs
 from forecasting.bundle.engine import Engine
 from forecasting.config.job import Job
-from forecasting.evaluation.baselines import ALPHAS, Fit, ridge
+from forecasting.evaluation.baselines import ALPHAS, Fit, ridge, solve
 from forecasting.nn.exporters.ensemble import separated
 from forecasting.selection.auto import fit_auto
 from forecasting.selection.final_fit import fit_finally
@@ -91,7 +91,7 @@ def test_the_ridge_of_all_readings_has_the_judged_penalty_and_spread(twins: Twin
     solved = [Ridge(alpha=alpha).fit(*design(data.train)) for alpha in ALPHAS]
     chosen = ALPHAS[int(np.argmin([np.abs(one.predict(x) - y).mean() for one in solved]))]
     reference = Ridge(alpha=chosen).fit(*design(everything)).predict(x)
-    linear = ridge(Fit(data.train, data.valid, 24), everything)
+    linear = solve(everything, ridge(Fit(data.train, data.valid, 24)).penalty)
     batch = data.valid.batch(np.arange(len(data.valid)))
     ours = batch["past"].reshape(len(y), -1) @ linear.weights + batch["future"].reshape(len(y), -1) @ linear.ahead
     np.testing.assert_allclose(ours + linear.bias - batch["past"][:, -1:, 0], reference, atol=1e-4)

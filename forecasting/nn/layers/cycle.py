@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["KnownPast", "WithCycle", "WithoutCycle"]
+__all__ = ["CycleShift", "KnownPast"]
 
 
 @keras.saving.register_keras_serializable("gatecast")
@@ -37,34 +37,25 @@ class KnownPast(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("gatecast")
-class WithoutCycle(keras.layers.Layer):
-    """The context whose target, channel 0, has lost the cycle."""
+class CycleShift(keras.layers.Layer):
+    """Values whose channel 0 has a cycle more or, with a `sign` of -1, a cycle less.
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
+    That channel is the target of a context, or the location of the pairs (location, scale) of the steps ahead.
+    """
+
+    def __init__(self, sign: int, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.sign = sign
 
     def call(self, inputs: Any) -> Any:
-        """[(B, T, D), (B, T, 1)] to (B, T, D)."""
-        past, cycle = inputs
-        return ops.concatenate([past[..., :1] - cycle, past[..., 1:]], axis=-1)
+        """[(B, steps, channels), (B, steps, 1)] to (B, steps, channels)."""
+        values, cycle = inputs
+        return ops.concatenate([values[..., :1] + self.sign * cycle, values[..., 1:]], axis=-1)
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        """The shape of the context."""
+        """The shape of the values."""
         return tuple(input_shape[0])
 
-
-@keras.saving.register_keras_serializable("gatecast")
-class WithCycle(keras.layers.Layer):
-    """The pairs (location, scale) of the steps ahead whose locations have the cycle again."""
-
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype)
-
-    def call(self, inputs: Any) -> Any:
-        """[(B, H, 2), (B, H, 1)] to (B, H, 2)."""
-        loc_scale, cycle = inputs
-        return ops.concatenate([loc_scale[..., :1] + cycle, loc_scale[..., 1:]], axis=-1)
-
-    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        """The shape of `loc_scale`."""
-        return tuple(input_shape[0])
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {**super().get_config(), "sign": self.sign}

@@ -137,11 +137,10 @@ def runs(versions: pd.DataFrame) -> list[Choice]:
 
 def results(registry: Registry, run_id: str) -> Results | None:
     """What a run found; None where it left nothing; raises RegistryError, and it blocks."""
-    try:
-        outcome = json.loads(registry.runs.read_text(run_id, "outcome.json"))
-    except RegistryError:
-        registry.versions.jobs()  # where the registry is down, this says so
+    text = _read(registry, run_id, "outcome.json")
+    if text is None:
         return None
+    outcome = json.loads(text)
     board = outcome["leaderboard"]
     metrics = [name for name in board[0] if name not in ("model", "note")] if board else []
     known = {name: [row[name] for row in board if row.get(name) is not None] for name in metrics if name in _LOWER}
@@ -153,8 +152,13 @@ def results(registry: Registry, run_id: str) -> Results | None:
 
 def report_of(registry: Registry, run_id: str) -> str | None:
     """The report of a run as HTML; None where it left none; raises RegistryError, and it blocks."""
+    return _read(registry, run_id, "report.html")
+
+
+def _read(registry: Registry, run_id: str, name: str) -> str | None:
+    """A file of a run; None where there is none."""
     try:
-        return registry.runs.read_text(run_id, "report.html")
+        return registry.runs.read_text(run_id, name)
     except RegistryError:
         registry.versions.jobs()  # where the registry is down, this says so
         return None
