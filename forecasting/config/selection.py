@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from forecasting.config.chosen import AUTO, SHOWN, Chosen
 from forecasting.config.section import Section
 
 __all__ = ["BUDGETS", "Selection"]
@@ -22,3 +23,7 @@ class Selection(Section):
 
     minutes: float | None = Field(None, gt=0)
     """Minutes of such a machine, in place of `budget`."""
+
+    longest_context: Chosen = Field(AUTO, examples=[192], json_schema_extra=SHOWN)
+    """The most steps that a member may read; `auto`: three times the context where that is `auto`, too, and at most
+    512, or else the context."""

@@ -32,6 +32,7 @@ __all__ = [
     "fit_all",
     "map_of_target",
     "naive",
+    "relay",
     "ridge",
     "seasonal_naive",
     "solve",
@@ -162,7 +163,7 @@ def fit(
     of_target = linear.weights.shape[0] == linear.context
     features = _features_of_target(data.features, job.forecast.calibrate.by) if of_target else data.features
     if of_target:
-        held_out = _relay(data, features, linear.context, held_out)
+        held_out = relay(data, features, linear.context, held_out)
     spec = spec_for(job, name, features, data.scaler, context=linear.context, quantiles=(0.5,))
     model = to_onnx(linear, inputs=len(features.inputs), ahead=len(features.known_ahead))
     return assemble(directory, spec, Graphs(model), held_out, earlier=Earlier(count_of(spans), errors), origin=origin)
@@ -185,7 +186,7 @@ def _features_of_target(features: Features, group: str) -> Features:
     return Features(freq=features.freq, time_zone=features.time_zone, static=tuple(vocabulary), vocabulary=vocabulary)
 
 
-def _relay(data: Prepared, features: Features, context: int, windows: Windows) -> Windows:
+def relay(data: Prepared, features: Features, context: int, windows: Windows) -> Windows:
     """The same windows over a panel of other features and a longer context, padded where it starts too early."""
     panel = build(data.seen, features, data.scaler, context=context, every_row=True)
     rows = windows.rows(np.arange(len(windows)))

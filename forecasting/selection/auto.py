@@ -13,6 +13,7 @@ from forecasting.bundle.assemble import NONE_EARLIER, Earlier, assemble, spec_fo
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.spec import MemberSpec
 from forecasting.config.job import Job
+from forecasting.evaluation.baselines import relay
 from forecasting.evaluation.cross_conformal import lent_errors
 from forecasting.evaluation.earlier_spans import earlier_spans, with_earlier
 from forecasting.nn.exporters.ensemble import MemberGraph, combine
@@ -55,11 +56,14 @@ def fit_auto(
     forecasts = [watched.units(one.forecast) for one in found]
     weights = bagged(watched.y, forecasts, job.head.quantiles, watched.cutoffs)
     chosen = [(member, weight) for member, weight in zip(found, weights, strict=True) if weight > 0]
-    sizes = shapes(job, data.features, None)
+    context = max(job.window.context, *(member.context for member, _ in chosen))
+    sizes = shapes(job, data.features, None)._replace(context=context)
     parts = [MemberGraph(one.content, float(weight), one.context, one.channels, one.spread) for one, weight in chosen]
     members = tuple(_spec(one, float(weight)) for one, weight in chosen)
-    spec = spec_for(job, "auto", data.features, data.scaler, context=job.window.context)
-    held_out, earlier = _held_out(space, fold, chosen)
+    spec = spec_for(job, "auto", data.features, data.scaler, context=context)
+    held_out, earlier = _held_out(space, chosen)
+    if context > job.window.context:
+        held_out = relay(data, data.features, context, held_out)
     origin = origin_of(origin, job, fold, steps=sum(one.fit.steps for one in found if one.fit))
     bundle = assemble(
         work / "bundle",
@@ -89,9 +93,9 @@ def fit_stored(
     return fit_auto(data.table, data.job, data.folds[number], work, origin=origin, start=start)
 
 
-def _held_out(space: Space, fold: Fold, chosen: Sequence[tuple[Member, float]]) -> tuple[Windows, Earlier]:
+def _held_out(space: Space, chosen: Sequence[tuple[Member, float]]) -> tuple[Windows, Earlier]:
     """Windows to calibrate an ensemble on, and its errors on the first of them, which it was fitted on."""
-    job, data, watched, _, linear = space
+    job, data, watched, _, linear, fold = space
     spans = earlier_spans(data.valid, job.window, job.series.max_gap, fold.at(fold.fit_until))
     if not spans:
         return data.valid, NONE_EARLIER

@@ -42,8 +42,11 @@ class Rounds(NamedTuple):
     seconds: float  # that remain for the finalists
 
 
-def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
-    """The settings worth trying on that many training windows of this job, the most promising first."""
+def candidates(job: Job, season: int, windows: int, further: int | None = None) -> tuple[Setting, ...]:
+    """The settings worth trying on that many training windows of this job, the most promising first.
+
+    `further` is a context that is longer than the job's, if one is worth trying.
+    """
     longest = job.window.context
     short = short_context(job, season)
     units = 32 if windows < FEW_WINDOWS else 64
@@ -80,7 +83,9 @@ def candidates(job: Job, season: int, windows: int) -> tuple[Setting, ...]:
         stacked("stacked GRU, short, on a ridge", short, cell="gru", highway=short, **linear),
         stacked("stacked LSTM, short", short, cell="lstm", normalise="last"),
     ]
-    return tuple(one for one in listed if one.context == longest or short < longest)
+    if further is not None:
+        listed.append(segrnn("segrnn on a fixed ridge, further back", further, highway=further, **fixed))
+    return tuple(one for one in listed if one.context >= longest or short < longest)
 
 
 def short_context(job: Job, season: int) -> int:

@@ -16,15 +16,14 @@ from forecasting.bundle.spec import MemberFit, MemberSpec
 from forecasting.config.job import Job
 from forecasting.errors import TrainingError
 from forecasting.evaluation import baselines
-from forecasting.evaluation.baselines import Fit
 from forecasting.nn.exporters.ensemble import MemberGraph, combine, separated
-from forecasting.selection.members import Watched, ridge_member, watch
-from forecasting.selection.search import job_of, training_windows
+from forecasting.selection.linear_members import ridge_fit, ridge_member
+from forecasting.selection.members import Watched, training_windows, watch
+from forecasting.selection.search import job_of
 from forecasting.selection.weights import Further, resume, setting_of, unpack
-from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared, prepare
-from forecasting.series.windows import slide
+from forecasting.series.windows import Windows, slide
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training import final_fit
@@ -51,6 +50,7 @@ class _Spans(NamedTuple):
     everything: Prepared
     judged: Prepared
     watched: Watched
+    context: int  # of the ensemble
     older: dict[tuple[str, int], Further]  # where the fits of a warm ensemble began, by title and seed
 
 
@@ -70,13 +70,14 @@ def fit_finally(
     everything, watched = (prepare(table, job, one, learned=learned_by(twin)) for one in (fold, judged))
     older = unpack(open_bundle(start.bundle), start, work / "weights") if start.bundle else []
     begun = {(one.setting.title, one.fit.seed): one for one in older}
-    spans = _Spans(job, judged, end.to_pydatetime(), everything, watched, watch(watched), begun)
+    spans = _Spans(job, judged, end.to_pydatetime(), everything, watched, watch(watched), twin.spec.context, begun)
     members = twin.spec.members
     graphs = separated(read_graphs(twin.path).model, len(members))
     parts = [
         _again(spans, one, graph, work / str(n)) for n, (one, graph) in enumerate(zip(members, graphs, strict=True))
     ]
-    whole = combine(parts, shapes(job, everything.features, None), len(twin.spec.quantiles))
+    sizes = shapes(job, everything.features, None)._replace(context=twin.spec.context)
+    whole = combine(parts, sizes, len(twin.spec.quantiles))
     steps = sum(one.fit.steps for one in members if one.fit)
     bundle = write(
         work / "bundle",
@@ -122,14 +123,19 @@ def _again(spans: _Spans, member: MemberSpec, graph: bytes, place: Path) -> Memb
         return MemberGraph(_network(spans, member, member.fit, place), member.weight, member.context, inputs)
     if member.model == "ridge":
         return _ridge(spans, member)
-    return MemberGraph(graph, member.weight, spans.job.window.context, inputs)  # nothing of it was fitted
+    return MemberGraph(graph, member.weight, spans.context, inputs)  # nothing of it was fitted
+
+
+def _everything(spans: _Spans, context: int) -> Windows:
+    """The windows of all readings with this context."""
+    window = spans.job.window.model_copy(update={"context": context})
+    return slide(spans.everything.train.panel, window, max_gap=spans.job.series.max_gap)
 
 
 def _ridge(spans: _Spans, member: MemberSpec) -> MemberGraph:
-    season, quantiles = season_of(spans.job.series), spans.job.head.quantiles
-    before = baselines.ridge(Fit(spans.judged.train, spans.judged.valid, season))
-    judged = ridge_member(before, spans.judged, spans.watched, quantiles)
-    linear = baselines.solve(spans.everything.train, before.penalty)
+    before = baselines.ridge(ridge_fit(spans.job, spans.judged, spans.fold, member.context))
+    judged = ridge_member(before, spans.judged, spans.watched, spans.job.head.quantiles)
+    linear = baselines.solve(_everything(spans, member.context), before.penalty)
     ahead = len(spans.everything.features.known_ahead) if linear.ahead.size else 0
     content = baselines.to_onnx(linear, inputs=judged.channels, ahead=ahead)
     return MemberGraph(content, member.weight, judged.context, judged.channels, judged.spread)
@@ -140,8 +146,9 @@ def _network(spans: _Spans, member: MemberSpec, made: MemberFit, place: Path) ->
     job = job_of(spans.job, setting_of(member, made), made.planned, made.seed)
     keras.utils.clear_session()
     keras.utils.set_random_seed(made.seed)
-    everything = slide(spans.everything.train.panel, job.window, max_gap=job.series.max_gap)
-    train, valid = training_windows(job, spans.judged, spans.fold), spans.watched.reading(member.context)
+    everything = _everything(spans, member.context)
+    train = training_windows(job, spans.judged, spans.fold, member.context)
+    valid = spans.watched.reading(member.context)
     network = network_for(job, spans.everything.features)
     older = spans.older.get((member.title, made.seed))
     if older is None:

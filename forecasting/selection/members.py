@@ -7,20 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecasting.bundle.engine import Engine
 from forecasting.bundle.spec import MemberFit
-from forecasting.evaluation import baselines
-from forecasting.evaluation.baselines import Fit, Linear
+from forecasting.config.job import Job
 from forecasting.selection.greedy import loss
-from forecasting.selection.theta import SMOOTHINGS, theta
+from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared
 from forecasting.series.scaling import Scaler
-from forecasting.series.windows import Windows, at_rows, evenly
+from forecasting.series.windows import Windows, at_rows, evenly, slide
 
-__all__ = ["Member", "Watched", "linear_members", "ridge_member", "watch"]
+__all__ = ["Member", "Watched", "training_windows", "watch"]
 
 MOST_WATCHED = 2_000  # validation windows that the choice is made on, evenly spread
-BLOCK = 512
 
 
 class Watched(NamedTuple):
@@ -41,6 +38,16 @@ class Watched(NamedTuple):
         """The weighted quantile loss of forecasts (B, H, Q) of the scaled space, in units of the target."""
         return loss(self.y, self.units(scaled), quantiles)
 
+    def mae(self, scaled: np.ndarray) -> float:
+        """The mean absolute error of point forecasts (B, H) of the scaled space, in units of the target."""
+        return float(np.nanmean(np.abs(self.y - self.units(scaled[..., None])[..., 0])))
+
+    @property
+    def reach(self) -> int:
+        """The most steps of its own series that every validation window has up to its cutoff."""
+        rows, panel = self.windows.rows(np.arange(len(self.windows))), self.windows.panel
+        return int((rows - panel.offsets[panel.series_of(rows)] + 1).min())
+
     @property
     def cutoffs(self) -> np.ndarray:
         """When each of them was forecast (B,), as whole numbers."""
@@ -48,7 +55,7 @@ class Watched(NamedTuple):
         return stamps.astype(np.int64)
 
     def reading(self, context: int) -> Windows:
-        """The same windows with a shorter context."""
+        """The same windows with another context, at most `reach`."""
         rows = self.windows.rows(self.indices)
         return at_rows(self.windows.panel, rows, context=context, horizon=self.windows.horizon)
 
@@ -80,62 +87,7 @@ def watch(data: Prepared) -> Watched:
     return watched._replace(y=watched.units(valid.targets(indices)[..., None])[..., 0])
 
 
-def ridge_member(linear: Linear, data: Prepared, watched: Watched, quantiles: tuple[float, ...]) -> Member:
-    """The ridge, with the quantiles of its own validation residuals at each step."""
-    return _member("ridge", "ridge", linear, data, watched, quantiles)
-
-
-def linear_members(
-    ridge: Member, data: Prepared, watched: Watched, season: int, quantiles: tuple[float, ...]
-) -> list[Member]:
-    """The ridge, then seasonal naive and theta, each with the quantiles of its own validation residuals."""
-    fit = Fit(data.train, data.valid, season)
-    context, horizon = data.train.context, data.train.horizon
-    found = [ridge]
-    if season <= context:
-        found.append(
-            _member("seasonal_naive", "seasonal naive", baselines.seasonal_naive(fit), data, watched, quantiles)
-        )
-    maps = [(smoothing, theta(context, horizon, season, smoothing)) for smoothing in SMOOTHINGS]
-    thetas = [
-        _member("theta", f"theta, smoothing {smoothing:g}", baselines.map_of_target(weights), data, watched, quantiles)
-        for smoothing, weights in maps
-    ]
-    return [*found, min(thetas, key=lambda one: watched.wql(one.forecast, quantiles))]
-
-
-def _member(
-    family: str, title: str, linear: Linear, data: Prepared, watched: Watched, quantiles: tuple[float, ...]
-) -> Member:
-    features = data.features
-    channels = linear.weights.shape[0] // linear.context
-    content = baselines.to_onnx(linear, inputs=channels, ahead=len(features.known_ahead) if linear.ahead.size else 0)
-    points = _points(content, watched.reading(linear.context), channels)  # (B, H)
-    residuals = watched.windows.targets(watched.indices) - points
-    forecast = points[..., None] + _held_out_spread(residuals, quantiles)
-    return Member(family, title, content, linear.context, channels, _spread(residuals, quantiles), forecast)
-
-
-def _points(content: bytes, windows: Windows, channels: int) -> np.ndarray:
-    engine, found = Engine(content, threads=1), []
-    for indices in windows.batches(BLOCK):
-        batch = windows.batch(indices)
-        batch["past"] = np.ascontiguousarray(batch["past"][..., :channels])
-        found.append(engine.run(batch)["quantiles"][..., 0])
-    return np.concatenate(found)
-
-
-def _spread(residuals: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
-    """The quantiles (H, Q) of residuals (B, H), NaN where missing; none at the median, which stays where it is."""
-    found = np.nanquantile(residuals, quantiles, axis=0).T
-    around: np.ndarray = np.nan_to_num(found - np.nanmedian(residuals, axis=0)[:, None])
-    return around
-
-
-def _held_out_spread(residuals: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
-    """The spread (B, H, Q) of each window from the other half of the windows: its own residual has no part in it."""
-    half = len(residuals) // 2
-    if not half:
-        return np.broadcast_to(_spread(residuals, quantiles), (*residuals.shape, len(quantiles)))
-    early, late = _spread(residuals[:half], quantiles), _spread(residuals[half:], quantiles)
-    return np.where(np.arange(len(residuals))[:, None, None] < half, late, early)
+def training_windows(job: Job, data: Prepared, fold: Fold, context: int) -> Windows:
+    """The training windows with this context, which may be another than that of `data`."""
+    panel, window = data.train.panel, job.window.model_copy(update={"context": context})
+    return slide(panel, window, max_gap=job.series.max_gap, end=panel.rows_at(fold.at(fold.fit_until)))

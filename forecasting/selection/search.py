@@ -15,13 +15,12 @@ from forecasting.bundle.spec import MemberFit
 from forecasting.config.job import Job
 from forecasting.runtime.files import replace_folder
 from forecasting.selection.candidates import FINALISTS, Setting, candidates, rounds, steps_within
-from forecasting.selection.members import Member
+from forecasting.selection.members import Member, training_windows
 from forecasting.selection.space import Space
 from forecasting.selection.weights import Further, resume
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
-from forecasting.series.prepare import Prepared
-from forecasting.series.windows import Windows, slide
+from forecasting.series.windows import Windows
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.export import save_network
 from forecasting.training.fit import export_graphs, network_for
@@ -29,7 +28,7 @@ from forecasting.training.loop import learn_best
 from forecasting.training.plan import plan
 from forecasting.training.ridge_start import start_as_ridge
 
-__all__ = ["go_on", "job_of", "search", "train_candidate", "training_windows"]
+__all__ = ["go_on", "job_of", "search", "train_candidate"]
 
 BLOCK = 512
 
@@ -41,7 +40,7 @@ def search(space: Space, fold: Fold, work: Path) -> list[Member]:
     """
     job, windows = space.job, len(space.data.train)
     batch = plan(job.train, windows).batch_size
-    planned = rounds(job, candidates(job, season_of(job.series), windows), batch)
+    planned = rounds(job, candidates(job, season_of(job.series), windows, space.longer), batch)
 
     def trained(candidate: Setting, steps: int, seed: int) -> Member:
         place = work / f"{candidate.title.replace(' ', '-').replace(',', '')}-{steps}-{seed}"
@@ -102,17 +101,11 @@ def job_of(job: Job, candidate: Setting, steps: int, seed: int) -> Job:
     return job.model_copy(update={"model": candidate.model, "train": train, "window": window})
 
 
-def training_windows(job: Job, data: Prepared, fold: Fold) -> Windows:
-    """The training windows of this job, whose context may be shorter than that of `data`."""
-    panel = data.train.panel
-    return slide(panel, job.window, max_gap=job.series.max_gap, end=panel.rows_at(fold.at(fold.fit_until)))
-
-
 def _train(space: Space, fold: Fold, job: Job, record: Path, title: str, older: Further | None) -> None:
     begin = time.perf_counter()
     keras.utils.clear_session()
     keras.utils.set_random_seed(job.train.seed)
-    train = training_windows(job, space.data, fold)
+    train = training_windows(job, space.data, fold, job.window.context)
     valid = space.watched.reading(job.window.context)
     network = network_for(job, space.data.features)
     if older is None:

@@ -11,9 +11,16 @@ from forecasting.bundle.artifact import Bundle
 from forecasting.columns import Y
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
-from forecasting.evaluation.baselines import Fit, Linear
+from forecasting.evaluation.baselines import Linear
 from forecasting.selection.greedy import loss
-from forecasting.selection.members import Member, Watched, linear_members, ridge_member, watch
+from forecasting.selection.linear_members import (
+    contexts_of,
+    ridge_fit,
+    ridge_member,
+    seasonal_naive_member,
+    theta_member,
+)
+from forecasting.selection.members import Member, Watched, training_windows, watch
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold, past
 from forecasting.series.prepare import Learned, Prepared, prepare
@@ -33,15 +40,33 @@ class Space(NamedTuple):
     watched: Watched
     ridge: Member
     fitted: Linear  # that ridge
+    fold: Fold
 
     @property
     def forecast(self) -> np.ndarray:
         """What the ridge forecasts of the watched windows (B, H, Q), in units of the target."""
         return self.watched.units(self.ridge.forecast)
 
+    @property
+    def longer(self) -> int | None:
+        """A context of twice the job's, if members may read so much and half of the training windows have it."""
+        job, data, watched = self.job, self.data, self.watched
+        for context in contexts_of(job, watched)[1:2]:
+            if 2 * len(training_windows(job, data, self.fold, context)) >= len(data.train):
+                return context
+        return None
+
     def linear(self) -> list[Member]:
-        """The ridge, seasonal naive, and theta."""
-        return linear_members(self.ridge, self.data, self.watched, season_of(self.job.series), self.job.head.quantiles)
+        """The ridge, one with the longer context, seasonal naive, and theta."""
+        job, data, watched, quantiles = self.job, self.data, self.watched, self.job.head.quantiles
+        season, contexts = season_of(job.series), contexts_of(job, watched)
+        found = [self.ridge]
+        if self.longer is not None:
+            further = baselines.ridge(ridge_fit(job, data, self.fold, self.longer))
+            found.append(ridge_member(further, data, watched, quantiles))
+        if season <= contexts[-1]:
+            found.append(seasonal_naive_member(data, watched, season, quantiles))
+        return [*found, theta_member(contexts, data, watched, season, quantiles)]
 
 
 def choose_space(table: pd.DataFrame, job: Job, fold: Fold) -> Space:
@@ -78,5 +103,5 @@ def is_lasting(watched: Watched, plain: np.ndarray, logged: np.ndarray, quantile
 def _space(table: pd.DataFrame, job: Job, fold: Fold, learned: Learned | None = None) -> Space:
     data = prepare(table, job, fold, learned=learned)
     watched = watch(data)
-    linear = baselines.ridge(Fit(data.train, data.valid, season_of(job.series)))
-    return Space(job, data, watched, ridge_member(linear, data, watched, job.head.quantiles), linear)
+    linear = baselines.ridge(ridge_fit(job, data, fold, job.window.context))
+    return Space(job, data, watched, ridge_member(linear, data, watched, job.head.quantiles), linear, fold)

@@ -21,6 +21,7 @@ HORIZONS: Final = 30  # that the rolling origins cover
 SHARE: Final = 5  # or a fifth of the longest history
 MOST_WINDOWS: Final = 100
 LEAST_CONTEXT, MOST_CONTEXT = 32, 512
+TIMES: Final = 3  # the context: what a member of an ensemble may read
 LONG_CONTEXT: Final = 128  # of a history that is twelve times as long
 _DAY: Final = pd.Timedelta(days=1)
 
@@ -65,10 +66,11 @@ def _with_windows(job: Job, known: pd.DataFrame, lengths: pd.Series) -> Job:
     if job.model.name == "auto" and "calendar" not in series.model_fields_set:
         chosen["calendar"] = _calendar(series.freq, known)
     season = chosen.get("season") or series.season or 1
-    context = job.window.context
+    context, longest = job.window.context, job.selection.longest_context
     if context == AUTO:
         context = _context(job, season, lengths)
-    return _updated(job, series=chosen, window={"context": context})
+        longest = longest or min(TIMES * context, MOST_CONTEXT)
+    return _updated(job, series=chosen, window={"context": context}, selection={"longest_context": longest})
 
 
 def _context(job: Job, season: int, lengths: pd.Series) -> int:

@@ -82,8 +82,11 @@ def _other_network(bundle: Bundle, job: Job) -> list[str]:
         "head.quantiles": (quantiles if job.symbolic else spec.quantiles, quantiles),
         **{f"series.{name}": (getattr(spec.series, name), getattr(job.series, name)) for name in _READ},
     }
-    if spec.model == job.model.name == "auto" and "transform" not in job.series.model_fields_set:
-        del pairs["series.transform"]  # `auto` chose it
+    if spec.model == job.model.name == "auto":
+        if "transform" not in job.series.model_fields_set:
+            del pairs["series.transform"]  # `auto` chose it
+        if job.window.context <= spec.context <= job.selection.longest_context:
+            del pairs["window.context"]  # that of the member which reads the furthest back
     if spec.model == job.model.name:
         pairs |= _params(bundle.manifest.origin.params, cast(Network, job.model.params))
     return [f"its {name} is {its}, the job's is {ours}" for name, (its, ours) in pairs.items() if its != ours]

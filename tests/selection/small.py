@@ -31,7 +31,7 @@ def made() -> tuple[Job, pd.DataFrame, Fold]:
                 "series": {"freq": "h", "calendar": ["hour"]},
                 "window": {"context": 24, "horizon": 6},
                 "model": "auto",
-                "selection": {"minutes": 0.01},
+                "selection": {"minutes": 0.01, "longest_context": 72},
                 "backtest": {"windows": 10, "step": 5},
             }
         ),

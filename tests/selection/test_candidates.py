@@ -15,3 +15,12 @@ def test_a_fitted_line_learns_on_where_there_are_many_windows(windows: int, star
     titles = [one.title for one in listed]
     assert len(set(titles)) == len(titles)
     assert set(titles) == {one.title for one in candidates(job, 24, 5_000)}
+
+
+def test_a_network_reads_further_back_where_that_is_worth_trying() -> None:
+    """It comes last, with a ridge over all that it reads; otherwise no candidate reads more than the job does."""
+    job, _, _ = made()
+    listed, usual = candidates(job, 24, 1_000, 48), candidates(job, 24, 1_000)
+    assert listed[:-1] == usual
+    assert (listed[-1].context, listed[-1].model.params.highway) == (48, 48)
+    assert max(one.context for one in usual) == job.window.context

@@ -14,6 +14,7 @@ from forecasting.evaluation.baselines import ALPHAS, Fit, ridge, solve
 from forecasting.nn.exporters.ensemble import separated
 from forecasting.selection.auto import fit_auto
 from forecasting.selection.final_fit import fit_finally
+from forecasting.selection.members import watch
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import Learned, prepare
 from tests.selection.small import made
@@ -45,7 +46,7 @@ def twins(short: None, tmp_path_factory: pytest.TempPathFactory) -> Twins:
 
 def forecasts(bundle: Bundle, twins: Twins) -> dict[str, np.ndarray]:
     """What every member says (B, H, Q) about the validation windows, scaled."""
-    windows = prepare(twins.table, twins.job, twins.fold).valid
+    windows = watch(prepare(twins.table, twins.job, twins.fold)).reading(bundle.spec.context)
     batch = windows.batch(np.arange(len(windows)))
     graphs = separated(read_graphs(bundle.path).model, len(bundle.spec.members))
     return {
@@ -68,17 +69,20 @@ def test_fitted_members_change_and_fixed_maps_stay(twins: Twins) -> None:
     """The ridge and the networks have seen more readings; seasonal naive and theta learn nothing from them."""
     before, after = forecasts(twins.judged, twins), forecasts(twins.last, twins)
     kinds = {one.title: one.model for one in twins.last.spec.members}
+    assert {"ridge", "ridge, context 48"} <= set(kinds)
     assert {"ridge", "seasonal_naive", "theta", "segrnn"} <= set(kinds.values())
     stays = {title for title in kinds if np.array_equal(before[title], after[title])}
     assert {kinds[title] for title in stays} == {"seasonal_naive", "theta"}
 
 
-def test_the_ridge_of_all_readings_has_the_judged_penalty_and_spread(twins: Twins) -> None:
+@pytest.mark.parametrize(("title", "context"), [("ridge", 24), ("ridge, context 48", 48)])
+def test_a_ridge_of_all_readings_has_the_judged_penalty_and_spread(title: str, context: int, twins: Twins) -> None:
     """As scikit-learn fits it to every window, with the penalty that the validation windows chose."""
-    data = prepare(twins.table, twins.job, twins.fold)
+    job = twins.job.model_copy(update={"window": twins.job.window.model_copy(update={"context": context})})
+    data = prepare(twins.table, job, twins.fold)
     end = twins.table["ds"].max()
     learned = Learned(data.features, data.scaler, data.layout)
-    everything = prepare(twins.table, twins.job, Fold(end, end, twins.fold.cutoffs), learned=learned).train
+    everything = prepare(twins.table, job, Fold(end, end, twins.fold.cutoffs), learned=learned).train
 
     def design(windows: object) -> tuple[np.ndarray, np.ndarray]:
         indices = np.arange(len(windows))  # type: ignore[arg-type]
@@ -96,6 +100,6 @@ def test_the_ridge_of_all_readings_has_the_judged_penalty_and_spread(twins: Twin
     ours = batch["past"].reshape(len(y), -1) @ linear.weights + batch["future"].reshape(len(y), -1) @ linear.ahead
     np.testing.assert_allclose(ours + linear.bias - batch["past"][:, -1:, 0], reference, atol=1e-4)
 
-    before, after = forecasts(twins.judged, twins)["ridge"], forecasts(twins.last, twins)["ridge"]
+    before, after = forecasts(twins.judged, twins)[title], forecasts(twins.last, twins)[title]
     np.testing.assert_allclose(after[..., 1] - batch["past"][:, -1:, 0], reference, atol=1e-4)
     np.testing.assert_allclose(np.diff(after, axis=-1), np.diff(before, axis=-1), atol=1e-5)

@@ -17,6 +17,7 @@ from forecasting.errors import TrainingError
 from forecasting.nn.exporters.ensemble import separated
 from forecasting.selection.auto import fit_auto
 from forecasting.selection.final_fit import fit_finally
+from forecasting.selection.members import watch
 from forecasting.selection.weights import unpack
 from forecasting.series.folds import Fold, folds, past
 from forecasting.series.prepare import Learned, prepare
@@ -65,7 +66,7 @@ def warm(world: World, work: Path, init: str = "champion", **train: Any) -> Bund
 def networks(bundle: Bundle, world: World) -> dict[str, np.ndarray]:
     """What every network says (B, H, Q) about the champion's inputs, scaled."""
     learned = Learned(world.champion.spec.features, world.champion.spec.scaler, None)
-    windows = prepare(world.table, world.job, world.fold, learned=learned).valid
+    windows = watch(prepare(world.table, world.job, world.fold, learned=learned)).reading(bundle.spec.context)
     batch = windows.batch(np.arange(len(windows)))
     graphs = separated(read_graphs(bundle.path).model, len(bundle.spec.members))
     return {
@@ -86,7 +87,11 @@ def test_every_network_is_kept_and_no_linear_map(world: World) -> None:
     expected = [f"{place}.keras" for place, one in enumerate(world.champion.spec.members) if one.fit is not None]
     assert sorted(weights(world.champion)) == expected
     assert 0 < len(expected) < len(world.champion.spec.members)
-    assert objections(world.champion, world.job, [world.fold], past(world.table, world.fold.fit_until)) == []
+    known = past(world.table, world.fold.fit_until)
+    assert world.champion.spec.context > world.job.window.context
+    assert objections(world.champion, world.job, [world.fold], known) == []
+    longer = world.job.model_copy(update={"window": world.job.window.model_copy(update={"context": 99})})
+    assert any("window.context" in one for one in objections(world.champion, longer, [world.fold], known))
 
 
 def test_networks_that_learn_nothing_are_the_champions(world: World, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_context_and_calendar_follow_frequency_and_length(
     resolved = resolve(job_of(freq, horizon), table(length, freq, period))
     assert (resolved.series.season, resolved.series.calendar) == (period, calendar)
     assert resolved.window.context == pytest.approx(context, abs=40 if length == 400 and freq == "h" else 0)
+    assert resolved.selection.longest_context == min(3 * resolved.window.context, 512)
 
 
 def test_origins_cover_thirty_horizons_or_a_fifth_of_the_history() -> None:
