@@ -16,27 +16,27 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.defaults.intervals import renewed, split_conformal
 from benchmarks.defaults.sets import SETS
 from benchmarks.harness.command_line import one_of, parser, publish
 from benchmarks.harness.homes import data_folder
 from benchmarks.harness.memory import peak_of_children_mb
-from forecasting.bundle.artifact import Origin, open_bundle, read_spec
-from forecasting.bundle.assemble import recalibrate
+from forecasting.bundle.artifact import Origin, read_spec
 from forecasting.config.job import Job, parse_job
 from forecasting.evaluation import metrics
-from forecasting.evaluation.backtest import backtester
 from forecasting.evaluation.judging import Candidate, Judgment, fit_baselines, judge_challenger
 from forecasting.evaluation.rivals import RIVALS, backtest_rivals
 from forecasting.runtime import child
 from forecasting.series.clean import clean
 from forecasting.series.defaults import resolve
-from forecasting.series.folds import folds, past
+from forecasting.series.folds import folds
 
 TEST: Final = 0.15
 MOST_ORIGINS: Final = 100
@@ -63,12 +63,14 @@ def measure(name: str, budget: str, *, rivals: bool, earlier: bool) -> dict[str,
     begin = time.perf_counter()
     job, table = prepared(name, budget, earlier=earlier)
     with tempfile.TemporaryDirectory() as scratch:
-        judgment, bundle = judged(job, table, Path(scratch))
-        members = read_spec(bundle).members
+        judgment, bundles = judged(job, table, Path(scratch))
+        members, found = read_spec(bundles["auto"]).members, standing(judgment)
         seconds = time.perf_counter() - begin
-        split = split_conformal(job, table, bundle, Path(scratch) / "split")
-    found = {
-        **standing(judgment),
+        intervals = {
+            **split_conformal(job, table, bundles["auto"], Path(scratch) / "split"),
+            **renewed(job, table, bundles[found["live"]], Path(scratch) / "renewed"),
+        }
+    found |= {
         "networks": sum(one.weight for one in members if one.model not in LINEAR),
         "members": {one.title: one.weight for one in members},
         "context": job.window.context,
@@ -77,7 +79,7 @@ def measure(name: str, budget: str, *, rivals: bool, earlier: bool) -> dict[str,
         "origins": job.backtest.windows,
         "seconds": seconds,
         "peak_mb": peak_of_children_mb(),
-        **split,
+        **intervals,
         **(best_rival(job, table) if rivals else {}),
     }
     print(line(name, found), file=sys.stderr, flush=True)
@@ -101,16 +103,6 @@ def standing(judgment: Judgment) -> dict[str, Any]:
     }
 
 
-def split_conformal(job: Job, table: pd.DataFrame, bundle: Path, directory: Path) -> dict[str, float]:
-    """How `auto` would do with the residuals of the validation span alone."""
-    plan = folds(table, job)
-    known, since = past(table, plan[0].at(plan[0].seen_until)), plan[0].at(plan[0].fit_until)
-    made = recalibrate(open_bundle(bundle), known, since, directory, min_observed=job.window.min_observed)
-    scored = backtester(table, job, plan)((made,), "auto").scored
-    row = metrics.table([scored], "model").iloc[0]
-    return {"split_wql": float(row["wql"]), "split_coverage": float(row["coverage"])}
-
-
 def best_rival(job: Job, table: pd.DataFrame) -> dict[str, Any]:
     """The least error of the rivals in hindsight, by either metric."""
     scored = backtest_rivals(RIVALS, table, job, folds(table, job))
@@ -129,7 +121,8 @@ def line(name: str, found: dict[str, Any]) -> str:
     return (
         f"{name:14} {found['live']:15} auto {found['auto_wql']:.4f}  {found['best_baseline_name']}"
         f" {found['best_baseline']:.4f}  ratio {found['auto_wql'] / found['best_baseline']:.3f}{rival}"
-        f"  coverage {found['auto_coverage']:.2f} (split {found['split_coverage']:.2f})"
+        f"  coverage {found['coverage']:.2f} (auto {found['auto_coverage']:.2f}, split {found['split_coverage']:.2f},"
+        f" renewed {found['renewed_coverage']:.2f})"
         f"  networks {found['networks']:.0%}  {found['seconds']:.0f} s"
     )
 
@@ -160,12 +153,14 @@ def prepared(name: str, budget: str, *, earlier: bool = False) -> tuple[Job, pd.
     return resolve(job, table), table
 
 
-def judged(job: Job, table: pd.DataFrame, work: Path) -> tuple[Judgment, Path]:
-    """The verdict on `auto`, with all baselines on the same origins, and the bundle that was judged."""
+def judged(job: Job, table: pd.DataFrame, work: Path) -> tuple[Judgment, dict[str, Path]]:
+    """The verdict on `auto`, with all baselines on the same origins, and the bundles that were judged, by name."""
     plan = folds(table, job)
     fitted = child.call("forecasting.selection.auto:fit_auto", table, job, plan[0], work / "auto", origin=Origin())
     rivals = fit_baselines(table, job, plan, work / "baselines", origin=Origin())
-    return judge_challenger(table, job, plan, Candidate("auto", (fitted.bundle,)), rivals, None), fitted.bundle
+    auto = Candidate("auto", (fitted.bundle,))
+    bundles = {one.name: one.bundles[0] for one in (auto, *rivals)}
+    return judge_challenger(table, job, plan, auto, rivals, None), bundles
 
 
 def summary(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -177,7 +172,8 @@ def summary(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "of": len(sets),
         "geomean_vs_baseline": geomean(baseline),
         "worst": float(baseline.max()),
-        "covered": float(np.mean([0.75 <= one["coverage"] <= 0.85 for one in sets])),
+        "covered": covered(sets, "coverage"),
+        "covered_renewed": covered(sets, "renewed_coverage"),
         "networks": float(np.mean([one["promoted"] and one["networks"] >= 0.5 for one in sets])),
         "median_seconds": float(np.median([one["seconds"] for one in sets])),
     }
@@ -190,6 +186,11 @@ def summary(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "geomean_mae_vs_rival": geomean(np.array([one["mae"] / one["best_rival_mae"] for one in beside])),
         }
     return found
+
+
+def covered(sets: Sequence[dict[str, Any]], key: str) -> float:
+    """The share of sets whose 80 % intervals hold 75 to 85 % of the actuals."""
+    return float(np.mean([0.75 <= one[key] <= 0.85 for one in sets]))
 
 
 def geomean(ratios: np.ndarray) -> float:
