@@ -32,7 +32,7 @@ from forecasting.bundle.artifact import Origin, read_spec
 from forecasting.config.job import Job, parse_job
 from forecasting.evaluation import metrics
 from forecasting.evaluation.judging import Candidate, Judgment, fit_baselines, judge_challenger
-from forecasting.evaluation.rivals import RIVALS, backtest_rivals
+from forecasting.evaluation.rivals import LEAKY, RIVALS, backtest_rivals
 from forecasting.runtime import child
 from forecasting.series.clean import clean
 from forecasting.series.defaults import resolve
@@ -105,7 +105,8 @@ def standing(judgment: Judgment) -> dict[str, Any]:
 
 def best_rival(job: Job, table: pd.DataFrame) -> dict[str, Any]:
     """The least error of the rivals in hindsight, by either metric."""
-    scored = backtest_rivals(RIVALS, table, job, folds(table, job))
+    fair = [name for name in RIVALS if name not in LEAKY]
+    scored = backtest_rivals(fair, table, job, folds(table, job))
     board = metrics.table([one.scored for one in scored], "model").set_index("model")
     return {
         "best_rival": float(board["wql"].min()),

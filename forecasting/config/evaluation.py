@@ -24,7 +24,7 @@ def _band(band: tuple[float, float]) -> tuple[float, float]:
     return band
 
 
-Rival: TypeAlias = Literal["theta", "ets", "mstl", "lightgbm"]
+Rival: TypeAlias = Literal["theta", "ets", "mstl", "lightgbm", "fracast"]
 
 
 class Backtest(Section):
@@ -40,7 +40,7 @@ class Backtest(Section):
 
     rivals: tuple[Rival, ...] = ()
     """[Methods of other packages](baselines.md#rivals) on the same cutoffs, which cannot go live. They need the extra
-    `rivals`."""
+    `rivals`, and `fracast` the package of that name."""
 
     cutoffs: Literal["calendar", "each"] = "calendar"
     """`calendar`: all series are judged at the same stamps; `each`: every series at its own, counted back from its own

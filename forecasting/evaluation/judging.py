@@ -21,6 +21,7 @@ from forecasting.evaluation.cross_conformal import lent_errors
 from forecasting.evaluation.earlier_spans import EarlierSpan, count_of, earlier_spans, thinned, with_earlier
 from forecasting.evaluation.gate import Backtested, Verdict, best_baseline, judge
 from forecasting.evaluation.problem import problem_of
+from forecasting.evaluation.rivals import LEAKY
 from forecasting.series.folds import Fold, past
 from forecasting.series.windows import Windows, slide
 
@@ -73,10 +74,16 @@ class Judgment(NamedTuple):
 
 def noted(leaderboard: pd.DataFrame, backtests: Sequence[Backtested]) -> pd.DataFrame:
     """A leaderboard of these backtests with a column `note` where a model, having no bundle, cannot go live."""
-    notes = {one.name: "" if one.weights else "cannot go live" for one in backtests}
+    notes = {one.name: _note(one) for one in backtests}
     if not any(notes.values()):
         return leaderboard
     return leaderboard.assign(note=leaderboard[MODEL].map(notes))
+
+
+def _note(one: Backtested) -> str:
+    if one.weights:
+        return ""
+    return "cannot go live, may have seen these readings" if one.name in LEAKY else "cannot go live"
 
 
 def fit_baselines(

@@ -13,7 +13,7 @@ import pandas as pd
 from forecasting.columns import DS, UNIQUE_ID, Y
 from forecasting.config.job import Job
 from forecasting.errors import ConfigError
-from forecasting.evaluation import boosting
+from forecasting.evaluation import boosting, zero_shot
 from forecasting.evaluation.backtest import Origins, find_origins, scored_as
 from forecasting.evaluation.gate import Backtested
 from forecasting.series.calendar import season_of
@@ -21,7 +21,7 @@ from forecasting.series.clean import regular_grid
 from forecasting.series.folds import Fold
 from forecasting.series.moments import stamps_of
 
-__all__ = ["RIVALS", "backtest_rivals", "cannot_serve"]
+__all__ = ["LEAKY", "RIVALS", "backtest_rivals", "cannot_serve"]
 
 MOST: Final = 2000  # readings that a classical method is fitted on, the last ones
 _LONGEST_SEASON: Final = 60  # of exponential smoothing, which estimates a state for every step of it: minutes for 288
@@ -49,22 +49,28 @@ def mstl(season: int) -> Any:
 
 
 _CLASSICAL: Final[dict[str, Callable[[int], Any]]] = {"theta": theta, "ets": ets, "mstl": mstl}
-RIVALS: Final = (*_CLASSICAL, "lightgbm")
-_PACKAGES: Final = {**dict.fromkeys(_CLASSICAL, ("statsforecast",)), "lightgbm": ("mlforecast", "lightgbm")}
+LEAKY: Final = ("fracast",)  # trained on public data, which may hold the very readings that it is judged on
+RIVALS: Final = (*_CLASSICAL, "lightgbm", *LEAKY)
+_PACKAGES: Final = {
+    **dict.fromkeys(_CLASSICAL, ("statsforecast",)),
+    "lightgbm": ("mlforecast", "lightgbm"),
+    "fracast": ("fracast",),
+}
 
 
 def backtest_rivals(names: Sequence[str], table: pd.DataFrame, job: Job, folds: Sequence[Fold]) -> list[Backtested]:
     """Backtest the named rivals on the cutoffs of a clean table; raises ConfigError where a package is missing."""
     missing = sorted({package for name in names for package in _PACKAGES[name] if find_spec(package) is None})
     if missing:
-        raise ConfigError(f"backtest.rivals needs {', '.join(missing)}: install gatecast[rivals], or leave rivals out")
+        extra = "gatecast[rivals]" if set(missing) != {"fracast"} else "fracast"
+        raise ConfigError(f"backtest.rivals needs {', '.join(missing)}: install {extra}, or leave rivals out")
     if not names:
         return []
     origins = find_origins(table, job, folds)
     grid = regular_grid(table, job.series.model_copy(update={"gaps": "fill"}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of methods that do without a season, or stop before they have converged
-        return [cannot_serve(origins, _forecasts(name, grid, job, origins), name, job) for name in names]
+        return [cannot_serve(origins, _forecasts(name, table, grid, job, origins), name, job) for name in names]
 
 
 def cannot_serve(origins: Origins, values: np.ndarray, name: str, job: Job) -> Backtested:
@@ -74,7 +80,9 @@ def cannot_serve(origins: Origins, values: np.ndarray, name: str, job: Job) -> B
     return Backtested(name, scored, latency_ms=float("nan"), size_mb=float("nan"), weights="")
 
 
-def _forecasts(name: str, grid: pd.DataFrame, job: Job, origins: Origins) -> np.ndarray:
+def _forecasts(name: str, table: pd.DataFrame, grid: pd.DataFrame, job: Job, origins: Origins) -> np.ndarray:
+    if name == "fracast":
+        return zero_shot.fracast(regular_grid(table, job.series.model_copy(update={"gaps": "mask"})), origins)
     if name == "lightgbm":
         return boosting.forecasts(grid, job, origins)
     return _classical(_CLASSICAL[name], grid, job, origins)

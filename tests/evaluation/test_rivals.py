@@ -1,6 +1,7 @@
 """Rivals and tables of others on the same cutoffs: as good as their packages make them, blind, and never live."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from forecasting.evaluation import rivals
 from forecasting.evaluation.backtest import Origins, find_origins, scored_as
 from forecasting.evaluation.external import backtest_file
 from forecasting.evaluation.gate import Backtested
-from forecasting.evaluation.judging import Candidate, fit_baselines, judge_challenger
+from forecasting.evaluation.judging import Candidate, fit_baselines, judge_challenger, noted
 from forecasting.evaluation.metrics import METRICS, value
 from forecasting.evaluation.problem import problem_of
-from forecasting.evaluation.rivals import RIVALS, backtest_rivals
+from forecasting.evaluation.rivals import LEAKY, RIVALS, backtest_rivals
+from forecasting.evaluation.zero_shot import between
 from forecasting.series.folds import Fold, folds
 
 World = tuple[pd.DataFrame, Job, tuple[Fold, ...]]
@@ -44,8 +46,12 @@ def world(make_table: Callable[..., pd.DataFrame], make_job: Callable[..., Job])
     return table, job, folds(table, job)
 
 
-@installed
-@pytest.mark.parametrize("name", RIVALS)
+zero_shot = pytest.mark.skipif(find_spec("fracast") is None, reason="install fracast to judge it")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=zero_shot if name in LEAKY else installed) for name in RIVALS]
+)
 def test_a_rival_knows_the_season_and_nothing_of_the_future(name: str, world: World) -> None:
     """Far better than naive; other readings after the own first cutoff of each series change no forecast from it."""
     table, job, cut = world
@@ -85,6 +91,41 @@ def test_a_classical_rival_is_that_of_its_package(name: str, model: str, world: 
     np.testing.assert_allclose(made[0.9], expected["hi-80"], rtol=1e-2)
 
 
+@zero_shot
+def test_fracast_reads_gaps_as_gaps_and_gives_its_own_deciles(world: World) -> None:
+    """As its package does with the whole history, NaN where nothing was read."""
+    from fracast import FracastModel
+
+    table, job, cut = world
+    (found,) = backtest_rivals(["fracast"], table, job, cut)
+    last = found.scored.cutoff[found.scored.unique_id == "b"].max()
+    y = table[(table["unique_id"] == "b") & (table["ds"] <= last)]["y"].to_numpy()
+    assert np.isnan(y).sum() == 3
+    deciles = FracastModel.from_pretrained(weights="fp32").forecast(y, horizon=3)
+    made = found.scored.forecast[_keys(found).index(("b", last))]
+    for quantile in (0.1, 0.5, 0.9):
+        expected = deciles[:, round(quantile * 10) - 1]
+        np.testing.assert_allclose(made[:, found.scored.quantiles.index(quantile)], expected, rtol=1e-4)
+
+
+def test_a_quantile_between_deciles_lies_on_their_line() -> None:
+    """And beyond the outer ones on the line that leads there."""
+    values = np.array([[[1.0, 2.0, 4.0]]])
+    made = between(np.array([0.1, 0.2, 0.3]), values, np.array([0.05, 0.1, 0.25, 0.3, 0.4]))
+    np.testing.assert_allclose(made, [[[0.5, 1.0, 3.0, 4.0, 6.0]]])
+
+
+def test_what_may_have_been_seen_is_noted(world: World, ridge: Backtested) -> None:
+    """The leaderboard tells an upper reference from other models that cannot go live."""
+    board = pd.DataFrame({"model": ["ridge", "ets", "fracast"]})
+    beside = [ridge, *(replace(ridge, name=name, weights="") for name in ("ets", "fracast"))]
+    assert noted(board, beside)["note"].tolist() == [
+        "",
+        "cannot go live",
+        "cannot go live, may have seen these readings",
+    ]
+
+
 @installed
 def test_seasons_that_a_method_cannot_have_are_left_out() -> None:
     """None at all for MSTL, and one of 288 steps for exponential smoothing, which would take minutes."""
@@ -97,6 +138,8 @@ def test_missing_packages_are_named_before_anything_is_fitted(world: World, monk
     monkeypatch.setattr(rivals, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"lightgbm, mlforecast, statsforecast: install gatecast\[rivals\]"):
         backtest_rivals(["theta", "lightgbm"], *world)
+    with pytest.raises(ConfigError, match="needs fracast: install fracast"):
+        backtest_rivals(["fracast"], *world)
     assert backtest_rivals([], *world) == []
 
 
@@ -104,7 +147,7 @@ def test_rivals_are_for_single_series_of_numbers(make_job: Callable[..., Job]) -
     """A layout has none, and an unknown name lists the known ones."""
     with pytest.raises(ConfigError, match=r"backtest\.rivals: they forecast single series"):
         make_job({"layout": "line"}, backtest={"rivals": ["ets"]})
-    with pytest.raises(ConfigError, match="theta, ets, mstl, lightgbm"):
+    with pytest.raises(ConfigError, match="theta, ets, mstl, lightgbm, fracast"):
         make_job(backtest={"rivals": ["arima"]})
 
 
