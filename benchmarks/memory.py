@@ -79,7 +79,7 @@ def given_back(fits: int) -> dict[str, Any]:
     job = parse_job(
         {
             "name": "memory",
-            "source": {"kind": "synthetic", "series": 20, "length": 3000, "season": 24, "noise": 0.2},
+            "source": {"kind": "synthetic", "series": 20, "length": 800, "season": 24, "noise": 0.2},
             "series": {"freq": "h", "calendar": ["hour"]},
             "window": {"context": CONTEXT, "horizon": HORIZON},
             "model": {"name": "stacked", "params": {"cell": "lstm", "units": [64, 64]}},
@@ -97,6 +97,7 @@ def given_back(fits: int) -> dict[str, Any]:
             tasks.train(job, data, 0, Start(f"scratch-{number}"))  # a name of its own, so that nothing is resumed
             resident.append(resident_mb())
             gpu.append(gpu_mb())
+            print(f"fit {number + 1}/{fits}: {resident[-1]:.1f} MB", file=sys.stderr, flush=True)
     return {
         "parent_mb": [round(value) for value in resident],
         "grown_mb": round(resident[-1] - resident[0]),

@@ -49,16 +49,17 @@ def main() -> None:
     command.add_argument("sets", nargs="*", type=one_of(SETS), metavar="SET", help=f"any of {', '.join(SETS)}")
     command.add_argument("--budget", choices=("fast", "good", "best"), default="good")
     command.add_argument("--no-rivals", action="store_true", help="leave the rivals out, which take minutes a set")
+    command.add_argument("--rival", choices=LEAKY, help="judge a foundation model, too, which may have seen the sets")
     command.add_argument("--earlier", action="store_true", help="judge on the span before the test span")
     options = command.parse_args()
     figures = {
-        name: measure(name, options.budget, rivals=not options.no_rivals, earlier=options.earlier)
+        name: measure(name, options.budget, rivals=not options.no_rivals, leaky=options.rival, earlier=options.earlier)
         for name in options.sets or SETS
     }
     publish({"budget": options.budget, "sets": figures, **summary(figures)}, options.json)
 
 
-def measure(name: str, budget: str, *, rivals: bool, earlier: bool) -> dict[str, Any]:
+def measure(name: str, budget: str, *, rivals: bool, leaky: str | None, earlier: bool) -> dict[str, Any]:
     """One set, from its file to the verdict."""
     begin = time.perf_counter()
     job, table = prepared(name, budget, earlier=earlier)
@@ -81,6 +82,7 @@ def measure(name: str, budget: str, *, rivals: bool, earlier: bool) -> dict[str,
         "peak_mb": peak_of_children_mb(),
         **intervals,
         **(best_rival(job, table) if rivals else {}),
+        **({leaky: losses((leaky,), job, table)["wql"][leaky]} if leaky else {}),
     }
     print(line(name, found), file=sys.stderr, flush=True)
     return found
@@ -105,15 +107,19 @@ def standing(judgment: Judgment) -> dict[str, Any]:
 
 def best_rival(job: Job, table: pd.DataFrame) -> dict[str, Any]:
     """The least error of the rivals in hindsight, by either metric."""
-    fair = [name for name in RIVALS if name not in LEAKY]
-    scored = backtest_rivals(fair, table, job, folds(table, job))
-    board = metrics.table([one.scored for one in scored], "model").set_index("model")
+    board = losses([name for name in RIVALS if name not in LEAKY], job, table)
     return {
         "best_rival": float(board["wql"].min()),
         "best_rival_name": str(board["wql"].idxmin()),
         "best_rival_mae": float(board["mae"].min()),
         "rivals": {str(name): float(value) for name, value in board["wql"].items()},
     }
+
+
+def losses(rivals: Sequence[str], job: Job, table: pd.DataFrame) -> pd.DataFrame:
+    """Every metric of these rivals, one row each."""
+    scored = backtest_rivals(rivals, table, job, folds(table, job))
+    return metrics.table([one.scored for one in scored], "model").set_index("model")
 
 
 def line(name: str, found: dict[str, Any]) -> str:

@@ -47,35 +47,18 @@ def fit_auto(
     set_up(job.train)
     older = open_bundle(start.bundle) if start.bundle else None
     space = space_of(table, job, fold, older) if older else choose_space(table, job, fold)
-    job, data, watched, *_ = space
     if older:
-        networks = go_on(space, fold, unpack(older, start, work / "weights"), work / "search")
+        networks = go_on(space, unpack(older, start, work / "weights"), work / "search")
     else:
-        networks = search(space, fold, work / "search")
-    found = [*space.linear(), *networks]
+        networks = search(space, work / "search")
+    found, watched, quantiles = [*space.linear(), *networks], space.watched, job.head.quantiles
     forecasts = [watched.units(one.forecast) for one in found]
-    weights = bagged(watched.y, forecasts, job.head.quantiles, watched.cutoffs)
-    chosen = [(member, weight) for member, weight in zip(found, weights, strict=True) if weight > 0]
-    context = max(job.window.context, *(member.context for member, _ in chosen))
-    sizes = shapes(job, data.features, None)._replace(context=context)
-    parts = [MemberGraph(one.content, float(weight), one.context, one.channels, one.spread) for one, weight in chosen]
-    members = tuple(_spec(one, float(weight)) for one, weight in chosen)
-    spec = spec_for(job, "auto", data.features, data.scaler, context=context)
-    held_out, earlier = _held_out(space, chosen)
-    if context > job.window.context:
-        held_out = relay(data, data.features, context, held_out)
-    origin = origin_of(origin, job, fold, steps=sum(one.fit.steps for one in found if one.fit))
-    bundle = assemble(
-        work / "bundle",
-        spec.model_copy(update={"members": members}),
-        Graphs(combine(parts, sizes, len(job.head.quantiles))),
-        held_out,
-        earlier=earlier,
-        origin=origin,
-        weights_file=keep([member.weights for member, _ in chosen], work),
-    )
-    losses = [loss(watched.y, forecast, job.head.quantiles) for forecast in forecasts]
-    return Fitted(bundle, _curves(found), _notes(members, job), _tried(found, weights, losses))
+    weights = bagged(watched.y, forecasts, quantiles, watched.cutoffs)
+    chosen = [(member, float(weight)) for member, weight in zip(found, weights, strict=True) if weight > 0]
+    origin = origin_of(origin, space.job, fold, steps=sum(one.fit.steps for one in found if one.fit))
+    bundle = _assembled(space, chosen, work, origin)
+    losses = [loss(watched.y, forecast, quantiles) for forecast in forecasts]
+    return Fitted(bundle, _curves(found), _notes(chosen, space.job), _tried(found, weights, losses))
 
 
 def fit_stored(
@@ -93,9 +76,28 @@ def fit_stored(
     return fit_auto(data.table, data.job, data.folds[number], work, origin=origin, start=start)
 
 
+def _assembled(space: Space, chosen: Sequence[tuple[Member, float]], work: Path, origin: Origin) -> Path:
+    """The bundle of these members, which reads as much as the one that reads the most, with their shares."""
+    job, data = space.job, space.data
+    context = max(job.window.context, *(member.context for member, _ in chosen))
+    spec = spec_for(job, "auto", data.features, data.scaler, context=context)
+    sizes = shapes(job, data.features, None)._replace(context=context)
+    parts = [MemberGraph(one.content, weight, one.context, one.channels, one.spread) for one, weight in chosen]
+    held_out, earlier = _held_out(space, chosen)
+    return assemble(
+        work / "bundle",
+        spec.model_copy(update={"members": tuple(_spec(one, weight) for one, weight in chosen)}),
+        Graphs(combine(parts, sizes, len(spec.quantiles))),
+        held_out if context == job.window.context else relay(data, data.features, context, held_out),
+        earlier=earlier,
+        origin=origin,
+        weights_file=keep([member.weights for member, _ in chosen], work),
+    )
+
+
 def _held_out(space: Space, chosen: Sequence[tuple[Member, float]]) -> tuple[Windows, Earlier]:
     """Windows to calibrate an ensemble on, and its errors on the first of them, which it was fitted on."""
-    job, data, watched, _, linear, fold = space
+    job, data, watched, fold = space.job, space.data, space.watched, space.fold
     spans = earlier_spans(data.valid, job.window, job.series.max_gap, fold.at(fold.fit_until))
     if not spans:
         return data.valid, NONE_EARLIER
@@ -103,7 +105,7 @@ def _held_out(space: Space, chosen: Sequence[tuple[Member, float]]) -> tuple[Win
     middle = len(job.head.quantiles) // 2
     points = sum(weight * member.forecast[..., middle] for member, weight in chosen)
     own = judged.targets(np.arange(len(judged))) - points
-    lent = lent_errors(spans, linear, judged, own)
+    lent = lent_errors(spans, space.fitted, judged, own)
     return with_earlier(spans, data.valid), Earlier(len(lent), lent)
 
 
@@ -137,8 +139,8 @@ def _curves(found: Sequence[Member]) -> pd.DataFrame:
     )
 
 
-def _notes(members: Sequence[MemberSpec], job: Job) -> tuple[str, ...]:
+def _notes(chosen: Sequence[tuple[Member, float]], job: Job) -> tuple[str, ...]:
     logged = ("of the logarithms of the readings",) if job.series.transform == "log" else ()
     return logged + tuple(
-        f"{member.weight:.0%} {member.title}" for member in sorted(members, key=lambda one: -one.weight)
+        f"{weight:.0%} {member.title}" for member, weight in sorted(chosen, key=lambda pair: -pair[1])
     )

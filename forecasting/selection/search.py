@@ -19,7 +19,6 @@ from forecasting.selection.members import Member, training_windows
 from forecasting.selection.space import Space
 from forecasting.selection.weights import Further, resume
 from forecasting.series.calendar import season_of
-from forecasting.series.folds import Fold
 from forecasting.series.windows import Windows
 from forecasting.training.checkpoint import Checkpoint
 from forecasting.training.export import save_network
@@ -33,7 +32,7 @@ __all__ = ["go_on", "job_of", "search", "train_candidate"]
 BLOCK = 512
 
 
-def search(space: Space, fold: Fold, work: Path) -> list[Member]:
+def search(space: Space, work: Path) -> list[Member]:
     """Train candidates within the job's budget, and give all that were trained; goes on where `work` stands.
 
     Only the training windows are learned from, and only the validation windows choose.
@@ -44,7 +43,7 @@ def search(space: Space, fold: Fold, work: Path) -> list[Member]:
 
     def trained(candidate: Setting, steps: int, seed: int) -> Member:
         place = work / f"{candidate.title.replace(' ', '-').replace(',', '')}-{steps}-{seed}"
-        return train_candidate(space, fold, candidate, (steps, seed), place)
+        return train_candidate(space, candidate, (steps, seed), place)
 
     found = [trained(candidate, steps, job.train.seed) for candidate, steps in planned.first]
     if not planned.seeds:
@@ -57,16 +56,16 @@ def search(space: Space, fold: Fold, work: Path) -> list[Member]:
     return found
 
 
-def go_on(space: Space, fold: Fold, networks: Sequence[Further], work: Path) -> list[Member]:
+def go_on(space: Space, networks: Sequence[Further], work: Path) -> list[Member]:
     """Train the networks of an older ensemble further, each from its weights and with its settings."""
     return [
-        train_candidate(space, fold, one.setting, (one.fit.planned, one.fit.seed), work / one.weights.stem, one)
+        train_candidate(space, one.setting, (one.fit.planned, one.fit.seed), work / one.weights.stem, one)
         for one in networks
     ]
 
 
 def train_candidate(
-    space: Space, fold: Fold, candidate: Setting, effort: tuple[int, int], place: Path, older: Further | None = None
+    space: Space, candidate: Setting, effort: tuple[int, int], place: Path, older: Further | None = None
 ) -> Member:
     """The candidate after an `effort` of steps with a seed; recalled where it was trained in `place` before.
 
@@ -74,7 +73,7 @@ def train_candidate(
     """
     record = place / "member"
     if not record.exists():
-        _train(space, fold, job_of(space.job, candidate, *effort), record, candidate.title, older)
+        _train(space, job_of(space.job, candidate, *effort), record, candidate.title, older)
     kept = json.loads((record / "record.json").read_text("utf-8"))
     params = candidate.model.params.model_dump(mode="json")
     return Member(
@@ -101,17 +100,17 @@ def job_of(job: Job, candidate: Setting, steps: int, seed: int) -> Job:
     return job.model_copy(update={"model": candidate.model, "train": train, "window": window})
 
 
-def _train(space: Space, fold: Fold, job: Job, record: Path, title: str, older: Further | None) -> None:
+def _train(space: Space, job: Job, record: Path, title: str, older: Further | None) -> None:
     begin = time.perf_counter()
     keras.utils.clear_session()
     keras.utils.set_random_seed(job.train.seed)
-    train = training_windows(job, space.data, fold, job.window.context)
+    train = training_windows(job, space.data, space.fold, job.window.context)
     valid = space.watched.reading(job.window.context)
     network = network_for(job, space.data.features)
     if older is None:
         start_as_ridge(network, train, valid)
     else:
-        train = resume(network, older, train, job, until=fold.fit_until)
+        train = resume(network, older, train, job, until=space.fold.fit_until)
     loss = network.get_layer("head").loss
     checkpoint = Checkpoint(record.parent)
     steps = learn_best(network, loss, train, valid, job.train, checkpoint, title=title)

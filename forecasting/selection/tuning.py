@@ -53,7 +53,7 @@ def tune(table: pd.DataFrame, job: Job, fold: Fold, work: Path, *, seconds: floa
         setting = suggest(trial, job, season)
         steps = steps_within(seconds / TRIALS, setting, setting.train["batch_size"])
         place = work / f"trial-{trial.number}"
-        member = train_candidate(space, fold, setting, (steps, job.train.seed), place)
+        member = train_candidate(space, setting, (steps, job.train.seed), place)
         trial.set_user_attr("seconds", member.seconds)
         trial.set_user_attr("steps", max(member.fit.steps if member.fit else 0, 1))
         study.tell(trial, space.watched.wql(member.forecast, job.head.quantiles))
