@@ -67,12 +67,23 @@ class Reach(NamedTuple):
     @property
     def advice(self) -> str:
         """What that says about `window.context`, in a sentence."""
-        return advice(self.spec, self.memory_horizon)
+        return advice(*self._learned)
 
     @property
     def advised(self) -> int | None:
         """The context that the advice names; none where it has none, or where the context fits."""
-        return advised(self.spec, self.memory_horizon)
+        return advised(*self._learned)
+
+    @property
+    def _learned(self) -> tuple[Spec, int]:
+        """What the advice is about: the networks of an ensemble alone if its linear members read further back."""
+        networks = [one for one in self.members if one.member.fit is not None]
+        context = max((one.member.context for one in networks), default=self.spec.context)
+        if context == self.spec.context:
+            return self.spec, self.memory_horizon
+        spec = self.spec.model_copy(update={"context": context, "members": tuple(one.member for one in networks)})
+        total = np.sum([one.member.weight * _total(one.weights) for one in networks], axis=0)
+        return spec, memory(total)
 
     def plain(self) -> dict[str, Any]:
         """The same for JSON."""
@@ -116,8 +127,8 @@ def memory(weights: np.ndarray) -> int:
 
 def advice(spec: Spec, memory_horizon: int) -> str:
     """What a memory horizon says about `window.context`."""
-    context, who = spec.context, "the ensemble" if spec.members else spec.model if spec.baseline else "the network"
-    looks, other = f"{who} looks back {memory_horizon} of {context} steps", advised(spec, memory_horizon)
+    context, other = spec.context, advised(spec, memory_horizon)
+    looks = f"{_who(spec)} back {memory_horizon} of {context} steps"
     if _by_definition(spec):
         return f"{looks} by definition, which is no advice on window.context"
     if other is None:
@@ -137,8 +148,18 @@ def advised(spec: Spec, memory_horizon: int) -> int | None:
     return enough if enough <= _WORTH * spec.context else None
 
 
+def _who(spec: Spec) -> str:
+    """Who looks."""
+    if spec.members:
+        linear = any(one.fit is None for one in spec.members)
+        return "the ensemble looks" if linear else "the networks of the ensemble look"
+    return f"{spec.model if spec.baseline else 'the network'} looks"
+
+
 def _by_definition(spec: Spec) -> bool:
-    """Whether the model is a baseline that has not learned what to look at."""
+    """Whether the model, or every member of it, is a linear map that has not learned what to look at."""
+    if spec.members:
+        return all(one.fit is None and one.model != "ridge" for one in spec.members)
     return spec.baseline and spec.model != "ridge"
 
 

@@ -15,14 +15,14 @@ from forecasting.bundle.assemble import spec_for
 from forecasting.bundle.engine import Graphs
 from forecasting.bundle.predictor import Predictor
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
-from forecasting.bundle.spec import MemberSpec
+from forecasting.bundle.spec import MemberFit, MemberSpec
 from forecasting.config.head import NumberHead
 from forecasting.config.job import Job
 from forecasting.config.network import Stacked
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Linear, map_of_target, to_onnx
 from forecasting.insight.derivatives import by_lag, by_step_ahead, inputs_of
-from forecasting.insight.reach import advice, memory, reach
+from forecasting.insight.reach import MemberReach, Reach, advice, memory, reach
 from forecasting.insight.sample import windows_of
 from forecasting.nn import heads, models
 from forecasting.nn.export import to_onnx as export
@@ -140,6 +140,29 @@ def test_members_of_an_ensemble_have_their_own_reach(
         pytest.approx([1.0, 1.0], rel=1e-2)
     )
     assert found.notes == ()
+
+
+def test_advice_is_about_the_networks_where_linear_members_read_further(make_job: Jobs) -> None:
+    """Theta looks at all of its 60 steps by definition; `window.context` is the networks', who look at 4 of 20."""
+    fit = MemberFit(params={}, planned=1, steps=1, seed=1)
+    members = (
+        MemberSpec(model="theta", title="theta", weight=0.75, context=60),
+        MemberSpec(model="segrnn", title="segrnn", weight=0.25, context=20, fit=fit),
+    )
+    spec = spec_for(make_job(), "auto", Features(freq="h"), Scaler(), context=60).model_copy(
+        update={"members": members}
+    )
+    theta, network = np.ones((1, 60)), np.zeros((1, 60))
+    network[0, :4] = 1.0
+    parts = tuple(MemberReach(one, {"y": weights}) for one, weights in zip(members, (theta, network), strict=True))
+    found = Reach(spec, {"y": 0.75 * theta + 0.25 * network}, 1, parts)
+    assert found.memory_horizon > 50
+    assert found.advice == "the networks of the ensemble look back 4 of 20 steps; 5 would do"
+    assert found.advised == found.plain()["advised_context"] == 5
+    alone = spec.model_copy(update={"members": members[:1]})
+    linear = Reach(alone, {"y": theta}, 1, parts[:1])
+    assert linear.advice.endswith("by definition, which is no advice on window.context")
+    assert linear.advised is None
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "simple"])
