@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import Any, Final, Literal
 
 import keras
@@ -9,6 +11,7 @@ import numpy as np
 
 from forecasting.config.training import Train
 from forecasting.errors import ConfigError
+from forecasting.runtime.processes import cores
 
 __all__ = ["chosen", "compiled", "describe", "gpus", "seed_round", "set_up"]
 
@@ -18,6 +21,7 @@ def set_up(config: Train) -> None:
 
     TensorFlow keeps that wish until its process ends. Raises ConfigError if there are fewer devices than configured.
     """
+    _halve_threads()
     _share(chosen(config.devices))
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
@@ -25,6 +29,20 @@ def set_up(config: Train) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def _halve_threads() -> None:
+    """Let each operator of TensorFlow use half of the cores, since two of them can run at the same time.
+
+    A recurrent step has small products; cores that share one wait for each other. What the environment says holds, and
+    so does what a process has where TensorFlow has begun.
+    """
+    if keras.backend.backend() != "tensorflow" or "TF_NUM_INTRAOP_THREADS" in os.environ:
+        return
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // 2))
 
 
 def compiled(network: keras.Model, jit: bool | Literal["auto"]) -> bool:

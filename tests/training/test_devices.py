@@ -175,6 +175,34 @@ def test_on_tensorflow_xla_compiles_when_it_is_asked_to(jit: str, said: str, fou
     assert done.stdout.splitlines() == [f"device: CPU ({said})", found], done.stderr
 
 
+THREADS = """
+import os
+import tensorflow as tf
+from forecasting.config.training import Train
+from forecasting.training import devices
+if "late" in os.environ:
+    tf.constant(1.0) + 1.0
+devices.set_up(Train())
+devices.set_up(Train(seed=2))
+print(tf.config.threading.get_intra_op_parallelism_threads(), len(os.sched_getaffinity(0)))
+"""
+
+
+@pytest.mark.parametrize("given", [{}, {"TF_NUM_INTRAOP_THREADS": "3"}, {"late": "yes"}])
+def test_an_operator_has_half_of_the_cores(given: dict[str, str]) -> None:
+    """Unless the environment says otherwise, or TensorFlow has begun before; a second fit asks once more."""
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS],
+        env=os.environ | given,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    threads, cores = map(int, done.stdout.split())
+    assert threads == (0 if given else max(1, cores // 2)), done.stderr
+
+
 def test_xla_and_determinism_contradict() -> None:
     """Keras would train without XLA and say nothing: the error says which of the two to give up."""
     devices.set_up(Train())
