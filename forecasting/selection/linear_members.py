@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import product, takewhile
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from forecasting.selection.theta import SMOOTHINGS, theta
 from forecasting.series.calendar import season_of
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared
-from forecasting.series.windows import Windows, at_rows
+from forecasting.series.windows import Windows, at_rows, slide
 
 __all__ = ["contexts_of", "ridge_fit", "ridge_member", "seasonal_naive_member", "theta_member"]
 
@@ -24,14 +24,24 @@ TIMES = 3  # the job's context: what theta reads at most
 BLOCK = 512
 
 
-def contexts_of(job: Job, watched: Watched) -> list[int]:
+def contexts_of(job: Job, data: Prepared, watched: Watched, fold: Fold) -> list[int]:
     """One, two, and three times the job's context, as far as the job and the validation windows allow.
 
-    A job that names its context and no longer one has the first alone.
+    Every one of these must be a window with the longer context, too, which a long gap before it prevents. A job that
+    names its context and no longer one has the first alone.
     """
     own = job.window.context
     most = max(own, min(job.selection.longest_context, watched.reach))
-    return sorted({min(times * own, most) for times in range(1, TIMES + 1)})
+    longer = sorted({min(times * own, most) for times in range(2, TIMES + 1)} - {own})
+    return [own, *takewhile(lambda context: _holds(job, data, fold, context), longer)]
+
+
+def _holds(job: Job, data: Prepared, fold: Fold, context: int) -> bool:
+    """Whether every validation window is one with this context, too."""
+    panel, window = data.valid.panel, job.window.model_copy(update={"context": context})
+    windows = slide(panel, window, max_gap=job.series.max_gap, begin=panel.rows_at(fold.at(fold.fit_until)))
+    rows, longer = (one.rows(np.arange(len(one))) for one in (data.valid, windows))
+    return bool(np.isin(rows, longer).all())
 
 
 def ridge_fit(job: Job, data: Prepared, fold: Fold, context: int) -> Fit:

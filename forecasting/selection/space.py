@@ -48,10 +48,15 @@ class Space(NamedTuple):
         return self.watched.units(self.ridge.forecast)
 
     @property
+    def contexts(self) -> list[int]:
+        """The job's context, and the longer ones that members may have."""
+        return contexts_of(self.job, self.data, self.watched, self.fold)
+
+    @property
     def longer(self) -> int | None:
         """A context of twice the job's, if members may read so much and half of the training windows have it."""
-        job, data, watched = self.job, self.data, self.watched
-        for context in contexts_of(job, watched)[1:2]:
+        job, data = self.job, self.data
+        for context in self.contexts[1:2]:
             if 2 * len(training_windows(job, data, self.fold, context)) >= len(data.train):
                 return context
         return None
@@ -59,10 +64,10 @@ class Space(NamedTuple):
     def linear(self) -> list[Member]:
         """The ridge, one with the longer context, seasonal naive, and theta."""
         job, data, watched, quantiles = self.job, self.data, self.watched, self.job.head.quantiles
-        season, contexts = season_of(job.series), contexts_of(job, watched)
+        season, contexts, longer = season_of(job.series), self.contexts, self.longer
         found = [self.ridge]
-        if self.longer is not None:
-            further = baselines.ridge(ridge_fit(job, data, self.fold, self.longer))
+        if longer is not None:
+            further = baselines.ridge(ridge_fit(job, data, self.fold, longer))
             found.append(ridge_member(further, data, watched, quantiles))
         if season <= contexts[-1]:
             found.append(seasonal_naive_member(data, watched, season, quantiles))

@@ -1,16 +1,21 @@
 """Members that are linear maps: what they read, and which of them is chosen."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting.bundle.artifact import Origin, open_bundle
+from forecasting.bundle.assemble import recalibrate
 from forecasting.config.job import Job
 from forecasting.evaluation.baselines import ridge
+from forecasting.selection.auto import fit_auto
 from forecasting.selection.linear_members import contexts_of, ridge_fit, theta_member
 from forecasting.selection.members import watch
 from forecasting.selection.space import choose_space
 from forecasting.selection.theta import SMOOTHINGS, theta
-from forecasting.series.folds import Fold
+from forecasting.series.folds import Fold, past
 from forecasting.series.prepare import prepare
 from tests.selection.small import made
 
@@ -26,18 +31,36 @@ def reading(longest: int) -> tuple[Job, pd.DataFrame, Fold]:
 def test_contexts_are_multiples_up_to_the_longest(longest: int, expected: list[int]) -> None:
     """Never less than the job's own."""
     job, table, fold = reading(longest)
-    assert contexts_of(job, watch(prepare(table, job, fold))) == expected
+    data = prepare(table, job, fold)
+    assert contexts_of(job, data, watch(data), fold) == expected
 
 
 def test_no_member_reads_further_than_the_youngest_series_goes_back() -> None:
     """The first validation window of a series that begins late has few steps behind it."""
     job, table, fold = reading(72)
     late = (table["unique_id"] == "b") & (table["ds"] < pd.Timestamp(fold.fit_until) - pd.Timedelta(hours=55))
-    watched = watch(prepare(table[~late], job, fold))
+    data = prepare(table[~late], job, fold)
+    watched = watch(data)
     rows = watched.windows.rows(np.arange(len(watched.windows)))
     offsets = watched.windows.panel.offsets
     assert watched.reach == min(row - max(offsets[offsets <= row]) + 1 for row in rows) < 60
-    assert contexts_of(job, watched)[-1] == watched.reach
+    assert contexts_of(job, data, watched, fold)[-1] == watched.reach
+
+
+def test_no_member_reads_across_a_long_gap(tmp_path: Path) -> None:
+    """Two days without readings end 40 hours before the validation span: 24 steps can be read in it, 48 cannot.
+
+    Such an ensemble can still be calibrated anew, as a monitor does.
+    """
+    job, table, fold = reading(72)
+    begin, end = (pd.Timestamp(fold.fit_until) - pd.Timedelta(hours=hours) for hours in (88, 40))
+    gap = table["ds"].between(begin, end)
+    data = prepare(table[~gap], job, fold)
+    assert contexts_of(job, data, watch(data), fold) == [24]
+    bundle = fit_auto(table[~gap], job, fold, tmp_path / "work", origin=Origin()).bundle
+    known = past(table[~gap], fold.seen_until)
+    made = recalibrate(open_bundle(bundle), known, fold.fit_until, tmp_path / "again")
+    assert open_bundle(made).spec.context == 24
 
 
 def test_theta_is_the_one_with_the_least_error_on_the_validation_windows() -> None:
