@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from forecasting.bundle.assemble import recalibrate
 from forecasting.bundle.quantile_forecaster import QuantileForecaster
 from forecasting.config.job import Job
 from forecasting.config.operation import MIN_RESIDUALS
+from forecasting.errors import DataError
 from forecasting.evaluation import metrics
 from forecasting.evaluation.backtest import backtester, find_origins, score
 from forecasting.monitor.watched import window_of
@@ -35,7 +37,7 @@ def renewed(job: Job, table: pd.DataFrame, bundle: Path, directory: Path) -> dic
     """How a model would do if a monitor renewed its intervals ten times over the test span.
 
     It does so from the latest readings that are known then, as many as the monitor reads; none is older than the fit.
-    Where they are too few, the intervals stay.
+    Where they are too few, or an outage leaves no window, the intervals stay.
     """
     fold, opened = folds(table, job)[0], open_bundle(bundle)
     origins, found = find_origins(table, job, (fold,)), []
@@ -43,13 +45,13 @@ def renewed(job: Job, table: pd.DataFrame, bundle: Path, directory: Path) -> dic
         cutoffs, until = fold.cutoffs[part], fold.cutoffs[part[0]]
         first = shift(until, -window_of(job) - job.window.horizon, job.series.freq)
         since = max(first, fold.fit_until)
+        forecaster = QuantileForecaster(opened)
         if shift(since, job.window.horizon + MIN_RESIDUALS, job.series.freq) <= until:
-            made = recalibrate(
-                opened, past(table, until), since, directory / str(number), min_observed=job.window.min_observed
-            )
-            forecaster = QuantileForecaster(open_bundle(made))
-        else:
-            forecaster = QuantileForecaster(opened)
+            with contextlib.suppress(DataError):  # an outage has left no window
+                made = recalibrate(
+                    opened, past(table, until), since, directory / str(number), min_observed=job.window.min_observed
+                )
+                forecaster = QuantileForecaster(open_bundle(made))
         found.append(forecaster.at(table, cutoffs, origins.quantiles))
     return figures("renewed", score(origins, found, "renewed"))
 
