@@ -79,7 +79,7 @@ def given_back(fits: int) -> dict[str, Any]:
     job = parse_job(
         {
             "name": "memory",
-            "source": {"kind": "synthetic", "series": 20, "length": 800, "season": 24, "noise": 0.2},
+            "source": {"kind": "synthetic", "series": 20, "length": 3000, "season": 24, "noise": 0.2},
             "series": {"freq": "h", "calendar": ["hour"]},
             "window": {"context": CONTEXT, "horizon": HORIZON},
             "model": {"name": "stacked", "params": {"cell": "lstm", "units": [64, 64]}},

@@ -36,7 +36,7 @@ def fracast(grid: pd.DataFrame, origins: Origins) -> np.ndarray:
 
 
 def _histories(grid: pd.DataFrame, origins: Origins, length: int) -> np.ndarray:
-    """What is known at every origin (B, T), NaN before the first reading and in gaps."""
+    """The history of the series up to every origin (B, T), NaN before the first reading and in gaps."""
     series = {name: (one[DS].to_numpy(), one[Y].to_numpy(np.float64)) for name, one in grid.groupby(UNIQUE_ID)}
     rows = np.full((len(origins.unique_id), length), np.nan)
     for row, (name, cutoff) in enumerate(zip(origins.unique_id, origins.cutoff, strict=True)):

@@ -76,7 +76,7 @@ class Reach(NamedTuple):
 
     @property
     def _learned(self) -> tuple[Spec, int]:
-        """What the advice is about: the networks of an ensemble alone if its linear members read further back."""
+        """The spec and memory horizon behind the advice: the networks' if linear members read further back."""
         networks = [one for one in self.members if one.member.fit is not None]
         context = max((one.member.context for one in networks), default=self.spec.context)
         if context == self.spec.context:
@@ -149,7 +149,7 @@ def advised(spec: Spec, memory_horizon: int) -> int | None:
 
 
 def _who(spec: Spec) -> str:
-    """Who looks."""
+    """The subject of the advice, with its verb."""
     if spec.members:
         linear = any(one.fit is None for one in spec.members)
         return "the ensemble looks" if linear else "the networks of the ensemble look"

@@ -18,12 +18,11 @@ from forecasting.errors import TrainingError
 from forecasting.evaluation import baselines
 from forecasting.nn.exporters.ensemble import MemberGraph, combine, separated
 from forecasting.selection.linear_members import ridge_fit, ridge_member
-from forecasting.selection.members import Watched, training_windows, watch
+from forecasting.selection.members import Watched, training_windows, watch, windows_with
 from forecasting.selection.search import job_of
 from forecasting.selection.weights import Further, resume, setting_of, unpack
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared, prepare
-from forecasting.series.windows import Windows, slide
 from forecasting.storage.snapshot import take
 from forecasting.storage.store import Store
 from forecasting.training import final_fit
@@ -126,16 +125,11 @@ def _again(spans: _Spans, member: MemberSpec, graph: bytes, place: Path) -> Memb
     return MemberGraph(graph, member.weight, spans.context, inputs)  # nothing of it was fitted
 
 
-def _everything(spans: _Spans, context: int) -> Windows:
-    """The windows of all readings with this context."""
-    window = spans.job.window.model_copy(update={"context": context})
-    return slide(spans.everything.train.panel, window, max_gap=spans.job.series.max_gap)
-
-
 def _ridge(spans: _Spans, member: MemberSpec) -> MemberGraph:
     before = baselines.ridge(ridge_fit(spans.job, spans.judged, spans.fold, member.context))
     judged = ridge_member(before, spans.judged, spans.watched, spans.job.head.quantiles)
-    linear = baselines.solve(_everything(spans, member.context), before.penalty)
+    everything = windows_with(member.context, spans.job, spans.everything.train.panel)
+    linear = baselines.solve(everything, before.penalty)
     ahead = len(spans.everything.features.known_ahead) if linear.ahead.size else 0
     content = baselines.to_onnx(linear, inputs=judged.channels, ahead=ahead)
     return MemberGraph(content, member.weight, judged.context, judged.channels, judged.spread)
@@ -146,7 +140,7 @@ def _network(spans: _Spans, member: MemberSpec, made: MemberFit, place: Path) ->
     job = job_of(spans.job, setting_of(member, made), made.planned, made.seed)
     keras.utils.clear_session()
     keras.utils.set_random_seed(made.seed)
-    everything = _everything(spans, member.context)
+    everything = windows_with(member.context, spans.job, spans.everything.train.panel)
     train = training_windows(job, spans.judged, spans.fold, member.context)
     valid = spans.watched.reading(member.context)
     network = network_for(job, spans.everything.features)

@@ -11,16 +11,16 @@ from forecasting.bundle.engine import Engine
 from forecasting.config.job import Job
 from forecasting.evaluation import baselines
 from forecasting.evaluation.baselines import Fit, Linear
-from forecasting.selection.members import Member, Watched, training_windows
+from forecasting.selection.members import Member, Watched, training_windows, windows_with
 from forecasting.selection.theta import SMOOTHINGS, theta
 from forecasting.series.calendar import season_of
+from forecasting.series.defaults import TIMES
 from forecasting.series.folds import Fold
 from forecasting.series.prepare import Prepared
-from forecasting.series.windows import Windows, at_rows, slide
+from forecasting.series.windows import Windows, at_rows
 
 __all__ = ["contexts_of", "ridge_fit", "ridge_member", "seasonal_naive_member", "theta_member"]
 
-TIMES = 3  # the job's context: what theta reads at most
 BLOCK = 512
 
 
@@ -38,8 +38,8 @@ def contexts_of(job: Job, data: Prepared, watched: Watched, fold: Fold) -> list[
 
 def _holds(job: Job, data: Prepared, fold: Fold, context: int) -> bool:
     """Whether every validation window is one with this context, too."""
-    panel, window = data.valid.panel, job.window.model_copy(update={"context": context})
-    windows = slide(panel, window, max_gap=job.series.max_gap, begin=panel.rows_at(fold.at(fold.fit_until)))
+    panel = data.valid.panel
+    windows = windows_with(context, job, panel, begin=panel.rows_at(fold.at(fold.fit_until)))
     rows, longer = (one.rows(np.arange(len(one))) for one in (data.valid, windows))
     return bool(np.isin(rows, longer).all())
 

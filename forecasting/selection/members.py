@@ -11,11 +11,12 @@ from forecasting.bundle.spec import MemberFit
 from forecasting.config.job import Job
 from forecasting.selection.greedy import loss
 from forecasting.series.folds import Fold
+from forecasting.series.panel import Panel
 from forecasting.series.prepare import Prepared
 from forecasting.series.scaling import Scaler
 from forecasting.series.windows import Windows, at_rows, evenly, slide
 
-__all__ = ["Member", "Watched", "training_windows", "watch"]
+__all__ = ["Member", "Watched", "training_windows", "watch", "windows_with"]
 
 MOST_WATCHED = 2_000  # validation windows that the choice is made on, evenly spread
 
@@ -89,5 +90,13 @@ def watch(data: Prepared) -> Watched:
 
 def training_windows(job: Job, data: Prepared, fold: Fold, context: int) -> Windows:
     """The training windows with this context, which may be another than that of `data`."""
-    panel, window = data.train.panel, job.window.model_copy(update={"context": context})
-    return slide(panel, window, max_gap=job.series.max_gap, end=panel.rows_at(fold.at(fold.fit_until)))
+    panel = data.train.panel
+    return windows_with(context, job, panel, end=panel.rows_at(fold.at(fold.fit_until)))
+
+
+def windows_with(
+    context: int, job: Job, panel: Panel, *, begin: np.ndarray | None = None, end: np.ndarray | None = None
+) -> Windows:
+    """The job's windows over a panel with another context; their targets lie after rows `begin`, up to rows `end`."""
+    window = job.window.model_copy(update={"context": context})
+    return slide(panel, window, max_gap=job.series.max_gap, begin=begin, end=end)

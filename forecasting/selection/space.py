@@ -41,16 +41,12 @@ class Space(NamedTuple):
     ridge: Member
     fitted: Linear  # that ridge
     fold: Fold
+    contexts: list[int]  # the job's, and the longer ones that members may have
 
     @property
     def forecast(self) -> np.ndarray:
         """What the ridge forecasts of the watched windows (B, H, Q), in units of the target."""
         return self.watched.units(self.ridge.forecast)
-
-    @property
-    def contexts(self) -> list[int]:
-        """The job's context, and the longer ones that members may have."""
-        return contexts_of(self.job, self.data, self.watched, self.fold)
 
     @property
     def longer(self) -> int | None:
@@ -109,4 +105,5 @@ def _space(table: pd.DataFrame, job: Job, fold: Fold, learned: Learned | None = 
     data = prepare(table, job, fold, learned=learned)
     watched = watch(data)
     linear = baselines.ridge(ridge_fit(job, data, fold, job.window.context))
-    return Space(job, data, watched, ridge_member(linear, data, watched, job.head.quantiles), linear, fold)
+    ridge = ridge_member(linear, data, watched, job.head.quantiles)
+    return Space(job, data, watched, ridge, linear, fold, contexts_of(job, data, watched, fold))

@@ -15,7 +15,7 @@ from forecasting.series.calendar import season_length
 from forecasting.series.frequency import offset_of
 from forecasting.series.season import find_season
 
-__all__ = ["resolve"]
+__all__ = ["TIMES", "resolve"]
 
 HORIZONS: Final = 30  # that the rolling origins cover
 SHARE: Final = 5  # or a fifth of the longest history

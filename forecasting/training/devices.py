@@ -34,8 +34,8 @@ def set_up(config: Train) -> None:
 def _halve_threads() -> None:
     """Let each operator of TensorFlow use half of the cores, since two of them can run at the same time.
 
-    A recurrent step has small products; cores that share one wait for each other. What the environment says holds, and
-    so does what a process has where TensorFlow has begun.
+    A recurrent step has small products; cores that share one wait for each other. TF_NUM_INTRAOP_THREADS in the
+    environment overrides it, and a TensorFlow that runs already keeps its threads.
     """
     if keras.backend.backend() != "tensorflow" or "TF_NUM_INTRAOP_THREADS" in os.environ:
         return
